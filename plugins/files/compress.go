@@ -15,15 +15,15 @@ import (
 	"github.com/ulikunitz/xz"
 )
 
-// opened is a file that is being read: decompressed, as bytes.
+// opened is an open file that is read as decompressed bytes.
 type opened struct {
 	*bufio.Reader
-	packed  *bufio.Reader // the file itself
+	packed  *bufio.Reader // reads the file itself
 	closers []io.Closer
 }
 
-// ahead is how many bytes of the file wait to be decompressed, and how many
-// that are decompressed wait to be read.
+// ahead returns the number of bytes of the file that are waiting to be
+// decompressed, and of decompressed bytes that are waiting to be read.
 func (o *opened) ahead() (packed, plain int) {
 	if o.Reader != o.packed {
 		plain = o.Reader.Buffered()
@@ -31,8 +31,8 @@ func (o *opened) ahead() (packed, plain int) {
 	return o.packed.Buffered(), plain
 }
 
-// open opens a file and decompresses it. read counts the bytes taken from the
-// file itself.
+// open opens a file and decompresses it. read counts the bytes that are read
+// from the file itself.
 func (f file) open(read *atomic.Int64) (*opened, error) {
 	raw, err := os.Open(f.full)
 	if err != nil {
@@ -59,7 +59,7 @@ func (f file) open(read *atomic.Int64) (*opened, error) {
 	return o, nil
 }
 
-// Close closes what was opened, the last first.
+// Close closes everything that was opened, in reverse order.
 func (o *opened) Close() (err error) {
 	for i := len(o.closers) - 1; i >= 0; i-- {
 		err = errors.Join(err, o.closers[i].Close())
@@ -67,7 +67,7 @@ func (o *opened) Close() (err error) {
 	return err
 }
 
-// counted counts bytes that are read.
+// counted counts the bytes that are read.
 type counted struct {
 	io.Reader
 	own  int64
@@ -83,8 +83,8 @@ func (c *counted) Read(b []byte) (int, error) {
 	return n, err
 }
 
-// decompress looks at the first bytes, not at the name, to see how a file is
-// compressed; nil: it is not.
+// decompress detects the compression of a file by its first bytes, not by its
+// name. It returns nil if the file is not compressed.
 func decompress(b *bufio.Reader) (io.ReadCloser, error) {
 	first, err := b.Peek(10)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -113,18 +113,18 @@ func decompress(b *bufio.Reader) (io.ReadCloser, error) {
 	return io.NopCloser(plain), nil
 }
 
-// A compressed file may grow to bombSize, or to bombRatio times its size if
-// that is more. Text shrinks by a factor of 3 to 30, and logs that repeat
-// themselves by 200.
+// A compressed file may expand to bombSize, or to bombRatio times its size if
+// that is more. Text is typically compressed by a factor of 3 to 30, and
+// repetitive logs by 200.
 const (
 	bombSize  = 1 << 30
 	bombRatio = 500
 )
 
-// unpacking reads decompressed data. It says in words that the data breaks
-// off: the libraries' error for that, io.ErrUnexpectedEOF, is also what reading
-// less than was asked for gives at the end of a whole file. And it stops at
-// data that is far larger than a file of that size can reasonably hold.
+// unpacking reads decompressed data. If the data is truncated, it returns an
+// error of its own, because the libraries' error, io.ErrUnexpectedEOF, also
+// occurs for a short read at the end of a complete file. It stops if the data
+// is far larger than a file of that size can reasonably contain.
 type unpacking struct {
 	plain  io.Reader
 	packed *counted

@@ -7,39 +7,40 @@ import (
 	"io"
 )
 
-// dialect is how a CSV file is written. Zero for Quote and Escape: there is
-// none.
+// dialect is the way a CSV file is written. Zero for Quote or Escape means that
+// there is none.
 type dialect struct {
 	delimiter, quote, escape byte
 }
 
-// field is one field of a record. Its text is valid until the next record.
+// field is a field of a record. Its text is valid until the next record.
 type field struct {
 	text   []byte
 	quoted bool
 }
 
-// csvReader cuts a text into records.
+// csvReader splits a text into records.
 type csvReader struct {
 	*window
 	dialect
 	fields []field
-	// record is the last record as in the file, line its line.
+	// record is the last record as it is in the file, and line is its line.
 	record []byte
 	at     int
-	joined []byte // fields that had to be put together
+	joined []byte // for fields that have to be joined from pieces
 }
 
-// malformed is what is wrong with a record; the reader can go on behind it.
+// malformed is the error of a malformed record. The reader can continue after
+// it.
 type malformed struct{ error }
 
 func (m malformed) Unwrap() error { return m.error }
 
 var errMore = errors.New("the record continues")
 
-// next reads a record that is not an empty line. io.EOF: there is none. After
-// a malformed error, record is the line it began with, and the next record is
-// the one behind that line.
+// next reads the next record, skipping empty lines. It returns io.EOF if there
+// is none. After a malformed error, record is the line where that record began,
+// and the next record starts on the line after it.
 func (r *csvReader) next() error {
 	for {
 		if len(r.data) == 0 {
@@ -74,7 +75,7 @@ func (r *csvReader) cut(n int) {
 	r.take(n)
 }
 
-// cutLine cuts off the line that a malformed record began with.
+// cutLine skips the line where a malformed record began.
 func (r *csvReader) cutLine(problem error) error {
 	if !errors.As(problem, new(malformed)) {
 		return problem
@@ -87,11 +88,11 @@ func (r *csvReader) cutLine(problem error) error {
 	return problem
 }
 
-// scan finds the fields of the record that data begins with and returns its
-// length. errMore: data does not hold all of it.
+// scan finds the fields of the record at the beginning of data, and returns its
+// length. It returns errMore if data does not contain the whole record.
 func (r *csvReader) scan(data []byte) (int, error) {
 	r.fields, r.joined = r.fields[:0], r.joined[:0]
-	newline := -1 // where the line that i is in ends
+	newline := -1 // end of the line that contains i
 	for i := 0; ; {
 		if r.quote != 0 && i < len(data) && data[i] == r.quote {
 			text, n, err := r.quoted(data[i:])
@@ -135,8 +136,8 @@ func (r *csvReader) scan(data []byte) (int, error) {
 	}
 }
 
-// unmixed makes sure that no field outside quotes holds a line break of the
-// kind that does not end lines here: it may well have been meant to.
+// unmixed makes sure that no unquoted field contains a line break of a kind
+// that does not end lines in this file, because it was probably meant to.
 func (r *csvReader) unmixed() error {
 	other := byte('\r')
 	if r.ending == '\r' {
@@ -155,11 +156,11 @@ func (r *csvReader) unmixed() error {
 	return nil
 }
 
-// quoted reads a field in quotes and returns its text and its length with the
-// quotes.
+// quoted reads a quoted field. It returns its text, and its length including
+// the quotes.
 func (r *csvReader) quoted(data []byte) (text []byte, length int, err error) {
 	start := len(r.joined)
-	from := 1 // what is behind it was not put into joined yet
+	from := 1 // data from here on has not been added to joined
 	for i := 1; ; {
 		i += indexEither(data[i:], r.quote, r.escape)
 		if i >= len(data) {
@@ -194,10 +195,11 @@ func (r *csvReader) open() error {
 	return malformed{fmt.Errorf("a quote is opened and never closed\n%s", quoteAdvice)}
 }
 
-// quoteAdvice is for text in which quotes are not what they seem.
+// quoteAdvice is the advice for text whose quotes may not be what they seem.
 const quoteAdvice = "If quotes are part of the text in this file, set quote = \"\". If a quote inside a quoted field has a sign before it, name that sign in escape."
 
-// indexEither is the place of the first a or b; len(data): there is none.
+// indexEither returns the index of the first a or b, or len(data) if there is
+// none.
 func indexEither(data []byte, a, b byte) int {
 	i := bytes.IndexByte(data, a)
 	if i < 0 {
@@ -211,8 +213,8 @@ func indexEither(data []byte, a, b byte) int {
 	return i
 }
 
-// after looks at what follows a quoted field: a delimiter, or the record's
-// end. It returns how long that is.
+// after checks what follows a quoted field: a delimiter or the end of the
+// record. It returns the length of that.
 func (r *csvReader) after(data []byte) (end bool, length int, err error) {
 	switch {
 	case len(data) == 0 && r.end:
@@ -245,7 +247,7 @@ func head(text []byte, n int) []byte {
 	return text[:min(n, len(text))]
 }
 
-// skip passes over lines, whatever they hold.
+// skip skips lines, regardless of their content.
 func (r *csvReader) skip(lines int) error {
 	for range lines {
 		n, err := r.wholeLine()

@@ -42,7 +42,7 @@ source "csv" "tickets" {
 }
 ` + "```"
 
-// selection takes columns as a choice only where the files name their own.
+// selection treats columns as a choice only if the files name their columns.
 func (a *csvArgs) selection() selection {
 	if !a.Header {
 		return selection{types: a.Schema}
@@ -63,7 +63,7 @@ func (a *csvArgs) check() error {
 	return checkTextTypes(a.Schema)
 }
 
-// checkSample is of use to all who infer types.
+// checkSample checks the argument sample_rows for all formats that infer types.
 func checkSample(rows int64) error {
 	if rows < 1 {
 		return plugin.ArgumentErrorf("sample_rows", "Cannot infer types from %d rows\nsample_rows must be a whole number, 1 or more.", rows)
@@ -71,8 +71,8 @@ func checkSample(rows int64) error {
 	return nil
 }
 
-// dialect is how the arguments say that files are written. Delimiter 0: they do
-// not say what it is.
+// dialect returns the dialect that the arguments describe. If they do not set
+// the delimiter, it is 0.
 func (a *csvArgs) dialect() (dialect, error) {
 	var d dialect
 	var err error
@@ -99,7 +99,8 @@ func (a *csvArgs) dialect() (dialect, error) {
 	return d, nil
 }
 
-// sign is the one ASCII character that an argument may hold; 0: it is empty.
+// sign returns the only ASCII character of an argument, or 0 if the argument is
+// empty.
 func sign(argument, text string) (byte, error) {
 	if text == "" {
 		return 0, nil
@@ -110,7 +111,7 @@ func sign(argument, text string) (byte, error) {
 	return text[0], nil
 }
 
-// textTypes are the column types that CSV files can hold.
+// textTypes are the column types that CSV files can contain.
 var textTypes = []string{"string", "int64", "float64", "bool", "date", "timestamp"}
 
 func checkTextTypes(schema map[string]string) error {
@@ -127,14 +128,15 @@ type openCSV struct {
 	csvReader
 	file file
 	text *decoded
-	// names of the file's columns; nil: there is no header, and no record yet.
+	// names contains the names of the file's columns. It is nil if the file has
+	// no header and no record was read yet.
 	names []string
-	// empty: there is nothing in the file, not even a header.
+	// empty says that the file contains nothing, not even a header.
 	empty bool
 }
 
-// open opens a file and reads its header. Without one the names are nil until
-// the first record shows how many there are.
+// open opens a file and reads its header. If it has none, the names are nil
+// until the first record shows how many columns there are.
 func (a *csvArgs) open(f file, read *atomic.Int64) (*openCSV, error) {
 	d, err := a.dialect()
 	if err != nil {
@@ -152,8 +154,8 @@ func (a *csvArgs) open(f file, read *atomic.Int64) (*openCSV, error) {
 	return o, nil
 }
 
-// begin reads what comes before the first row, and finds out how the file is
-// written.
+// begin reads what comes before the first row, and determines the file's
+// dialect.
 func (a *csvArgs) begin(o *openCSV) error {
 	err := o.findEnding(0)
 	if err == nil {
@@ -190,7 +192,8 @@ func (a *csvArgs) begin(o *openCSV) error {
 	return nil
 }
 
-// place is the line of an error: of a malformed record, where that began.
+// place returns the line of an error. For a malformed record, it is the line
+// where the record began.
 func (o *openCSV) place(err error) int {
 	if errors.As(err, new(malformed)) {
 		return o.at
@@ -215,7 +218,8 @@ type csvFiles struct {
 	*sink
 }
 
-// probed: where malformed rows are set aside, none is an error.
+// probed returns 0 if malformed rows are set aside, because they are then not
+// errors.
 func (a *csvArgs) probed() int64 {
 	if a.OnError == "quarantine" {
 		return 0
@@ -271,11 +275,11 @@ func (r *csvFiles) file(ctx context.Context, f file, read *progress) error {
 	return nil
 }
 
-// taker turns the records of one file into rows of the schema.
+// taker converts the records of one file to rows of the schema.
 type taker struct {
 	args   *csvArgs
 	schema data.Schema
-	places []int // by column of the schema: its place in the file; -1: the file lacks it
+	places []int // by column of the schema: its index in the file, or -1 if the file lacks it
 	row    []parsed
 }
 
@@ -310,8 +314,8 @@ func (t *taker) parse(o *openCSV) error {
 	return nil
 }
 
-// value reads a field. Where its column's type was inferred, it has to hold the
-// value exactly.
+// value parses a field. If the column's type was inferred, it must be able to
+// represent the value exactly.
 func (t *taker) value(c data.Column, text []byte) (parsed, error) {
 	v, err := parseText(c.Type, text)
 	if _, given := t.args.Schema[c.Name]; given {
@@ -326,7 +330,7 @@ func (t *taker) value(c data.Column, text []byte) (parsed, error) {
 	return v, err
 }
 
-// typeAdvice says how to correct a type that was inferred.
+// typeAdvice says how to correct an inferred type.
 func typeAdvice(name string) string {
 	return fmt.Sprintf("Raise sample_rows to infer it from more rows, or set the type: schema = { %s = \"string\" }.", quoteKey(name))
 }

@@ -5,10 +5,11 @@ import (
 	"fmt"
 )
 
-// delimiters are those that files are looked at for, the usual one first.
+// delimiters are the delimiters that are detected, starting with the most
+// common one.
 var delimiters = []byte{',', '\t', ';', '|'}
 
-// What findDelimiter looks at, at most.
+// The maximum amount of text that findDelimiter looks at.
 const (
 	delimiterBytes = 64 << 10
 	delimiterRows  = 200
@@ -16,8 +17,8 @@ const (
 
 var errAmbiguous = errors.New("the delimiter is ambiguous")
 
-// findDelimiter finds out what stands between fields: what cuts nine in ten of
-// the first rows into as many fields as the first one, and into more than one.
+// findDelimiter detects the delimiter: it must split at least nine in ten of
+// the first rows into as many fields as the first row, and into more than one.
 func (r *csvReader) findDelimiter() (byte, error) {
 	for len(r.data) < delimiterBytes && !r.end {
 		if err := r.grow(); err != nil {
@@ -26,7 +27,7 @@ func (r *csvReader) findDelimiter() (byte, error) {
 	}
 	sample := r.data[:min(len(r.data), delimiterBytes)]
 	var fits []byte
-	all := true // so far all rows fit
+	all := true // so far, all rows match
 	rows := 0
 	for _, d := range delimiters {
 		width, agree, n := r.cutBy(d, sample)
@@ -50,11 +51,11 @@ func (r *csvReader) findDelimiter() (byte, error) {
 	return fits[0], nil
 }
 
-// cutBy counts the fields that a delimiter cuts the first row of a text into,
-// and how many of its rows it cuts into as many.
+// cutBy returns the number of fields into which a delimiter splits the first
+// row of a text, and how many of the rows have the same number.
 func (r *csvReader) cutBy(delimiter byte, text []byte) (width, agree, rows int) {
 	trial := csvReader{
-		// Where the text goes on, the record that it breaks off in says nothing.
+		// If the text continues, ignore its last record, which is incomplete.
 		window:  &window{r: cut{}, data: text, end: r.end && len(text) == len(r.data), line: 1, ending: r.ending},
 		dialect: dialect{delimiter, r.quote, r.escape},
 	}
@@ -73,7 +74,7 @@ func (r *csvReader) cutBy(delimiter byte, text []byte) (width, agree, rows int) 
 	return width, agree, rows
 }
 
-// cut is what comes after a part of a text.
+// cut is a reader for the rest of a text that was cut off.
 type cut struct{}
 
 func (cut) Read([]byte) (int, error) { return 0, errEnough }

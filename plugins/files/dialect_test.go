@@ -17,7 +17,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-func TestCSVLinesMayEndInEachOfTheUsualWays(t *testing.T) {
+func TestCSVAcceptsAllUsualLineEndings(t *testing.T) {
 	for name, text := range map[string]string{
 		"CR":                         "id,text\r1,a\r2,\"b\nb\"\r3,c\r",
 		"CR, no end":                 "id,text\r1,a\r2,\"b\nb\"\r3,c",
@@ -50,7 +50,7 @@ func utf16Text(text string, bigEndian bool) string {
 	return string(b)
 }
 
-func TestALineBreakOfAnotherKindIsNeitherTextNorTheEndOfALine(t *testing.T) {
+func TestALineBreakOfAnotherKindIsRefused(t *testing.T) {
 	for text, want := range map[string]string{
 		"id,text\r\n1,a\r\n2,b\r3,c\r\n": `a.csv:3: field 2, "b\r3", contains a lone carriage return (CR)`,
 		"id,text\n1,a\n2,b\r3,c\n":       `a.csv:3: field 2, "b\r3", contains a lone carriage return (CR)`,
@@ -72,7 +72,7 @@ func TestOnlyLineBreaksEndLines(t *testing.T) {
 	}
 }
 
-func TestTheDelimiterIsFoundOut(t *testing.T) {
+func TestTheDelimiterIsDetected(t *testing.T) {
 	for text, want := range map[string]string{
 		"id;text\n1;a\n2;b\n":                            "id int64, text string [1|a 2|b]",
 		"id\ttext\n1\ta, b\n2\tb; c\n":                   "id int64, text string [1|a, b 2|b; c]",
@@ -100,7 +100,7 @@ func TestTheDelimiterIsFoundOut(t *testing.T) {
 	}
 }
 
-func TestFilesOfOneSourceMayBeWrittenInDifferentWays(t *testing.T) {
+func TestFilesOfOneSourceCanHaveDifferentDialects(t *testing.T) {
 	p := folder(t, map[string]string{"a.csv": "id,text\n1,a\n", "b.csv": "", "c.csv": "text;id\rc;3\r", "d.csv": "\ufeff"})
 	_, got, err := readCSV(t, usualCSV(), p)
 	if err != nil || fmt.Sprint(got.rows) != "[1|a 3|c]" {
@@ -112,7 +112,7 @@ func TestFilesOfOneSourceMayBeWrittenInDifferentWays(t *testing.T) {
 	}
 }
 
-func TestNumbersOfTextAreThoseThatAColumnHoldsExactly(t *testing.T) {
+func TestOnlyNumbersThatAColumnCanStoreExactlyAreInferred(t *testing.T) {
 	for text, want := range map[string]string{
 		"0.1":                     "float64",
 		"0.12345678901234568":     "float64", // as Python writes it
@@ -155,7 +155,7 @@ func TestNumbersOfTextAreThoseThatAColumnHoldsExactly(t *testing.T) {
 	}
 }
 
-func TestALateTypeIsAnErrorThatSaysHowToKeepTheRow(t *testing.T) {
+func TestAValueOfAnotherTypeIsAnErrorThatSaysHowToKeepTheRow(t *testing.T) {
 	text := "n\n" + strings.Repeat("1\n", 30_000) + "x\n"
 	_, _, err := readCSV(t, usualCSV(), folder(t, map[string]string{"a.csv": text}))
 	for _, want := range []string{`a.csv:30002: column "n": "x" is not a valid int64`, "Raise sample_rows", `schema = { n = "string" }`, "null_values"} {
@@ -193,7 +193,7 @@ func TestMalformedRowsAtTheBeginningAreFoundWhenPlanning(t *testing.T) {
 	}
 }
 
-func TestEncodingsAreKnownByTheNamesThatPeopleUse(t *testing.T) {
+func TestEncodingsHaveTheirCommonNames(t *testing.T) {
 	for _, name := range []string{
 		"utf-8", "UTF8", "utf-8-sig", "utf-16", "utf-16le", "UTF-16BE", "utf-32", "latin-1", "latin1", "ISO-8859-1", "iso-8859-15",
 		"windows-1252", "cp1252", "cp1251", "macintosh", "mac_roman", "mac-cyrillic", "gbk", "GB2312", "cp936", "gb18030", "big5", "cp950",
@@ -209,7 +209,7 @@ func TestEncodingsAreKnownByTheNamesThatPeopleUse(t *testing.T) {
 	}
 }
 
-func TestTextIsDecodedAsTheEncodingSays(t *testing.T) {
+func TestTextIsDecodedFromItsEncoding(t *testing.T) {
 	gbk, err := simplifiedchinese.GBK.NewEncoder().String("id,text\n1,今天天气很好\n")
 	if err != nil {
 		t.Fatal(err)
@@ -237,7 +237,7 @@ func TestTextIsDecodedAsTheEncodingSays(t *testing.T) {
 	}
 }
 
-func TestTextOfAnotherEncodingIsRefusedAndShownInThoseThatItMayBe(t *testing.T) {
+func TestTextInAnotherEncodingIsRefusedAndShownInLikelyEncodings(t *testing.T) {
 	gbk, err := simplifiedchinese.GBK.NewEncoder().String("id,text\n1,今天天气很好\n")
 	if err != nil {
 		t.Fatal(err)
@@ -259,10 +259,12 @@ func TestTextOfAnotherEncodingIsRefusedAndShownInThoseThatItMayBe(t *testing.T) 
 	}
 }
 
-// bzipped is "id,text\n1,a\n" as bzip2 writes it.
+// bzipped is "id,text
+// 1,a
+// ", compressed with bzip2.
 const bzipped = "QlpoOTFBWSZTWenqOIYAAARZgAAQAAQgACYgBEAgADEGTEEB6TQwQnucd4u5IpwoSHT1HEMA"
 
-func TestFilesMayBeCompressedInEachOfTheUsualWays(t *testing.T) {
+func TestAllUsualCompressionFormatsAreRead(t *testing.T) {
 	var b bytes.Buffer
 	w, err := xz.NewWriter(&b)
 	if err != nil {
@@ -290,7 +292,7 @@ func TestFilesMayBeCompressedInEachOfTheUsualWays(t *testing.T) {
 	}
 }
 
-// zeros never ends.
+// zeros is an endless reader.
 type zeros struct{}
 
 func (zeros) Read(b []byte) (int, error) {

@@ -1,14 +1,14 @@
-// Package files brings in rows from files: CSV, JSON lines and Parquet.
+// Package files reads rows from CSV, JSON, and Parquet files.
 //
-// It promises that rows come in the order of the files' names and, inside a
-// file, of its lines; that memory does not grow with the files; that a line
-// which is not as it should be is never dropped in silence, but ends the
-// reading with its file and line, or is set aside and counted; and that
-// fingerprints follow what the files hold, not where they stand.
+// Rows come in the order of the files' names and, within a file, of its lines.
+// Memory does not grow with the files. A malformed row is never dropped
+// silently: either it is an error that names its file and line, or it is set
+// aside and counted. Fingerprints depend on the contents of the files, not on
+// their paths.
 //
-// The way through the package: a place (place.go) names files and opens them
-// decompressed and decoded; a window (window.go) gives their bytes record by
-// record to a scanner (csv.go, json.go); values are parsed (text.go,
-// json_value.go) and gathered into batches (sink.go). Column types are
-// inferred from a sample (infer.go, json_infer.go) where no schema is given.
+// The package works as follows: a place (place.go) finds files and opens them,
+// decompressed and decoded. A window (window.go) passes their bytes, record by
+// record, to a scanner (csv.go, json.go). Values are parsed (text.go,
+// json_value.go) and collected into batches (sink.go). If there is no schema,
+// column types are inferred from a sample (infer.go, json_infer.go).
 package files

@@ -23,30 +23,30 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Encoded is the argument that says how the text of files is encoded.
+// Encoded contains the argument for the encoding of the files' text.
 type Encoded struct {
 	Encoding string `quern:"encoding" default:"\"utf-8\"" doc:"The encoding of the text, by its IANA, WHATWG, or Python name, such as 'windows-1252', 'latin-1', 'utf-16le', 'gbk', 'shift_jis', or 'macintosh'. A file that begins with a byte order mark of UTF-8, UTF-16, or UTF-32 is read in the encoding that the mark gives. A row with bytes that are invalid in the encoding is malformed."`
 }
 
-// charset is how a text is encoded.
+// charset is a character encoding.
 type charset struct {
-	// name is the user's.
+	// name is the name that the user gave.
 	name string
 	// decoder is nil for UTF-8.
 	decoder func() transform.Transformer
-	// lossy: the decoder puts U+FFFD in the place of bytes that do not exist in
-	// the encoding. In other encodings such bytes give text that is not UTF-8.
+	// lossy says that the decoder replaces invalid bytes with U+FFFD. The
+	// decoders of other encodings turn them into text that is not valid UTF-8.
 	lossy bool
 }
 
-// aliases are names that Python and others have for encodings and IANA and
-// WHATWG have not, and names that those two use for something else.
+// aliases contains names of encodings that Python and others use but IANA and
+// WHATWG do not define, and names that those two define differently.
 var aliases = map[string]string{
 	"cp936": "gbk", "gb2312": "gbk", "cp932": "shift_jis", "cp949": "euc-kr", "uhc": "euc-kr", "cp950": "big5",
 	"mac-roman": "macintosh", "macroman": "macintosh", "mac-cyrillic": "x-mac-cyrillic", "ascii": "us-ascii",
 }
 
-// charsetNamed finds an encoding by its name.
+// charsetNamed returns the encoding with a name.
 func charsetNamed(name string) (charset, error) {
 	plain := strings.ReplaceAll(strings.ToLower(strings.TrimSpace(name)), "_", "-")
 	if alias, ok := aliases[plain]; ok {
@@ -83,7 +83,7 @@ func legacy(name string, e encoding.Encoding) charset {
 	return charset{name: name, decoder: func() transform.Transformer { return e.NewDecoder() }, lossy: true}
 }
 
-// decoded is a file's content as UTF-8.
+// decoded is the content of a file as UTF-8.
 type decoded struct {
 	io.Reader
 	file *opened
@@ -93,8 +93,8 @@ type decoded struct {
 // Close closes the file.
 func (d *decoded) Close() error { return d.file.Close() }
 
-// text opens a file for reading as text: decompressed, decoded to UTF-8,
-// without byte order mark.
+// text opens a file for reading as text: decompressed, decoded to UTF-8, and
+// without a byte order mark.
 func (f file) text(encodingName string, read *atomic.Int64) (*decoded, error) {
 	named, err := charsetNamed(encodingName)
 	if err != nil {
@@ -115,8 +115,8 @@ func (f file) text(encodingName string, read *atomic.Int64) (*decoded, error) {
 	return d, nil
 }
 
-// byteOrderMarks by the encodings that they stand for. That of UTF-32 begins
-// with that of UTF-16.
+// byteOrderMarks contains byte order marks with their encodings. The mark of
+// UTF-32 begins with that of UTF-16.
 var byteOrderMarks = []struct{ mark, encoding string }{
 	{"\xef\xbb\xbf", "utf-8"},
 	{"\xff\xfe\x00\x00", "utf-32le"},
@@ -125,8 +125,8 @@ var byteOrderMarks = []struct{ mark, encoding string }{
 	{"\xfe\xff", "utf-16be"},
 }
 
-// marked takes a byte order mark off a text and returns the encoding that it
-// stands for, or else the given one. Encodings of other kinds have no marks.
+// marked skips a byte order mark and returns its encoding, or the given
+// encoding if there is no mark. Encodings other than UTF have no marks.
 func marked(b *bufio.Reader, given charset) (charset, error) {
 	first, err := b.Peek(64)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -151,8 +151,8 @@ func marked(b *bufio.Reader, given charset) (charset, error) {
 	return given, nil
 }
 
-// wideWithoutMark recognizes UTF-16 by the zeros in every other byte of the
-// characters that files of rows begin with.
+// wideWithoutMark detects UTF-16 by its zero bytes: files of rows begin with
+// ASCII characters, of which every other byte is zero.
 func wideWithoutMark(first []byte) string {
 	n := len(first) &^ 1
 	if n < 4 {
@@ -173,7 +173,7 @@ func wideWithoutMark(first []byte) string {
 	return ""
 }
 
-// check says where text is not in the encoding.
+// check reports where text is not valid in the encoding.
 func (c charset) check(text []byte) error {
 	if c.lossy {
 		if i := bytes.Index(text, []byte("\uFFFD")); i >= 0 {
@@ -191,7 +191,7 @@ func (c charset) check(text []byte) error {
 	return fmt.Errorf("%w\n%s", err, encodingAdvice(text))
 }
 
-// checkText says where text is not UTF-8.
+// checkText reports where text is not valid UTF-8.
 func checkText(text []byte) error {
 	if utf8.Valid(text) {
 		return nil
@@ -200,7 +200,7 @@ func checkText(text []byte) error {
 	return fmt.Errorf("the text is not UTF-8: byte 0x%02X after %q", text[at], tail(text[:at], 20))
 }
 
-// badByte is the place of the first byte that is not UTF-8.
+// badByte returns the index of the first byte that is not valid UTF-8.
 func badByte(text []byte) int {
 	for at := 0; at < len(text); {
 		r, n := utf8.DecodeRune(text[at:])
@@ -223,11 +223,11 @@ func tail(text []byte, n int) []byte {
 	return text
 }
 
-// likely are encodings that texts of no stated encoding are often in.
+// likely contains encodings that text without a stated encoding often has.
 var likely = []string{"windows-1252", "macintosh", "gb18030", "shift_jis", "euc-kr", "big5", "windows-1251"}
 
-// encodingAdvice shows how text that is not UTF-8 reads in other encodings:
-// which one is right, a person sees at once and a program can only guess.
+// encodingAdvice shows how text that is not UTF-8 reads in other encodings. A
+// person sees at once which one is right, but a program can only guess.
 func encodingAdvice(text []byte) string {
 	piece := excerpt(text, badByte(text))
 	var names, readings []string
@@ -256,8 +256,8 @@ func encodingAdvice(text []byte) string {
 	return "Set encoding to the encoding of the file. The text reads " + strings.Join(readings, ", ") + "."
 }
 
-// excerpt is the piece of a line around a byte, beginning where no character of
-// several bytes is cut in two.
+// excerpt returns the part of a line around a byte. It does not begin in the
+// middle of a character.
 func excerpt(text []byte, at int) []byte {
 	from := bytes.LastIndexAny(text[:at], ",;\t\" \r\n") + 1
 	if at-from > 24 {
@@ -282,8 +282,8 @@ func lineLength(text []byte) int {
 	return len(text)
 }
 
-// plausible says whether a piece of text that was decoded may be right. It may
-// end in the middle of a character.
+// plausible reports whether decoded text may be right. It may end in the middle
+// of a character.
 func plausible(text []byte) bool {
 	text = bytes.TrimSuffix(text, []byte("\uFFFD"))
 	return !bytes.ContainsFunc(text, func(r rune) bool {
@@ -291,9 +291,9 @@ func plausible(text []byte) bool {
 	})
 }
 
-// utf16Decoder decodes UTF-16. Half of a surrogate pair, which UTF-8 cannot
-// hold, becomes bytes that are not UTF-8; the decoder of x/text puts U+FFFD in
-// its place, which a text may hold as well.
+// utf16Decoder decodes UTF-16. It turns an unpaired surrogate, which UTF-8
+// cannot represent, into bytes that are not valid UTF-8. The decoder of x/text
+// turns it into U+FFFD, which text can also contain legitimately.
 func utf16Decoder(bigEndian bool) func() transform.Transformer {
 	return func() transform.Transformer { return utf16Transformer{bigEndian: bigEndian} }
 }
@@ -319,7 +319,7 @@ func (t utf16Transformer) Transform(dst, src []byte, end bool) (wrote, read int,
 			if !end {
 				return wrote, read, transform.ErrShortSrc
 			}
-			dst[wrote] = 0xff // a byte too many
+			dst[wrote] = 0xff // one byte too many
 			return wrote + 1, read + 1, nil
 		}
 		r, n := t.unit(src[read:]), 2

@@ -2,7 +2,7 @@ package files
 
 import "github.com/quern-dev/quern/sdk/go/plugin"
 
-// Types are the sources of this package. root returns the folder that
+// Types returns the sources of this package. root returns the folder that
 // relative paths start from.
 func Types(root func() string) []plugin.Type {
 	return []plugin.Type{

@@ -13,26 +13,28 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// memo is what is known of files from the last look, by name.
+// memo contains what was known about files at the last fingerprint, by name.
 type memo struct {
 	Files map[string]seen `json:"files"`
 }
 
-// seen is a file as it was when it was hashed.
+// seen describes a file when it was hashed.
 type seen struct {
 	Size     int64  `json:"size"`
 	Modified int64  `json:"modified"` // nanoseconds since 1970
 	Digest   string `json:"digest"`   // SHA-256 of its bytes, in hex
 }
 
-// settled is how long a file must have been left alone before its size and
-// time are trusted to tell whether it changed: file systems keep times no
-// finer than that, so that a change right after the look could leave both.
+// settled is how long a file must be unchanged before its size and time are
+// trusted to show whether it changed. File systems store times with limited
+// precision, so a change right after the last fingerprint may leave both the
+// same.
 const settled = 2 * time.Second
 
-// fingerprint hashes the files of a place, but for those whose size and time
-// are as they were. It depends on their contents in the order of their names,
-// not on the names, except for those of folders that are partitions.
+// fingerprint hashes the files of a place, except those whose size and time
+// have not changed. The result depends on their contents in the order of their
+// names, and on the names of folders that are partitions, but not on other
+// names.
 func fingerprint(ctx context.Context, p place, partitions bool, former []byte, now time.Time) (plugin.Fingerprint, error) {
 	list, err := p.find()
 	if err != nil {
@@ -64,7 +66,7 @@ func fingerprint(ctx context.Context, p place, partitions bool, former []byte, n
 	}, nil
 }
 
-// decodeMemo reads a memo. One of another make is as good as none.
+// decodeMemo parses a memo. It ignores a memo that it cannot parse.
 func decodeMemo(text []byte) (m memo) {
 	if len(text) > 0 {
 		_ = json.Unmarshal(text, &m)
@@ -72,8 +74,8 @@ func decodeMemo(text []byte) (m memo) {
 	return m
 }
 
-// partFingerprint stands for the rows of a file: its bytes and, where they
-// count, its partitions.
+// partFingerprint identifies the rows of a file: its bytes and, if they matter,
+// its partitions.
 func partFingerprint(f file, digest string, partitions bool) string {
 	if text := partitionText(f); partitions && text != "" {
 		return digest + " " + text
@@ -81,8 +83,8 @@ func partFingerprint(f file, digest string, partitions bool) string {
 	return digest
 }
 
-// digest returns the digest of a file, which is hashed unless its size and time
-// are as they were.
+// digest returns the digest of a file. It hashes the file unless its size and
+// time have not changed.
 func (m memo) digest(ctx context.Context, f file) (string, error) {
 	if s, ok := m.Files[f.name]; ok && s.Size == f.size && s.Modified == f.modified {
 		return s.Digest, nil

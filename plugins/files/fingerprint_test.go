@@ -9,7 +9,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// look takes a fingerprint when the files have been left alone for a while.
+// look takes a fingerprint after the files have been unchanged for a while.
 func look(t *testing.T, p place, memo []byte) plugin.Fingerprint {
 	t.Helper()
 	f, err := fingerprint(t.Context(), p, true, memo, time.Now().Add(time.Hour))
@@ -19,7 +19,7 @@ func look(t *testing.T, p place, memo []byte) plugin.Fingerprint {
 	return f
 }
 
-func TestAFingerprintFollowsWhatFilesHoldAndNotWhereTheyStand(t *testing.T) {
+func TestAFingerprintDependsOnTheContentsOfFilesAndNotOnTheirPaths(t *testing.T) {
 	one := look(t, folder(t, map[string]string{"a.csv": "x\n1\n", "b.csv": "x\n2\n"}), nil)
 	moved := look(t, folder(t, map[string]string{"c.csv": "x\n1\n", "d.csv": "x\n2\n"}), nil)
 	if one.Value != moved.Value {
@@ -40,7 +40,7 @@ func TestAFingerprintFollowsWhatFilesHoldAndNotWhereTheyStand(t *testing.T) {
 	}
 }
 
-func TestFilesWithTheSizeAndTimeOfBeforeAreNotHashedAgain(t *testing.T) {
+func TestFilesWithTheSameSizeAndTimeAreNotHashedAgain(t *testing.T) {
 	p := folder(t, map[string]string{"a.csv": "x\n1\n"})
 	path := filepath.Join(p.root, "a.csv")
 	before, err := os.Stat(path)
@@ -49,7 +49,8 @@ func TestFilesWithTheSizeAndTimeOfBeforeAreNotHashedAgain(t *testing.T) {
 	}
 	first := look(t, p, nil)
 
-	// The content changes behind size and time: only hashing would tell.
+	// The content changes, but the size and time do not. Only hashing would
+	// notice.
 	if err := os.WriteFile(path, []byte("x\n2\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -67,7 +68,7 @@ func TestFilesWithTheSizeAndTimeOfBeforeAreNotHashedAgain(t *testing.T) {
 	}
 }
 
-func TestAFileThatWasJustWrittenIsNotTrustedToHaveAnotherTimeWhenItChanges(t *testing.T) {
+func TestTheTimeOfAFileThatWasJustWrittenIsNotTrusted(t *testing.T) {
 	p := folder(t, map[string]string{"a.csv": "x\n1\n"})
 	path := filepath.Join(p.root, "a.csv")
 	before, err := os.Stat(path)
@@ -89,7 +90,7 @@ func TestAFileThatWasJustWrittenIsNotTrustedToHaveAnotherTimeWhenItChanges(t *te
 	}
 }
 
-func TestAMemoOfAnotherMakeIsIgnored(t *testing.T) {
+func TestAMemoInAnotherFormatIsIgnored(t *testing.T) {
 	p := folder(t, map[string]string{"a.csv": "x\n1\n"})
 	if look(t, p, []byte("rubbish")).Value != look(t, p, nil).Value {
 		t.Error("it changed the fingerprint")

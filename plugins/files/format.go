@@ -10,8 +10,8 @@ import (
 	"unicode/utf8"
 )
 
-// magics are the first bytes of formats that are not text, and what to do with
-// such a file.
+// magics contains the first bytes of formats that are not text, and what to do
+// with such a file.
 var magics = []struct {
 	magic, name, advice string
 }{
@@ -36,14 +36,15 @@ var magics = []struct {
 	{"\x04\x22\x4d\x18", "compressed with lz4", "Decompress it, or compress it with gzip or zstd."},
 }
 
-// headLength is how much of a file is looked at to recognize its format.
+// headLength is how much of a file is read to recognize its format.
 const headLength = 512
 
-// lfsPointer is how a file begins that Git LFS has put in place of another.
+// lfsPointer is the beginning of a file that Git LFS has put in place of
+// another.
 const lfsPointer = "version https://git-lfs.github.com/spec/"
 
-// foreign explains what a file is that begins with head, where that is neither
-// Parquet nor text with rows; nil: it may be either.
+// foreign explains what a file is that begins with head, if it is neither
+// Parquet nor text with rows. It returns nil if it may be either.
 func foreign(name string, head []byte) error {
 	if bytes.HasPrefix(head, []byte(lfsPointer)) {
 		return fmt.Errorf("%s is a Git LFS pointer; run git lfs pull\nThe file itself has not been downloaded.", name)
@@ -65,7 +66,7 @@ func foreign(name string, head []byte) error {
 	return nil
 }
 
-// recognize refuses a decompressed file that is of a format other than text.
+// recognize refuses a decompressed file that is not text.
 func (f file) recognize(b *bufio.Reader) error {
 	head, err := b.Peek(headLength)
 	if err != nil && !errors.Is(err, io.EOF) {
@@ -74,7 +75,7 @@ func (f file) recognize(b *bufio.Reader) error {
 	return foreign(f.name, head)
 }
 
-// notParquet explains what a file is that is no Parquet file.
+// notParquet explains what a file is that is not a Parquet file.
 func notParquet(name string, head []byte) error {
 	if err := foreign(name, head); err != nil {
 		return err
@@ -91,7 +92,7 @@ func notParquet(name string, head []byte) error {
 	return fmt.Errorf("%s is not a Parquet file", name)
 }
 
-// printable says whether the beginning of a file looks like text.
+// printable reports whether the beginning of a file looks like text.
 func printable(head []byte) bool {
 	// A character may be cut off at the end.
 	for range utf8.UTFMax - 1 {

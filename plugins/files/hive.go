@@ -14,19 +14,20 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// partition is a folder in a file's path that is named KEY=VALUE, as Hive,
-// Spark, DuckDB, and pandas write partitioned datasets. It is a column whose
-// value is the same in all rows of the file.
+// partition is a folder named KEY=VALUE in a file's path, as Hive, Spark,
+// DuckDB, and pandas write partitioned datasets. It is a column that has the
+// same value in all rows of the file.
 type partition struct {
 	key, value string
 	null       bool
 }
 
-// nullPartition is the value that stands for null in the name of a folder.
+// nullPartition means null in the name of a folder.
 const nullPartition = "__HIVE_DEFAULT_PARTITION__"
 
-// partitions are those of a file's path as the user sees it, from the outermost
-// folder on. Of several with one key the innermost counts.
+// partitions returns the partitions in a file's path as the user sees it,
+// starting with the outermost folder. If several have the same key, the
+// innermost counts.
 func (f file) partitions() []partition {
 	var out []partition
 	for _, folder := range strings.Split(path.Dir(f.name), "/") {
@@ -41,7 +42,8 @@ func (f file) partitions() []partition {
 	return out
 }
 
-// unescaped decodes %XX, in which writers put what folders cannot be named.
+// unescaped decodes %XX, which writers use for characters that names of folders
+// cannot contain.
 func unescaped(text string) string {
 	if plain, err := url.PathUnescape(text); err == nil && checkText([]byte(plain)) == nil {
 		return plain
@@ -49,8 +51,8 @@ func unescaped(text string) string {
 	return text
 }
 
-// addPartitions adds the columns of the files' partitions to those found in
-// the files. Their types are guessed from all values, as in CSV files.
+// addPartitions adds the columns of the files' partitions to those found in the
+// files. Their types are inferred from all values, as in CSV files.
 func addPartitions(found *union, files []file) error {
 	keys, guesses := []string(nil), map[string]*guess{}
 	for _, f := range files {
@@ -78,7 +80,7 @@ func addPartitions(found *union, files []file) error {
 	return nil
 }
 
-// partitionKeys are the keys of all files.
+// partitionKeys returns the keys of all files.
 func partitionKeys(files []file) map[string]bool {
 	keys := map[string]bool{}
 	for _, f := range files {
@@ -95,15 +97,15 @@ type partitioned struct {
 	rowWriter
 	schema data.Schema
 	keys   map[string]bool
-	values map[string]parsed // of the present file
+	values map[string]parsed // of the current file
 }
 
-// inner are the columns that files hold.
+// inner returns the columns that the files contain.
 func (p *partitioned) inner() data.Schema {
 	return slices.DeleteFunc(slices.Clone(p.schema), func(c data.Column) bool { return p.keys[c.Name] })
 }
 
-// partitionText is a file's partitions as one text.
+// partitionText returns a file's partitions as text.
 func partitionText(f file) string {
 	var text strings.Builder
 	for _, part := range f.partitions() {
@@ -155,7 +157,8 @@ func (p *partitioned) Write(rec arrow.RecordBatch) error {
 	return p.rowWriter.Write(whole)
 }
 
-// repeat is a column of one value; where there is none, of nulls.
+// repeat returns a column in which every value is the same, or null if there is
+// no value.
 func repeat(typ string, values map[string]parsed, key string, rows int) (arrow.Array, error) {
 	t, err := data.ArrowType(typ)
 	if err != nil {

@@ -27,8 +27,8 @@ func (a *arrays) Write(rec arrow.RecordBatch) error {
 	return nil
 }
 
-// writeCSV writes tables in random dialects, and prints what it wrote: a file
-// a line, with the rows, in which null is a field that is empty and not quoted.
+// writeCSV writes tables in random dialects, and prints what it wrote: one file
+// per line, with the rows. Null is an empty field without quotes.
 const writeCSV = `
 import csv, io, json, random, sys, os
 folder, rounds = sys.argv[1], int(sys.argv[2])
@@ -62,7 +62,7 @@ for n in range(rounds):
     print(json.dumps({'encoding': names.get(encoding, encoding), 'columns': columns, 'rows': [[None if c == '' and not every else c for c in r] for r in rows]}))
 `
 
-func TestHuntForCSVFilesThatPythonReadsInAnotherWay(t *testing.T) {
+func TestHuntForCSVFilesThatPythonReadsDifferently(t *testing.T) {
 	dir := t.TempDir()
 	out := reference.Python(t, writeCSV, dir, strconv.Itoa(reference.Rounds(300, 20_000)))
 	for n, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {
@@ -108,8 +108,8 @@ func TestHuntForCSVFilesThatPythonReadsInAnotherWay(t *testing.T) {
 	}
 }
 
-// writeJSON writes random objects in random layouts, and prints what json of
-// Python reads, each value with its type.
+// writeJSON writes random objects in random layouts, and prints what Python's
+// json module reads: each value with its type.
 const writeJSON = `
 import json, math, random, sys, os
 folder, rounds = sys.argv[1], int(sys.argv[2])
@@ -157,8 +157,8 @@ for n in range(rounds):
     print(json.dumps([tagged(r) for r in rows]))
 `
 
-// tagged is a value of JSON with its type: null, bool, int, float, string,
-// list or object.
+// tagged is a JSON value with its type: null, bool, int, float, string, list,
+// or object.
 type tagged struct {
 	kind   string
 	text   string
@@ -183,8 +183,8 @@ func (v *tagged) UnmarshalJSON(b []byte) error {
 	return json.Unmarshal(parts[1], &v.text)
 }
 
-// differs says how a value of a column differs from the one that was written;
-// empty: it does not.
+// differs describes how a value of a column differs from the one that was
+// written. It returns "" if it does not.
 func (v tagged) differs(a arrow.Array, i int) string {
 	if a.IsNull(i) || v.kind == "n" || v.kind == "" {
 		if a.IsNull(i) != (v.kind == "n" || v.kind == "") {
@@ -236,8 +236,8 @@ func (v tagged) differs(a arrow.Array, i int) string {
 	return fmt.Sprintf("%s, want %v", a.ValueStr(i), v)
 }
 
-// differsFromText compares with the text of a string column: strings as they
-// are, other values as JSON.
+// differsFromText compares a value with the text in a string column: strings
+// must be equal, and other values must be equal as JSON.
 func (v tagged) differsFromText(text string) string {
 	same := text == v.text
 	switch v.kind {
@@ -256,7 +256,7 @@ func (v tagged) differsFromText(text string) string {
 	return ""
 }
 
-func TestHuntForJSONFilesThatPythonReadsInAnotherWay(t *testing.T) {
+func TestHuntForJSONFilesThatPythonReadsDifferently(t *testing.T) {
 	dir := t.TempDir()
 	out := reference.Python(t, writeJSON, dir, strconv.Itoa(reference.Rounds(500, 50_000)))
 	for n, line := range strings.Split(strings.TrimSpace(string(out)), "\n") {

@@ -10,15 +10,16 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// sampledFiles bounds how many files are looked into to infer types.
+// sampledFiles is the maximum number of files that are sampled to infer types.
 const sampledFiles = 20
 
-// columns are those of all files, joined by name. Types are inferred from the
-// first rows of the first files; of the others the names alone are read.
+// columns returns the columns of all files, joined by name. Types are inferred
+// from the first rows of the first files. Only the names are read from the
+// other files.
 func (a *csvArgs) columns(ctx context.Context, files []file) (*union, error) {
 	var names []string
 	guesses := map[string]*guess{}
-	first := map[string]string{} // the file that a column was first seen in
+	first := map[string]string{} // the file in which a column was first seen
 	sampled := min(len(files), sampledFiles)
 	for i, f := range files {
 		rows := int64(1)
@@ -51,7 +52,7 @@ func (a *csvArgs) columns(ctx context.Context, files []file) (*union, error) {
 	return found, nil
 }
 
-// emptyFiles says of the only file, or of all, that there is nothing in them.
+// emptyFiles says that the only file, or all files, are empty.
 func emptyFiles(files []file) string {
 	if len(files) == 1 {
 		return files[0].name + " is empty"
@@ -59,14 +60,14 @@ func emptyFiles(files []file) string {
 	return fmt.Sprintf("All %d files are empty", len(files))
 }
 
-// share is how many of n rows the i-th of several files gives.
+// share returns how many of n rows the i-th of several files contributes.
 func share(n int64, i, files int) int64 {
 	n = max(n, int64(files))
 	return n*int64(i+1)/int64(files) - n*int64(i)/int64(files)
 }
 
-// sample looks at the first rows of a file and returns its columns. Malformed
-// rows are left to the reading.
+// sample reads the first rows of a file and returns its columns. It leaves
+// malformed rows to the actual read.
 func (a *csvArgs) sample(ctx context.Context, f file, rows int64, guesses map[string]*guess) ([]string, error) {
 	o, err := a.open(f, nil)
 	if err != nil {

@@ -7,11 +7,12 @@ import (
 	"unicode/utf8"
 )
 
-// member is one member of a JSON object: its key, and its value as in the file.
+// member is a member of a JSON object: its key, and its value as it is in the
+// file.
 type member struct{ key, value []byte }
 
-// members cuts a valid JSON object into its members, appending to list. What
-// it returns points into raw where it can.
+// members splits a valid JSON object into its members and appends them to list.
+// If possible, they point into raw.
 func members(raw []byte, list []member) ([]member, error) {
 	if raw[0] != '{' {
 		return nil, fmt.Errorf("the row is %s, but it must be an object", kindOf(raw))
@@ -24,7 +25,7 @@ func members(raw []byte, list []member) ([]member, error) {
 			return nil, err
 		}
 		rest = space(rest[n:])
-		rest = space(rest[1:]) // the colon
+		rest = space(rest[1:]) // skip the colon
 		n = valueLength(rest)
 		list = append(list, member{key, rest[:n]})
 		rest = space(rest[n:])
@@ -37,7 +38,7 @@ func members(raw []byte, list []member) ([]member, error) {
 
 func space(b []byte) []byte { return bytes.TrimLeft(b, " \t\r\n") }
 
-// valueLength is the length of the valid value that b begins with.
+// valueLength returns the length of the valid value at the beginning of b.
 func valueLength(b []byte) int {
 	switch b[0] {
 	case '"':
@@ -78,8 +79,8 @@ func nestLength(b []byte) int {
 	}
 }
 
-// unquote reads a valid JSON string. Half of a surrogate pair, which UTF-8
-// cannot hold, is an error.
+// unquote decodes a valid JSON string. An unpaired surrogate, which UTF-8
+// cannot represent, is an error.
 func unquote(b []byte) ([]byte, error) {
 	b = b[1 : len(b)-1]
 	escape := bytes.IndexByte(b, '\\')
@@ -98,8 +99,8 @@ func unquote(b []byte) ([]byte, error) {
 	return append(out, b...), nil
 }
 
-// unescape appends what the escape that b begins with stands for, and returns
-// the escape's length; 0: it stands for nothing.
+// unescape decodes the escape sequence at the beginning of b, appends the
+// result, and returns the length of the sequence, or 0 if it is not valid.
 func unescape(out, b []byte) ([]byte, int) {
 	switch b[1] {
 	case 'b':
@@ -140,7 +141,7 @@ func hexRune(b []byte) (r rune) {
 	return r
 }
 
-// kindOf names what kind of value b begins with.
+// kindOf returns the name of the kind of value that b begins with.
 func kindOf(b []byte) string {
 	switch b[0] {
 	case '{':

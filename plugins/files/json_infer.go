@@ -6,43 +6,44 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 )
 
-// shape narrows down what type JSON values have that stand in one place.
+// shape tracks which types the JSON values in one place can have.
 type shape struct {
 	text, truth bool
-	// whole: an int64. wide: one that float64 does not hold exactly.
+	// whole: an int64. wide: an int64 that float64 cannot represent exactly.
 	whole, wide bool
-	// number: what float64 holds and int64 does not. digits: what neither
-	// holds exactly.
+	// number: fits float64 but not int64. digits: neither can represent it
+	// exactly.
 	number, digits bool
 	list           *shape // of the elements
 	object         *object
 }
 
-// object is the shape of an object: its keys in the order in which they came.
+// object is the shape of an object: its keys in the order in which they first
+// occurred.
 type object struct {
 	keys   []string
 	fields map[string]*shape
 	// objects and members count what was seen.
 	objects, members int
-	// loose: the keys are data rather than names, so the values are JSON in a
-	// string.
+	// loose says that the keys are data rather than names, so the values become
+	// JSON in a string.
 	loose bool
 }
 
 const (
-	// maxNesting is how deep types are inferred; what lies deeper becomes JSON
-	// in a string.
+	// maxNesting is the maximum depth at which types are inferred. Deeper
+	// values become JSON in a string.
 	maxNesting = 16
-	// maxFields is how many fields a type has in all, at most. An object with
+	// maxFields is the maximum total number of fields of a type. An object with
 	// more becomes JSON in a string.
 	maxFields = 1000
-	// sparseKeys: an object with more keys than that, of which a single object
-	// has less than a tenth on average, becomes JSON in a string: they are
-	// identifiers rather than names.
+	// An object becomes JSON in a string if it has more than sparseKeys keys
+	// and a single object has less than a tenth of them on average. The keys
+	// are then identifiers rather than names.
 	sparseKeys = 100
 )
 
-// add takes account of a valid JSON value. Null says nothing.
+// add updates the shape with a valid JSON value. Null has no effect.
 func (s *shape) add(raw []byte, depth int) error {
 	switch c := raw[0]; {
 	case c == 'n':
@@ -54,7 +55,8 @@ func (s *shape) add(raw []byte, depth int) error {
 		if s.list == nil {
 			s.list = &shape{}
 		}
-		// One deeper than types go, so that the kinds of what becomes JSON are known.
+		// One level deeper than types, so that the kinds of values that become
+		// JSON are known.
 		if depth > maxNesting+1 {
 			return nil
 		}
@@ -127,15 +129,16 @@ func (o *object) add(list []member, depth int) error {
 	return nil
 }
 
-// isMap says whether the keys are data rather than names, or include one that
-// no field can have.
+// isMap reports whether the keys are data rather than names, or include one
+// that cannot be the name of a field.
 func (o *object) isMap() bool {
 	return o.loose || len(o.keys) == 0 || o.fields[""] != nil ||
 		len(o.keys) > sparseKeys && 10*o.members < o.objects*len(o.keys)
 }
 
-// arrow is the type of the values seen, and how many fields it has in all.
-// Where they have nothing in common it is string. arrow.Null: there were none.
+// arrow returns the type of the values, and its total number of fields. If the
+// values have no common type, it is string. If there were none, it is
+// arrow.Null.
 func (s *shape) arrow(depth int) (t arrow.DataType, fields int) {
 	kinds := len(s.kinds())
 	switch {

@@ -7,21 +7,21 @@ import (
 	"strings"
 )
 
-// mixture says that the values of a key have nothing in common, so that it
-// becomes a string column.
+// mixture says that the values of a key have no common type, so that it becomes
+// a string column.
 type mixture struct {
 	path  string // "messages[].content"
 	kinds string // "text and lists"
-	where string // the first row in which this shows: "a.jsonl:7"
+	where string // the first row that shows it, such as "a.jsonl:7"
 }
 
-// warning tells the user of it. key is that of the column.
+// warning returns the warning about it. key is the key of the column.
 func (m mixture) warning(key string) string {
 	return fmt.Sprintf("The values of %q are %s (%s is the first row that differs)\nThey become strings: text as it is, other values as their JSON. If that is right, set schema = { %s = \"string\" }; otherwise correct the rows.",
 		m.path, m.kinds, m.where, quoteKey(key))
 }
 
-// add takes account of a row, whose members are list.
+// add updates the sample with a row whose members are list.
 func (s *jsonSample) add(list []member, raw []byte, where string) error {
 	if s.object.objects == 0 {
 		s.first = append([]byte(nil), raw...)
@@ -41,8 +41,9 @@ func (s *jsonSample) add(list []member, raw []byte, where string) error {
 	return nil
 }
 
-// mixed returns the first place at path, or below it, whose values have nothing
-// in common, and what kinds of values they are; nil: there is none.
+// mixed returns the first place, at path or below it, whose values have no
+// common type, and the kinds of these values. It returns no kinds if there is
+// none.
 func (s *shape) mixed(path string) (at string, kinds []string) {
 	if kinds = s.kinds(); len(kinds) > 1 {
 		return path, kinds
@@ -60,8 +61,8 @@ func (s *shape) mixed(path string) (at string, kinds []string) {
 	return "", nil
 }
 
-// has says whether values of the kind of raw, which is not null, were seen. Where
-// none were, the type is string, which text fits.
+// has reports whether values of the same kind as raw, which is not null, were
+// seen. If none were, the type is string, which can store any text.
 func (s *shape) has(raw []byte) bool {
 	switch raw[0] {
 	case '"':
@@ -84,8 +85,8 @@ func (s *shape) describe() string {
 	return "nulls"
 }
 
-// fingerprint tells shapes with the same types apart: it has the kinds of the values
-// that become strings, where these are not text alone.
+// fingerprint distinguishes shapes that have the same types. It contains the
+// kinds of values that become strings, unless these are only text.
 func (s *shape) fingerprint(path string) string {
 	kinds := s.kinds()
 	switch {
@@ -108,7 +109,7 @@ func (o *object) fingerprint(path string) string {
 	return all.String()
 }
 
-// kinds are the kinds of values that were seen.
+// kinds returns the kinds of values that were seen.
 func (s *shape) kinds() (kinds []string) {
 	for _, k := range []struct {
 		seen bool

@@ -7,24 +7,24 @@ import (
 	"strings"
 )
 
-// jsonPath is the way to lists that lie in objects, and how far along it the
-// reading of a file is.
+// jsonPath is the path to lists inside objects, and the current position in a
+// file.
 type jsonPath struct {
 	keys []string
-	// levels are the objects that are open, from the outermost on.
+	// levels contains the objects that are open, starting with the outermost.
 	levels []jsonLevel
 }
 
-// jsonLevel is an object on the way to a list.
+// jsonLevel is an object on the path to a list.
 type jsonLevel struct {
-	seen  []string // the first keys that were passed over
+	seen  []string // the first keys that were skipped
 	begun bool     // a member was read
-	found bool     // the key on the way was among them
+	found bool     // the key on the path was among them
 }
 
-// enter goes to the next list at the end of the path and into it. What is beside
-// the path is passed over piece by piece, however large it is. io.EOF: there are
-// no more lists.
+// enter skips to the beginning of the next list at the end of the path. It
+// skips everything else piece by piece, regardless of its size. It returns
+// io.EOF if there are no more lists.
 func (r *jsonRows) enter(p *jsonPath) error {
 	for {
 		if len(p.levels) == 0 {
@@ -67,8 +67,8 @@ func (r *jsonRows) enter(p *jsonPath) error {
 	}
 }
 
-// open takes the bracket of a value on the way. name is the key that it is the
-// value of.
+// open reads the opening bracket of a value on the path. name is the key of
+// that value.
 func (r *jsonRows) open(bracket, name string) error {
 	c, err := r.peek()
 	if err != nil {
@@ -90,8 +90,8 @@ func (r *jsonRows) missing(key string, seen []string) error {
 	return fmt.Errorf("%s:%d: the object that ends here has no key %q\n%s", r.name, r.line, key, keys)
 }
 
-// member goes to the next member of an object, past its key; more is false
-// where there is none, past the object's end.
+// member reads the key of the next member of an object. If there is no other
+// member, it reads the end of the object, and more is false.
 func (r *jsonRows) member(begun bool) (key string, more bool, err error) {
 	c, err := r.inObject()
 	if err == nil && c == '}' {
@@ -122,7 +122,7 @@ func (r *jsonRows) member(begun bool) (key string, more bool, err error) {
 	return key, true, r.sign(':')
 }
 
-// inObject is peek where an object or a list is open.
+// inObject is like peek inside an object or list.
 func (r *jsonRows) inObject() (byte, error) {
 	c, err := r.peek()
 	if errors.Is(err, io.EOF) {
@@ -131,7 +131,7 @@ func (r *jsonRows) inObject() (byte, error) {
 	return c, err
 }
 
-// sign takes a punctuation mark.
+// sign reads a punctuation mark.
 func (r *jsonRows) sign(mark byte) error {
 	c, err := r.inObject()
 	if err != nil {
@@ -144,7 +144,7 @@ func (r *jsonRows) sign(mark byte) error {
 	return nil
 }
 
-// leaf returns the value that comes next, which is small.
+// leaf returns the next value, which must be small.
 func (r *jsonRows) leaf() ([]byte, error) {
 	r.at = r.line
 	n, err := r.whole()
@@ -158,14 +158,14 @@ func (r *jsonRows) leaf() ([]byte, error) {
 	return nil, err
 }
 
-// pass passes over a value that is depth deep. It holds no more of it than one
-// string or number.
+// pass skips a value at a nesting depth. It never holds more than one string or
+// number in memory.
 func (r *jsonRows) pass(depth int) error {
 	c, err := r.inObject()
 	if err != nil {
 		return err
 	}
-	// Most values are in the window as a whole.
+	// Most values are completely in the window.
 	if n, err := r.extent(r.data, r.end); err == nil {
 		r.take(n)
 		return nil
@@ -227,8 +227,8 @@ func (r *jsonRows) passList(depth int) error {
 	}
 }
 
-// listOfObjects returns the key of the only list of objects in an object, of
-// which data has the beginning; a single element makes no list.
+// listOfObjects returns the key of the only list of objects in an object. data
+// is the beginning of the object. A list with a single element does not count.
 func listOfObjects(data []byte) (key string, ok bool) {
 	var found []string
 	r := &jsonRows{window: &window{data: data, end: true, line: 1, ending: '\n'}}
@@ -253,8 +253,8 @@ func listOfObjects(data []byte) (key string, ok bool) {
 	return found[0], true
 }
 
-// several says whether data begins with a list of objects that has more than
-// one element, or whose first one goes on beyond data.
+// several reports whether data begins with a list of objects that has more than
+// one element, or whose first element continues beyond data.
 func several(data []byte) bool {
 	i := skipSpace(data, 0)
 	if i == len(data) || data[i] != '[' {

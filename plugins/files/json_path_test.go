@@ -32,7 +32,7 @@ func TestRowsInsideAnObjectAreReadByField(t *testing.T) {
 	}
 }
 
-func TestAFieldThatLeadsToNoRowsIsRefusedWithItsPlace(t *testing.T) {
+func TestAFieldWithoutRowsIsRefusedWithItsPlace(t *testing.T) {
 	for _, c := range []struct{ field, text, want string }{
 		{"data", `{"rows": [], "n": 1}`, "a.json:1: the object that ends here has no key \"data\"\nIts keys are rows, n. Correct field"},
 		{"data", "{}", `has no key "data"`},
@@ -65,7 +65,7 @@ func TestASingleObjectWithAListOfObjectsSuggestsField(t *testing.T) {
 	for text, want := range map[string]string{
 		`{"data": [{"a": 1}, {"a": 2}], "version": 1}`:       `set field = "data".`,
 		`{"v": {"data": [{}, {}]}, "a.b": [{"a": 1}, {}]}`:   `set field = "a\\.b".`,
-		`{"data": [{"a": 1}], "version": 1}`:                 "", // one element
+		`{"data": [{"a": 1}], "version": 1}`:                 "", // only one element
 		`{"data": [{"a": 1}, {}], "more": [{"a": 1}, {}]}`:   "", // two lists
 		`{"data": [1, 2, 3]}`:                                "",
 		`{"data": [{"a": 1}, {}]}` + "\n" + `{"data": [{}]}`: "", // two rows
@@ -81,8 +81,8 @@ func TestASingleObjectWithAListOfObjectsSuggestsField(t *testing.T) {
 	}
 }
 
-// What lies beside the rows may be larger than anything that is held at a time.
-func TestADocumentOfAnySizeIsReadWithoutHoldingIt(t *testing.T) {
+// What surrounds the rows can be larger than anything that is held in memory.
+func TestADocumentOfAnySizeIsStreamed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.json")
 	f, err := os.Create(path)
 	if err != nil {
@@ -131,7 +131,7 @@ func TestADocumentOfAnySizeIsReadWithoutHoldingIt(t *testing.T) {
 	}
 }
 
-func TestValuesThatHaveNothingInCommonAreAnnounced(t *testing.T) {
+func TestThereIsAWarningAboutValuesWithoutACommonType(t *testing.T) {
 	for text, want := range map[string]string{
 		"{\"tags\": [\"a\"]}\n{\"tags\": null}\n{\"tags\": \"a,b\"}\n{\"tags\": [\"c\"]}": `The values of "tags" are text and lists (a.json:3 is the first row that differs)`,
 		"{\"m\": [{\"content\": \"x\"}]}\n{\"m\": [{\"content\": [{\"text\": \"y\"}]}]}":  `The values of "m[].content" are text and lists (a.json:2`,
@@ -160,7 +160,7 @@ func TestValuesThatHaveNothingInCommonAreAnnounced(t *testing.T) {
 }
 
 // pandas reads the same rows with json_normalize and record_path.
-func TestFieldReadsWhatPandasReads(t *testing.T) {
+func TestFieldReadsTheSameRowsAsPandas(t *testing.T) {
 	dir := t.TempDir()
 	out := reference.Python(t, `
 import json, random, sys, pandas

@@ -9,24 +9,26 @@ import (
 	"unicode/utf8"
 )
 
-// jsonRows gives the values of a file that are rows: one a line, one after the
-// other however they are laid out, or the elements of a list. Whether a file
-// holds lines or a document shows while it is read. A line that is not JSON does
-// not keep the others from being read; in a document nothing says where the next
-// row begins.
+// jsonRows yields the values in a file that are rows: one per line, one after
+// the other in any layout, or the elements of a list. Only reading shows
+// whether a file contains lines or a document. After a line that is not JSON,
+// the other lines are read. In a document, nothing shows where the next row
+// would begin.
 type jsonRows struct {
 	*window
 	syntax
 	name string
 	text *decoded
-	at   int // line that the last value began in
-	// lines: a value that is a line by itself was read, and nothing else so far.
+	at   int // line where the last value began
+	// lines: a value on a line of its own was read, and nothing else so far.
 	lines bool
-	// document: a value was laid out over several lines.
+	// document: a value that spans several lines was read.
 	document bool
-	// list: the next value is an element of a list, the first one if fresh.
+	// list: the next value is an element of a list, and the first one if fresh
+	// is set.
 	list, fresh bool
-	// inside leads to lists that lie in objects; nil: the rows do not.
+	// inside is the path to lists inside objects, or nil if the rows are not
+	// inside objects.
 	inside *jsonPath
 }
 
@@ -51,9 +53,9 @@ func (a *jsonlArgs) open(f file, read *atomic.Int64) (*jsonRows, error) {
 	return r, nil
 }
 
-// next returns the next row as in the file; it is valid until the
-// next call. After a malformed error it is the line that is not JSON. io.EOF:
-// there is no more.
+// next returns the next row as it is in the file. It is valid until the next
+// call. With a malformed error, it returns the line that is not JSON. With
+// io.EOF, there are no more rows.
 func (r *jsonRows) next() ([]byte, error) {
 	if err := r.between(); err != nil {
 		return nil, err
@@ -78,8 +80,8 @@ func (r *jsonRows) next() ([]byte, error) {
 	return raw, nil
 }
 
-// between passes over what comes before a value: space, and the brackets and
-// commas of lists.
+// between skips what precedes a value: white space, and the brackets and commas
+// of lists.
 func (r *jsonRows) between() error {
 	for {
 		if r.inside != nil && !r.list {
@@ -118,12 +120,12 @@ func (r *jsonRows) between() error {
 	}
 }
 
-// wrong is an error at the place of the next byte.
+// wrong returns an error at the position of the next byte.
 func (r *jsonRows) wrong(problem string) error {
 	return fmt.Errorf("%s:%d: the file is not JSON: %s", r.name, r.line, problem)
 }
 
-// peek passes over space and returns the byte behind it.
+// peek skips white space and returns the byte after it.
 func (r *jsonRows) peek() (byte, error) {
 	for {
 		r.take(skipSpace(r.data, 0))
@@ -139,7 +141,8 @@ func (r *jsonRows) peek() (byte, error) {
 	}
 }
 
-// whole makes sure that data begins with a whole value and returns its length.
+// whole makes sure that data begins with a complete value, and returns its
+// length.
 func (r *jsonRows) whole() (int, error) {
 	for {
 		n, err := r.extent(r.data, r.end)
@@ -152,7 +155,7 @@ func (r *jsonRows) whole() (int, error) {
 	}
 }
 
-// tooLong is the error of a value that cannot be gathered.
+// tooLong returns the error for a value that is too long for memory.
 func (r *jsonRows) tooLong(err error) error {
 	err = fmt.Errorf("%s:%d: %w", r.name, r.at, err)
 	if key, ok := listOfObjects(r.data); ok && !r.list && errors.Is(err, errLong) {
@@ -161,8 +164,8 @@ func (r *jsonRows) tooLong(err error) error {
 	return err
 }
 
-// restOfLine makes sure that a value of n bytes ends its line, or that another
-// one follows.
+// restOfLine makes sure that a value of n bytes is followed by the end of its
+// line or by another value.
 func (r *jsonRows) restOfLine(n int) error {
 	for {
 		if i := skipSpace(r.data, n); i < len(r.data) {
@@ -180,8 +183,8 @@ func (r *jsonRows) restOfLine(n int) error {
 	}
 }
 
-// refused deals with a value that is not JSON. In a file of lines it costs a
-// line.
+// refused handles a value that is not JSON. In a file of lines, only that line
+// is lost.
 func (r *jsonRows) refused(err error) ([]byte, error) {
 	var wrong *syntaxError
 	if !errors.As(err, &wrong) {

@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-func TestJSONIsReadHoweverItIsLaidOut(t *testing.T) {
+func TestJSONIsReadInAnyLayout(t *testing.T) {
 	for name, text := range map[string]string{
 		"lines":                   "{\"a\": 1}\n{\"a\": 2}\n",
 		"lines of Windows":        "{\"a\": 1}\r\n{\"a\": 2}\r\n",
@@ -31,7 +31,7 @@ func TestJSONIsReadHoweverItIsLaidOut(t *testing.T) {
 	}
 }
 
-func TestAListLongerThanWhatIsReadAtATimeIsReadRowByRow(t *testing.T) {
+func TestAListLongerThanTheWindowIsReadRowByRow(t *testing.T) {
 	var text bytes.Buffer
 	text.WriteString("[")
 	const rows = 100_000
@@ -48,7 +48,7 @@ func TestAListLongerThanWhatIsReadAtATimeIsReadRowByRow(t *testing.T) {
 	}
 }
 
-func TestADocumentThatIsNotJSONIsAnErrorAtItsPlaceAndNeverHalfRead(t *testing.T) {
+func TestADocumentThatIsNotJSONIsAnErrorAtItsPlace(t *testing.T) {
 	for text, want := range map[string]string{
 		"[\n{\"a\": 1}\n{\"a\": 2}\n]":            `a.json:3: the file is not JSON: "{\"a\": 2}"`,
 		"[\n{\"a\": 1},\n]":                       `a.json:3: the file is not JSON: "]" where a row should be`,
@@ -93,7 +93,7 @@ func TestNumbersInJSONKeepTheirDigits(t *testing.T) {
 			t.Errorf("%s: %s %+v, %v\nwant: %s", text, describeSchema(schema), got, err, want)
 		}
 	}
-	// Beyond the rows that types are inferred from, digits are not lost either.
+	// Digits must also be kept after the rows from which types are inferred.
 	a := usualJSONL()
 	a.SampleRows = 1
 	for _, text := range []string{"{\"a\": 0.5}\n{\"a\": 9007199254740993}\n", "{\"a\": 1}\n{\"a\": 12345678901234567890}\n", "{\"a\": {\"b\": [0.5]}}\n{\"a\": {\"b\": [9007199254740993]}}\n"} {
@@ -104,7 +104,7 @@ func TestNumbersInJSONKeepTheirDigits(t *testing.T) {
 	}
 }
 
-func TestObjectsKeyedByDataAreJSONInAString(t *testing.T) {
+func TestObjectsWhoseKeysAreDataBecomeJSONInAString(t *testing.T) {
 	var ids, many, sparse bytes.Buffer
 	for i := range 2000 {
 		fmt.Fprintf(&ids, "{\"votes\": {\"user_%d\": 1}, \"n\": %d}\n", i, i)
@@ -165,7 +165,7 @@ func TestKeysThatCannotBeColumnsAreExplained(t *testing.T) {
 	}
 }
 
-func TestDeepNestingIsNeitherSlowNorFatal(t *testing.T) {
+func TestDeepNestingIsFastAndSafe(t *testing.T) {
 	deep := func(n int) string { return `{"a": ` + strings.Repeat("[", n) + strings.Repeat("]", n) + "}\n" }
 	_, got, err := readJSONL(t, usualJSONL(), folder(t, map[string]string{"a.json": strings.Repeat(deep(maxDepth-1), 20)}))
 	if err != nil || len(got.rows) != 20 {
@@ -186,7 +186,7 @@ func TestChatsWithToolCallsAreRead(t *testing.T) {
 	}
 }
 
-func FuzzValidJSONIsWhatEncodingJSONTakes(f *testing.F) {
+func FuzzValidJSONIsTheSameAsForEncodingJSON(f *testing.F) {
 	for _, text := range []string{`{"a": [1, -0.5e+3, "\u00e4\n", true, null, {}]}`, `[`, `[1,]`, `{"a"}`, `01`, `"\x"`, "\"\t\"", `-`, `1.`, `[[]`, `tru`, `{"a":1,}`} {
 		f.Add(text)
 	}
@@ -207,8 +207,8 @@ func FuzzValidJSONIsWhatEncodingJSONTakes(f *testing.F) {
 	})
 }
 
-// JSONTestSuite (github.com/nst/JSONTestSuite) is read where
-// QUERN_JSON_TEST_SUITE names its folder test_parsing.
+// The test reads JSONTestSuite (github.com/nst/JSONTestSuite) if
+// QUERN_JSON_TEST_SUITE is the path of its folder test_parsing.
 func TestTheJSONTestSuitePasses(t *testing.T) {
 	folder := os.Getenv("QUERN_JSON_TEST_SUITE")
 	if folder == "" {
@@ -235,13 +235,13 @@ func TestTheJSONTestSuitePasses(t *testing.T) {
 	}
 }
 
-func TestAKindOfValueThatComesLateChangesNoTypeSilently(t *testing.T) {
+func TestANewKindOfValueAfterTheSampleIsAnError(t *testing.T) {
 	values := map[string]string{"text": `"x"`, "numbers": `1`, "decimals": `12345678901234567890`, "true or false": `true`, "lists": `["x"]`, "objects": `{"": 1}`, "nulls": `null`}
 	for _, form := range []string{`{"a": %s}`, `{"a": {"b": %s}}`, `{"a": [%s]}`, `{"a": [{"b": {"c": [%s]}}]}`} {
 		for first, before := range values {
 			for second, after := range values {
-				// Null fits all, text what had only nulls, and any number a column of
-				// decimals.
+				// Null fits every column. Text fits a column of nulls, and any
+				// number fits a column of floats.
 				fits := first == second || second == "nulls" || first == "nulls" && second == "text" || first == "decimals" && second == "numbers"
 				lateKind(t, fmt.Sprintf(form, before), fmt.Sprintf(form, after), fits)
 			}
@@ -249,12 +249,12 @@ func TestAKindOfValueThatComesLateChangesNoTypeSilently(t *testing.T) {
 	}
 }
 
-// lateKind reads rows like first, and after those that are sampled a row late.
+// lateKind reads rows like first, and a row like late after the sampled ones.
 func lateKind(t *testing.T, first, late string, fits bool) {
 	t.Helper()
 	files := map[string]string{"a.json": first + "\n", "b.json": first + "\n" + late + "\n"}
 	a := usualJSONL()
-	a.SampleRows = 2 // one of each file
+	a.SampleRows = 2 // one from each file
 	_, got, err := readJSONL(t, a, folder(t, files))
 	switch {
 	case fits && (err != nil || len(got.rows) != 3):
@@ -268,7 +268,7 @@ func lateKind(t *testing.T, first, late string, fits bool) {
 	}
 }
 
-func TestALateKindIsAcceptedWhereTheUserSaysSoOrTheSampleHasIt(t *testing.T) {
+func TestALateKindIsAcceptedWithASchemaOrALargerSample(t *testing.T) {
 	rows := "{\"a\": \"x\"}\n{\"a\": \"x\"}\n{\"a\": [1, 2]}\n"
 	given := usualJSONL()
 	given.SampleRows, given.Schema = 1, map[string]string{"a": "string"}
@@ -280,8 +280,8 @@ func TestALateKindIsAcceptedWhereTheUserSaysSoOrTheSampleHasIt(t *testing.T) {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 	}
-	// What is refused depends on the sampled rows, so a part that was read with others
-	// is read again.
+	// Which rows are refused depends on the sampled rows. So a part that was
+	// read with another sample is read again.
 	text := usualJSONL()
 	if _, _, err := readJSONL(t, text, folder(t, map[string]string{"a.json": "{\"a\": \"x\"}\n"})); err != nil || text.inferred() != "" || sampled.inferred() == "" {
 		t.Errorf("%v, %q and %q", err, text.inferred(), sampled.inferred())

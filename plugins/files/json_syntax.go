@@ -6,16 +6,16 @@ import (
 	"fmt"
 )
 
-// maxDepth is how deep JSON values may be nested.
+// maxDepth is the maximum nesting depth of JSON values.
 const maxDepth = 10_000
 
-// syntax finds where JSON values end and whether they are valid. Beside what
-// RFC 8259 allows it takes NaN, Infinity and -Infinity, as Python writes them.
+// syntax finds where JSON values end and checks them. In addition to RFC 8259,
+// it accepts NaN, Infinity, and -Infinity, as Python writes them.
 type syntax struct {
-	open []byte // what is open: { and [
+	open []byte // the open brackets: { and [
 }
 
-// syntaxError is where a text is not JSON, and why.
+// syntaxError says where a text is not JSON, and why.
 type syntaxError struct {
 	at      int
 	problem string
@@ -23,12 +23,12 @@ type syntaxError struct {
 
 func (e *syntaxError) Error() string { return e.problem }
 
-// extent returns the length of the value that data begins with. With whole
-// there is nothing behind data; otherwise errMore may be returned.
+// extent returns the length of the value at the beginning of data. If whole is
+// set, data is everything. Otherwise, extent can return errMore.
 func (s *syntax) extent(data []byte, whole bool) (int, error) {
 	n, err := s.value(data)
 	if err == nil && n == len(data) && !whole && len(data) > 0 && data[n-1] != '}' && data[n-1] != ']' && data[n-1] != '"' {
-		return 0, errMore // a number may go on
+		return 0, errMore // a number may continue
 	}
 	if errors.Is(err, errMore) && whole {
 		what := "a value"
@@ -43,7 +43,7 @@ func (s *syntax) extent(data []byte, whole bool) (int, error) {
 func (s *syntax) value(b []byte) (i int, err error) {
 	s.open = s.open[:0]
 	for {
-		// A value, or the end of an empty list, is at i.
+		// A value, or the end of an empty list, begins at i.
 		if i = skipSpace(b, i); i == len(b) {
 			return 0, errMore
 		}
@@ -57,7 +57,7 @@ func (s *syntax) value(b []byte) (i int, err error) {
 				return 0, errMore
 			}
 			if b[i] == closing(c) {
-				break // the loop below takes it
+				break // the loop below handles it
 			}
 			if c == '{' {
 				if i, err = memberKey(b, i); err != nil {
@@ -101,7 +101,8 @@ func (s *syntax) value(b []byte) (i int, err error) {
 	}
 }
 
-// closing is the bracket two places behind the opening one in ASCII.
+// closing returns the closing bracket, which is two places after the opening
+// one in ASCII.
 func closing(open byte) byte { return open + 2 }
 
 func skipSpace(b []byte, i int) int {
@@ -115,7 +116,7 @@ func unexpected(b []byte, i int, want string) error {
 	return &syntaxError{i, fmt.Sprintf("%q where %s should be", head(b[i:], 12), want)}
 }
 
-// memberKey passes over a key and the colon behind it.
+// memberKey skips a key and the colon after it.
 func memberKey(b []byte, i int) (int, error) {
 	if i == len(b) {
 		return 0, errMore
@@ -136,7 +137,7 @@ func memberKey(b []byte, i int) (int, error) {
 	return i + 1, nil
 }
 
-// plainText are the bytes of strings that stand for themselves.
+// plainText contains the bytes that are themselves in strings.
 var plainText = func() (plain [256]bool) {
 	for c := range plain {
 		plain[c] = c >= ' ' && c != '"' && c != '\\'
@@ -188,7 +189,8 @@ func escapeLength(b []byte, i int) (int, error) {
 	return 6, nil
 }
 
-// literals are the values that are not numbers, strings, lists or objects.
+// literals contains the values that are not numbers, strings, lists, or
+// objects.
 var literals = []string{"true", "false", "null", "NaN", "Infinity", "-Infinity"}
 
 func scalarEnd(b []byte, i int) (int, error) {
@@ -250,7 +252,7 @@ func numberEnd(b []byte, i int) (int, error) {
 	return i, nil
 }
 
-// compactJSON appends a valid value without the space between its parts.
+// compactJSON appends a valid value without insignificant white space.
 func compactJSON(out, raw []byte) []byte {
 	for i := 0; i < len(raw); {
 		switch c := raw[i]; c {

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestStringsAreReadAsEncodingJSONReadsThem(t *testing.T) {
+func TestStringsAreReadAsByEncodingJSON(t *testing.T) {
 	for _, text := range []string{
 		`""`, `"plain"`, `"\"\\\/\b\f\n\r\t"`, `"\u00e4\u20AC\u0000"`, `"\ud83d\ude00!"`, `"a\\"`, `"ä\nö"`,
 	} {
@@ -24,7 +24,7 @@ func TestStringsAreReadAsEncodingJSONReadsThem(t *testing.T) {
 	}
 }
 
-func FuzzMembersAreThoseThatEncodingJSONFinds(f *testing.F) {
+func FuzzMembersMatchEncodingJSON(f *testing.F) {
 	f.Add(`{"a": [1, {"b": "}"}], "c\u00e4": -1e5, "d": null}`)
 	f.Add(`{}`)
 	f.Fuzz(func(t *testing.T, text string) {

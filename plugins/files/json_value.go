@@ -11,16 +11,16 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 )
 
-// jsonValues reads JSON values into column types.
+// jsonValues parses JSON values into column types.
 type jsonValues struct {
-	// inferred: the types were. A number has to be held exactly then, and an
-	// object's key that its struct has no field for is an error; otherwise it
-	// is left out.
+	// inferred says that the types were inferred. A number must then be
+	// represented exactly, and a key of an object without a field in the struct
+	// is an error. Otherwise, such a key is left out.
 	inferred bool
 }
 
-// parse reads a valid JSON value. s is what the type was inferred from; nil: it
-// was given.
+// parse parses a valid JSON value. s is the shape that the type was inferred
+// from, or nil if the user set the type.
 func (j jsonValues) parse(t arrow.DataType, s *shape, raw []byte) (parsed, error) {
 	if raw[0] == 'n' {
 		return parsed{null: true}, nil
@@ -39,7 +39,7 @@ func (j jsonValues) parse(t arrow.DataType, s *shape, raw []byte) (parsed, error
 	return j.scalar(t, raw)
 }
 
-// jsonText is a string's content, and of any other value its JSON.
+// jsonText returns the content of a string, or the JSON of any other value.
 func jsonText(raw []byte) (parsed, error) {
 	if raw[0] == '"' {
 		text, err := unquote(raw)
@@ -71,7 +71,7 @@ func (j jsonValues) scalar(t arrow.DataType, raw []byte) (parsed, error) {
 	return parsed{}, fmt.Errorf("%s (%s) is not a valid %s", kindOf(raw), head(raw, 60), jsonTypeName(t))
 }
 
-// jsonQuoted reads a type that JSON can only hold as a string.
+// jsonQuoted parses a type that JSON can represent only as a string.
 func jsonQuoted(t arrow.DataType, raw []byte) (parsed, error) {
 	text, err := unquote(raw)
 	if err != nil {
@@ -102,7 +102,7 @@ func jsonTypeName(t arrow.DataType) string {
 	return t.Name()
 }
 
-// wholeNumber reads an integer, also one written as 1.0 or 1e3.
+// wholeNumber parses an integer, including one written as 1.0 or 1e3.
 func wholeNumber(raw []byte) (int64, bool) {
 	if i, err := strconv.ParseInt(string(raw), 10, 64); err == nil {
 		return i, true
@@ -169,8 +169,8 @@ func (j jsonValues) structure(t *arrow.StructType, s *shape, raw []byte) (parsed
 	return parsed{deep: values}, nil
 }
 
-// once makes sure that a key has one value. raw is the value that it had
-// before.
+// once makes sure that a key occurs only once. raw is the value that it already
+// has.
 func once(raw *[]byte, m member) error {
 	if *raw != nil && !bytes.Equal(*raw, m.value) {
 		return fmt.Errorf("the key %q appears twice, with different values", m.key)
@@ -183,7 +183,7 @@ func unheardOf(key []byte) error {
 	return fmt.Errorf("the key %q does not occur in the rows that the columns were inferred from", key)
 }
 
-// putDeep appends a list or a struct.
+// putDeep appends a list or struct.
 func putDeep(b array.Builder, deep any) error {
 	values, ok := deep.([]parsed)
 	if !ok {

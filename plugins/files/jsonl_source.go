@@ -23,10 +23,10 @@ type jsonlArgs struct {
 	OnError    string            `quern:"on_error" default:"\"fail\"" oneof:"fail,quarantine" doc:"What to do with a malformed row: a line that is not a JSON object, a value that does not fit its column's type, a key that the inferred columns do not include, or a key with two values. 'fail' fails the stage and reports the file and line. 'quarantine' sets the row aside, counts it, and continues."`
 	SampleRows int64             `quern:"sample_rows" default:"20480" doc:"The number of rows that columns are inferred from."`
 
-	sampled *object // what columns were inferred from; nil: nothing
+	sampled *object // the sample that columns were inferred from; nil: none
 }
 
-// The sources json and jsonl are the same: people look for either name.
+// The sources json and jsonl are the same. People look for either name.
 const (
 	jsonDoc  = "Reads rows from JSON files. " + layoutDoc + jsonExample
 	jsonlDoc = "Reads rows from files of JSON lines, and like the source `json` from any other JSON files. " + layoutDoc + jsonlExample
@@ -76,7 +76,7 @@ func (a *jsonlArgs) check() error {
 	return checkSample(a.SampleRows)
 }
 
-// path is the keys that lead to the list of rows.
+// path returns the keys that lead to the list of rows.
 func (a *jsonlArgs) path() ([]string, error) {
 	if a.Field == "" {
 		return nil, nil
@@ -107,12 +107,12 @@ func fieldAdvice(key string) string {
 	return fmt.Sprintf("If the rows are the elements of the list %q in it, set field = %q.", key, argument)
 }
 
-// maxColumns is how many columns are inferred, at most: more keys than that
-// are data rather than names.
+// maxColumns is the maximum number of columns that are inferred. If there are
+// more keys, they are data rather than names.
 const maxColumns = 2000
 
-// columns are the keys of the objects that are looked at. Where the arguments
-// say all, files are looked at only for keys that are folders too.
+// columns returns the keys of the sampled objects. If the arguments name all
+// columns and types, files are sampled only for keys that are also partitions.
 func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
 	found := newUnion()
 	if a.selection().complete() && (a.Partitions == "none" || len(partitionKeys(files)) == 0) {
@@ -150,19 +150,20 @@ func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
 	return found, nil
 }
 
-// jsonSample is what was seen in the rows that columns are inferred from.
+// jsonSample is what was seen in the rows from which columns are inferred.
 type jsonSample struct {
 	object *object
 	// first is the first row, as it is in the file.
 	first []byte
-	// mixed are keys whose values have nothing in common, by their paths.
+	// mixed contains keys whose values have no common type, by their paths.
 	mixed map[string]mixture
-	// refused is how many rows are malformed; problem is the first one's.
+	// refused is the number of malformed rows, and problem is the error of the
+	// first one.
 	refused int
 	problem error
 }
 
-// checkKeys makes sure that columns can be made of the keys.
+// checkKeys makes sure that the keys can be columns.
 func (a *jsonlArgs) checkKeys(all *jsonSample, files []file) error {
 	chosen := a.selection().columns != nil
 	keys := len(all.object.keys)
@@ -185,7 +186,7 @@ func (a *jsonlArgs) checkKeys(all *jsonSample, files []file) error {
 	return nil
 }
 
-// sample looks at the first rows of a file.
+// sample reads the first rows of a file.
 func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *jsonSample) error {
 	r, err := a.open(f, nil)
 	if err != nil {
@@ -234,7 +235,8 @@ type jsonlFiles struct {
 	args *jsonlArgs
 }
 
-// probed: where malformed rows are set aside, none is an error.
+// probed returns 0 if malformed rows are set aside, because they are then not
+// errors.
 func (a *jsonlArgs) probed() int64 {
 	if a.OnError == "quarantine" {
 		return 0
@@ -246,7 +248,7 @@ func (a *jsonlArgs) reader(schema data.Schema, w rowWriter) reader {
 	return &jsonlFiles{newObjects(schema, a.selection(), a.sampled), newSink(w, schema, a.OnError == "quarantine"), a}
 }
 
-// inferred is what the kinds of values in string columns were inferred from.
+// inferred returns the kinds of values that string columns were inferred from.
 func (a *jsonlArgs) inferred() string { return a.sampled.fingerprint("") }
 
 func (*jsonlArgs) count([]file) (int64, error) { return -1, nil }
@@ -293,14 +295,14 @@ func (r *jsonlFiles) file(ctx context.Context, f file, read *progress) error {
 	}
 }
 
-// objects turns JSON objects into rows.
+// objects converts JSON objects to rows.
 type objects struct {
 	types  []arrow.DataType
 	names  []string
 	values []jsonValues
-	shapes []*shape // that types were inferred from; nil: a type was given
+	shapes []*shape // the shapes that types were inferred from; nil: the user set the type
 	places map[string]int
-	// all: a key without a column is an error.
+	// all says that a key without a column is an error.
 	all     bool
 	members []member
 	row     []parsed
@@ -350,7 +352,8 @@ func (o *objects) parse(raw []byte) (err error) {
 	return nil
 }
 
-// explain says which column a value is of, and how to correct an inferred type.
+// explain adds the column of a value to an error, and says how to correct an
+// inferred type.
 func (o *objects) explain(column int, err error) error {
 	name := o.names[column]
 	err = fmt.Errorf("column %q: %w", name, err)

@@ -12,15 +12,16 @@ import (
 	"github.com/quern-dev/quern/internal/arrowjson"
 )
 
-// conversion turns arrays as the Parquet library reads them into arrays of
+// conversion converts arrays, as the Parquet library reads them, to arrays of
 // column types.
 type conversion struct {
-	// asked: the user gave the type. Then texts are parsed, everything can be
-	// a text, and digits beyond those of float64 and timestamp are cut off.
+	// asked says that the user set the type. Texts are then parsed, everything
+	// can become text, and digits beyond the precision of float64 and timestamp
+	// are dropped.
 	asked bool
 }
 
-// valueError is a value that cannot be converted.
+// valueError is the error of a value that cannot be converted.
 type valueError struct {
 	row int // in the batch
 	err error
@@ -65,13 +66,13 @@ func mismatch(from, to arrow.DataType) error {
 	return fmt.Errorf("%s cannot be read as %s", describeType(from), describeType(to))
 }
 
-// unchanged returns an array that is already as it should be; nil: it is not.
+// unchanged returns an array if it needs no conversion, and nil otherwise.
 func (v *conversion) unchanged(a arrow.Array, to arrow.DataType) arrow.Array {
 	if !arrow.TypeEqual(a.DataType(), to) {
 		return nil
 	}
 	if s, ok := a.(*array.String); ok && checkText(s.ValueBytes()) != nil {
-		return nil // scalars says which value it is
+		return nil // scalars finds out which value it is
 	}
 	a.Retain()
 	return a
@@ -97,7 +98,7 @@ func (v *conversion) field(a *array.Struct, column *parquetColumn, f arrow.Field
 		if column.children[k].name != f.Name {
 			continue
 		}
-		// Field is cut to the struct's own rows.
+		// Field returns only the struct's own rows.
 		child, err := v.convert(a.Field(k), &column.children[k], f.Type)
 		if err != nil {
 			return nil, fmt.Errorf("field %q: %w", f.Name, err)
@@ -124,7 +125,7 @@ func (v *conversion) list(a array.ListLike, column *parquetColumn, to *arrow.Lis
 	return array.MakeFromData(d), nil
 }
 
-// lastAtMost is the index of the last offset that is not above at.
+// lastAtMost returns the index of the last offset that is at most at.
 func lastAtMost(offsets []int32, at int32) int {
 	for i := len(offsets) - 1; i >= 0; i-- {
 		if offsets[i] <= at {
@@ -134,8 +135,9 @@ func lastAtMost(offsets []int32, at int32) int {
 	return -1
 }
 
-// elementsOf returns the elements of a list's rows, and where each row's begin,
-// from 0 on. Null rows have no elements. The caller releases the elements.
+// elementsOf returns the elements of a list's rows, and the offset where each
+// row's elements begin, starting at 0. Null rows have no elements. The caller
+// releases the elements.
 func elementsOf(a array.ListLike) (arrow.Array, []int32) {
 	all := a.ListValues()
 	offsets := make([]int32, a.Len()+1)
@@ -175,12 +177,12 @@ func elementsOf(a array.ListLike) (arrow.Array, []int32) {
 	}()
 	joined, err := array.Concatenate(parts, memory.DefaultAllocator)
 	if err != nil {
-		panic(err) // they are of one type
+		panic(err) // they have the same type
 	}
 	return joined, offsets
 }
 
-// childArray is the array of a child. The caller releases it.
+// childArray returns the array of a child. The caller releases it.
 func childArray(a arrow.Array, i int) arrow.Array {
 	if e, ok := a.(array.ExtensionArray); ok {
 		a = e.Storage()
@@ -197,7 +199,8 @@ func childArray(a arrow.Array, i int) arrow.Array {
 	panic(fmt.Sprintf("type %s has no children", a.DataType()))
 }
 
-// validity is an array's null bitmap from bit 0 on; nil: no nulls.
+// validity returns an array's null bitmap, starting at bit 0, or nil if there
+// are no nulls.
 func validity(a arrow.Array) *memory.Buffer {
 	if a.NullN() == 0 {
 		return nil
@@ -209,7 +212,7 @@ func validity(a arrow.Array) *memory.Buffer {
 	return memory.NewBufferBytes(bits)
 }
 
-// asJSON writes lists and structs as JSON.
+// asJSON converts lists and structs to JSON.
 func (v *conversion) asJSON(a arrow.Array, column *parquetColumn) (arrow.Array, error) {
 	plain, err := v.convert(a, column, finalType(column.typ))
 	if err != nil {

@@ -12,8 +12,8 @@ import (
 	"github.com/quern-dev/quern/internal/reference"
 )
 
-// shards is a folder of Parquet files that pyarrow writes: for each case its
-// tables, given as the body of a Python list, as 0.parquet, 1.parquet, and so
+// shards is a folder of Parquet files that pyarrow writes. Each case has its
+// tables, given as the body of a Python list, in 0.parquet, 1.parquet, and so
 // on.
 type shards struct{ root string }
 
@@ -50,16 +50,16 @@ func TestParquetShardsThatDifferAreOneDataset(t *testing.T) {
 		"a column less": {
 			`{"a": [1], "b": ["x"]}, {"b": ["y"]}`, "a int64, b string [1|x ∅|y]",
 		},
-		"int beside float": {
+		"int and float": {
 			`{"a": [1]}, {"a": [1.5]}`, "a float64 [1 1.5]",
 		},
 		"an int that float64 does not hold": {
 			`{"a": [2**53 + 1]}, {"a": [1.5]}`, `0.parquet: column "a", row 1: 9007199254740993 cannot be converted to float64`,
 		},
-		"int beside null": {
+		"int and null": {
 			`{"a": pa.array([None, None])}, {"a": [1]}`, "a int64 [∅ ∅ 1]",
 		},
-		"struct beside null": {
+		"struct and null": {
 			`{"a": pa.array([None])}, {"a": [{"x": 1}]}, {"a": [None]}`, `a struct<x:int64> [∅ {"x":1} ∅]`,
 		},
 		"fields in another order, and one more": {
@@ -70,7 +70,7 @@ func TestParquetShardsThatDifferAreOneDataset(t *testing.T) {
 			`{"l": [[{"a": 1}]]}, {"l": [[{"b": [1.5], "a": None}], []]}, {"l": [[]]}`,
 			`l list<struct<a:int64,b:list<float64>>> [[{"a":1,"b":null}] [{"a":null,"b":[1.5]}] [] []]`,
 		},
-		"date beside timestamp": {
+		"date and timestamp": {
 			`{"t": [datetime.date(2026, 1, 31)]}, {"t": [datetime.datetime(2026, 1, 31, 10)]}`,
 			"t timestamp [2026-01-31T00:00:00Z 2026-01-31T10:00:00Z]",
 		},
@@ -84,14 +84,14 @@ func TestParquetShardsThatDifferAreOneDataset(t *testing.T) {
 			`{"d": pa.array([D(7)], pa.decimal128(38, 0))}, {"d": pa.array([D(10)**30], pa.decimal128(38, 0))}`,
 			"d string [7 1000000000000000000000000000000]",
 		},
-		"a decimal beside a float": {
+		"a decimal and a float": {
 			`{"d": pa.array([D("0.1")], pa.decimal128(38, 20))}, {"d": [0.5]}`, "d float64 [0.1 0.5]",
 		},
-		"a map beside a map": {
+		"a map and a map": {
 			`{"m": pa.array([[("k", 1)]], pa.map_(pa.string(), pa.int32()))}, {"m": pa.array([[("k", 0.5)]], pa.map_(pa.string(), pa.float64()))}`,
 			`m list<struct<key:string,value:float64>> [[{"key":"k","value":1}] [{"key":"k","value":0.5}]]`,
 		},
-		"text beside int": {
+		"text and int": {
 			`{"a": [1]}, {"a": ["x"]}`, `Column "a" is int64 in 0.parquet and string in 1.parquet`,
 		},
 		"a field that is a text and a number": {
@@ -124,8 +124,8 @@ func TestParquetShardsThatDifferAreOneDataset(t *testing.T) {
 	}
 }
 
-// checkRows reads and compares columns and rows, or the error, with what is
-// wanted.
+// checkRows reads the files and compares the columns and rows, or the error,
+// with the expected ones.
 func checkRows(t *testing.T, a *parquetArgs, p place, want string) {
 	t.Helper()
 	schema, rows, err := readParquetRows(t, a, p)
@@ -140,7 +140,7 @@ func checkRows(t *testing.T, a *parquetArgs, p place, want string) {
 	}
 }
 
-func TestASchemaSaysAsWhatParquetColumnsAreRead(t *testing.T) {
+func TestASchemaSetsTheTypesOfParquetColumns(t *testing.T) {
 	p := pyarrowShards(t, map[string]string{"all": `{
 		"id": ["007"], "n": [5], "f": [2.0], "d": pa.array([D("12345678901234567.89")], pa.decimal128(38, 2)),
 		"b": pa.array([b"text"]), "bad": pa.array([b"\xff"]), "day": [datetime.date(2026, 1, 31)],
@@ -182,7 +182,7 @@ func TestASchemaSaysAsWhatParquetColumnsAreRead(t *testing.T) {
 	}
 }
 
-func TestParquetValuesThatNoColumnTypeHoldsAreRefusedWithAWayOut(t *testing.T) {
+func TestParquetValuesThatNoColumnTypeFitsAreRefusedWithAdvice(t *testing.T) {
 	cases := map[string]struct{ tables, want string }{
 		"nanoseconds": {
 			`{"t": pa.array([0, 1769853600123456789], pa.timestamp("ns"))}`,
@@ -208,7 +208,7 @@ func TestParquetValuesThatNoColumnTypeHoldsAreRefusedWithAWayOut(t *testing.T) {
 	}
 }
 
-func TestAParquetTextThatIsNotUTF8IsBadDataAndNoFaultOfThePlugin(t *testing.T) {
+func TestParquetTextThatIsNotUTF8IsReportedAsBadData(t *testing.T) {
 	nested := arrow.StructOf(arrowField("s", arrow.BinaryTypes.String))
 	schema := arrow.NewSchema([]arrow.Field{
 		arrowField("ok", arrow.BinaryTypes.String), arrowField("s", arrow.BinaryTypes.String),
@@ -239,7 +239,7 @@ func TestAParquetTextThatIsNotUTF8IsBadDataAndNoFaultOfThePlugin(t *testing.T) {
 	checkRows(t, &parquetArgs{Columns: []string{"s"}, Schema: map[string]string{"s": "binary"}}, p, "s binary [ZmluZQ== c3RyYd9l]")
 }
 
-func TestParquetOfDuckDBIsReadAsItsUsersExpect(t *testing.T) {
+func TestParquetFilesOfDuckDBAreReadAsUsersExpect(t *testing.T) {
 	p := folder(t, nil)
 	p.path = "a.parquet"
 	reference.Python(t, `
@@ -252,20 +252,21 @@ duckdb.execute("""copy (select null as n, '{"a": [1, null]}'::json as j, ['[1]':
 		`[∅|{"a": [1, null]}|["[1]"]|P1Y2M3DT4.5S|b|24:00:00|12345678901234567890|7|4978c430-276b-4d3e-aad8-b7d7061b8ebe|PT0S]`)
 }
 
-// readOtherwise are the files of parquet-testing that quern does not read as
-// pyarrow does: a part of the error, or "" where what is read differs.
+// readOtherwise contains the files of parquet-testing that quern does not read
+// like pyarrow, with a part of the error, or "" if only the rows differ.
 var readOtherwise = map[string]string{
 	"datapage_v2_empty_datapage.snappy.parquet": "could not decompress page",
 	"hadoop_lz4_compressed.parquet":             "LZ4",
 	"hadoop_lz4_compressed_larger.parquet":      "LZ4",
 	"non_hadoop_lz4_compressed.parquet":         "LZ4",
 	"unknown-logical-type.parquet":              "invalid logical type",
-	"int96_from_spark.parquet":                  "outputTimestampType", // pyarrow reads other times
-	"old_list_structure.parquet":                "",                    // a list of structs of one list
+	"int96_from_spark.parquet":                  "outputTimestampType", // pyarrow reads different times
+	"old_list_structure.parquet":                "",                    // a list of structs with one list each
 }
 
-// TestApacheParquetTesting reads the files of github.com/apache/parquet-testing,
-// of which a copy may be anywhere, as pyarrow does.
+// TestApacheParquetTesting checks that the files of
+// github.com/apache/parquet-testing are read as pyarrow reads them. An
+// environment variable says where a copy is.
 func TestApacheParquetTesting(t *testing.T) {
 	root := os.Getenv("QUERN_PARQUET_TESTING")
 	if root == "" {

@@ -22,18 +22,18 @@ import (
 //go:embed testdata/parquet_reference.py
 var parquetReference string
 
-// expected is what the reference says of a file.
+// expected is the reference's description of a file.
 type expected struct {
 	Columns data.Schema `json:"columns"`
 	Rows    []string    `json:"rows"`
-	// Refused is a part of the error that quern has to give, and Unreadable why
-	// the reference itself cannot read the file.
+	// Refused is a part of the error that quern must return. Unreadable says
+	// why the reference itself cannot read the file.
 	Refused    string `json:"refused"`
 	Unreadable string `json:"unreadable"`
 }
 
-// exact is a rowWriter that keeps rows as texts in which no two values are
-// alike.
+// exact is a rowWriter that keeps rows as texts, in which different values are
+// different.
 type exact struct {
 	discard
 	rows []string
@@ -89,7 +89,7 @@ func exactValue(a arrow.Array, i int) string {
 	return fmt.Sprintf("%T", a)
 }
 
-// pythonQuoted is a text as Python's json writes it.
+// pythonQuoted quotes a text like Python's json module.
 func pythonQuoted(text string) string {
 	var out strings.Builder
 	out.WriteByte('"')
@@ -119,8 +119,7 @@ func pythonQuoted(text string) string {
 	return out.String()
 }
 
-// compareWithReference reads a Parquet file and compares it with what the
-// reference says.
+// compareWithReference reads a Parquet file and compares it with the reference.
 func compareWithReference(t *testing.T, path string) {
 	t.Helper()
 	text, err := os.ReadFile(strings.TrimSuffix(path, filepath.Ext(path)) + ".json")
@@ -135,7 +134,7 @@ func compareWithReference(t *testing.T, path string) {
 	schema, rows, err := readExactly(t, path)
 	switch {
 	case want.Unreadable != "":
-		// quern may be able to read more, but must not crash.
+		// quern may be able to read more files, but must not crash.
 	case want.Refused != "" && (err == nil || !strings.Contains(err.Error(), want.Refused)):
 		t.Errorf("%s: error %v, want %q", name, err, want.Refused)
 	case want.Refused != "":
@@ -172,7 +171,7 @@ func readExactly(t *testing.T, path string) (data.Schema, []string, error) {
 	return schema, out.rows, err
 }
 
-func TestHuntParquetFilesAreReadAsPyarrowReadsThem(t *testing.T) {
+func TestHuntParquetFilesAreReadAsByPyarrow(t *testing.T) {
 	const atOnce = 300
 	for seed := range reference.Rounds(1, 40) {
 		dir := t.TempDir()

@@ -43,7 +43,7 @@ func (v *conversion) scalars(a arrow.Array, column *parquetColumn, to arrow.Data
 	return b.NewArray(), nil
 }
 
-// getter returns how to read a value that is not null as a type.
+// getter returns a function that reads a non-null value as a type.
 func (v *conversion) getter(a arrow.Array, column *parquetColumn, to arrow.DataType) (func(i int) (parsed, error), error) {
 	from, natural, err := v.natural(a, column, to)
 	if err != nil {
@@ -62,8 +62,8 @@ func (v *conversion) getter(a arrow.Array, column *parquetColumn, to arrow.DataT
 	}, nil
 }
 
-// natural returns the type of a union that an array's values are of, and how to
-// read one.
+// natural returns the union type of an array's values, and a function that
+// reads one of them.
 func (v *conversion) natural(a arrow.Array, column *parquetColumn, to arrow.DataType) (arrow.DataType, func(i int) (parsed, error), error) {
 	switch a := a.(type) {
 	case *array.Boolean:
@@ -141,7 +141,7 @@ func words(text func(int) string) (arrow.DataType, func(int) (parsed, error), er
 	return stringType, func(i int) (parsed, error) { return parsed{text: []byte(text(i))}, nil }, nil
 }
 
-// legible reads texts, which have to be UTF-8.
+// legible reads texts, which must be valid UTF-8.
 func legible(text func(int) []byte) (arrow.DataType, func(int) (parsed, error), error) {
 	return stringType, func(i int) (parsed, error) {
 		b := text(i)
@@ -152,7 +152,7 @@ func legible(text func(int) []byte) (arrow.DataType, func(int) (parsed, error), 
 	}, nil
 }
 
-// bytes reads bytes, which may stand for a text.
+// bytes reads bytes, which may represent text.
 func (v *conversion) bytes(column *parquetColumn, value func(int) []byte) (arrow.DataType, func(int) (parsed, error), error) {
 	switch {
 	case isIn[schema.IntervalLogicalType](column.logical):
@@ -181,8 +181,8 @@ func variantJSON(a *extensions.VariantArray) func(int) (parsed, error) {
 	}
 }
 
-// timestamp reads timestamps: microseconds or, where a text is asked for, all
-// digits that there are.
+// timestamp reads timestamps: microseconds or, if the user asked for text, all
+// their digits.
 func (v *conversion) timestamp(a *array.Timestamp, to arrow.DataType) (arrow.DataType, func(int) (parsed, error), error) {
 	t := a.DataType().(*arrow.TimestampType)
 	layout := "2006-01-02T15:04:05.999999999"
@@ -204,8 +204,8 @@ func (v *conversion) timestamp(a *array.Timestamp, to arrow.DataType) (arrow.Dat
 	}, nil
 }
 
-// toMicros converts a time to microseconds, downward; exact is false where
-// that is not the same time.
+// toMicros converts a time to microseconds, rounding down. exact is false if
+// this changes the time.
 func toMicros(value int64, unit arrow.TimeUnit) (micros int64, exact bool) {
 	switch unit {
 	case arrow.Second:
@@ -222,8 +222,8 @@ func toMicros(value int64, unit arrow.TimeUnit) (micros int64, exact bool) {
 	return value, true
 }
 
-// caster returns how to make a value of one type into one of another; nil: it
-// stays as it is.
+// caster returns a function that converts a value from one type to another, or
+// nil if the value stays the same.
 func (v *conversion) caster(from, to arrow.DataType) (func(parsed) (parsed, error), error) {
 	f, t := from.ID(), to.ID()
 	switch {
@@ -248,7 +248,8 @@ func (v *conversion) caster(from, to arrow.DataType) (func(parsed) (parsed, erro
 	return askedCaster(from, to)
 }
 
-// askedCaster are the conversions that are made only where the user asks.
+// askedCaster returns the conversions that are made only if the user sets the
+// type.
 func askedCaster(from, to arrow.DataType) (func(parsed) (parsed, error), error) {
 	f, t := from.ID(), to.ID()
 	name, err := data.TypeName(to)
@@ -321,7 +322,7 @@ func (v *conversion) floatDigits(p parsed) (parsed, error) {
 	return parsed{f: f}, nil
 }
 
-// texts returns how a type is written as text.
+// texts returns a function that formats a type as text.
 func (v *conversion) texts(from arrow.DataType) func(parsed) (parsed, error) {
 	return func(p parsed) (parsed, error) {
 		switch from.ID() {
@@ -340,7 +341,8 @@ func (v *conversion) texts(from arrow.DataType) func(parsed) (parsed, error) {
 	}
 }
 
-// perSecond is how many of a unit make a second, and the digits of that.
+// perSecond returns how many units make a second, and the number of digits of
+// that.
 func perSecond(unit arrow.TimeUnit) (n uint64, digits int) {
 	switch unit {
 	case arrow.Second:
@@ -353,7 +355,7 @@ func perSecond(unit arrow.TimeUnit) (n uint64, digits int) {
 	return 1e9, 9
 }
 
-// isoDuration writes a duration as ISO 8601 does: PT26H3M4.5S.
+// isoDuration formats a duration in ISO 8601: PT26H3M4.5S.
 func isoDuration(n int64, unit arrow.TimeUnit) string {
 	sign, u := "", uint64(n)
 	if n < 0 {
@@ -363,15 +365,15 @@ func isoDuration(n int64, unit arrow.TimeUnit) string {
 	return sign + "PT" + clock(u/second, u%second, digits)
 }
 
-// timeOfDay writes a time as ISO 8601 does: 15:04:05.5. Midnight at the end of
-// a day is 24:00:00.
+// timeOfDay formats a time in ISO 8601: 15:04:05.5. Midnight at the end of a
+// day is 24:00:00.
 func timeOfDay(n int64, unit arrow.TimeUnit) string {
 	second, digits := perSecond(unit)
 	s, part := uint64(n)/second, uint64(n)%second
 	return fmt.Sprintf("%02d:%02d:%02d%s", s/3600, s/60%60, s%60, fraction(part, digits))
 }
 
-// fraction writes the digits behind a point, without zeros at the end.
+// fraction formats the digits after the point, without trailing zeros.
 func fraction(part uint64, digits int) string {
 	if part == 0 {
 		return ""
@@ -379,7 +381,8 @@ func fraction(part uint64, digits int) string {
 	return "." + strings.TrimRight(fmt.Sprintf("%0*d", digits, part), "0")
 }
 
-// clock writes hours, minutes and seconds, where part is the fraction's digits.
+// clock formats hours, minutes, and seconds. part contains the digits of the
+// fraction.
 func clock(seconds, part uint64, digits int) string {
 	var text strings.Builder
 	if h := seconds / 3600; h > 0 {
@@ -394,8 +397,8 @@ func clock(seconds, part uint64, digits int) string {
 	return text.String()
 }
 
-// isoInterval writes Parquet's interval (months, days, milliseconds) as ISO
-// 8601 does: P1Y2M3DT4H5M6.007S.
+// isoInterval formats Parquet's interval (months, days, milliseconds) in ISO
+// 8601: P1Y2M3DT4H5M6.007S.
 func isoInterval(b []byte) string {
 	months, days, millis := binary.LittleEndian.Uint32(b), binary.LittleEndian.Uint32(b[4:]), binary.LittleEndian.Uint32(b[8:])
 	var text strings.Builder

@@ -42,7 +42,7 @@ func (a *parquetArgs) selection() selection { return selection{types: a.Schema, 
 
 func (a *parquetArgs) check() error { return nil }
 
-// columns are those of all files, joined by name.
+// columns returns the columns of all files, joined by name.
 func (a *parquetArgs) columns(ctx context.Context, files []file) (*union, error) {
 	list := make([][]parquetColumn, len(files))
 	group, ctx := parallel.WithContext(ctx)
@@ -73,11 +73,12 @@ func (a *parquetArgs) columns(ctx context.Context, files []file) (*union, error)
 	return found, nil
 }
 
-// openFooters is how many files are looked into at the same time.
+// openFooters is the number of files whose footers are read at the same time.
 const openFooters = 8
 
-// columnsOf are the columns of a file. The type of one that the user does not
-// take, or gives a type for, is null: any other file's fits it.
+// columnsOf returns the columns of a file. A column that the user does not
+// select, or whose type the user sets, has the type null, which is compatible
+// with every type.
 func (a *parquetArgs) columnsOf(ctx context.Context, f file) ([]parquetColumn, error) {
 	o, err := openParquet(f)
 	if err != nil {
@@ -111,7 +112,7 @@ func (a *parquetArgs) columnsOf(ctx context.Context, f file) ([]parquetColumn, e
 	return columns, nil
 }
 
-// readableAs says why a column can't be read as a type that the user gave.
+// readableAs says why a column cannot be read as a type that the user set.
 func readableAs(c *parquetColumn, given string) error {
 	to, err := data.ArrowType(given)
 	if err != nil {
@@ -120,7 +121,7 @@ func readableAs(c *parquetColumn, given string) error {
 	return possible(c, to)
 }
 
-// possible is readableAs for a column and what is in it.
+// possible is readableAs for a column and its children.
 func possible(c *parquetColumn, to arrow.DataType) error {
 	switch to := to.(type) {
 	case *arrow.ListType:
@@ -151,7 +152,7 @@ func possible(c *parquetColumn, to arrow.DataType) error {
 
 func (*parquetArgs) inferred() string { return "" }
 
-// count adds up what the files' footers say.
+// count adds up the row counts in the files' footers.
 func (a *parquetArgs) count(files []file) (int64, error) {
 	sum := int64(0)
 	for _, f := range files {
@@ -165,12 +166,13 @@ func (a *parquetArgs) count(files []file) (int64, error) {
 	return sum, nil
 }
 
-// parquetFiles reads Parquet files.
-// probed: what is wrong with a Parquet file, its schema says.
+// probed returns 0, because the schema of a Parquet file shows what is wrong with
+// it.
 func (a *parquetArgs) probed() int64 { return 0 }
 
+// parquetFiles reads Parquet files.
 type parquetFiles struct {
-	types  map[string]string // that the user gave
+	types  map[string]string // that the user set
 	schema data.Schema
 	out    rowWriter
 }
@@ -200,7 +202,7 @@ func (r *parquetFiles) release()     {}
 func (r *parquetFiles) rows(ctx context.Context, o *parquetFile) error {
 	all, _ := o.columnsOf()
 	taken := make([]*parquetColumn, len(r.schema)) // nil: the file lacks it
-	places := make([]int, len(r.schema))           // in the batches that come
+	places := make([]int, len(r.schema))           // indexes in the batches
 	var leaves []int
 	next := 0
 	for i := range all {
@@ -242,7 +244,7 @@ func (r *parquetFiles) column(rec arrow.RecordBatch, c *parquetColumn, place int
 	return (&conversion{asked: asked}).convert(rec.Column(place), c, to)
 }
 
-// write sends columns on.
+// write passes on columns.
 func (r *parquetFiles) write(schema *arrow.Schema, columns []arrow.Array, rows int64) error {
 	fields := make([]arrow.Field, len(columns))
 	for i, c := range columns {
@@ -290,7 +292,8 @@ type parquetFile struct {
 	opened *os.File
 	file   *pqfile.Reader
 	reader *pqarrow.FileReader
-	// origin has the types that the writer had in mind; nil: they are unknown.
+	// origin contains the types that the writer meant, or nil if they are
+	// unknown.
 	origin *pqarrow.SchemaManifest
 }
 
@@ -329,12 +332,12 @@ func openParquet(f file) (o *parquetFile, err error) {
 	return o, nil
 }
 
-// open starts to read as Arrow. The library is not told which Arrow types the
-// writer had in mind: it cannot read all of them.
+// open opens the file for reading as Arrow. The library is not told which Arrow
+// types the writer meant, because it cannot read all of them.
 func (o *parquetFile) open() (err error) {
 	properties := pqarrow.ArrowReadProperties{BatchSize: batchRows}
 	m := o.file.MetaData()
-	// Types that are not understood are those that the file itself has.
+	// If the types are not understood, those of the file itself are used.
 	o.origin, _ = pqarrow.NewSchemaManifest(m.Schema, m.KeyValueMetadata(), &properties)
 	m.FileMetaData.KeyValueMetadata = nil
 	o.reader, err = pqarrow.NewFileReader(o.file, properties, memory.DefaultAllocator)
@@ -343,7 +346,7 @@ func (o *parquetFile) open() (err error) {
 
 func (o *parquetFile) close() { o.opened.Close() }
 
-// guard calls f and makes an error of a panic: the library panics on some
+// guard calls f and turns a panic into an error. The library panics on some
 // damaged files.
 func (o *parquetFile) guard(f func() error) (err error) {
 	defer func() {
@@ -354,11 +357,11 @@ func (o *parquetFile) guard(f func() error) (err error) {
 	return f()
 }
 
-// errEnough ends a reading when as much was read as is wanted.
+// errEnough stops reading when enough rows were read.
 var errEnough = errors.New("enough was read")
 
-// rows is how many rows the row groups have. The figure for the whole file is
-// not always right.
+// rows returns the total number of rows of the row groups. The number for the
+// whole file is not always correct.
 func (o *parquetFile) rows() (n int64) {
 	for i := range o.file.NumRowGroups() {
 		n += o.file.MetaData().RowGroup(i).NumRows()

@@ -16,8 +16,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// parquetFrom writes rows, given as a JSON array, as a Parquet file that keeps
-// Arrow's own types.
+// parquetFrom writes rows, given as a JSON array, to a Parquet file that
+// preserves Arrow's own types.
 func parquetFrom(t *testing.T, path string, schema *arrow.Schema, rows string) {
 	t.Helper()
 	rec, _, err := array.RecordFromJSON(memory.DefaultAllocator, schema, strings.NewReader(rows))
@@ -109,7 +109,7 @@ func TestColumnsOfParquetFilesAreChosenAndJoinedByName(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoParquetFileOrADamagedOneIsAnErrorThatNamesIt(t *testing.T) {
+func TestAFileThatIsDamagedOrNotParquetIsAnErrorThatNamesIt(t *testing.T) {
 	p := folder(t, map[string]string{"a.parquet": "id,text\n1,x\n"})
 	p.path = "a.parquet"
 	if _, _, err := readParquetRows(t, &parquetArgs{}, p); err == nil || !strings.Contains(err.Error(), "a.parquet is a text file, not a Parquet file") {

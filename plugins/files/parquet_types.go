@@ -19,24 +19,24 @@ var (
 	stringType    arrow.DataType = arrow.BinaryTypes.String
 )
 
-// parquetColumn is a column of a Parquet file, or a part of one: a field, the
-// elements of a list.
+// parquetColumn is a column of a Parquet file, or a part of one: a field, or
+// the elements of a list.
 type parquetColumn struct {
 	name string
-	// typ is a type of a union. Numbers that may be too large for int64 or too
-	// long for float64 are digitsType until narrow has looked at them.
+	// typ is a type of a union. Numbers that may be too large for int64 or have
+	// too many digits for float64 are digitsType until narrow has checked them.
 	typ arrow.DataType
-	// leaf is the number of the leaf column, and logical its logical type; -1:
-	// it has children.
+	// leaf is the number of the leaf column, or -1 if the column has children.
+	// logical is its logical type.
 	leaf     int
 	logical  schema.LogicalType
 	scale    int32          // of a decimal
-	origin   arrow.DataType // that the writer had in mind; nil: it does not say
+	origin   arrow.DataType // the type that the writer meant; nil: unknown
 	children []parquetColumn
 }
 
-// describeColumn finds out what a column holds. Origin is the same column with
-// the types that the writer had in mind; nil: it does not say.
+// describeColumn determines the type of a column. origin is the same column
+// with the types that the writer meant, or nil if they are unknown.
 func describeColumn(f, origin *pqarrow.SchemaField, file *schema.Schema) (parquetColumn, error) {
 	t := f.Field.Type
 	c := parquetColumn{name: f.Field.Name, leaf: f.ColIndex}
@@ -72,7 +72,7 @@ func describeColumn(f, origin *pqarrow.SchemaField, file *schema.Schema) (parque
 	return c, c.join(storage(t))
 }
 
-// join makes the type of those of the children.
+// join computes the type from those of the children.
 func (c *parquetColumn) join(t arrow.DataType) error {
 	switch {
 	case t.ID() == arrow.STRUCT && len(c.children) > 0:
@@ -95,7 +95,7 @@ func (c *parquetColumn) join(t arrow.DataType) error {
 	return fmt.Errorf("%s is not a supported column type", t)
 }
 
-// storage is what an extension type is stored as.
+// storage returns the storage type of an extension type.
 func storage(t arrow.DataType) arrow.DataType {
 	for {
 		e, ok := t.(arrow.ExtensionType)
@@ -106,13 +106,13 @@ func storage(t arrow.DataType) arrow.DataType {
 	}
 }
 
-// isIn says whether a logical type is of the same kind as another.
+// isIn reports whether a logical type is of the given kind.
 func isIn[T schema.LogicalType](t schema.LogicalType) bool {
 	_, ok := t.(T)
 	return ok
 }
 
-// leafType is the type that values of a leaf are kept as.
+// leafType returns the type in which values of a leaf are stored.
 func (c *parquetColumn) leafType(t arrow.DataType) (arrow.DataType, error) {
 	switch c.origin.(type) {
 	case *arrow.DurationType, *extensions.UUIDType, *extensions.JSONType:
@@ -162,11 +162,12 @@ func (c *parquetColumn) leafType(t arrow.DataType) (arrow.DataType, error) {
 	return nil, fmt.Errorf("%s is not a supported column type", t)
 }
 
-// exactDigits is how many significant digits float64 holds, whatever they are.
+// exactDigits is the number of significant digits that float64 always
+// preserves.
 const exactDigits = 15
 
-// narrow finds the type of numbers that may not fit int64 or float64, by the
-// statistics of the file or, where they do not tell, by the values.
+// narrow determines the type of numbers that may not fit int64 or float64, from
+// the statistics of the file or, if these are not sufficient, from the values.
 func (o *parquetFile) narrow(ctx context.Context, c *parquetColumn, top int) error {
 	for i := range c.children {
 		if err := o.narrow(ctx, &c.children[i], top); err != nil {
@@ -199,10 +200,11 @@ func (o *parquetFile) narrow(ctx context.Context, c *parquetColumn, top int) err
 	return nil
 }
 
-// fitsByStatistics says whether the file's statistics show that int64 or, of
-// numbers with a fraction, float64 holds every value of a leaf.
+// fitsByStatistics reports whether, according to the file's statistics, int64
+// can represent every value of a leaf or, for numbers with a fraction, float64
+// can.
 func (o *parquetFile) fitsByStatistics(c *parquetColumn) bool {
-	limit := big.NewInt(1e15 - 1) // so that there are no more than exactDigits
+	limit := big.NewInt(1e15 - 1) // so that there are at most exactDigits digits
 	if c.scale == 0 {
 		limit = big.NewInt(1<<63 - 1)
 	}
@@ -234,7 +236,7 @@ func (o *parquetFile) fitsByStatistics(c *parquetColumn) bool {
 	return true
 }
 
-// unscaled is a number as Parquet stores it; nil: it is not one.
+// unscaled returns a number as Parquet stores it, or nil if it is not a number.
 func unscaled(physical parquet.Type, b []byte, logical schema.LogicalType) *big.Int {
 	signed := true
 	if i, ok := logical.(schema.IntLogicalType); ok {
@@ -257,7 +259,7 @@ func unscaled(physical parquet.Type, b []byte, logical schema.LogicalType) *big.
 	return v
 }
 
-// fitsByValues is fitsByStatistics by the values themselves.
+// fitsByValues is like fitsByStatistics, but checks the values themselves.
 func (o *parquetFile) fitsByValues(ctx context.Context, c *parquetColumn, top int) (bool, error) {
 	to := arrow.PrimitiveTypes.Float64
 	if c.scale == 0 {
@@ -275,8 +277,8 @@ func (o *parquetFile) fitsByValues(ctx context.Context, c *parquetColumn, top in
 	return fits, err
 }
 
-// leafFits says whether a type holds the values of one leaf, which lies
-// somewhere in an array.
+// leafFits reports whether a type can represent the values of one leaf, which
+// can be anywhere inside an array.
 func leafFits(a arrow.Array, f *pqarrow.SchemaField, c *parquetColumn, to arrow.DataType) bool {
 	if f.IsLeaf() {
 		if f.ColIndex != c.leaf {
@@ -303,8 +305,8 @@ func leafFits(a arrow.Array, f *pqarrow.SchemaField, c *parquetColumn, to arrow.
 	return true
 }
 
-// columnsOf are the columns of a file, with names of their own. A column that
-// is of no type that quern has is in problems.
+// columnsOf returns the columns of a file, with unique names. A column whose
+// type quern does not have is in problems.
 func (o *parquetFile) columnsOf() (columns []parquetColumn, problems map[string]error) {
 	fields := o.reader.Manifest.Fields
 	names := make([]string, len(fields))

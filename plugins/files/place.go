@@ -12,24 +12,24 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 )
 
-// place is where files stand: a path or glob pattern below a root.
+// place is the location of files: a path or glob pattern below a root.
 type place struct {
 	root, path string
 }
 
-// file is one of the files of a place.
+// file is one of the files at a place.
 type file struct {
-	// name is what users see: relative to the root where path is.
+	// name is what users see: relative to the root if path is.
 	name string
-	// full is where it stands.
+	// full is the full path.
 	full string
 	size int64
 	// modified is in nanoseconds since 1970.
 	modified int64
 }
 
-// find returns the files of the place, sorted by name. That there are none is
-// an error.
+// find returns the files at the place, sorted by name. It is an error if there
+// are none.
 func (p place) find() ([]file, error) {
 	if p.path == "" {
 		return nil, errors.New("path is empty\nSet it to a file, or to a pattern such as \"data/*.csv\".")
@@ -66,7 +66,7 @@ func (p place) find() ([]file, error) {
 	return out, nil
 }
 
-// special names what a path leads to that is neither a file nor a folder.
+// special names the kind of a path that is neither a file nor a folder.
 func special(mode fs.FileMode) string {
 	switch {
 	case mode&fs.ModeNamedPipe != 0:
@@ -79,8 +79,8 @@ func special(mode fs.FileMode) string {
 	return "special"
 }
 
-// match expands a pattern. A file whose own name has the signs of a pattern
-// is found all the same.
+// match expands a pattern. It also finds a file whose own name contains special
+// characters of patterns.
 func (p place) match(pattern string) ([]string, error) {
 	if _, err := os.Lstat(pattern); err == nil {
 		return []string{pattern}, nil
@@ -102,8 +102,8 @@ func (p place) display(full string) string {
 	return full
 }
 
-// withoutPath takes the path out of an error of package os: messages name it
-// as the user wrote it.
+// withoutPath removes the path from an error of package os, because messages
+// contain it as the user wrote it.
 func withoutPath(err error) error {
 	var e *fs.PathError
 	if errors.As(err, &e) {

@@ -11,7 +11,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// readAny reads with the source of a format.
+// readAny reads files with the source for a format.
 func readAny(t testing.TB, format string, p place) (data.Schema, *collected, error) {
 	t.Helper()
 	switch format {
@@ -25,7 +25,7 @@ func readAny(t testing.TB, format string, p place) (data.Schema, *collected, err
 
 var formats = []string{"csv", "jsonl", "parquet"}
 
-func TestWhatIsNotAFileIsRefusedAndNeverWaitedFor(t *testing.T) {
+func TestPipesAndDevicesAreRefusedWithoutWaiting(t *testing.T) {
 	p := folder(t, map[string]string{"folder/x": ""})
 	if err := unix.Mkfifo(filepath.Join(p.root, "pipe"), 0o600); err != nil {
 		t.Fatal(err)
@@ -52,7 +52,7 @@ func TestWhatIsNotAFileIsRefusedAndNeverWaitedFor(t *testing.T) {
 	}
 }
 
-func TestAFileOfAnotherFormatIsCalledByItsName(t *testing.T) {
+func TestAnErrorNamesTheFormatOfAFile(t *testing.T) {
 	const pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a214614ab2935c943f9e0ff69d22eadbb8f32b1258daaa5e2ca24d17e2393\nsize 12345\n"
 	gz, _ := compressed(t, "PAR1\x00 and more")
 	for content, want := range map[string]string{
@@ -73,7 +73,7 @@ func TestAFileOfAnotherFormatIsCalledByItsName(t *testing.T) {
 			}
 		}
 	}
-	// A word is not a format.
+	// A word is not a file format.
 	if _, rows, err := readAny(t, "csv", folder(t, map[string]string{"a": "ORCID,PARENT\n1,2\n"})); err != nil || len(rows.rows) != 1 {
 		t.Errorf("%v, %v", rows, err)
 	}

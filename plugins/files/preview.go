@@ -10,13 +10,13 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// previewedFiles is from how many files the rows of a preview are taken, where
-// they are too large to be read as a whole.
+// previewedFiles is the number of files from which the rows of a preview are
+// taken, if the files are too large to be read completely.
 const previewedFiles = 8
 
-// Preview writes the rows of all files, or, where these are larger than that,
-// the first rows of some files, and tells from their bytes how many rows there
-// are.
+// Preview writes the rows of all files or, if the files are larger than bytes,
+// the first rows of some files. It then estimates the number of rows from the
+// number of bytes.
 func (s source[A, F]) Preview(ctx context.Context, args *A, bytes int64, w *plugin.RowWriter) (plugin.RowCount, error) {
 	files, err := s.place(args).find()
 	if err != nil {
@@ -50,7 +50,7 @@ func previewOf[A any, F arguments[A]](ctx context.Context, a F, files []file, sc
 	return count, nil
 }
 
-// spread returns some of the files, which lie evenly among all.
+// spread returns some of the files, spaced evenly.
 func spread(files []file, most int) []file {
 	n := min(len(files), most)
 	some := make([]file, n)
@@ -61,7 +61,7 @@ func spread(files []file, most int) []file {
 }
 
 // previewFiles writes the first rows of some files, and returns how many bytes
-// of them these rows are.
+// of the files these rows take.
 func previewFiles[A any, F arguments[A]](ctx context.Context, a F, files, some []file, schema data.Schema, w *bounded) (passed float64, err error) {
 	outer, out := withPartitions(a, files, schema, w)
 	r := a.reader(outer.inner(), out)
@@ -83,7 +83,7 @@ func previewFiles[A any, F arguments[A]](ctx context.Context, a F, files, some [
 	return p.passed, nil
 }
 
-// bounded takes so many bytes of each file's rows.
+// bounded takes a limited number of bytes of each file's rows.
 type bounded struct {
 	rowWriter
 	each, left int64
@@ -91,7 +91,7 @@ type bounded struct {
 	reached    bool
 }
 
-// Write writes rows; errEnough: they were the last that are wanted.
+// Write writes rows. It returns errEnough after the last rows that are needed.
 func (b *bounded) Write(rec arrow.RecordBatch) error {
 	if err := b.rowWriter.Write(rec); err != nil {
 		return err
@@ -107,8 +107,8 @@ func (b *bounded) Write(rec arrow.RecordBatch) error {
 	return nil
 }
 
-// Quarantine drops a row that is not one.
+// Quarantine ignores a malformed row.
 func (b *bounded) Quarantine(string, string, error) error { return nil }
 
-// Progress is of no interest.
+// Progress does nothing.
 func (b *bounded) Progress(int64, int64, string, string) {}

@@ -15,7 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// previewSource prepares a source and takes a preview of so many bytes.
+// previewSource prepares a source and takes a preview of the given size.
 func previewSource[A any, F arguments[A]](t *testing.T, a F, p place, bytes int64) (plugin.RowCount, []string) {
 	t.Helper()
 	a.located().Path, a.located().Partitions = p.path, "auto"
@@ -35,7 +35,7 @@ func previewSource[A any, F arguments[A]](t *testing.T, a F, p place, bytes int6
 	return count, out.rows
 }
 
-// lines are rows of a text of two columns, of different lengths.
+// lines returns rows of text with two columns, of different lengths.
 func lines(rows int, format string) string {
 	var b strings.Builder
 	for i := range rows {
@@ -45,7 +45,7 @@ func lines(rows int, format string) string {
 }
 
 func TestAPreviewOfALargeFileEstimatesItsRows(t *testing.T) {
-	const rows = 200_000 // some 20 MB
+	const rows = 200_000 // about 20 MB
 	csv, jsonl := "id,text\n"+lines(rows, "%d,%s\n"), lines(rows, `{"id": %d, "text": "%s"}`+"\n")
 	var gz bytes.Buffer
 	w := gzip.NewWriter(&gz)

@@ -12,7 +12,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// discard is a rowWriter that keeps nothing.
+// discard is a rowWriter that drops everything.
 type discard struct{}
 
 func (discard) Write(arrow.RecordBatch) error           { return nil }

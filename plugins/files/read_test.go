@@ -18,8 +18,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// collected is a rowWriter that keeps rows as text: values joined by |, nulls
-// as ∅.
+// collected is a rowWriter that keeps rows as text: values are joined by |, and
+// nulls are ∅.
 type collected struct {
 	rows  []string
 	aside []string
@@ -49,7 +49,7 @@ func (c *collected) Progress(int64, int64, string, string) {}
 
 func (c *collected) Part(_ string, read func() error) error { return read() }
 
-// folder makes a folder of files.
+// folder creates a folder with files.
 func folder(t *testing.T, files map[string]string) place {
 	t.Helper()
 	dir := t.TempDir()
@@ -65,12 +65,12 @@ func folder(t *testing.T, files map[string]string) place {
 	return place{dir, "*"}
 }
 
-// usualCSV are the arguments as their defaults make them.
+// usualCSV returns the default arguments.
 func usualCSV() *csvArgs {
 	return &csvArgs{Quote: `"`, Header: true, NullValues: []string{""}, Encoded: Encoded{"utf-8"}, OnError: "fail", SampleRows: 20480}
 }
 
-// readSource prepares and reads as quern does.
+// readSource prepares a source and reads it like quern.
 func readSource[A any, F arguments[A]](t testing.TB, a F, p place) (data.Schema, *collected, error) {
 	t.Helper()
 	a.located().Path = p.path
@@ -103,7 +103,7 @@ func describeSchema(s data.Schema) string {
 	return strings.Join(parts, ", ")
 }
 
-func TestCSVFilesAreReadAsTheirUsersExpect(t *testing.T) {
+func TestCSVFilesAreReadAsUsersExpect(t *testing.T) {
 	cases := map[string]struct {
 		text   string
 		change func(*csvArgs)
@@ -216,7 +216,7 @@ func TestAMalformedRowOfACSVFileIsAnErrorWithItsLineOrSetAside(t *testing.T) {
 		text    string
 		problem string // where and what
 		content string
-		rows    []string // that are taken when it is set aside
+		rows    []string // the rows that remain when malformed rows are set aside
 	}{
 		"too few fields": {
 			"a,b\n1,x\n2\n3,z\n", "a.csv:3: the row has 1 field, but there are 2 columns", "2", []string{"1|x", "3|z"},
@@ -262,7 +262,7 @@ func TestAMalformedRowOfACSVFileIsAnErrorWithItsLineOrSetAside(t *testing.T) {
 	}
 }
 
-func TestARecordThatIsLongerThanWhatIsReadAtATimeIsWhole(t *testing.T) {
+func TestARecordLongerThanTheWindowIsReadCompletely(t *testing.T) {
 	long := strings.Repeat("tells \"\" a\n", 3*windowSize/10)
 	text := "a,b\n1,\"" + long + "\"\n2,x\n"
 	_, got, err := readCSV(t, usualCSV(), folder(t, map[string]string{"a.csv": text}))
@@ -274,7 +274,7 @@ func TestARecordThatIsLongerThanWhatIsReadAtATimeIsWhole(t *testing.T) {
 	}
 }
 
-func TestManyRowsComeInOrderWhereverTheWindowEnds(t *testing.T) {
+func TestRowsAreInOrderWhereverTheWindowEnds(t *testing.T) {
 	var text, want strings.Builder
 	text.WriteString("id,text\n")
 	for i := range 200_000 {
@@ -312,7 +312,7 @@ func compressed(t *testing.T, text string) (gz, zst string) {
 	return a.String(), b.String()
 }
 
-func TestFilesAreJoinedInTheOrderOfTheirNamesWhateverTheirCompression(t *testing.T) {
+func TestFilesAreReadInTheOrderOfTheirNamesWhateverTheirCompression(t *testing.T) {
 	gz, _ := compressed(t, "text,id\nb,2\n")
 	_, zst := compressed(t, "id,text\n3,c\n")
 	p := folder(t, map[string]string{"x/1.csv": "id,text\n1,a\n", "x/2.csv": gz, "y/z/3.csv.zst": zst, "note.txt": "no"})
@@ -367,7 +367,7 @@ func TestMistakesAboutCSVFilesAreExplained(t *testing.T) {
 	}
 }
 
-func TestReadingStopsWhenItIsToldTo(t *testing.T) {
+func TestReadingStopsWhenTheContextEnds(t *testing.T) {
 	ctx, stop := context.WithCancel(t.Context())
 	stop()
 	p := folder(t, map[string]string{"a.csv": "a\n" + strings.Repeat("1\n", 3*batchRows)})
@@ -390,7 +390,7 @@ func readJSONL(t testing.TB, a *jsonlArgs, p place) (data.Schema, *collected, er
 	return readSource(t, a, p)
 }
 
-func TestJSONLinesAreReadAsTheirUsersExpect(t *testing.T) {
+func TestJSONLinesAreReadAsUsersExpect(t *testing.T) {
 	cases := map[string]struct {
 		text   string
 		types  map[string]string

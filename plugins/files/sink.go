@@ -12,16 +12,16 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// What a batch holds at most, whichever is reached first.
+// The maximum size of a batch. The limit that is reached first applies.
 const (
 	batchRows  = 16384
 	batchBytes = 8 << 20
-	// batchCells bounds rows times values in a row, so that wide rows with few
-	// values in them do not fill the memory with nulls.
+	// batchCells limits rows times values per row, so that wide rows with few
+	// values do not fill the memory with nulls.
 	batchCells = 4 << 20
 )
 
-// rowWriter is where rows go; *plugin.RowWriter is one.
+// rowWriter receives rows. *plugin.RowWriter is one.
 type rowWriter interface {
 	Write(arrow.RecordBatch) error
 	Quarantine(origin, content string, problem error) error
@@ -29,15 +29,15 @@ type rowWriter interface {
 	Part(fingerprint string, read func() error) error
 }
 
-// sink gathers rows into batches.
+// sink collects rows into batches.
 type sink struct {
 	out     rowWriter
 	schema  data.Schema
 	builder *array.RecordBuilder
 	rows    int
 	bytes   int
-	most    int // rows in a batch
-	// quarantine: rows that can't be taken are set aside.
+	most    int // maximum number of rows in a batch
+	// quarantine says that malformed rows are set aside.
 	quarantine bool
 }
 
@@ -52,7 +52,7 @@ func newSink(out rowWriter, schema data.Schema, quarantine bool) *sink {
 	}
 }
 
-// leaves is how many values a value of a type is made of.
+// leaves returns the number of primitive values in a value of a type.
 func leaves(t arrow.DataType) int {
 	n := 1
 	if t, ok := t.(arrow.NestedType); ok {
@@ -86,7 +86,7 @@ func (s *sink) flush() error {
 	rec := s.builder.NewRecordBatch()
 	defer func() { rec.Release() }()
 	if len(s.schema) == 0 {
-		// All columns are partitions: what counts is how many rows there are.
+		// If all columns are partitions, only the number of rows matters.
 		rec = array.NewRecordBatch(rec.Schema(), nil, int64(s.rows))
 	}
 	s.rows, s.bytes = 0, 0
@@ -95,11 +95,12 @@ func (s *sink) flush() error {
 
 func (s *sink) release() { s.builder.Release() }
 
-// maxContent bounds what is kept of a row that is set aside.
+// maxContent is the maximum length of the stored content of a row that is set
+// aside.
 const maxContent = 64 << 10
 
-// refuse deals with a row that can't be taken: it is set aside, or it is the
-// error that ends the reading.
+// refuse handles a malformed row: it sets the row aside, or returns the error
+// that ends the read.
 func (s *sink) refuse(name string, line int, content []byte, problem error) error {
 	origin := fmt.Sprintf("%s:%d", name, line)
 	if s.quarantine {
@@ -109,7 +110,7 @@ func (s *sink) refuse(name string, line int, content []byte, problem error) erro
 	return failed(name, line, problem)
 }
 
-// failed is the error that a malformed row ends the reading with.
+// failed returns the error with which a malformed row ends the read.
 func failed(name string, line int, problem error) error {
 	var m malformed
 	if errors.As(problem, &m) {

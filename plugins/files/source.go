@@ -14,7 +14,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Located are the arguments that say where files are.
+// Located contains the arguments for the location of files.
 type Located struct {
 	Path       string `quern:"path,required,operational" doc:"The file, or a pattern for several files: '*' matches any part of a name, '**' any folders. A relative path is relative to the folder of the configuration. Rows are in the order of the files' names. Files may have different columns: columns are matched by name, and are null for files that lack them."`
 	Partitions string `quern:"partitions" default:"\"auto\"" oneof:"auto,none" doc:"How to treat folders named KEY=VALUE, as Hive, Spark, and DuckDB write them. 'auto' makes each key a column, whose type is inferred from the values unless 'schema' gives it. 'none' ignores them."`
@@ -22,56 +22,55 @@ type Located struct {
 
 func (l *Located) located() *Located { return l }
 
-// arguments are those of a source of files of one format.
+// arguments are the arguments of a source of files in one format.
 type arguments[A any] interface {
 	*A
 	located() *Located
-	// selection is what the arguments say about columns.
+	// selection returns what the arguments say about columns.
 	selection() selection
-	// check finds what is wrong with the arguments by themselves.
+	// check checks the arguments on their own.
 	check() error
-	// columns looks into the files, of which there is at least one, and finds
-	// their columns. The type of a column that selection calls typed does not
-	// matter.
+	// columns reads the columns of the files, of which there is at least one.
+	// If selection says that a column is typed, its type does not matter.
 	columns(ctx context.Context, files []file) (*union, error)
-	// count is how many rows the files have, where they say so themselves; -1:
-	// only reading tells.
+	// count returns the number of rows of the files if the files state it, or
+	// -1 if only reading shows it.
 	count(files []file) (int64, error)
-	// inferred is what was found out about the values of columns beyond their types; of
-	// arguments that columns was called on. "": nothing.
+	// inferred returns what is known about the values of columns in addition to
+	// their types, after columns was called. It returns "" if there is nothing.
 	inferred() string
-	// probed is how many rows are read when planning to see whether they can
-	// be; 0: none.
+	// probed returns the number of rows that are read when planning to check
+	// them, or 0 if there are none.
 	probed() int64
-	// reader returns what reads files with these columns and writes their rows
-	// to w. The rows of a file depend on the file, the arguments, the columns, and
-	// what was inferred, and on no other file.
+	// reader returns a reader for files with these columns, which writes their
+	// rows to w. The rows of a file depend only on the file, the arguments, the
+	// columns, and what was inferred, not on other files.
 	reader(schema data.Schema, w rowWriter) reader
 }
 
-// reader reads files one after the other. It belongs to one goroutine.
+// reader reads files one after the other. Only one goroutine may use it.
 type reader interface {
-	// file reads the rows of a file. It may keep some until later.
+	// file reads the rows of a file. It may buffer some of them.
 	file(ctx context.Context, f file, read *progress) error
-	// flush writes the rows that were kept.
+	// flush writes the buffered rows.
 	flush() error
 	release()
 }
 
-// progress is how far the reading of several files is.
+// progress is the progress of reading several files.
 type progress struct {
 	read  atomic.Int64 // bytes of the files themselves
 	total int64
 	out   rowWriter
-	// limit is how many rows are wanted still; 0: all.
+	// limit is the number of rows that are still needed; 0 means all.
 	limit int64
-	// passed are the bytes of the files whose rows were cut off: of read, without
-	// what was read ahead.
+	// passed is the number of bytes that the rows read so far take in the
+	// files. It is read without what was read ahead.
 	passed float64
 }
 
-// pass takes account of a file whose reading ends, which began when before
-// bytes of the files had been read.
+// pass updates passed when reading a file ends. before is the number of bytes
+// of the files that had been read when it began.
 func (p *progress) pass(before int64, w *window, f *opened) {
 	packed, plain := f.ahead()
 	read := p.read.Load() - before - int64(packed)
@@ -80,7 +79,7 @@ func (p *progress) pass(before int64, w *window, f *opened) {
 	}
 }
 
-// another takes account of a row that was read.
+// another counts a row that was read.
 func (p *progress) another() error {
 	if p.limit > 0 {
 		if p.limit--; p.limit == 0 {
@@ -90,7 +89,7 @@ func (p *progress) another() error {
 	return nil
 }
 
-// tell reports the progress; name is the present file.
+// tell reports the progress. name is the current file.
 func (p *progress) tell(name string) { p.out.Progress(p.read.Load(), p.total, "bytes", name) }
 
 // source implements a source of files.
@@ -103,7 +102,7 @@ func (s source[A, F]) place(a *A) place {
 	return place{s.root(), l.Path}
 }
 
-// Prepare declares the columns, looking into the files.
+// Prepare reads the columns of the files and declares them.
 func (s source[A, F]) Prepare(ctx context.Context, p *plugin.Prepare[A]) error {
 	for _, argument := range []string{"path", "schema", "columns", "partitions"} {
 		if !p.Known(argument) {
@@ -122,8 +121,7 @@ func (s source[A, F]) Prepare(ctx context.Context, p *plugin.Prepare[A]) error {
 	return nil
 }
 
-// schema returns the columns of the dataset, and what the user should know of
-// them.
+// schema returns the columns of the dataset, and warnings about them.
 func (s source[A, F]) schema(ctx context.Context, args *A) (columns data.Schema, warnings []string, err error) {
 	a := F(args)
 	if err := a.check(); err != nil {
@@ -152,8 +150,8 @@ func (s source[A, F]) schema(ctx context.Context, args *A) (columns data.Schema,
 	return columns, found.warnings, probe(ctx, a, files, columns)
 }
 
-// probe reads the first rows as they will be read later, so that what is wrong
-// with them is found when planning.
+// probe reads the first rows as they will be read later, so that errors in them
+// are reported when planning.
 func probe[A any, F arguments[A]](ctx context.Context, a F, files []file, schema data.Schema) error {
 	rows := a.probed()
 	if rows == 0 {
@@ -178,7 +176,7 @@ func probe[A any, F arguments[A]](ctx context.Context, a F, files []file, schema
 	return nil
 }
 
-// nowhere drops rows.
+// nowhere is a rowWriter that drops rows.
 type nowhere struct{}
 
 func (nowhere) Write(arrow.RecordBatch) error           { return nil }
@@ -186,7 +184,7 @@ func (nowhere) Quarantine(string, string, error) error  { return nil }
 func (nowhere) Part(_ string, rows func() error) error  { return rows() }
 func (nowhere) Progress(_, _ int64, _ string, _ string) {}
 
-// Fingerprint hashes what has changed.
+// Fingerprint hashes the files that changed.
 func (s source[A, F]) Fingerprint(ctx context.Context, a *A, memo []byte) (plugin.Fingerprint, error) {
 	return fingerprint(ctx, s.place(a), F(a).located().Partitions != "none", memo, time.Now())
 }
@@ -200,8 +198,8 @@ func (s source[A, F]) Read(ctx context.Context, a *A, w *plugin.RowWriter) error
 	return readFiles(ctx, F(a), files, w.Schema(), w.Memo(), w)
 }
 
-// withPartitions returns what adds the columns of partitions to rows, and what
-// the rows of files are written to: w itself where there are no partitions.
+// withPartitions returns a writer that adds the columns of partitions, and the
+// writer for the rows of files, which is w itself if there are no partitions.
 func withPartitions[A any, F arguments[A]](a F, files []file, schema data.Schema, w rowWriter) (*partitioned, rowWriter) {
 	outer := &partitioned{rowWriter: w, schema: schema}
 	if a.located().Partitions != "none" {
@@ -213,8 +211,8 @@ func withPartitions[A any, F arguments[A]](a F, files []file, schema data.Schema
 	return outer, w
 }
 
-// readFiles reads files and writes their rows with these columns. Of several
-// files each is a part, so that those that did not change are not read again.
+// readFiles reads files and writes their rows with these columns. If there are
+// several files, each is a part, so that unchanged files are not read again.
 func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, schema data.Schema, memo []byte, w rowWriter) error {
 	p := &progress{out: w}
 	for _, f := range files {

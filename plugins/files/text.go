@@ -10,18 +10,18 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 )
 
-// parsed is a value on its way into a column.
+// parsed is a parsed value of a column.
 type parsed struct {
 	null bool
 	text []byte
-	i    int64 // of int64, date (days) and timestamp (microseconds)
+	i    int64 // for int64, date (days), and timestamp (microseconds)
 	f    float64
 	b    bool
-	// deep is a list or struct, decoded from JSON.
+	// deep is a list or struct that was decoded from JSON.
 	deep any
 }
 
-// parseText reads a value of a scalar column type as text files write it.
+// parseText parses a value of a scalar column type as written in text files.
 func parseText(typ string, text []byte) (parsed, error) {
 	if typ == "string" {
 		return parsed{text: text}, nil
@@ -32,7 +32,7 @@ func parseText(typ string, text []byte) (parsed, error) {
 		if i, err := strconv.ParseInt(s, 10, 64); err == nil {
 			return parsed{i: i}, nil
 		}
-		// As other tools write whole numbers of columns with gaps.
+		// Other tools write whole numbers like this in columns with gaps.
 		if whole, ok := strings.CutSuffix(s, ".0"); ok {
 			if i, err := strconv.ParseInt(whole, 10, 64); err == nil {
 				return parsed{i: i}, nil
@@ -68,8 +68,8 @@ func truth(s string) (value, ok bool) {
 	return false, false
 }
 
-// momentLayouts are ISO 8601 in its common spellings. Seconds may have a
-// fraction; without a zone the time is UTC.
+// momentLayouts contains the common formats of ISO 8601. Seconds can have a
+// fraction. Without a zone, the time is UTC.
 var momentLayouts = []string{
 	"2006-01-02T15:04:05Z07:00", "2006-01-02T15:04:05",
 	"2006-01-02 15:04:05", "2006-01-02 15:04:05Z07:00", "2006-01-02 15:04:05-07",
@@ -81,7 +81,7 @@ func moment(s string) (time.Time, bool) {
 		return time.Time{}, false
 	}
 	for _, layout := range momentLayouts {
-		// A column holds microseconds.
+		// A column stores microseconds.
 		if t, err := time.Parse(layout, s); err == nil {
 			return t, t.Nanosecond()%1000 == 0
 		}
@@ -89,18 +89,19 @@ func moment(s string) (time.Time, bool) {
 	return time.Time{}, false
 }
 
-// guess narrows down what type a column of texts has, value by value.
+// guess infers the type of a column of texts, value by value.
 type guess struct {
 	seen bool
-	// number: one of the values is a number other than NaN and infinity.
+	// number says that one of the values is a number other than NaN or
+	// infinity.
 	number bool
-	// not says which of the guessed types a value has ruled out.
+	// not says which of the guessed types have been ruled out.
 	not [len(guessed)]bool
 }
 
-// guessed are the types that are guessed, in the order of preference. Every
-// value of an earlier one is a value of a later one that it can turn into:
-// int64 into float64, date into timestamp.
+// guessed contains the types that are inferred, in the order of preference. A
+// value of a type is also a value of the later types that it can widen to:
+// int64 to float64, and date to timestamp.
 var guessed = [...]string{"int64", "float64", "bool", "date", "timestamp"}
 
 func (g *guess) add(text []byte) {
@@ -121,9 +122,9 @@ func (g *guess) typ() string {
 	return "string"
 }
 
-// looksLike is stricter than parseText: a guess must not lose what a text
-// says. So "007" and "+49123" are not numbers, nor are those whose digits
-// neither int64 nor float64 can hold, and "yes" and "1" are not truth values.
+// looksLike is stricter than parseText, because inference must not lose
+// information. So "007" and "+49123" are not numbers, nor are numbers with more
+// digits than int64 or float64 can represent, and "yes" and "1" are not bools.
 func looksLike(typ, s string) bool {
 	switch typ {
 	case "int64":
@@ -153,17 +154,17 @@ func looksLike(typ, s string) bool {
 	return false
 }
 
-// nonFinite are the ways in which Python, NumPy, polars and others write what
-// is not a finite number.
+// nonFinite contains the formats in which Python, NumPy, polars, and others
+// write numbers that are not finite.
 var nonFinite = map[string]bool{
 	"NaN": true, "nan": true, "inf": true, "-inf": true, "Inf": true, "-Inf": true,
 	"Infinity": true, "-Infinity": true, "infinity": true, "-infinity": true,
 }
 
-// holdsDigits says whether the float64 f, which the number s was read as, gives
-// s again when it is written with as many digits. Any number of 15 digits
-// passes, and so does what a program has written as a float64, in however many
-// digits; identifiers and amounts with more digits than a float64 holds do not.
+// holdsDigits reports whether formatting f, the float64 that s was parsed as,
+// with as many digits gives s again. This is true for any number of up to 15
+// digits, and for any number that a program formatted from a float64. It is
+// false for identifiers and amounts with more digits than a float64 has.
 func holdsDigits(s string, f float64) bool {
 	mantissa, exponent := s, ""
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
@@ -197,8 +198,8 @@ func sameDigits(number, digits string) bool {
 	return number == digits
 }
 
-// plainNumber says whether a text is written as numbers are: digits, perhaps
-// with a minus before them, and no zero before other digits.
+// plainNumber reports whether a text is a plain number: digits without leading
+// zeros, perhaps with a minus sign.
 func plainNumber(s string) bool {
 	digits := strings.TrimPrefix(s, "-")
 	if digits == "" || digits[0] != '.' && (digits[0] < '0' || digits[0] > '9') {

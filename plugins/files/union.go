@@ -13,44 +13,44 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// The rule by which files with different columns become one dataset
+// The rules by which files with different columns become one dataset
 // (docs/language.md, "Files with different columns"):
 //
-//   - Columns are joined by name, in the order in which names first appear. A
-//     file that lacks a column has nulls in it.
-//   - A column that holds nothing but nulls fits every type.
-//   - int64 beside float64 is float64, as long as every integer is exact.
-//   - date beside timestamp is timestamp: midnight in UTC.
+//   - Columns are joined by name, in the order in which names first appear. If
+//     a file lacks a column, its rows have nulls in it.
+//   - A column that contains only nulls fits every type.
+//   - int64 and float64 become float64, as long as every integer is exact.
+//   - date and timestamp become timestamp; a date is midnight in UTC.
 //   - The fields of structs are joined by name, and the elements of lists by
 //     their types, at any depth.
-//   - Any other pair of types is refused. Formats that are text themselves (CSV,
-//     JSON) keep the text instead.
+//   - Any other pair of types is refused. In formats that are text (CSV and
+//     JSON), the column keeps the text instead.
 
-// digitsType marks numbers whose digits neither int64 nor float64 can hold.
-// They become text.
+// digitsType marks numbers that neither int64 nor float64 can represent
+// exactly. They become text.
 var digitsType arrow.DataType = &arrow.Decimal256Type{Precision: decimal256.MaxPrecision}
 
-// union is the columns of several files, joined by name.
+// union contains the columns of several files, joined by name.
 type union struct {
 	columns []unionColumn
 	places  map[string]int
-	// warnings are what the user should know of how the columns were found.
+	// warnings contains warnings about how the columns were found.
 	warnings []string
 }
 
 // unionColumn is a column of a union.
 type unionColumn struct {
 	name string
-	// typ is a column type in which arrow.Null stands for "nothing but nulls
-	// so far" and digitsType for numbers that have to be kept as text.
+	// typ is a column type in which arrow.Null means "only nulls so far" and
+	// digitsType means numbers that must be stored as text.
 	typ arrow.DataType
-	// file gave the column its type.
+	// file is the file that determined the type.
 	file string
 }
 
 func newUnion() *union { return &union{places: map[string]int{}} }
 
-// add takes account of a column of a file.
+// add adds a column of a file.
 func (u *union) add(file, name string, t arrow.DataType) error {
 	i, known := u.places[name]
 	if !known {
@@ -70,7 +70,7 @@ func (u *union) add(file, name string, t arrow.DataType) error {
 	return nil
 }
 
-// lookup returns a column; nil: there is none of that name.
+// lookup returns a column, or nil if there is none with that name.
 func (u *union) lookup(name string) *unionColumn {
 	if i, ok := u.places[name]; ok {
 		return &u.columns[i]
@@ -86,7 +86,7 @@ func (u *union) names() []string {
 	return names
 }
 
-// widen returns the type that holds the values of both types exactly.
+// widen returns a type that can represent the values of both types exactly.
 func widen(a, b arrow.DataType) (arrow.DataType, error) {
 	if arrow.TypeEqual(a, b) || b.ID() == arrow.NULL {
 		return a, nil
@@ -112,8 +112,8 @@ func widen(a, b arrow.DataType) (arrow.DataType, error) {
 	return nil, fmt.Errorf("no column type can represent both")
 }
 
-// widerScalar is the type that holds values of both types, of which b is the
-// wider one.
+// widerScalar returns a type that can represent the values of both types. b
+// must be the wider type.
 func widerScalar(a, b arrow.Type) arrow.DataType {
 	switch {
 	case a == arrow.INT64 && b == arrow.FLOAT64:
@@ -151,8 +151,8 @@ func widenStruct(a, b *arrow.StructType) (arrow.DataType, error) {
 	return arrow.StructOf(fields...), nil
 }
 
-// finalType is the column type of a type in a union: what held nothing but nulls
-// is string, and so are numbers that have to be kept as text.
+// finalType returns the column type for a type in a union. Columns of nulls,
+// and numbers that must be stored as text, become string.
 func finalType(t arrow.DataType) arrow.DataType {
 	switch t := t.(type) {
 	case *arrow.NullType, *arrow.Decimal256Type:
@@ -169,7 +169,7 @@ func finalType(t arrow.DataType) arrow.DataType {
 	return t
 }
 
-// describeType names a type of a union for a person.
+// describeType returns the name of a type in a union, for people.
 func describeType(t arrow.DataType) string {
 	switch t.ID() {
 	case arrow.NULL:
@@ -184,7 +184,7 @@ func describeType(t arrow.DataType) string {
 	return name
 }
 
-// quoteKey writes a name as the key of an HCL object.
+// quoteKey formats a name as the key of an HCL object.
 func quoteKey(name string) string {
 	for i, r := range name {
 		letter := r == '_' || r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z'
@@ -198,9 +198,9 @@ func quoteKey(name string) string {
 	return name
 }
 
-// uniqueNames gives each column of a file a name of its own. A column without
-// a name is called column0, column1, … by its place; of several columns with
-// one name all but the first get _1, _2, … added, as DuckDB does.
+// uniqueNames gives each column of a file a unique name. A column without a
+// name is called column0, column1, … by its position. If several columns have
+// the same name, all but the first get the suffixes _1, _2, …, as in DuckDB.
 func uniqueNames(names []string) []string {
 	taken := make(map[string]bool, len(names))
 	for _, name := range names {
@@ -234,17 +234,18 @@ func freeName(name string, taken map[string]bool) string {
 	}
 }
 
-// selection is what a source's arguments say about its columns.
+// selection is what the arguments of a source say about its columns.
 type selection struct {
-	// types are those that the user gave, by column.
+	// types contains the types that the user set, by column.
 	types map[string]string
-	// columns are those to take, in order; nil: all.
+	// columns contains the selected columns in order, or nil for all.
 	columns []string
-	// open: a column in types need not be in a file, and is null there.
+	// open says that a column in types can be missing in a file, and is null
+	// there.
 	open bool
 }
 
-// check finds what is wrong with a selection by itself.
+// check checks a selection on its own.
 func (s selection) check() error {
 	for i, name := range s.columns {
 		if slices.Contains(s.columns[:i], name) {
@@ -271,8 +272,8 @@ func (s selection) check() error {
 	return nil
 }
 
-// typed says whether the user gave the type of a column that is taken, or
-// does not take the column: its type need not be found out.
+// typed reports whether the user set the type of a column or did not select it,
+// so that its type need not be inferred.
 func (s selection) typed(name string) bool {
 	if _, ok := s.types[name]; ok {
 		return true
@@ -280,7 +281,7 @@ func (s selection) typed(name string) bool {
 	return s.columns != nil && !slices.Contains(s.columns, name)
 }
 
-// complete says whether the arguments name all columns and their types.
+// complete reports whether the arguments name all columns and their types.
 func (s selection) complete() bool {
 	return s.columns != nil && len(s.columns) == len(s.types)
 }
@@ -308,8 +309,8 @@ func (s selection) choose(found *union) (data.Schema, error) {
 	return out, nil
 }
 
-// allNames are the columns that were found, and after them those that have
-// types and were not.
+// allNames returns the columns that were found, followed by those that have
+// types but were not found.
 func (s selection) allNames(found *union) []string {
 	names := found.names()
 	for _, name := range sortedKeys(s.types) {

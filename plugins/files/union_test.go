@@ -11,7 +11,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// unionType is a type of a union as tests write it: a column type, null, or
+// unionType parses a union type as tests write it: a column type, null, or
 // digits.
 func unionType(t *testing.T, text string) arrow.DataType {
 	t.Helper()
@@ -71,7 +71,7 @@ func TestTypesOfAColumnInSeveralFilesAreWidened(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			// The order of fields is that of the first file.
+			// The fields are in the order of the first file.
 			if name != c.want && (pair[0] == c.a || !strings.Contains(c.want, "struct")) {
 				t.Errorf("%s and %s: %s, want %s", pair[0], pair[1], name, c.want)
 			}
@@ -79,7 +79,7 @@ func TestTypesOfAColumnInSeveralFilesAreWidened(t *testing.T) {
 	}
 }
 
-func TestColumnsThatCannotBeJoinedAreRefusedWithBothFiles(t *testing.T) {
+func TestTheErrorForIncompatibleColumnsNamesBothFiles(t *testing.T) {
 	u := newUnion()
 	if err := u.add("a.parquet", "the id", unionType(t, "int64")); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestColumnsThatCannotBeJoinedAreRefusedWithBothFiles(t *testing.T) {
 	}
 }
 
-func TestColumnsOfOneNameGetNamesOfTheirOwn(t *testing.T) {
+func TestColumnsWithTheSameNameGetUniqueNames(t *testing.T) {
 	for text, want := range map[string]string{
 		"a,b":             "a,b",
 		"a,a,a":           "a,a_1,a_2",
@@ -108,7 +108,7 @@ func TestColumnsOfOneNameGetNamesOfTheirOwn(t *testing.T) {
 	}
 }
 
-func TestASelectionSaysWhichColumnsAreTaken(t *testing.T) {
+func TestASelectionChoosesTheColumns(t *testing.T) {
 	found := newUnion()
 	for _, c := range (data.Schema{{Name: "a", Type: "int64"}, {Name: "b", Type: "string"}, {Name: "c", Type: "bool"}}) {
 		if err := found.add("f", c.Name, unionType(t, c.Type)); err != nil {
@@ -206,7 +206,7 @@ func TestFoldersNamedByKeyAndValueAreColumns(t *testing.T) {
 	}
 }
 
-func TestAFolderAndAColumnOfOneNameAreRefused(t *testing.T) {
+func TestAPartitionAndAColumnWithTheSameNameAreRefused(t *testing.T) {
 	p := folder(t, map[string]string{"lang=en/a.csv": "id,lang\n1,de\n"})
 	p.path = "*/*.csv"
 	_, _, err := readCSV(t, usualCSV(), p)
@@ -220,7 +220,7 @@ func TestAFolderAndAColumnOfOneNameAreRefused(t *testing.T) {
 	}
 }
 
-func TestTheFingerprintFollowsPartitions(t *testing.T) {
+func TestTheFingerprintDependsOnPartitions(t *testing.T) {
 	one := folder(t, map[string]string{"lang=en/a.csv": "id\n1\n"})
 	other := folder(t, map[string]string{"lang=de/a.csv": "id\n1\n"})
 	one.path, other.path = "*/*.csv", "*/*.csv"

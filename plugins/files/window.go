@@ -8,35 +8,36 @@ import (
 )
 
 const (
-	// windowSize is how much of a file is held at a time.
+	// windowSize is how much of a file is held in memory at a time.
 	windowSize = 1 << 20
-	// firstWindow is how much is read at first: most of many files are small.
+	// firstWindow is how much is read at first. If there are many files, most
+	// are small.
 	firstWindow = 64 << 10
-	// maxRecord bounds a record, so that a quote that is never closed does
-	// not pull a whole file into memory.
+	// maxRecord is the maximum size of a record, so that a missing closing
+	// quote does not load a whole file into memory.
 	maxRecord = 64 << 20
 )
 
 var errLong = errors.New("a record is longer")
 
-// window is the part of a text that is looked at: whole records are cut off
-// its front, and it grows until it holds one.
+// window is the current part of a text. Complete records are removed from its
+// front, and it grows until it contains one.
 type window struct {
 	r    io.Reader
-	data []byte // not yet taken
-	buf  []byte // what data lies in
-	end  bool   // there is nothing behind data
-	line int    // of data's first byte, from 1
-	// taken is how many bytes were cut off.
+	data []byte // not yet consumed
+	buf  []byte // the buffer behind data
+	end  bool   // there is nothing after data
+	line int    // the line of data's first byte, starting at 1
+	// taken is the number of bytes that were consumed.
 	taken int64
-	// ending is the byte that ends lines: '\n', perhaps after '\r', or '\r'
-	// alone.
+	// ending is the byte that ends lines: '
+	// ', possibly after '\r', or only '\r'.
 	ending byte
 }
 
 func newWindow(r io.Reader) *window { return &window{r: r, line: 1, ending: '\n'} }
 
-// grow adds what comes next. It may move data.
+// grow reads more text. It can move data.
 func (w *window) grow() error {
 	if w.end {
 		return io.EOF
@@ -53,8 +54,8 @@ func (w *window) grow() error {
 	}
 	w.buf = w.buf[:cap(w.buf)]
 	n := copy(w.buf, w.data)
-	// Twice as much as before, so that a long record is looked at but a few
-	// times.
+	// Read at least as much as before, so that a long record is scanned only a
+	// few times.
 	err := w.read(n, n+max(n, 1))
 	if errors.Is(err, io.EOF) {
 		w.end = true
@@ -63,8 +64,8 @@ func (w *window) grow() error {
 	return err
 }
 
-// read reads behind the first n bytes of buf until there are least, and makes
-// data of them.
+// read reads at least least bytes after the first n bytes of buf, and sets data
+// to all of them.
 func (w *window) read(n, least int) (err error) {
 	for n < least && err == nil {
 		var m int
@@ -75,15 +76,15 @@ func (w *window) read(n, least int) (err error) {
 	return err
 }
 
-// take cuts n bytes off the front.
+// take removes n bytes from the front.
 func (w *window) take(n int) {
 	w.line += bytes.Count(w.data[:n], []byte{w.ending})
 	w.data = w.data[n:]
 	w.taken += int64(n)
 }
 
-// wholeLine makes sure that data begins with a whole line and returns its
-// length with its end; 0: the text is over.
+// wholeLine makes sure that data begins with a complete line. It returns the
+// length of the line including its end, or 0 at the end of the text.
 func (w *window) wholeLine() (int, error) {
 	looked := 0
 	for {
@@ -100,14 +101,14 @@ func (w *window) wholeLine() (int, error) {
 	}
 }
 
-// lineEnd takes the line break off a line. Windows programs that end lines
-// twice write two carriage returns.
+// lineEnd removes the line break from a line. Windows programs that convert
+// line endings twice write two carriage returns.
 func lineEnd(line []byte) []byte {
 	return bytes.TrimRight(bytes.TrimSuffix(line, []byte{'\n'}), "\r")
 }
 
-// findEnding sets ending by the first line break that is not between quotes;
-// quote 0: there are none.
+// findEnding sets ending to the first line break outside quotes. If quote is 0,
+// there are no quotes.
 func (w *window) findEnding(quote byte) error {
 	for {
 		ending, found := firstBreak(w.data, quote)
@@ -135,7 +136,7 @@ func firstBreak(data []byte, quote byte) (ending byte, found bool) {
 		case c == '\n':
 			return '\n', true
 		case c == '\r':
-			// Line breaks of Windows begin with one or more of them.
+			// Windows line breaks begin with one or more of them.
 			if rest := bytes.TrimLeft(data[i:], "\r"); len(rest) > 0 && rest[0] == '\n' {
 				return '\n', true
 			}

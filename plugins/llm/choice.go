@@ -12,15 +12,15 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// choice is the preference for one of two texts. Models prefer what they see
-// first, or last; so each draw asks in both orders, and what only the order
-// decides comes out as a tie.
+// choice is the preference for one of two texts. Models tend to prefer the text
+// that they see first, or last. So each draw asks in both orders, and if the
+// result depends on the order, it is a tie.
 type choice struct {
 	form
 	names [2]string
 }
 
-// tie is the label where neither is better.
+// tie is the label if neither text is better.
 const tie = "tie"
 
 func newChoice(p *plugin.Prepare[args], f form) (task, error) {
@@ -48,7 +48,7 @@ func (c choice) schema() json.RawMessage {
 	return c.object("preferred", property)
 }
 
-// show adds the two texts to the question, in one of the two orders.
+// show adds the two texts to the request, in one of the two orders.
 func (c choice) show(r *llm.Request, texts [2]string, order int) {
 	r.Messages = slices.Clone(r.Messages)
 	text := fmt.Sprintf("Answer 1:\n%s\n\nAnswer 2:\n%s", texts[order], texts[1-order])
@@ -61,7 +61,8 @@ func (c choice) show(r *llm.Request, texts [2]string, order int) {
 	r.Messages = append(r.Messages, llm.Message{Role: llm.User, Content: text})
 }
 
-// parse gives the place of the better text, "1" or "2"; named makes it a name.
+// parse returns the position of the better text, "1" or "2". named converts it
+// to a name.
 func (c choice) parse(text string) (answer, error) {
 	raw, a, err := c.read(text, "preferred")
 	if raw == nil {
@@ -94,9 +95,9 @@ func (c choice) named(a answer, order int) answer {
 	return a
 }
 
-// combine takes the text that more answers prefer than the other one. The
-// confidence in a tie that comes of as many answers for either is the share of
-// those that said tie.
+// combine returns the text that more answers prefer. If both texts have the
+// same number of answers, the result is a tie, and its confidence is the share
+// of answers that said tie.
 func (c choice) combine(answers []answer, draws int) (answer, float64) {
 	counts := map[any]int{}
 	for _, a := range answers {

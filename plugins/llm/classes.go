@@ -12,7 +12,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// classes is the choice of one class or, where multiple is set, of any number.
+// classes is the choice of one class or, if multiple is set, of any number of
+// classes.
 type classes struct {
 	form
 	multiple bool
@@ -53,8 +54,8 @@ func (c classes) check() error {
 	return nil
 }
 
-// ambiguous says whether a text that names the class may mean something else:
-// several labels, none of them, or that the model can't tell.
+// ambiguous reports whether a text that names the class can mean something
+// else: several labels, none of them, or that the model can't tell.
 func (c classes) ambiguous(name string) bool {
 	switch {
 	case bare(name) == "":
@@ -106,7 +107,7 @@ func (c classes) names() []string {
 	return names
 }
 
-// longest is the longest answer that names one class.
+// longest returns the longest answer that names one class.
 func (c classes) longest() string {
 	longest := ""
 	for _, name := range c.names() {
@@ -167,7 +168,7 @@ func (c classes) parse(text string) (answer, error) {
 	if raw == nil {
 		return a, err
 	}
-	if err != nil { // it is not JSON
+	if err != nil { // the answer is not JSON
 		name, wrong := c.class(string(raw))
 		switch {
 		case wrong != nil:
@@ -199,7 +200,7 @@ func (c classes) parse(text string) (answer, error) {
 	return a, nil
 }
 
-// given are the labels as the model wrote them.
+// given returns the labels as the model wrote them.
 func (c classes) given(raw json.RawMessage) ([]string, error) {
 	switch {
 	case c.text && c.multiple && strings.EqualFold(string(raw), noLabel):
@@ -222,8 +223,8 @@ func (c classes) given(raw json.RawMessage) ([]string, error) {
 	return []string{label}, nil
 }
 
-// class is the class that a label names. Case, quotes, and a period at the end
-// don't matter.
+// class returns the class that a label names. It ignores case, quotes, and a
+// period at the end.
 func (c classes) class(label string) (string, error) {
 	for _, one := range c.all {
 		if one.name == label {
@@ -242,7 +243,7 @@ func (c classes) class(label string) (string, error) {
 	return "", fmt.Errorf("%q is none of the labels, which are %s", label, strings.Join(c.names(), ", "))
 }
 
-// ordered are the chosen classes in the order in which they were declared.
+// ordered returns the chosen classes in the order of their declaration.
 func (c classes) ordered(chosen func(string) bool) []string {
 	out := []string{}
 	for _, one := range c.all {
@@ -253,8 +254,8 @@ func (c classes) ordered(chosen func(string) bool) []string {
 	return out
 }
 
-// combine takes the class that most draws name; of several classes those that
-// more than half of them name.
+// combine returns the class that most draws name. If multiple is set, it
+// returns the classes that more than half of the draws name.
 func (c classes) combine(answers []answer, draws int) (answer, float64) {
 	if !c.multiple {
 		return majority(answers, draws)

@@ -7,26 +7,27 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Classifier has models answer with one of some classes, and reads what they
-// answer, as the labeler does: asked for the same row by the same prompt they
-// are asked the same.
+// Classifier makes models answer with one of several classes, and parses their
+// answers. It does so in the same way as the labeler, so for the same row and
+// prompt, both send the same request.
 type Classifier struct {
 	classes classes
-	// asPrompted: the prompt itself says how to answer. Else this is added.
+	// asPrompted says that the prompt itself tells the model how to answer.
+	// Otherwise, instructions are added.
 	asPrompted  bool
 	instruction string
 	output      *llm.Output // nil: answers are text
 }
 
-// The forms of a classifier's answers.
+// The formats of a classifier's answers.
 const (
 	AnswerJSON   = "json"
 	AnswerText   = "text"
 	AnswerPrompt = "prompt" // as the prompt says
 )
 
-// NewClassifier reads classes, a list of names or a map from each to its
-// description. The error's first line is its summary.
+// NewClassifier parses classes: a list of names, or a map from names to
+// descriptions. The first line of its errors is the summary.
 func NewClassifier(given cty.Value, answer string) (*Classifier, error) {
 	all, err := readClasses(given)
 	if err != nil {
@@ -46,8 +47,8 @@ func NewClassifier(given cty.Value, answer string) (*Classifier, error) {
 	return c, nil
 }
 
-// Instruct adds to a request what the classes are and how to answer; nothing
-// where the prompt says it.
+// Instruct adds the classes and the format of the answer to a request. It adds
+// nothing if the prompt does so.
 func (c *Classifier) Instruct(r *llm.Request) {
 	if c.asPrompted {
 		return
@@ -58,8 +59,9 @@ func (c *Classifier) Instruct(r *llm.Request) {
 	}
 }
 
-// Read is the class that an answer names. Where the prompt says how to answer,
-// that is the class alone, or JSON with the class as its "label".
+// Read returns the class that an answer names. If the prompt tells the model
+// how to answer, the answer must be the class alone, or JSON with the class as
+// its "label".
 func (c *Classifier) Read(text string) (string, error) {
 	form := c.classes
 	if c.asPrompted {
@@ -73,7 +75,7 @@ func (c *Classifier) Read(text string) (string, error) {
 	return a.values[0].(string), nil
 }
 
-// Added is the text that Instruct adds.
+// Added returns the text that Instruct adds.
 func (c *Classifier) Added() string {
 	if c.output == nil {
 		return c.instruction
@@ -81,7 +83,8 @@ func (c *Classifier) Added() string {
 	return c.instruction + "\n\n" + string(c.output.Schema)
 }
 
-// Longest is the longest answer that names a class; "": as the prompt says.
+// Longest returns the longest answer that names a class, or "" if the prompt
+// decides how to answer.
 func (c *Classifier) Longest() string {
 	if c.asPrompted {
 		return ""

@@ -6,8 +6,8 @@ import (
 	"slices"
 )
 
-// majority is the answer that most draws gave; of several such the one that
-// was given first.
+// majority returns the answer that most draws gave. If there are several, it
+// returns the one that was given first.
 func majority(answers []answer, draws int) (answer, float64) {
 	counts := make(map[string]int, len(answers))
 	best, most := 0, 0
@@ -22,8 +22,8 @@ func majority(answers []answer, draws int) (answer, float64) {
 	return answers[best], float64(most) / float64(draws)
 }
 
-// median is the middle one of the scores; those that can't tell count as
-// answers, and win where they are more than half.
+// median returns the median score. Draws that can't tell count as answers, and
+// win if they are more than half.
 func median(answers []answer, draws int) (answer, float64) {
 	told := slices.DeleteFunc(slices.Clone(answers), func(a answer) bool { return a.values[0] == nil })
 	if 2*len(told) < len(answers) || len(told) == 0 {
@@ -41,11 +41,11 @@ func median(answers []answer, draws int) (answer, float64) {
 	return chosen, float64(agree) / float64(draws)
 }
 
-// key tells values apart.
+// key returns a string that identifies a value.
 func key(v any) string {
 	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // values come of JSON
+		panic(err) // values come from JSON
 	}
 	return string(b)
 }

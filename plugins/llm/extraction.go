@@ -19,14 +19,14 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// extraction fills the properties of a JSON schema from a row.
+// extraction fills in the properties of a JSON schema from a row.
 type extraction struct {
 	raw        json.RawMessage
 	validator  *jsonschema.Schema
 	properties []property
 }
 
-// property is one that becomes a column.
+// property is a property that becomes a column.
 type property struct {
 	name string
 	shape
@@ -50,7 +50,8 @@ func newExtraction(p *plugin.Prepare[args], f form) (task, error) {
 	return e, nil
 }
 
-// schemaJSON is a schema that is written as an object or as JSON.
+// schemaJSON returns the JSON of a schema that is written as an object or as
+// JSON.
 func schemaJSON(v cty.Value) (json.RawMessage, error) {
 	if v.Type() == cty.String {
 		return json.RawMessage(v.AsString()), nil
@@ -59,8 +60,8 @@ func schemaJSON(v cty.Value) (json.RawMessage, error) {
 	return jsontext.Plain(text), err
 }
 
-// noReferences refuses schemas in other places: a label must not depend on
-// what is there.
+// noReferences refuses references to other documents, because a label must not
+// depend on their content.
 type noReferences struct{}
 
 func (noReferences) Load(url string) (any, error) {
@@ -131,7 +132,7 @@ func (e *extraction) parse(text string) (answer, error) {
 	return a, nil
 }
 
-// invalid says in one line what a validator found.
+// invalid describes a validation error in one line.
 func invalid(err error) string {
 	lines := strings.Split(err.Error(), "\n")
 	if len(lines) > 1 {
@@ -143,7 +144,8 @@ func invalid(err error) string {
 	return strings.Join(lines, "; ")
 }
 
-// combine votes on each property; the confidence is the mean of their shares.
+// combine takes a vote on each property. The confidence is the mean of their
+// shares.
 func (e *extraction) combine(answers []answer, draws int) (answer, float64) {
 	out := answer{values: make([]any, len(e.properties))}
 	sum := 0.0

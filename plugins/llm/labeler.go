@@ -10,7 +10,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Types are the labelers of this package.
+// Types returns the labelers of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "llm", Doc: doc, BehaviorVersion: 1}, labeler{}),
@@ -40,7 +40,7 @@ type args struct {
 	name  string
 	task  task
 	added added
-	// pools of the prompt's examples, read at the first batch.
+	// The pools of the prompt's examples, which are read with the first batch.
 	pool struct {
 		once sync.Once
 		*prompting.Pool
@@ -74,9 +74,9 @@ label "llm" "intent" {
 // labeler implements label "llm".
 type labeler struct{}
 
-// A row waits for its model, so what bounds the rows under way is the model's
-// own limit, which quern minds; these let many wait. Batches are small, so that
-// what came back is kept soon.
+// A row waits for its model, so the limit on concurrent rows is the model's own
+// limit, which quern enforces. These values allow many rows to wait. Batches
+// are small, so that answers are saved early.
 const (
 	rowsPerBatch = 8
 	openBatches  = 1024
@@ -85,7 +85,7 @@ const (
 func (labeler) BatchRows() int   { return rowsPerBatch }
 func (labeler) Concurrency() int { return openBatches }
 
-// Prepare finds out what the task is and declares its columns.
+// Prepare determines the task and declares its columns.
 func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	a.name = p.Name()
@@ -117,7 +117,7 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// foresee says how many requests a row takes, and what is added to each.
+// foresee declares how many requests a row takes, and what is added to each.
 func (a *args) foresee(p *plugin.Prepare[args]) {
 	text := a.added.text
 	if a.added.output != nil {
@@ -125,7 +125,7 @@ func (a *args) foresee(p *plugin.Prepare[args]) {
 	}
 	perRow := float64(max(a.Samples, 1))
 	if len(a.Pairwise) > 0 {
-		perRow *= 2 // each pair in both orders
+		perRow *= 2 // each pair is judged in both orders
 	}
 	key := "prompt"
 	if a.Text.IsSet() {
@@ -134,7 +134,8 @@ func (a *args) foresee(p *plugin.Prepare[args]) {
 	p.AddModelCalls(plugin.ModelCalls{Prompt: key, Model: "model", PerRow: perRow, Added: text, LongestAnswer: a.longest(), Draws: a.Samples})
 }
 
-// longest is the longest answer that is right; "": it may be of any length.
+// longest returns the longest valid answer, or "" if answers can have any
+// length.
 func (a *args) longest() string {
 	c, ok := a.task.(classes)
 	if !ok || c.multiple || a.Explain {
@@ -143,7 +144,8 @@ func (a *args) longest() string {
 	return c.longest()
 }
 
-// confident says whether there is a column for how many answers agree.
+// confident reports whether there is a column with the share of answers that
+// agree.
 func (a *args) confident(samplesKnown bool) bool {
 	return !samplesKnown || a.Samples > 1 || len(a.Pairwise) > 0
 }

@@ -15,7 +15,7 @@ import (
 
 var offer = plugin.Plugin{Name: "llm", Version: "1.0.0", Types: Types()}
 
-// asks is a prompt that asks what stands in the column text.
+// asks returns a prompt that consists of the column text.
 func asks(row map[string]any) *llm.Request {
 	text, ok := row["text"].(string)
 	if !ok {
@@ -78,7 +78,7 @@ func TestARowGetsTheClassThatTheModelNames(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatIsNoLabelIsAskedForOnceMoreAndThenFailsTheRow(t *testing.T) {
+func TestAnInvalidLabelIsRequestedOnceMoreAndThenFailsTheRow(t *testing.T) {
 	model := plugintest.FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		again := len(r.Messages) > 2
 		if again && !strings.Contains(r.Messages[len(r.Messages)-1].Content, `"cards" is none of the labels, which are card, rate`) {
@@ -110,7 +110,7 @@ func TestAnAnswerThatIsNoLabelIsAskedForOnceMoreAndThenFailsTheRow(t *testing.T)
 	}
 }
 
-func TestARunThatIsStoppedEndsTheStage(t *testing.T) {
+func TestTheStageFailsIfTheRunIsStopped(t *testing.T) {
 	model := plugintest.FakeModel{Chat: func(*llm.Request, int) (*llm.Response, error) { return nil, errors.New("the budget is spent") }}
 	_, err := plugintest.Map(t, offer, plugintest.Case{Type: "llm", Rows: texts("a"), Args: map[string]any{
 		"model": model, "text": plugintest.Row("text"),
@@ -161,7 +161,7 @@ func TestARowMayHaveSeveralClasses(t *testing.T) {
 	}
 }
 
-func TestTextsTellNoneOfTheClassesFromNotBeingAbleToTell(t *testing.T) {
+func TestTextAnswersDistinguishNoneFromUnknown(t *testing.T) {
 	got := label(t, texts("None.", "unknown", `"rate", U.S.`, ""), map[string]any{
 		"model": saying(), "text": plugintest.Row("text"), "classes": []string{"U.S.", "rate"}, "multiple": true, "abstain": true, "answer": "text",
 	})
@@ -170,7 +170,7 @@ func TestTextsTellNoneOfTheClassesFromNotBeingAbleToTell(t *testing.T) {
 	}
 }
 
-func TestFreeTextThatIsDeclinedIsNoFailureWhereARowMayHaveNone(t *testing.T) {
+func TestDeclinedFreeTextIsNoFailureWithAbstain(t *testing.T) {
 	declines := plugintest.FakeModel{Chat: func(*llm.Request, int) (*llm.Response, error) {
 		return &llm.Response{Refusal: "I must not.", FinishReason: llm.FinishRefusal}, nil
 	}}
@@ -194,7 +194,7 @@ func TestAScoreIsTheMedianOfTheDrawsAndInRange(t *testing.T) {
 	}
 }
 
-func TestASchemaMakesTypedColumns(t *testing.T) {
+func TestASchemaGivesTypedColumns(t *testing.T) {
 	schema := `{"type": "object", "required": ["sum", "lines"], "properties": {
 		"sum": {"type": "number"}, "count": {"type": ["integer", "null"]}, "paid": {"type": "boolean"},
 		"lines": {"type": "array", "items": {"type": "object", "properties": {"what": {"type": "string"}, "price": {"type": "number"}}}},
@@ -221,7 +221,7 @@ func TestASchemaMakesTypedColumns(t *testing.T) {
 	}
 }
 
-func TestAChoiceThatOnlyTheOrderDecidesIsATie(t *testing.T) {
+func TestAChoiceThatDependsOnTheOrderIsATie(t *testing.T) {
 	model := plugintest.FakeModel{Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 		text := r.Messages[len(r.Messages)-1].Content
 		first := text[strings.Index(text, "Answer 1:\n")+len("Answer 1:\n"):]
@@ -245,9 +245,9 @@ func TestAChoiceThatOnlyTheOrderDecidesIsATie(t *testing.T) {
 	}
 }
 
-func TestExamplesAreDrawnFromADatasetAndNeverTheRowItself(t *testing.T) {
+func TestExamplesComeFromADatasetButNeverIncludeTheRowItself(t *testing.T) {
 	model := plugintest.FakeModel{
-		// What stood in the examples, in order.
+		// The texts of the examples, in order.
 		Chat: func(r *llm.Request, _ int) (*llm.Response, error) {
 			var shown []string
 			for _, m := range r.Messages {
@@ -267,7 +267,8 @@ func TestExamplesAreDrawnFromADatasetAndNeverTheRowItself(t *testing.T) {
 	}{
 		{"first", "[one four . four two . one four .]"},
 		{"nearest", "[two one . four two . two four .]"},
-		// The same for each row, but for the row itself.
+		// The examples are the same for all rows, except that a row is never
+		// its own example.
 		{"random", "[one two . two four . one two .]"},
 	} {
 		got := label(t, texts("2", "1", "99999999"), map[string]any{
@@ -279,7 +280,7 @@ func TestExamplesAreDrawnFromADatasetAndNeverTheRowItself(t *testing.T) {
 	}
 }
 
-func TestMistakesInTheArgumentsAreTold(t *testing.T) {
+func TestMistakesInTheArgumentsAreReported(t *testing.T) {
 	for name, c := range map[string]struct {
 		args map[string]any
 		want string

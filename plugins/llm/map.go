@@ -17,7 +17,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Map asks for all rows of the batch at the same time.
+// Map labels all rows of the batch at the same time.
 func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	pool, err := a.examples(ctx, b)
 	if err != nil {
@@ -49,19 +49,19 @@ func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 // examples reads the prompt's examples once for the whole run.
 func (a *args) examples(ctx context.Context, b *plugin.Batch) (*prompting.Pool, error) {
 	a.pool.once.Do(func() {
-		// The run's other batches go on when this one's context has ended.
+		// Other batches of the run continue after this batch's context ends.
 		ctx := context.WithoutCancel(ctx)
 		a.pool.Pool, a.pool.err = prompting.NewPool(ctx, b.Host(), a.Prompt, b.Dataset(prompting.Dataset(a.Prompt)))
 	})
 	return a.pool.Pool, a.pool.err
 }
 
-// row is one row at work.
+// row is a row in progress.
 type row struct {
 	prompt *llm.Prompt
 	by     string
 	pair   [2]string
-	// absent: there is nothing to label, so there is no label.
+	// absent says that there is nothing to label, so there is no label.
 	absent bool
 
 	answer     answer
@@ -69,7 +69,7 @@ type row struct {
 	err        error
 }
 
-// read takes what is asked from the batch.
+// read reads the requests from the batch.
 func read(a *args, b *plugin.Batch, rows []row) {
 	source := a.Text
 	if a.Prompt.IsSet() {
@@ -105,8 +105,8 @@ func read(a *args, b *plugin.Batch, rows []row) {
 	}
 }
 
-// ask gets the row its label. What is wrong with the row alone is kept with
-// it; the error is about the run.
+// ask gets the label of the row. It stores an error that concerns only this row
+// in the row, and returns an error that concerns the run.
 func (r *row) ask(ctx context.Context, a *args, host *plugin.Host, pool *prompting.Pool) error {
 	if r.absent || r.err != nil {
 		return nil
@@ -145,8 +145,8 @@ func (r *row) ask(ctx context.Context, a *args, host *plugin.Host, pool *prompti
 	return nil
 }
 
-// each calls f with 0 to n-1 at the same time; a single call, which is the
-// usual case, needs no goroutine of its own.
+// each calls f with 0 to n-1 at the same time. For a single call, which is the
+// usual case, it starts no goroutine.
 func each(ctx context.Context, n int, f func(context.Context, int) error) error {
 	if n == 1 {
 		return f(ctx, 0)
@@ -158,7 +158,8 @@ func each(ctx context.Context, n int, f func(context.Context, int) error) error 
 	return g.Wait()
 }
 
-// ofRow tells an error of the row, which stays with it, from one of the run.
+// ofRow returns the row's error if it concerns the run, and nil if it concerns
+// only the row.
 func (r *row) ofRow() error {
 	if prompting.OfRow(r.err) {
 		return nil
@@ -197,7 +198,7 @@ func (a *added) instruct(r *llm.Request) {
 	}
 }
 
-// draw asks once.
+// draw makes one request.
 func (r *row) draw(ctx context.Context, a *args, host *plugin.Host, sample, order int) (*answer, error) {
 	request := *r.prompt.Request
 	c, pairwise := a.task.(choice)
@@ -236,8 +237,8 @@ func (a *args) write(b *plugin.Batch, rows []row) error {
 		r := &rows[i]
 		switch {
 		case r.err != nil:
-			// Not for the time being: the host has tried as often as the model's
-			// block says.
+			// The failure is permanent: the host has already retried as often
+			// as the model's block allows.
 			b.Fail(i, false, r.err)
 			continue
 		case r.absent:
@@ -253,7 +254,7 @@ func (a *args) write(b *plugin.Batch, rows []row) error {
 	return nil
 }
 
-// column makes the column of a task's value from the rows.
+// column builds the column of a task's value from the rows.
 func (a *args) column(c data.Column, k int, rows []row) (arrow.Array, error) {
 	t, err := data.ArrowType(c.Type)
 	if err != nil {

@@ -12,10 +12,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// shape is the column type of what a JSON schema allows. What no column type
-// fits, such as a value of one of two types, is kept as its JSON.
+// shape is the column type for the values that a JSON schema allows. Values
+// that do not fit any column type, such as values of one of two types, are
+// stored as JSON.
 type shape struct {
-	// kind is string, integer, number, boolean, array, object or json.
+	// kind is string, integer, number, boolean, array, object, or json.
 	kind   string
 	items  *shape
 	fields []field // of an object
@@ -54,7 +55,8 @@ func shapeOf(schema any) shape {
 	return shape{kind: "json"}
 }
 
-// typeOf is the one type beside null that a schema allows; "": there is none.
+// typeOf returns the only type, other than null, that a schema allows. It
+// returns "" if there is not exactly one.
 func typeOf(s map[string]any) string {
 	switch t := s["type"].(type) {
 	case string:
@@ -99,16 +101,16 @@ func (s shape) arrow() arrow.DataType {
 	return arrow.BinaryTypes.String
 }
 
-// column is the name of the column type.
+// column returns the name of the column type.
 func (s shape) column() string {
 	name, err := data.TypeName(s.arrow())
 	if err != nil {
-		panic(err) // all of these have names
+		panic(err) // all of these types have names
 	}
 	return name
 }
 
-// fit brings a value that the schema allows into the column's form.
+// fit converts a value that the schema allows to the column's type.
 func (s shape) fit(v any) (any, error) {
 	if v == nil {
 		return nil, nil
@@ -118,7 +120,7 @@ func (s shape) fit(v any) (any, error) {
 		text, err := jsontext.Marshal(v)
 		return string(text), err
 	case "integer":
-		// 3.0 is an integer by the schema's rules.
+		// In JSON Schema, 3.0 is an integer.
 		n, ok := v.(json.Number)
 		if !ok {
 			return nil, fmt.Errorf("%v is no number", v)

@@ -15,23 +15,24 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// task is what is asked of the model for each row.
+// task is what the model is asked to do for each row.
 type task interface {
-	// columns are those of the label, for a block of that name.
+	// columns returns the columns of the label for a block with that name.
 	columns(name string) []data.Column
-	// instruction says what is wanted and in which form.
+	// instruction says what to do, and in which format to answer.
 	instruction() string
-	// schema of the answer; nil: it is text.
+	// schema returns the JSON schema of the answer, or nil if the answer is
+	// text.
 	schema() json.RawMessage
-	// parse reads an answer.
+	// parse parses an answer.
 	parse(text string) (answer, error)
-	// combine makes one answer of several, with the share of all draws that
-	// say the same. There is one at least.
+	// combine combines at least one answer into one, and returns the share of
+	// all draws that agree with it.
 	combine(answers []answer, draws int) (answer, float64)
 }
 
-// answer is what the model said of a row: a JSON value for each column of the
-// task. One that is nil is null.
+// answer contains a JSON value for each column of the task. A nil value is
+// null.
 type answer struct {
 	values      []any
 	explanation string
@@ -40,11 +41,11 @@ type answer struct {
 // form is what tasks have in common.
 type form struct {
 	text, abstain, explain bool
-	// unsure is the word of a text for not being able to tell.
+	// unsure is the word that means "can't tell" in a text.
 	unsure string
 }
 
-// newTask finds the one that the arguments describe.
+// newTask returns the task that the arguments describe.
 func newTask(p *plugin.Prepare[args]) (task, error) {
 	a := p.Args
 	given := func(key string, v cty.Value) bool { return !p.Known(key) || v != cty.NilVal && !v.IsNull() }
@@ -62,7 +63,7 @@ func newTask(p *plugin.Prepare[args]) (task, error) {
 	}
 	f := form{text: a.Answer == "text", abstain: a.Abstain, explain: a.Explain, unsure: noLabel}
 	if a.Multiple {
-		f.unsure = "unknown" // having none of the labels is something else
+		f.unsure = "unknown" // having none of the labels is different
 	}
 	switch {
 	case len(kinds) > 1:
@@ -156,13 +157,13 @@ func (s score) parse(text string) (answer, error) {
 	return a, nil
 }
 
-// combine chooses the median, the lower one of two, so that it is a score that
-// was given.
+// combine chooses the median, or the lower of the two middle scores, so that
+// the result is a score that was given.
 func (s score) combine(answers []answer, draws int) (answer, float64) { return median(answers, draws) }
 
-// ---- the form of answers ---------------------------------------------------
+// ---- the format of answers -------------------------------------------------
 
-// ask is an instruction with the form that the answer has.
+// ask returns an instruction that includes the format of the answer.
 func (f form) ask(what, field, of, plain string) string {
 	if f.text {
 		text := what + " Answer with " + plain + ", without any other words."
@@ -182,8 +183,8 @@ func (f form) ask(what, field, of, plain string) string {
 	return text
 }
 
-// object is the schema of an answer with one field. Where the reasons are
-// asked for they come first, so that the model gives them before it decides.
+// object returns the schema of an answer with one field. If reasons are
+// requested, they come first, so that the model writes them before it decides.
 func (f form) object(field string, property any) json.RawMessage {
 	if f.text {
 		return nil
@@ -202,9 +203,10 @@ func (f form) object(field string, property any) json.RawMessage {
 	return raw
 }
 
-// read takes the field from an answer; nil: the model can't tell. Of text it is
-// the text itself. An answer that is text where JSON was asked for is returned
-// beside the error: it counts if it is exactly a value.
+// read returns the field of an answer, or nil if the model can't tell. In a
+// text answer, the field is the text itself. If JSON was requested but the
+// answer is text, read returns both the answer and an error: the answer counts
+// if it is exactly a valid value.
 func (f form) read(text, field string) (json.RawMessage, answer, error) {
 	a := answer{values: []any{nil}}
 	if f.text {
@@ -220,7 +222,7 @@ func (f form) read(text, field string) (json.RawMessage, answer, error) {
 	var object map[string]json.RawMessage
 	err := prompting.Decode(text, &object)
 	if prompting.IsBare(err) && !f.explain && bare(text) != "" {
-		// The task takes it where it can be nothing but the value.
+		// The task accepts it if it can only be the value.
 		return json.RawMessage(bare(text)), a, err
 	}
 	if err != nil {
@@ -244,8 +246,8 @@ func (f form) read(text, field string) (json.RawMessage, answer, error) {
 	return raw, a, nil
 }
 
-// noLabel is the word of a text for no label.
+// noLabel is the word that means "no label" in a text.
 const noLabel = "none"
 
-// bare is a text without what models put around a word.
+// bare removes what models put around a word.
 func bare(text string) string { return prompting.Bare(text) }

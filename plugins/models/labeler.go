@@ -1,5 +1,6 @@
-// Package models offers the labeler "model": a trained model labels rows. It
-// knows no kind of model: predictions are made by the plugin that trained it.
+// Package models provides the labeler "model", which labels rows with a trained
+// model. It works with every kind of model, because the plugin that trained a
+// model makes its predictions.
 package models
 
 import (
@@ -14,7 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Types are the labelers of this package.
+// Types returns the labelers of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "model", Doc: doc, BehaviorVersion: 1}, labeler{}),
@@ -23,17 +24,19 @@ func Types() []plugin.Type {
 
 type args struct {
 	Input plugin.Dataset `quern:"input,required" doc:"The dataset to label."`
-	// A row expression is refused: it is allowed by the schema so that quern
-	// computes what the model needs of each row.
+	// The schema allows a row expression so that quern computes the model's
+	// inputs for each row. Prepare refuses one.
 	Model plugin.ColumnOrModel `quern:"model,required" type:"string" doc:"The trained model, such as 'train.student'. Its inputs are computed from each row by the expressions that it was trained with."`
 
 	MinConfidence *float64 `quern:"min_confidence" doc:"Rows with a lower confidence get no label."`
 
 	inputs []string
-	// outputs are the model's, and columns what they are called here.
+	// outputs are the outputs of the model, and columns are their names in this
+	// stage.
 	outputs data.Schema
 	columns []string
-	// label and confidence are places in outputs; -1: there is none.
+	// label and confidence are indexes into outputs; -1 means that there is
+	// none.
 	label, confidence int
 }
 
@@ -99,7 +102,7 @@ func (a *args) find(name string) {
 	}
 }
 
-// Map has the model predict the batch.
+// Map lets the model predict the batch.
 func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	model, _ := a.Model.Model()
 	loaded := b.Model(model)
@@ -133,7 +136,7 @@ func (labeler) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	return nil
 }
 
-// sure leaves out labels of too little confidence. It takes over labels.
+// sure drops labels whose confidence is too low. It takes ownership of labels.
 func (a *args) sure(labels, confidence arrow.Array) arrow.Array {
 	defer labels.Release()
 	text, c := labels.(*array.String), confidence.(*array.Float64)

@@ -11,7 +11,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-// offer has a trainer, too, whose models predict.
+// offer also has a trainer, whose models predict.
 var offer = plugin.Plugin{Name: "models", Version: "1.0.0", Types: append(Types(), linear.Types()...)}
 
 func student(t *testing.T) plugintest.Model {
@@ -54,7 +54,7 @@ func TestATrainedModelLabelsRows(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNotPredictIsRefused(t *testing.T) {
+func TestAModelThatCannotPredictIsRefused(t *testing.T) {
 	chat := plugintest.FakeModel{Chat: func(*llm.Request, int) (*llm.Response, error) { return nil, nil }}
 	for want, model := range map[string]any{"does not predict": chat, "not a trained model": plugintest.Row("body")} {
 		got, err := plugintest.Prepare(t, offer, plugintest.Case{Kind: plugin.KindLabel, Type: "model", Args: map[string]any{"model": model}, Rows: []map[string]any{{"body": "a"}}})

@@ -1,5 +1,6 @@
-// Package ollama gives models that Ollama serves, by its own HTTP API: it
-// tells more than the one that imitates OpenAI's.
+// Package ollama provides models that Ollama serves. It uses Ollama's own HTTP
+// API, which returns more information than the one that is compatible with
+// OpenAI's.
 package ollama
 
 import (
@@ -80,7 +81,8 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// address is the server's; "": what was given is none.
+// address returns the server's address, or "" if the argument is not a valid
+// address.
 func (a *args) address() string {
 	given := a.Endpoint(a.BaseURL)
 	configured := given != ""
@@ -103,7 +105,7 @@ func (a *args) address() string {
 	return strings.TrimSuffix(u.String(), "/")
 }
 
-// Open finds the server's address and the key, if there is one.
+// Open determines the server's address and the key, if there is one.
 func (impl) Open(_ context.Context, a *args) error {
 	a.base, a.key = a.address(), a.Key("")
 	return nil
@@ -167,10 +169,10 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	return out, nil
 }
 
-// request is the body of a chat.
+// request returns the body of a chat request.
 func (a *args) request(r *llm.Request) (map[string]any, error) {
 	messages := make([]message, len(r.Messages))
-	names := map[string]string{} // of tools, by the ids of their calls
+	names := map[string]string{} // of tools, by the IDs of their calls
 	for i, m := range r.Messages {
 		messages[i] = message{Role: m.Role, Content: m.Content, ToolName: names[m.ToolCallID]}
 		for _, c := range m.ToolCalls {
@@ -249,7 +251,7 @@ func (impl) Embed(ctx context.Context, a *args, texts []string) (*plugin.Embeddi
 	return &plugin.Embeddings{Vectors: got.Embeddings, InputTokens: got.Input}, nil
 }
 
-// post makes a request and reads its answer.
+// post makes a request and decodes its answer.
 func (a *args) post(ctx context.Context, path string, body, into any) error {
 	key, err := a.key.Get(ctx)
 	if err != nil {

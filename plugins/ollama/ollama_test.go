@@ -70,7 +70,7 @@ func TestAModelAnswers(t *testing.T) {
 	}
 }
 
-func TestEmbeddingsAreGiven(t *testing.T) {
+func TestEmbeddingsAreReturned(t *testing.T) {
 	url, last := server(t, 200, `{"embeddings":[[1,2],[3,4]],"prompt_eval_count":5}`)
 	got, err := plugintest.Embed(t, testPlugin(), plugintest.Case{Type: "ollama", Args: map[string]any{"name": "e", "base_url": url}}, "a", "b")
 	if err != nil || fmt.Sprint(got.Vectors) != "[[1 2] [3 4]]" || got.InputTokens != 5 {
@@ -81,7 +81,7 @@ func TestEmbeddingsAreGiven(t *testing.T) {
 	}
 }
 
-func TestFailuresAreToldApart(t *testing.T) {
+func TestFailuresAreClassified(t *testing.T) {
 	for body, want := range map[string]llm.CallError{
 		`{"error":"model 'llama' not found"}`: {Status: 404, Message: "model 'llama' not found"},
 		`{"error":"busy"}`:                    {Status: 503, Temporary: true, Message: "busy"},
@@ -100,7 +100,7 @@ func TestFailuresAreToldApart(t *testing.T) {
 	}
 }
 
-func TestTheServerIsWhereTheEnvironmentSays(t *testing.T) {
+func TestTheEnvironmentSetsTheServersAddress(t *testing.T) {
 	for host, want := range map[string]string{
 		"": "http://127.0.0.1:11434", "gpu:9000": "http://gpu:9000", "gpu": "http://gpu:11434", "https://gpu:1/x/": "https://gpu:1/x",
 	} {

@@ -57,21 +57,21 @@ func (a *args) post(ctx context.Context, path string, request, answer any) (*pro
 	case filtered[code] && failure.Status == http.StatusBadRequest:
 		return nil, nil, &filteredError{failure}
 	case code == "insufficient_quota":
-		// A 429 that no waiting mends.
+		// Waiting does not help against this 429.
 		failure.Temporary = false
 	}
 	return nil, nil, failure
 }
 
-// filtered are the codes of an input that a content filter refused.
+// filtered contains the error codes for an input that a content filter refused.
 var filtered = map[string]bool{
 	"content_filter": true, "content_policy_violation": true, "ResponsibleAIPolicyViolation": true,
 }
 
-// filteredError says that a filter refused an input, which counts as an answer.
+// filteredError says that a filter refused an input. It counts as an answer.
 type filteredError struct{ *llm.CallError }
 
-// inside is the failure that an answer reports in its body.
+// inside returns the failure that an answer reports in its body.
 func inside(call *provider.Call, got *completion) *llm.CallError {
 	errs := []json.RawMessage{got.Error}
 	if len(got.Choices) > 0 {
@@ -92,7 +92,7 @@ func inside(call *provider.Call, got *completion) *llm.CallError {
 	return nil
 }
 
-// body is a request as the endpoint has it.
+// body converts a request to the endpoint's format.
 func (a *args) body(r *llm.Request) (*completionRequest, error) {
 	out := &completionRequest{
 		Model: a.Name, ReasoningEffort: a.ReasoningEffort, Temperature: r.Temperature, TopP: r.TopP, Seed: r.Seed,
@@ -115,7 +115,8 @@ func (a *args) body(r *llm.Request) (*completionRequest, error) {
 		out.ResponseFormat = &responseFormat{"json_schema", &formatSchema{name(o.Name), o.Schema, o.Strict}}
 	}
 	if a.official || a.azure || a.MaxCompletionTokens != nil {
-		// Reasoning models refuse the older field, others don't know this one.
+		// Reasoning models refuse the older field, and other endpoints don't
+		// know this one.
 		out.MaxCompletionTokens = r.MaxTokens
 	} else {
 		out.MaxTokens = r.MaxTokens
@@ -123,7 +124,7 @@ func (a *args) body(r *llm.Request) (*completionRequest, error) {
 	return out, nil
 }
 
-// name is what an output schema is called.
+// name returns the name of an output schema.
 func name(given string) string {
 	if given == "" {
 		return "answer"
@@ -142,7 +143,7 @@ func message(m *llm.Message) completionMessage {
 	return out
 }
 
-// response is what the model answered.
+// response converts the endpoint's answer.
 func response(got *completion) (*llm.Response, error) {
 	if len(got.Choices) == 0 {
 		return nil, provider.Garbled(http.StatusOK, errors.New("it has no choices"))
@@ -185,7 +186,7 @@ func (impl) Embed(ctx context.Context, a *args, texts []string) (*plugin.Embeddi
 	return vectors(&got, len(texts))
 }
 
-// vectors puts the embeddings into the order of the texts.
+// vectors returns the embeddings in the order of the texts.
 func vectors(got *embeddings, n int) (*plugin.Embeddings, error) {
 	out := &plugin.Embeddings{Vectors: make([][]float32, n), InputTokens: int64(got.Usage.Prompt)}
 	for _, e := range got.Data {

@@ -1,10 +1,10 @@
-// Package openai offers model "openai": models behind the API that OpenAI
-// defined and many others serve, such as Azure, vLLM, llama.cpp, and LM Studio.
+// Package openai provides model "openai": models behind the API that OpenAI
+// defined and many others offer, such as Azure, vLLM, llama.cpp, and LM Studio.
 package openai
 
 import "github.com/quern-dev/quern/sdk/go/plugin"
 
-// Plugin is the plugin "openai".
+// Plugin returns the plugin "openai".
 func Plugin(version string) plugin.Plugin {
 	return plugin.Plugin{Name: "openai", Version: version, Types: []plugin.Type{
 		plugin.NewProvider(plugin.Info{Name: "openai", Doc: doc, BehaviorVersion: 1}, impl{}),

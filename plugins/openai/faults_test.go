@@ -17,7 +17,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-func TestFaultsOfEndpointsAreAnswersOrSayWhatIsWrong(t *testing.T) {
+func TestFaultsOfEndpointsAreAnswersOrHelpfulErrors(t *testing.T) {
 	for _, f := range openaitest.Faults() {
 		t.Run(f.Name, func(t *testing.T) {
 			e := openaitest.Serve(t, openaitest.Options{Fault: func(*openaitest.Request) *openaitest.Fault { return &f }})
@@ -30,7 +30,7 @@ func TestFaultsOfEndpointsAreAnswersOrSayWhatIsWrong(t *testing.T) {
 			}
 			var call *llm.CallError
 			if !errors.As(err, &call) {
-				// The host judges what the response says; see runner/modelhost.
+				// The host validates the response; see runner/modelhost.
 				if err != nil || strings.TrimSpace(got.Text) != "" && got.FinishReason != llm.FinishError {
 					t.Fatalf("got %+v, %v", got, err)
 				}
@@ -43,16 +43,16 @@ func TestFaultsOfEndpointsAreAnswersOrSayWhatIsWrong(t *testing.T) {
 	}
 }
 
-// keyed is a model with a key.
+// keyed are the arguments of a model with a key.
 var keyed = map[string]any{"api_key": "sk-secret"}
 
-// serveFault has every request answered with a fault.
+// serveFault answers every request with a fault.
 func serveFault(t *testing.T, f openaitest.Fault) string {
 	return openaitest.Serve(t, openaitest.Options{Fault: func(*openaitest.Request) *openaitest.Fault { return &f }}).URL()
 }
 
-// A redirect would take the key elsewhere, so none is followed: not to another
-// host, and not in a circle.
+// A redirect would take the key to another place, so none is followed: neither
+// to another host nor in a loop.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	var reached atomic.Int64
 	other := httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) { reached.Add(1) }))
@@ -72,10 +72,10 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 	}
 }
 
-// An answer without end is cut off before it fills the memory.
+// An endless answer is cut off before it fills the memory.
 func TestAnswersWithoutEndAreCutOff(t *testing.T) {
-	// However busy the machine is, garbage is collected before it is this much, so that
-	// what is measured is in use.
+	// Even if the machine is busy, garbage is collected before it reaches this
+	// size, so the measurement shows memory that is in use.
 	defer debug.SetMemoryLimit(debug.SetMemoryLimit(256 << 20))
 	sent := make(chan int64, 1)
 	for _, f := range openaitest.Floods(func(n int64) { sent <- n }) {
@@ -94,7 +94,8 @@ func TestAnswersWithoutEndAreCutOff(t *testing.T) {
 	}
 }
 
-// watchHeap measures until it is asked how large the heap was at most.
+// watchHeap measures the heap until the returned function is called, which
+// returns the maximum.
 func watchHeap(t *testing.T) func() uint64 {
 	t.Helper()
 	done, most := make(chan struct{}), make(chan uint64)
@@ -115,8 +116,8 @@ func watchHeap(t *testing.T) func() uint64 {
 	return func() uint64 { close(done); return <-most }
 }
 
-// An endpoint that speaks another protocol is a mistake in base_url, which no
-// other attempt mends.
+// An endpoint that speaks another protocol is a mistake in base_url, so another
+// attempt would not help.
 func TestAnEndpointOfAnotherProtocolIsNotAskedAgain(t *testing.T) {
 	plain := openaitest.Serve(t, openaitest.Options{})
 	_, err := chat(t, strings.Replace(plain.URL(), "http://", "https://", 1), keyed, ask("hello"))

@@ -6,10 +6,10 @@ import (
 	"github.com/quern-dev/quern/plugins/provider"
 )
 
-// Prices are those of OpenAI's own endpoint: US dollars per million tokens, of
-// requests that are answered at once and whose prompts are of the usual length
-// (the newest models cost more beyond 272,000 tokens). A price block in the
-// configuration wins.
+// Prices are the prices of OpenAI's own endpoint for requests that are answered
+// immediately and have prompts of a normal length (the newest models cost more
+// beyond 272,000 tokens), in US dollars per million tokens. A price block in
+// the configuration takes precedence.
 var Prices = provider.Table{
 	Page: "developers.openai.com/api/docs/pricing", Date: "2026-10-05",
 	Rows: []provider.Row{
@@ -37,8 +37,8 @@ var Prices = provider.Table{
 	},
 }
 
-// encodings are tiktoken's encodings by the beginnings of models' names; the
-// first that fits counts.
+// encodings contains tiktoken's encodings by prefixes of model names. The first
+// match counts.
 var encodings = []struct{ prefix, encoding string }{
 	{"gpt-5", "o200k_base"},
 	{"gpt-4.1", "o200k_base"},
@@ -54,7 +54,7 @@ var encodings = []struct{ prefix, encoding string }{
 	{"text-embedding-", "cl100k_base"},
 }
 
-// Tokenizer is tiktoken's encoding of a model; "": it is not known.
+// Tokenizer returns tiktoken's encoding for a model, or "" if it is not known.
 func Tokenizer(model string) string {
 	for _, e := range encodings {
 		if strings.HasPrefix(strings.TrimPrefix(model, "openai/"), e.prefix) {

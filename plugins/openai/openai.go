@@ -52,7 +52,7 @@ type args struct {
 
 type impl struct{}
 
-// Prepare checks the arguments and says what is known of the model.
+// Prepare checks the arguments and declares what is known about the model.
 func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	provider.Check(p, &a.Sampling, &a.Limits)
@@ -77,7 +77,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if a.Extra != cty.NilVal && !a.Extra.IsNull() && !a.Extra.Type().IsObjectType() && !a.Extra.Type().IsMapType() {
 		p.Errorf("extra", "extra must be an object\nIts attributes become fields of the request body.")
 	}
-	// Elsewhere the same name may be billed otherwise, or by nobody.
+	// Elsewhere, a model of the same name can have a different price or none.
 	var price *llm.Price
 	if a.official {
 		price = Prices.Price(a.Name)
@@ -96,7 +96,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// Check says whether a key is missing.
+// Check reports whether a key is missing.
 func (impl) Check(_ context.Context, a *args) error {
 	if a.key.Missing() && (a.official || a.azure) {
 		return a.noKey()
@@ -112,7 +112,8 @@ func (a *args) noKey() error {
 	return &llm.CallError{Message: "no key is set for " + where + ": set the variable " + keyVariable + ", or api_key or api_key_command in the model's block"}
 }
 
-// locate finds out whose endpoint it is; nil: nobody's.
+// locate determines the endpoint's address, and whose endpoint it is. It
+// returns nil if the address is invalid.
 func (a *args) locate(known bool) *url.URL {
 	if !known {
 		return &url.URL{}
@@ -126,7 +127,7 @@ func (a *args) locate(known bool) *url.URL {
 	return u
 }
 
-// Open finds out where requests go, and what all of them carry.
+// Open determines where requests are sent, and the headers of all of them.
 func (impl) Open(_ context.Context, a *args) error {
 	a.key, a.header = a.Key(keyVariable), http.Header{}
 	if a.base = provider.URL(a.Endpoint(a.BaseURL)); a.base == nil {
@@ -179,7 +180,7 @@ func (a *args) with(request any) (any, error) {
 	return fields, nil
 }
 
-// call is an attempt at one of the endpoint's paths, with the key.
+// call returns an attempt to call one of the endpoint's paths, with the key.
 func (a *args) call(ctx context.Context, path string) (*provider.Call, error) {
 	key, err := a.key.Get(ctx)
 	if err != nil {

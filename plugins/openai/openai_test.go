@@ -57,7 +57,7 @@ func TestAModelAnswers(t *testing.T) {
 	}
 }
 
-func TestARequestCarriesAllThatWasAskedFor(t *testing.T) {
+func TestARequestContainsAllArguments(t *testing.T) {
 	var body map[string]any
 	e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
 		body = r.Body()
@@ -141,12 +141,13 @@ func TestOneCallIsOneAttempt(t *testing.T) {
 	}
 }
 
-func TestAnEndpointThatIsGoneIsRecognized(t *testing.T) {
+func TestAnEndpointThatWentAwayIsRecognized(t *testing.T) {
 	e := openaitest.Serve(t, openaitest.Options{DieAfter: 1})
 	if _, err := chat(t, e.URL(), nil, ask("x")); err != nil {
 		t.Fatal(err)
 	}
-	// The request that it accepted before it went may be the reason, the next not.
+	// The endpoint accepted the first request before it went away, so that
+	// request may be the cause. The second one is not.
 	for _, unreached := range []bool{false, true} {
 		_, err := chat(t, e.URL(), nil, ask("y"))
 		if got := failure(t, err); got.Unreachable() != unreached || !got.Temporary {
@@ -156,7 +157,7 @@ func TestAnEndpointThatIsGoneIsRecognized(t *testing.T) {
 	}
 }
 
-func TestATimeOutIsTemporaryAndNoSignOfAnEndpointThatIsGone(t *testing.T) {
+func TestATimeoutIsTemporaryAndDoesNotMeanThatTheEndpointIsGone(t *testing.T) {
 	e := openaitest.Serve(t, openaitest.Options{HangEvery: 1})
 	a := &args{Name: "m", BaseURL: e.URL()}
 	if a.locate(true) == nil || (impl{}).Open(t.Context(), a) != nil {
@@ -170,7 +171,7 @@ func TestATimeOutIsTemporaryAndNoSignOfAnEndpointThatIsGone(t *testing.T) {
 	}
 }
 
-func TestFailuresThatNoWaitingMendsAreNotTemporary(t *testing.T) {
+func TestFailuresThatWaitingDoesNotFixAreNotTemporary(t *testing.T) {
 	for name, c := range map[string]struct {
 		status int
 		header string
@@ -226,7 +227,7 @@ func TestTheKeyComesFromTheArgumentACommandOrTheEnvironment(t *testing.T) {
 	}
 }
 
-func TestAKeyIsInNoMessage(t *testing.T) {
+func TestMessagesDoNotContainTheKey(t *testing.T) {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusUnauthorized)
 		_, _ = fmt.Fprintf(w, `{"error":{"message":"bad key: %s"}}`, r.Header.Get("Authorization"))
@@ -238,7 +239,7 @@ func TestAKeyIsInNoMessage(t *testing.T) {
 	}
 }
 
-func TestWithoutAKeyOpenAIIsNotAsked(t *testing.T) {
+func TestWithoutAKeyOpenAIIsNotCalled(t *testing.T) {
 	t.Setenv(keyVariable, "")
 	_, err := plugintest.Chat(t, Plugin("0.0.0"), plugintest.Case{Type: "openai", Args: map[string]any{"name": "gpt-4o-mini"}}, ask("x"))
 	if got := failure(t, err); got.Temporary || !strings.Contains(got.Message, "OPENAI_API_KEY") {
@@ -265,7 +266,7 @@ func TestEmbeddingsComeInOrder(t *testing.T) {
 	}
 }
 
-func TestWhatIsKnownOfAModel(t *testing.T) {
+func TestThePropertiesOfWellKnownModels(t *testing.T) {
 	info := func(args map[string]any) string {
 		t.Helper()
 		got, err := plugintest.Prepare(t, Plugin("0.0.0"), plugintest.Case{Type: "openai", Args: args})
@@ -295,7 +296,7 @@ func TestWhatIsKnownOfAModel(t *testing.T) {
 	}
 }
 
-func TestMistakesAreToldAtTheirArguments(t *testing.T) {
+func TestMistakesAreReportedAtTheirArguments(t *testing.T) {
 	got, err := plugintest.Prepare(t, Plugin("0.0.0"), plugintest.Case{Type: "openai", Args: map[string]any{
 		"name": "m", "base_url": "localhost:8000", "temperature": -1, "retries": -1, "extra": "x",
 		"price": []map[string]any{{"input": -1}},

@@ -7,7 +7,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Requests and responses as they are on the wire, as far as quern knows them.
+// The requests and responses of the API, limited to the fields that quern uses.
 
 type completionRequest struct {
 	Model               string              `json:"model"`
@@ -24,7 +24,7 @@ type completionRequest struct {
 	ReasoningEffort     string              `json:"reasoning_effort,omitempty"`
 }
 
-// completionMessage is a message of a request or of an answer.
+// completionMessage is a message in a request or an answer.
 type completionMessage struct {
 	Role       string           `json:"role"`
 	Content    *content         `json:"content,omitempty"`
@@ -68,15 +68,16 @@ type formatSchema struct {
 
 type completion struct {
 	Model string `json:"model"`
-	// Error stands in place of the rest, though the status says that all is
-	// well, or beside a choice.
+	// Error comes instead of the other members, although the status is 200, or
+	// in addition to a choice.
 	Error   json.RawMessage `json:"error"`
 	Choices []struct {
 		FinishReason string          `json:"finish_reason"`
 		Error        json.RawMessage `json:"error"`
 		Message      struct {
 			completionMessage
-			// Two names of what the model thought, where it comes apart.
+			// The two names for the model's reasoning, if the endpoint returns
+			// it separately.
 			ReasoningContent string `json:"reasoning_content"`
 			Reasoning        string `json:"reasoning"`
 		} `json:"message"`
@@ -93,7 +94,7 @@ type completion struct {
 	} `json:"usage"`
 }
 
-// content is the text of a message. Some endpoints answer with a list of parts.
+// content is the text of a message. Some endpoints return a list of parts.
 type content string
 
 func (c *content) UnmarshalJSON(raw []byte) error {

@@ -11,7 +11,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Declined is the error of a model that declined to answer.
+// Declined is the error of a model that refused to answer.
 type Declined struct{ Words string }
 
 func (e *Declined) Error() string {
@@ -21,8 +21,8 @@ func (e *Declined) Error() string {
 	return "the model declined to answer: " + excerpt(e.Words)
 }
 
-// Unusable is the error of an answer that was cut off, or that is not of the
-// form that was asked for the second time too. Neither is kept.
+// Unusable is the error of an answer that was cut off, or that was invalid
+// twice. Such answers are not cached.
 type Unusable struct {
 	Err  error
 	Text string
@@ -33,8 +33,8 @@ func (e *Unusable) Error() string {
 }
 func (e *Unusable) Unwrap() error { return e.Err }
 
-// OfRow says whether an error is about the one row, as against the run: the
-// stage goes on without that row.
+// OfRow reports whether an error concerns only the row, not the run, so that
+// the stage continues without that row.
 func OfRow(err error) bool {
 	var call *llm.CallError
 	var declined *Declined
@@ -42,16 +42,16 @@ func OfRow(err error) bool {
 	return errors.As(err, &call) || errors.As(err, &declined) || errors.As(err, &unusable)
 }
 
-// Ask asks for an answer that take accepts. Where it does not, the model is
-// shown what is wrong and asked once more.
+// Ask requests an answer until take accepts it, at most twice. Before the
+// second request, it shows the model what is wrong.
 func Ask(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Request, draw int, take func(text string) error) error {
 	_, err := Answer(ctx, host, m, r, draw, take)
 	return err
 }
 
-// Answer is Ask that returns the last response too, with the tokens, the cost
-// and the seconds of both where there were two. It is nil where there was none;
-// beside an error it is the one that the error is about.
+// Answer is like Ask, but also returns the last response, with the tokens,
+// cost, and latency of all requests. The response is nil if there was none. If
+// Answer returns an error, the response is the one that the error is about.
 func Answer(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Request, draw int, take func(text string) error) (*llm.Response, error) {
 	first, err := host.Chat(ctx, m, r, draw)
 	if err != nil {
@@ -62,7 +62,7 @@ func Answer(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Reque
 	if wrong == nil || errors.As(wrong, &declined) {
 		return first, wrong
 	}
-	if first.FinishReason == llm.FinishLength { // and with the same limit the next one would be
+	if first.FinishReason == llm.FinishLength { // the next answer would be cut off, too
 		return first, &Unusable{wrong, first.Text}
 	}
 	again := *r
@@ -79,7 +79,8 @@ func Answer(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Reque
 	if wrong == nil || errors.As(wrong, &declined) {
 		return both, wrong
 	}
-	// The next time the model is asked again, rather than given these.
+	// The next time, the model is asked again instead of returning these from
+	// the cache.
 	for _, rejected := range []*llm.Request{r, &again} {
 		if err := host.Reject(ctx, m, rejected, draw); err != nil {
 			return both, err
@@ -88,15 +89,15 @@ func Answer(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Reque
 	return both, &Unusable{wrong, second.Text}
 }
 
-// MayPass says whether an error of a row may be gone the next time the model is
-// asked: one that passes by itself, or an answer that could not be used.
+// MayPass reports whether an error of a row may not occur again the next time:
+// a temporary one, or an answer that could not be used.
 func MayPass(err error) bool {
 	var call *llm.CallError
 	var unusable *Unusable
 	return errors.As(err, &call) && call.Temporary || errors.As(err, &unusable)
 }
 
-// together is the second response with what both took.
+// together returns the second response with the usage of both.
 func together(first, second *llm.Response) *llm.Response {
 	both := *second
 	both.Usage.Input += first.Usage.Input
@@ -122,7 +123,7 @@ func accept(r *llm.Response, take func(string) error) error {
 	return take(r.Text)
 }
 
-// Instruct adds text to the instructions of a request, its system message.
+// Instruct appends text to the instructions of a request, its system message.
 func Instruct(r *llm.Request, text string) {
 	r.Messages = slices.Clone(r.Messages)
 	if len(r.Messages) > 0 && r.Messages[0].Role == llm.System {
@@ -132,7 +133,7 @@ func Instruct(r *llm.Request, text string) {
 	r.Messages = slices.Insert(r.Messages, 0, llm.Message{Role: llm.System, Content: text})
 }
 
-// excerptLength is how much of an answer an error shows, in bytes.
+// excerptLength is the maximum length of an answer in an error, in bytes.
 const excerptLength = 200
 
 func excerpt(text string) string {

@@ -1,8 +1,9 @@
-// Package prompting is what stages that ask language models have in common:
-// it reads what a prompt gives for a row, draws its examples, and asks for
-// answers of a certain form, once more where they are not.
+// Package prompting contains what stages that call language models have in
+// common: it reads the request that a prompt produces for a row, draws its
+// examples, and requests answers of a certain form, once more if they are
+// invalid.
 //
-// It asks through the host alone, so that limits, retries, budgets and kept
-// answers are quern's. Which examples a row gets depends on the prompt, the
-// examples and that row, and on nothing else.
+// It calls models only through the host, so quern handles limits, retries,
+// budgets, and cached answers. The examples that a row gets depend only on the
+// prompt, the dataset of examples, and the row.
 package prompting

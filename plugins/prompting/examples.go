@@ -13,30 +13,31 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Pool holds the examples that a prompt draws from. Its methods may be called
-// by any number of goroutines; what they need is read and embedded once.
+// Pool contains the examples that a prompt draws from. Its methods can be
+// called concurrently. The examples are read and embedded only once.
 type Pool struct {
 	host *plugin.Host
-	// model gives embeddings.
+	// model computes embeddings.
 	model    plugin.Model
 	examples []llm.Example
 
 	mu sync.Mutex
-	// vectors are the examples' embeddings, of length 1; nil: not asked for
-	// yet.
+	// vectors contains the examples' embeddings, normalized to length 1. It is
+	// nil until they are needed.
 	vectors [][]float32
 }
 
-// Keys of what a prompt brings along for the argument key that takes it.
+// datasetKey returns the key of the dataset of examples for a prompt argument.
 func datasetKey(key string) string { return key + ".examples" }
 
-// ByKey is the key of the row argument that tells which examples are near.
+// ByKey returns the key of the row argument by which the nearest examples are
+// found.
 func ByKey(key string) string { return datasetKey(key) + ".by" }
 
-// Dataset is the dataset that a prompt's examples are drawn from.
+// Dataset returns the dataset that a prompt's examples are drawn from.
 func Dataset(p plugin.Prompt) plugin.Dataset { return plugin.Dataset{Key: datasetKey(p.Key)} }
 
-// NewPool reads the examples of a prompt. In is nil where it draws none.
+// NewPool reads the examples of a prompt. in is nil if the prompt draws none.
 func NewPool(ctx context.Context, host *plugin.Host, prompt plugin.Prompt, in *plugin.DatasetInput) (*Pool, error) {
 	p := &Pool{host: host, model: plugin.Model{Key: datasetKey(prompt.Key) + ".model"}}
 	if in == nil {
@@ -60,13 +61,13 @@ func NewPool(ctx context.Context, host *plugin.Host, prompt plugin.Prompt, in *p
 	return p, nil
 }
 
-// Fill puts the prompt's examples into its request. By is what they are to be
-// near to; empty: the question.
+// Fill inserts the prompt's examples into its request. by is the text whose
+// nearest examples are used. If it is empty, the question is used.
 func (p *Pool) Fill(ctx context.Context, prompt *llm.Prompt, by string) error {
 	return prompt.InsertExamples(p.examples, by, func(text string) ([]int, error) { return p.nearest(ctx, text) })
 }
 
-// nearest sorts the examples by their cosine similarity to a text.
+// nearest returns the examples sorted by the cosine similarity to a text.
 func (p *Pool) nearest(ctx context.Context, text string) ([]int, error) {
 	if err := p.embed(ctx); err != nil {
 		return nil, err
@@ -78,14 +79,14 @@ func (p *Pool) nearest(ctx context.Context, text string) ([]int, error) {
 	return llm.RankBySimilarity(p.vectors, llm.Normalize(asked[0])), nil
 }
 
-// At a time, this many texts are embedded by one request, and this many
-// requests are made.
+// The number of texts per request for embeddings, and the number of concurrent
+// requests.
 const (
 	textsPerRequest = 64
 	openRequests    = 16
 )
 
-// embed gets the examples' embeddings, once.
+// embed computes the examples' embeddings once.
 func (p *Pool) embed(ctx context.Context) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

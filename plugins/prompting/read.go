@@ -8,11 +8,11 @@ import (
 	"strings"
 )
 
-// How answers are read, by labelers, judges, and evaluations alike; see
-// docs/models.md. What a model thought aloud is gone by then.
+// Labelers, judges, and evaluations parse answers by the same rules, which
+// docs/models.md describes. Reasoning has been removed by then.
 
-// Unfence takes off the fence of a code block that is all of an answer: models
-// put JSON into one even when they are asked not to.
+// Unfence removes the fence of a code block if it is the whole answer. Models
+// write JSON in a code block even if they are asked not to.
 func Unfence(text string) string {
 	text = strings.TrimSpace(text)
 	inner, ok := strings.CutPrefix(text, "```")
@@ -26,23 +26,23 @@ func Unfence(text string) string {
 	return text
 }
 
-// Bare is an answer without what models put around a word: a fence, quotes,
-// emphasis, and a period at the end.
+// Bare removes what models put around a word: a fence, quotes, emphasis, and a
+// period at the end.
 func Bare(text string) string { return strings.Trim(Unfence(text), "\"'`*.。 \t\r\n") }
 
-// notJSON is the error of an answer in which there is no JSON object.
+// notJSON is the error of an answer that contains no JSON object.
 type notJSON struct{ error }
 
-// IsBare says whether an error of Decode or Object is that an answer has no JSON
-// object in it: it may be a bare word.
+// IsBare reports whether an error of Decode or Object says that an answer
+// contains no JSON object. It may then be a bare word.
 func IsBare(err error) bool {
 	var not *notJSON
 	return errors.As(err, &not)
 }
 
-// Object is the JSON object that an answer is, or that alone is in the prose
-// of an answer. Two different ones are refused: which of them counts can't be
-// told.
+// Object returns the JSON object that an answer is, or the only one that its
+// prose contains. It refuses two different objects, because it is unclear which
+// one counts.
 func Object(text string) (json.RawMessage, error) {
 	text = Unfence(text)
 	if strings.HasPrefix(text, "{") && json.Valid([]byte(text)) {
@@ -60,10 +60,12 @@ func Object(text string) (json.RawMessage, error) {
 	return found[0], nil
 }
 
-// mostBraces bounds the places of an answer at which an object is looked for.
+// mostBraces is the maximum number of places in an answer where an object is
+// looked for.
 const mostBraces = 1000
 
-// objects are the different JSON objects in a text, those in others aside.
+// objects returns the different JSON objects in a text, without those nested in
+// others.
 func objects(text string) (found []json.RawMessage, err error) {
 	var first any
 	for range mostBraces {
@@ -108,7 +110,7 @@ func equal(a, b any) bool {
 	return err == nil && bytes.Equal(x, y)
 }
 
-// Decode reads an answer that is JSON of a certain form.
+// Decode parses an answer that is JSON of a certain form.
 func Decode(text string, into any) error {
 	raw, err := Object(text)
 	if err != nil {

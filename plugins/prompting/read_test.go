@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-func TestObjectFindsTheOneObjectOfAnAnswer(t *testing.T) {
+func TestObjectFindsTheOnlyObjectInAnAnswer(t *testing.T) {
 	const label = `{"label": "card"}`
 	for name, c := range map[string]struct{ text, want string }{
 		"alone":                              {label, label},
@@ -32,7 +32,7 @@ func TestObjectFindsTheOneObjectOfAnAnswer(t *testing.T) {
 	}
 }
 
-func TestBareTakesOffWhatIsAroundAWord(t *testing.T) {
+func TestBareRemovesWhatIsAroundAWord(t *testing.T) {
 	for _, text := range []string{"card", " card\n", `"card"`, "card.", "**card**", "`card`", "```\ncard\n```", "```text\ncard.\n```", "'card'."} {
 		if got := Bare(text); got != "card" {
 			t.Errorf("%q: got %q", text, got)

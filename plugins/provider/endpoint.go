@@ -9,7 +9,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Headers are further ones of each request.
+// Headers contains additional headers for each request.
 type Headers struct {
 	Headers map[string]string `quern:"headers,sensitive,operational" doc:"Additional headers for each request, such as { \"X-Team\" = \"search\" }. Values may be sensitive; they are never part of a cache key or a message."`
 }
@@ -21,7 +21,8 @@ func (h *Headers) Add(to http.Header) {
 	}
 }
 
-// Problem says what is wrong with the headers; "": nothing.
+// Problem describes what is wrong with the headers. It returns "" if they are
+// valid.
 func (h *Headers) Problem() string {
 	for name, value := range h.Headers {
 		if !token(name) || strings.ContainsAny(value, "\r\n\x00") {
@@ -35,15 +36,16 @@ func token(name string) bool {
 	return name != "" && strings.Trim(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789!#$%&'*+-.^_`|~") == ""
 }
 
-// JSON modes: how a model is made to answer by a JSON schema.
+// The JSON modes say how a model is made to answer with JSON that matches a
+// schema.
 const (
-	JSONSchema = "schema" // the schema is sent
-	JSONObject = "object" // any object is asked for
-	JSONNone   = "none"   // nothing is
+	JSONSchema = "schema" // send the schema
+	JSONObject = "object" // request any object
+	JSONNone   = "none"   // request nothing
 )
 
-// Described is a request whose schema is written into its instructions, for
-// endpoints that take none: the model still has to know it.
+// Described returns a request whose instructions contain the schema, for
+// endpoints that do not accept schemas.
 func Described(r *llm.Request) *llm.Request {
 	if r.Output == nil {
 		return r
@@ -59,8 +61,8 @@ func Described(r *llm.Request) *llm.Request {
 	return &out
 }
 
-// Misplaced is the end of an address that is one of a call rather than of the
-// endpoint, such as /chat/completions; "": it has no such end.
+// Misplaced returns the end of an address that belongs to a call rather than to
+// the endpoint, such as /chat/completions, or "" if there is none.
 func Misplaced(u *url.URL, calls ...string) string {
 	path := strings.TrimRight(u.Path, "/")
 	for _, call := range calls {
@@ -71,13 +73,14 @@ func Misplaced(u *url.URL, calls ...string) string {
 	return ""
 }
 
-// Moved is the argument that says where an endpoint is reached, where that is
-// not what tells its model from others.
+// Moved contains the argument for an endpoint's address, if that is not the
+// address that identifies its model.
 type Moved struct {
 	Address string `quern:"address,operational" doc:"The address to send requests to instead of base_url, for an endpoint that has moved or that environments reach at different addresses. It is not part of any cache key: base_url still identifies the model."`
 }
 
-// Endpoint is where requests are sent: Address, or else the base URL.
+// Endpoint returns the address that requests are sent to: Address or else the
+// base URL.
 func (m *Moved) Endpoint(base string) string {
 	if m.Address != "" {
 		return m.Address
@@ -85,7 +88,8 @@ func (m *Moved) Endpoint(base string) string {
 	return base
 }
 
-// Argument is the one that the endpoint comes from, for messages.
+// Argument returns the name of the argument that sets the endpoint, for
+// messages.
 func (m *Moved) Argument() string {
 	if m.Address != "" {
 		return "address"
@@ -93,7 +97,7 @@ func (m *Moved) Argument() string {
 	return "base_url"
 }
 
-// URL reads an endpoint's address; nil: it is none.
+// URL parses an endpoint's address. It returns nil if the address is invalid.
 func URL(address string) *url.URL {
 	u, err := url.Parse(address)
 	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {

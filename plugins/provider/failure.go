@@ -19,9 +19,9 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Failed tells apart why a request that was made with a key has no answer, from
-// the HTTP response (nil: there was none) and the error in getting it. Code is
-// what the provider calls the failure, if it does. It closes the response.
+// Failed returns why a request with a key has no answer, given the HTTP
+// response (nil if there was none) and the error. code is the provider's own
+// code for the failure, if it has one. Failed closes the response.
 func Failed(ctx context.Context, source *Key, key string, resp *http.Response, err error) (failure *llm.CallError, code string) {
 	switch {
 	case resp == nil, resp.StatusCode < 300 && ctx.Err() != nil:
@@ -54,7 +54,7 @@ func refused(resp *http.Response) (*llm.CallError, string) {
 	return Refused(resp.StatusCode, resp.Header, text), code
 }
 
-// target says where a response redirects to.
+// target returns where a response redirects to.
 func target(resp *http.Response) string {
 	u, err := url.Parse(resp.Header.Get("Location"))
 	if err != nil || public(u) == "" {
@@ -63,7 +63,7 @@ func target(resp *http.Response) string {
 	return " to " + public(u)
 }
 
-// place says what was called, so that a wrong base_url shows.
+// place returns what was called, so that users notice a wrong base_url.
 func place(resp *http.Response) string {
 	if resp.Request == nil || resp.Request.URL == nil {
 		return ""
@@ -82,8 +82,9 @@ func public(u *url.URL) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path, RawPath: u.RawPath}).String()
 }
 
-// Inside is the failure that an answer with status 200 reports in its body: an
-// "error" in place of what was asked for. nil: it reports none.
+// Inside returns the failure that an answer with status 200 reports in its
+// body: an "error" instead of the result. It returns nil if the answer reports
+// none.
 func (c *Call) Inside(body json.RawMessage) *llm.CallError {
 	failure := inside(body)
 	if failure != nil {
@@ -114,10 +115,10 @@ func inside(body json.RawMessage) *llm.CallError {
 	return failure
 }
 
-// maxMessage is how much of a provider's message is kept, in bytes.
+// maxMessage is the maximum length of a provider's message, in bytes.
 const maxMessage = 600
 
-// Refused is the failure that an HTTP status stands for.
+// Refused returns the failure for an HTTP status.
 func Refused(status int, header http.Header, message string) *llm.CallError {
 	message = strings.ToValidUTF8(strings.TrimSpace(message), "�")
 	if message == "" {
@@ -131,10 +132,10 @@ func Refused(status int, header http.Header, message string) *llm.CallError {
 	}
 }
 
-// Message finds what a provider says of a failure in the forms that are usual:
-// {"error": {"message", "code", "type"}}, {"error": "…"}, {"message": "…"} and
-// {"detail": "…"}. Text that is no JSON is the message itself, unless it is a
-// page.
+// Message extracts a provider's error message in the usual formats: {"error":
+// {"message", "code", "type"}}, {"error": "…"}, {"message": "…"}, and
+// {"detail": "…"}. Text that is not JSON is the message itself, unless it is an
+// HTML page.
 func Message(body []byte) (message, code string) {
 	var form struct {
 		Error   json.RawMessage `json:"error"`
@@ -176,8 +177,8 @@ func Message(body []byte) (message, code string) {
 	return text, ""
 }
 
-// temporary says whether a status is one that may pass: a time-out, a
-// conflict, too early, too many requests, a failure of the server.
+// temporary reports whether another attempt may succeed after a status: a
+// timeout, a conflict, too early, too many requests, or a server error.
 func temporary(status int) bool {
 	switch status {
 	case http.StatusRequestTimeout, http.StatusConflict, http.StatusTooEarly, http.StatusTooManyRequests:
@@ -188,12 +189,12 @@ func temporary(status int) bool {
 	return status >= 500
 }
 
-// maxWait bounds what a provider can ask for.
+// maxWait is the maximum time that a provider can ask to wait.
 const maxWait = 24 * time.Hour
 
-// RetryAfter reads how long a provider asks to wait: milliseconds in
-// Retry-After-Ms, or seconds or a date in Retry-After. nil: it says nothing
-// that can be understood.
+// RetryAfter returns how long a provider asks to wait: milliseconds in
+// Retry-After-Ms, or seconds or a date in Retry-After. It returns nil if there
+// is no valid header.
 func RetryAfter(h http.Header, now time.Time) *time.Duration {
 	for _, form := range []struct {
 		name string
@@ -215,21 +216,23 @@ func wait(d time.Duration) *time.Duration {
 	return &d
 }
 
-// statusBroken is HTTP's status of a gateway whose upstream broke off.
+// statusBroken is the HTTP status of a gateway whose upstream closed the
+// connection.
 const statusBroken = http.StatusBadGateway
 
-// Unreached is the failure of a request that got no answer. An endpoint that
-// is not there may come back, so that waiting for it is no attempt; what is wrong
-// with the configuration may not. One that ends connections is there, and is
-// Broken.
+// Unreached returns the failure of a request that got no answer. An endpoint
+// that does not exist may come back, so waiting for it does not count as an
+// attempt. If the configuration is wrong, waiting does not help. If the
+// endpoint closed the connection, it exists, and the failure is Broken.
 func Unreached(ctx context.Context, err error) *llm.CallError {
 	if late(ctx, err) {
-		// A time-out is no proof that nobody is there.
+		// A timeout does not prove that nobody is there.
 		return &llm.CallError{Message: "the endpoint did not answer in time", Status: http.StatusRequestTimeout, Temporary: true}
 	}
 	var u *url.Error
 	if errors.As(err, &u) {
-		// The address is told without its query, which may hold a key.
+		// The message omits the query of the address, because it may contain a
+		// key.
 		err = fmt.Errorf("%s: %w", host(u.URL), u.Err)
 	}
 	if misconfigured(err) || isDial(err) {
@@ -238,8 +241,8 @@ func Unreached(ctx context.Context, err error) *llm.CallError {
 	return Broken("the connection was broken off before a response: " + err.Error())
 }
 
-// Broken is the failure of a request that something accepted and went away before
-// it answered. The request may be the cause, so it counts as an attempt.
+// Broken returns the failure of a request that was accepted before the other
+// side went away. The request may be the cause, so it counts as an attempt.
 func Broken(message string) *llm.CallError {
 	return &llm.CallError{Message: message, Status: statusBroken, Temporary: true}
 }
@@ -258,7 +261,8 @@ func host(address string) string {
 	return u.Host
 }
 
-// misconfigured says whether an error lies in an address or a certificate.
+// misconfigured reports whether the cause of an error is an address or a
+// certificate.
 func misconfigured(err error) bool {
 	var (
 		authority x509.UnknownAuthorityError
@@ -272,8 +276,8 @@ func misconfigured(err error) bool {
 		strings.Contains(err.Error(), "unsupported protocol scheme") || strings.Contains(err.Error(), "HTTP response to HTTPS client")
 }
 
-// Garbled is the failure of an answer that came but can't be read: cut off, or
-// not what the protocol says.
+// Garbled returns the failure of an answer that cannot be parsed because it was
+// cut off or violates the protocol.
 func Garbled(status int, err error) *llm.CallError {
 	return &llm.CallError{Message: "the answer can't be read: " + err.Error(), Status: status, Temporary: true}
 }

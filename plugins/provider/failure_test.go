@@ -42,7 +42,7 @@ func TestRetryAfterIsReadInAllItsForms(t *testing.T) {
 	}
 }
 
-func TestWhichStatusesMayPass(t *testing.T) {
+func TestTemporaryStatuses(t *testing.T) {
 	for status, want := range map[int]bool{
 		400: false, 401: false, 403: false, 404: false, 408: true, 409: true, 413: false, 422: false, 425: true, 429: true,
 		500: true, 501: false, 502: true, 503: true, 504: true, 529: true,
@@ -53,7 +53,7 @@ func TestWhichStatusesMayPass(t *testing.T) {
 	}
 }
 
-func TestWhatAProviderSays(t *testing.T) {
+func TestMessagesOfProvidersAreFound(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"error":{"message":"m","code":"c"}}`:                                     "m|c",
 		`{"error":{"message":"m","type":"t","code":400}}`:                          "m|t",
@@ -80,7 +80,7 @@ func TestALongMessageIsCut(t *testing.T) {
 	}
 }
 
-func TestWhyNoConnectionCameAbout(t *testing.T) {
+func TestConnectionFailuresAreClassified(t *testing.T) {
 	gone := &url.Error{Op: "Post", URL: "http://127.0.0.1:9/v1?key=secret", Err: &net.OpError{Op: "dial", Err: errors.New("connection refused")}}
 	got := Unreached(t.Context(), gone)
 	if !got.Unreachable() || strings.Contains(got.Message, "secret") || !strings.Contains(got.Message, "127.0.0.1:9") {
@@ -104,7 +104,7 @@ func TestWhyNoConnectionCameAbout(t *testing.T) {
 	}
 }
 
-func TestACommandsKeyIsFetchedAgainWhenItIsRefused(t *testing.T) {
+func TestTheKeyOfACommandIsFetchedAgainIfItIsRefused(t *testing.T) {
 	k := (&Secret{APIKeyCommand: []string{"date", "+%s%N"}}).Key("")
 	first, err := k.Get(t.Context())
 	if err != nil || first == "" {
@@ -125,7 +125,7 @@ func TestACommandsKeyIsFetchedAgainWhenItIsRefused(t *testing.T) {
 	}
 }
 
-func TestModelsAreFoundWithoutTheirDates(t *testing.T) {
+func TestPricesAreFoundForDatedModelNames(t *testing.T) {
 	for name, want := range map[string]string{
 		"gpt-4o-2024-08-06": "gpt-4o", "claude-haiku-4-5-20251001": "claude-haiku-4-5", "claude-x-latest": "claude-x", "o3": "o3", "gpt-5.4-mini": "gpt-5.4-mini",
 	} {

@@ -12,8 +12,9 @@ import (
 )
 
 // Client makes requests to endpoints. It keeps as many connections open as
-// there are requests under way, for opening one costs more than a small
-// request; and it follows no redirects, which would take a key elsewhere.
+// there are concurrent requests, because opening one costs more than a small
+// request. It does not follow redirects, which would take a key to another
+// place.
 var Client = &http.Client{
 	Transport: bounded{&http.Transport{
 		Proxy:                 http.ProxyFromEnvironment,
@@ -28,17 +29,18 @@ var Client = &http.Client{
 	CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 }
 
-// maxAnswer is how long an answer may be, in bytes, decompressed.
+// maxAnswer is the maximum length of an answer, in bytes, after decompression.
 const maxAnswer = 64 << 20
 
-// limited is a body that fails where it is longer than an answer may be.
+// limited is a body that fails if it is longer than an answer may be.
 type limited struct {
 	body io.Reader
 	left int64
 }
 
 func (l *limited) Read(p []byte) (int, error) {
-	// One byte more than may be tells a body that ends there from a longer one.
+	// One extra byte distinguishes a body that ends at the limit from a longer
+	// one.
 	if int64(len(p)) > l.left+1 {
 		p = p[:l.left+1]
 	}
@@ -49,7 +51,7 @@ func (l *limited) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// bounded bounds what is read of answers.
+// bounded limits the length of answers.
 type bounded struct{ http.RoundTripper }
 
 func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
@@ -64,12 +66,12 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// broken is the rest of an answer that could not be received.
+// broken is the error if the rest of an answer could not be received.
 type broken struct{ err error }
 
 func (b broken) Read([]byte) (int, error) { return 0, b.err }
 
-// credentials are the values of a request's headers that nobody but its endpoint
+// credentials returns the values of a request's headers that only its endpoint
 // may see.
 func credentials(r *http.Request) []string {
 	var found []string
@@ -86,8 +88,8 @@ func credentials(r *http.Request) []string {
 	return found
 }
 
-// discreet is the body of a response without the credentials of its request,
-// which some endpoints echo.
+// discreet returns the body of a response without the credentials of its
+// request, which some endpoints echo.
 func discreet(body io.ReadCloser, keys []string) io.ReadCloser {
 	if len(keys) == 0 {
 		return body
@@ -95,12 +97,12 @@ func discreet(body io.ReadCloser, keys []string) io.ReadCloser {
 	return &redacting{body: body, keys: keys}
 }
 
-// redacting reads all of a body before it gives any of it: a key may be split
-// between two reads, and a response is read whole anyway.
+// redacting reads the whole body before it returns any of it, because a key may
+// be split between two reads. A response is read as a whole anyway.
 type redacting struct {
 	body io.ReadCloser
 	keys []string
-	rest io.Reader // nil: nothing is read yet
+	rest io.Reader // nil: nothing has been read yet
 }
 
 func (r *redacting) Read(p []byte) (int, error) {
@@ -119,8 +121,8 @@ func (r *redacting) Read(p []byte) (int, error) {
 
 func (r *redacting) Close() error { return r.body.Close() }
 
-// isDial says whether an error is of making a connection, to the endpoint or to a
-// proxy.
+// isDial reports whether an error occurred while connecting to the endpoint or
+// to a proxy.
 func isDial(err error) bool {
 	var op *net.OpError
 	for errors.As(err, &op) {

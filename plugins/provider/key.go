@@ -13,13 +13,13 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Secret is the arguments that a key comes from.
+// Secret contains the arguments that a key comes from.
 type Secret struct {
 	APIKey        string   `quern:"api_key,sensitive,operational" doc:"The API key for the endpoint, from a variable with sensitive = true. Without api_key and api_key_command, the key comes from the environment."`
 	APIKeyCommand []string `quern:"api_key_command,operational" doc:"A command that prints the API key, such as [\"pass\", \"show\", \"openai\"]. It runs when the key is first needed, and again if the endpoint rejects the key."`
 }
 
-// Key gets a model's key when it is needed. The key is never part of an error.
+// Key gets a model's key when it is needed. Errors never contain the key.
 type Key struct {
 	fixed   string
 	command []string
@@ -29,12 +29,12 @@ type Key struct {
 	fetched time.Time
 }
 
-// keyAge is how old a command's key has to be to be fetched again when the
-// endpoint refuses it: many calls fail at once when a key expires.
+// keyAge is the minimum age at which a command's key is fetched again if the
+// endpoint refuses it. When a key expires, many calls fail at once.
 const keyAge = 30 * time.Second
 
-// Key returns the source of the key that the arguments, or else an environment
-// variable, give.
+// Key returns the source of the key: the arguments or else an environment
+// variable.
 func (s *Secret) Key(variable string) *Key {
 	k := &Key{fixed: s.APIKey, command: s.APIKeyCommand}
 	if k.fixed == "" && len(k.command) == 0 {
@@ -43,7 +43,7 @@ func (s *Secret) Key(variable string) *Key {
 	return k
 }
 
-// Get returns the key; "" where there is none.
+// Get returns the key, or "" if there is none.
 func (k *Key) Get(ctx context.Context) (string, error) {
 	if len(k.command) == 0 || k.fixed != "" {
 		return k.fixed, nil
@@ -61,11 +61,11 @@ func (k *Key) Get(ctx context.Context) (string, error) {
 	return value, nil
 }
 
-// Missing says whether there is nothing to get a key from.
+// Missing reports whether there is no source for a key.
 func (k *Key) Missing() bool { return k.fixed == "" && len(k.command) == 0 }
 
-// run runs the command of a key. What it prints is in no error, for it may be
-// a key.
+// run runs the command for a key. Errors do not contain what it prints, because
+// that may be a key.
 func run(ctx context.Context, command []string) (string, error) {
 	limited, cancel := context.WithTimeout(ctx, keyPatience)
 	defer cancel()
@@ -89,15 +89,15 @@ func run(ctx context.Context, command []string) (string, error) {
 	return value, nil
 }
 
-// keyPatience is how long the command of a key may take: somebody may have to
-// touch a device.
+// keyPatience is the maximum time for a command that returns a key. Somebody
+// may have to touch a device.
 const keyPatience = time.Minute
 
-// mostKey is how much the command of a key may print, in bytes.
+// mostKey is the maximum length of what the command may print, in bytes.
 const mostKey = 64 << 10
 
-// keyOutput takes what the command of a key prints, and ends a command that
-// prints too much.
+// keyOutput collects what the command prints, and kills a command that prints
+// too much.
 type keyOutput struct {
 	text []byte
 	end  func()
@@ -114,8 +114,8 @@ func (o *keyOutput) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// Refused notes that the endpoint refused the key. True: there may be another
-// one now, so that another attempt makes sense.
+// Refused records that the endpoint refused the key. It returns true if another
+// attempt makes sense because there may be a new key.
 func (k *Key) Refused() bool {
 	k.mu.Lock()
 	defer k.mu.Unlock()
@@ -130,16 +130,17 @@ func (k *Key) Refused() bool {
 }
 
 const (
-	// hiddenKey is written in place of a key.
+	// hiddenKey replaces a key.
 	hiddenKey = "(sensitive value)"
-	// shortestKey: a shorter one would take ordinary words out of texts.
+	// shortestKey is the minimum length of a key to redact. Redacting a shorter
+	// key would remove ordinary words from texts.
 	shortestKey = 4
-	// shortestEchoed is that for answers, which are data: the keys that local
-	// endpoints take, such as "none" or "EMPTY", are ordinary words.
+	// shortestEchoed is the same for answers, which are data: local endpoints
+	// accept ordinary words as keys, such as "none" or "EMPTY".
 	shortestEchoed = 8
 )
 
-// Redact takes a key out of a text.
+// Redact replaces a key in a text.
 func Redact(text, key string) string {
 	if len(key) < shortestKey {
 		return text

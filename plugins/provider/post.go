@@ -10,21 +10,21 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Call is one attempt to have an endpoint answer.
+// Call is one attempt to get an answer from an endpoint.
 type Call struct {
-	// URL is what is called.
+	// URL is the address of the call.
 	URL string
 	// Header is sent in addition to the headers of any JSON request.
 	Header http.Header
-	// Source is where the key comes from, and Key the key that Header has; ""
-	// where it has none.
+	// Source is where the key comes from, and Key is the key in Header, or ""
+	// if there is none.
 	Source *Key
 	Key    string
 }
 
 // Post sends a body as JSON, decodes the answer, and returns its bytes. If the
-// call fails, it returns why, and what the provider calls the failure, if
-// anything. An answer may still report a failure of its own; see Inside.
+// call fails, it returns the failure and the provider's own code for it, if
+// there is one. A successful answer may still report a failure; see Inside.
 func (c *Call) Post(ctx context.Context, body, answer any) (raw json.RawMessage, failure *llm.CallError, code string) {
 	sent, err := json.Marshal(body)
 	if err != nil {
@@ -45,7 +45,7 @@ func (c *Call) Post(ctx context.Context, body, answer any) (raw json.RawMessage,
 		defer resp.Body.Close()
 		if raw, err = io.ReadAll(resp.Body); err == nil {
 			raw = TrimMark(raw)
-			// Some endpoints send more after the answer.
+			// Some endpoints send more data after the answer.
 			err = json.NewDecoder(bytes.NewReader(raw)).Decode(answer)
 		}
 		if err == nil {

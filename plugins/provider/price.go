@@ -7,28 +7,28 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Row is what a well-known model costs, in US dollars per million tokens.
+// Row is the price of a well-known model, in US dollars per million tokens.
 type Row struct {
 	Model  string
 	Input  float64
-	Cached float64 // input that the provider had in its cache; 0: as Input
+	Cached float64 // input that the provider had cached; 0 means the same as Input
 	Output float64
 }
 
-// Table is a provider's prices on a day.
+// Table contains a provider's prices on a certain date.
 type Table struct {
-	// Page is where the figures come from and Date the day they stood there.
+	// Page is the address of the price list, and Date is when it was read.
 	Page, Date string
 	Rows       []Row
 }
 
-// snapshot is the date that names of fixed versions of a model end in.
+// snapshot matches the suffix of model names that denotes a fixed version.
 var snapshot = regexp.MustCompile(`-(\d{4}-\d{2}-\d{2}|\d{8}|latest)$`)
 
-// Base is a model's name without the date of a fixed version.
+// Base returns a model's name without the suffix of a fixed version.
 func Base(model string) string { return snapshot.ReplaceAllString(model, "") }
 
-// Price finds what a model costs; nil: the table does not have it.
+// Price returns the price of a model, or nil if the table does not contain it.
 func (t *Table) Price(model string) *llm.Price {
 	for _, r := range t.Rows {
 		if r.Model != Base(model) {
@@ -43,7 +43,7 @@ func (t *Table) Price(model string) *llm.Price {
 	return nil
 }
 
-// Free is the price of a model that nobody bills for.
+// Free returns the price of a model that costs nothing.
 func Free() *llm.Price {
 	zero := 0.0
 	return &llm.Price{Input: &zero, Output: &zero, CachedInput: &zero, Source: "runs here, and nobody bills for it"}

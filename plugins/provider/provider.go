@@ -1,9 +1,9 @@
-// Package provider is what the plugins that call language models have in
-// common: the arguments of their model blocks, where keys come from, how
-// failures are told apart, and what well-known models cost.
+// Package provider contains what the plugins that call language models have in
+// common: the arguments of their model blocks, the sources of keys, the
+// classification of failures, and the prices of well-known models.
 //
-// A plugin makes one attempt for each call. Limits, retries and caches are
-// quern's, so nothing here waits or counts.
+// A plugin makes one attempt for each call. quern handles limits, retries, and
+// caching, so nothing here waits or counts.
 package provider
 
 import (
@@ -13,7 +13,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Sampling are the arguments that shape answers. A request's own wins.
+// Sampling contains the arguments that affect answers. Those of a request take
+// precedence.
 type Sampling struct {
 	Temperature *float64 `quern:"temperature" doc:"The sampling temperature. Higher values give more varied answers; 0 varies least."`
 	TopP        *float64 `quern:"top_p" doc:"The probability mass for nucleus sampling: tokens are sampled from the most likely ones that together reach it."`
@@ -22,8 +23,8 @@ type Sampling struct {
 	Stop        []string `quern:"stop" doc:"Strings at which an answer ends."`
 }
 
-// Limits are the arguments that say how the model is to be called. They
-// influence no answer.
+// Limits contains the arguments that say how to call the model. They do not
+// affect answers.
 type Limits struct {
 	MaxConcurrency    int64         `quern:"max_concurrency,operational" default:"32" doc:"The maximum number of concurrent requests. quern sends fewer if the endpoint reports that it is overloaded."`
 	RequestsPerMinute float64       `quern:"requests_per_minute,operational" doc:"The maximum number of requests per minute."`
@@ -41,14 +42,14 @@ type Price struct {
 	CachedInput *float64 `quern:"cached_input,operational" doc:"Price per million input tokens that the provider had cached."`
 }
 
-// Complete returns a request with what the model's block says and the request
-// does not.
+// Complete returns a request with the model's arguments in place of those that
+// the request does not set.
 func (s *Sampling) Complete(r *llm.Request) *llm.Request {
 	return r.WithDefaults(&llm.Request{Temperature: s.Temperature, TopP: s.TopP, MaxTokens: s.MaxTokens, Seed: s.Seed, Stop: s.Stop})
 }
 
-// Info is what quern has to know of a model; table is nil where no prices are
-// known, and free where nobody bills for it.
+// Info returns what quern needs to know about a model. table is nil if no
+// prices are known. free is set if the model costs nothing.
 func (l *Limits) Info(s *Sampling, tokenizer string, table *llm.Price) plugin.ModelInfo {
 	info := plugin.ModelInfo{
 		Tokenizer: tokenizer, Price: table,
@@ -65,7 +66,7 @@ func (l *Limits) Info(s *Sampling, tokenizer string, table *llm.Price) plugin.Mo
 	return info
 }
 
-// Check reports arguments that can't be.
+// Check reports invalid arguments.
 func Check[A any](p *plugin.Prepare[A], s *Sampling, l *Limits) {
 	for name, v := range map[string]*float64{"temperature": s.Temperature, "top_p": s.TopP} {
 		if v != nil && *v < 0 {

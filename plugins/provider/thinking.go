@@ -6,16 +6,15 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Reading is the argument that says how answers are read.
+// Reading contains the argument that says how to read answers.
 type Reading struct {
 	StripThinking bool `quern:"strip_thinking" default:"true" doc:"Whether to remove the model's reasoning before the answer, in a block such as <think>…</think>."`
 }
 
-// thinking are the tags of blocks that models think aloud in.
+// thinking contains the tags of blocks in which models write their reasoning.
 var thinking = []string{"think", "thinking", "thought", "reasoning", "reflection"}
 
-// Read takes off an answer what the model thought aloud before it. It is kept
-// beside the answer.
+// Read removes the reasoning that precedes an answer, and stores it separately.
 func (r *Reading) Read(out *llm.Response) {
 	if !r.StripThinking {
 		return
@@ -29,12 +28,12 @@ func (r *Reading) Read(out *llm.Response) {
 			out.Thinking += "\n"
 		}
 		out.Thinking, out.Text = out.Thinking+thought, rest
-		out.LogProbs = nil // they were of the whole text
+		out.LogProbs = nil // they are those of the whole text
 	}
 }
 
-// cutThought cuts a leading block off a text. Where the template of the model
-// opens the block, the answer holds no more than its end, on a line of its own.
+// cutThought removes a leading block from a text. If the model's template opens
+// the block, the answer contains only its end tag, on a separate line.
 func cutThought(text string) (thought, rest string, ok bool) {
 	trimmed := strings.TrimSpace(text)
 	for _, tag := range thinking {
@@ -62,7 +61,8 @@ func cutPrefixFold(s, prefix string) (string, bool) {
 	return s[len(prefix):], true
 }
 
-// cutFold is strings.Cut at an ASCII text in any case.
+// cutFold is like strings.Cut, but ignores the case of sep, which must be
+// ASCII.
 func cutFold(s, sep string) (before, after string, found bool) {
 	for i := 0; i+len(sep) <= len(s); i++ {
 		if s[i] == sep[0] && strings.EqualFold(s[i:i+len(sep)], sep) {

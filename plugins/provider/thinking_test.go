@@ -6,7 +6,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-func TestLeadingThoughtsAreTakenOffAnswers(t *testing.T) {
+func TestLeadingReasoningIsRemovedFromAnswers(t *testing.T) {
 	for text, want := range map[string]string{
 		"<think>Hm.</think>card":                     "card",
 		"\n<think>\nHm <b>\n</think>\n\ncard":        "card",

@@ -10,7 +10,8 @@ import (
 	"github.com/quern-dev/quern/internal/tokens"
 )
 
-// A break is where a chunk may end: behind a character, by what ends there.
+// breakKind says what ends after a character, and therefore whether a chunk may
+// end there.
 type breakKind uint8
 
 const (
@@ -20,22 +21,23 @@ const (
 	afterParagraph
 )
 
-// cut is a text that is cut. Positions count characters: grapheme clusters, none of
-// which is split.
+// cut is a text that is being cut into chunks. Positions count characters, that
+// is, grapheme clusters, which are never split.
 type cut struct {
 	text   string
-	ends   []int       // byte where each character ends
-	breaks []breakKind // behind each character
+	ends   []int       // byte offset where each character ends
+	breaks []breakKind // after each character
 	size   int
-	count  *tokens.Counter // nil: sizes are characters
-	// tokens are how many tokens of the whole text have ended at each position. A slice
-	// has about as many by itself: only its ends may be cut otherwise.
+	count  *tokens.Counter // nil: sizes are in characters
+	// tokens contains the number of tokens of the whole text that have ended at
+	// each position. A slice of the text has about as many tokens by itself:
+	// only those at its ends can differ.
 	tokens []int
 }
 
-// cutText cuts a text into chunks of at most size characters, or tokens if count is
-// not nil. Each begins at most overlap before the end of the one before it, and ends
-// behind it.
+// cutText cuts a text into chunks of at most size characters, or tokens if
+// count is not nil. Each chunk begins at most overlap before the end of the
+// previous chunk, and ends after it.
 func cutText(text string, size, overlap int, count *tokens.Counter) []string {
 	c := &cut{text: text, size: size, count: count}
 	c.scan()
@@ -48,8 +50,8 @@ func cutText(text string, size, overlap int, count *tokens.Counter) []string {
 	return chunks
 }
 
-// next is the chunk that begins at from, or where the one before ended if only so
-// no word has to be cut.
+// next returns the chunk that begins at from, or at the end of the previous
+// chunk if that is the only way not to split a word.
 func (c *cut) next(from, before int) (start, end int) {
 	if end = c.chunk(from, before); from == before || c.whole(end) {
 		return from, end
@@ -60,10 +62,10 @@ func (c *cut) next(from, before int) (start, end int) {
 	return from, end
 }
 
-// whole says whether a position is not within a word.
+// whole reports whether a position is not inside a word.
 func (c *cut) whole(at int) bool { return at == len(c.ends) || c.breaks[at-1] != withinWord }
 
-// scan finds the characters of the text and what ends behind them.
+// scan finds the characters of the text and what ends after each of them.
 func (c *cut) scan() {
 	rest, at := []byte(c.text), 0
 	for len(rest) > 0 {
@@ -87,7 +89,7 @@ func (c *cut) scan() {
 			seen = before{}
 		}
 		switch {
-		case wideStop(r): // needs no white space behind it
+		case wideStop(r): // needs no white space after it
 			c.breaks[i] = afterSentence
 			seen.stop, seen.wide = true, true
 		case endsSentence(r):
@@ -100,7 +102,7 @@ func (c *cut) scan() {
 	}
 }
 
-// tokenize counts the tokens of the whole text, if sizes are tokens.
+// tokenize counts the tokens of the whole text if sizes are in tokens.
 func (c *cut) tokenize() {
 	if c.count == nil {
 		return
@@ -115,8 +117,8 @@ func (c *cut) tokenize() {
 	}
 }
 
-// before is what came before a character: the end of a sentence, maybe in a script
-// without spaces, then white space.
+// before describes what precedes a character: the end of a sentence, possibly
+// in a script without spaces, and then white space.
 type before struct {
 	stop, wide    bool
 	spaces, lines int
@@ -129,7 +131,7 @@ func (b *before) space(r rune) {
 	}
 }
 
-// kind is what ends behind the white space.
+// kind returns what ends after the white space.
 func (b *before) kind() breakKind {
 	switch {
 	case b.lines > 1:
@@ -142,10 +144,12 @@ func (b *before) kind() breakKind {
 
 func endsSentence(r rune) bool { return r == '.' || r == '!' || r == '?' || r == '\u2026' }
 
-// wideStop says whether a character ends a sentence in scripts without spaces.
+// wideStop reports whether a character ends a sentence in scripts without
+// spaces.
 func wideStop(r rune) bool { return r == '\u3002' || r == '\uff01' || r == '\uff1f' }
 
-// closes says whether a character belongs to the sentence that ended before it.
+// closes reports whether a character belongs to the sentence that ended before
+// it.
 func closes(r rune) bool {
 	return unicode.Is(unicode.Pe, r) || unicode.Is(unicode.Pf, r) || r == '"' || r == '\''
 }
@@ -161,7 +165,7 @@ func (c *cut) slice(from, to int) string { return c.text[c.byteAt(from):c.byteAt
 
 func (c *cut) character(i int) string { return c.slice(i, i+1) }
 
-// measure is how long a slice is.
+// measure returns the size of a slice.
 func (c *cut) measure(from, to int) int {
 	if c.count == nil {
 		return to - from
@@ -169,8 +173,8 @@ func (c *cut) measure(from, to int) int {
 	return int(c.count.Text(c.slice(from, to)))
 }
 
-// chunk is where the chunk that begins at from ends: behind the position before,
-// where the last one ended.
+// chunk returns the end of the chunk that begins at from. It is after before,
+// the end of the previous chunk.
 func (c *cut) chunk(from, before int) int {
 	most := c.reach(from, before)
 	if most == len(c.ends) {
@@ -190,8 +194,8 @@ func (c *cut) chunk(from, before int) int {
 	return most
 }
 
-// reach is the last position that a chunk from a position on can end at, at least
-// one behind before.
+// reach returns the last position at which a chunk that begins at from can end.
+// It is at least one after before.
 func (c *cut) reach(from, before int) int {
 	if c.count == nil {
 		return min(max(from+c.size, before+1), len(c.ends))
@@ -199,15 +203,17 @@ func (c *cut) reach(from, before int) int {
 	first := before + 1
 	guess := sort.SearchInts(c.tokens, c.tokens[from]+c.size+1)
 	end := searchNear(first, len(c.ends)+1, guess, func(at int) bool { return c.measure(from, at) > c.size }) - 1
-	// More characters can be fewer tokens, but what is cut off may be more.
+	// More characters can have fewer tokens, but the part that is cut off can
+	// have more.
 	for end > first && c.measure(from, end) > c.size {
 		end--
 	}
 	return max(end, first)
 }
 
-// overlapping is where the chunk behind one from … to begins: at the first word that
-// is at most overlap before its end, and within a word only if that one ended so.
+// overlapping returns the beginning of the chunk after the chunk from … to: the
+// first word that begins at most overlap before its end. It is inside a word
+// only if that chunk ends inside a word.
 func (c *cut) overlapping(from, to, overlap int) int {
 	if overlap == 0 || to == len(c.ends) {
 		return to
@@ -232,8 +238,8 @@ func (c *cut) overlapping(from, to, overlap int) int {
 	return first
 }
 
-// searchNear is sort.Search between low and high, for which few calls suffice if the
-// place is near a guess.
+// searchNear is like sort.Search between low and high, but needs only few calls
+// of f if the result is near guess.
 func searchNear(low, high, guess int, f func(int) bool) int {
 	if low >= high {
 		return low

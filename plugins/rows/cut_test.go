@@ -28,7 +28,7 @@ func BenchmarkChunksOfTokens(b *testing.B) {
 	}
 }
 
-func TestASearchNearAGuessFindsWhatASearchFinds(t *testing.T) {
+func TestSearchNearFindsTheSameAsSearch(t *testing.T) {
 	for size := range 20 {
 		for want := range size + 1 {
 			for guess := -3; guess < size+3; guess++ {

@@ -60,7 +60,7 @@ func (explode) Prepare(_ context.Context, p *plugin.Prepare[explodeArgs]) error 
 	return nil
 }
 
-// FlatMap hands on the elements without looking at them.
+// FlatMap passes on the elements without looking at them.
 func (explode) FlatMap(_ context.Context, a *explodeArgs, b *plugin.FlatBatch) error {
 	list, ok := b.Array(a.Values.Key).(*array.List)
 	if !ok {
@@ -97,7 +97,8 @@ func (explode) FlatMap(_ context.Context, a *explodeArgs, b *plugin.FlatBatch) e
 	return nil
 }
 
-// setPositions fills the column of positions; those of empty lists are null.
+// setPositions fills the column of positions. Positions for empty lists are
+// null.
 func setPositions(column string, list *array.List, counts []int64, b *plugin.FlatBatch) {
 	out := 0
 	for i, n := range counts {

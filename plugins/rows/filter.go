@@ -34,7 +34,7 @@ func (filter) Prepare(_ context.Context, p *plugin.Prepare[filterArgs]) error {
 	return nil
 }
 
-// Run copies the rows that are wanted.
+// Run copies the selected rows.
 func (filter) Run(ctx context.Context, r *plugin.Run[filterArgs]) error {
 	in := r.Dataset(r.Args.Input)
 	return eachBatch(ctx, r, in, []string{"where"}, func(rec arrow.RecordBatch, columns []arrow.Array) error {

@@ -10,15 +10,16 @@ import (
 	"github.com/zeebo/xxh3"
 )
 
-// hasher gives rows a number that depends on their values and a seed alone,
-// evenly spread over all of uint64. What it gives for a row decides where the
-// row goes, now and after years: a change here is a change of behavior.
+// hasher computes a number for each row that depends only on the row's values
+// and a seed, and is uniformly distributed over uint64. The number decides
+// which part a row belongs to, now and years from now. Changing it requires a
+// new behavior version.
 type hasher struct {
 	seed uint64
 	buf  []byte
 }
 
-// hash is the number of row i of some columns.
+// hash returns the number of row i over some columns.
 func (h *hasher) hash(columns []arrow.Array, i int) (uint64, error) {
 	h.buf = h.buf[:0]
 	for _, c := range columns {
@@ -30,8 +31,8 @@ func (h *hasher) hash(columns []arrow.Array, i int) (uint64, error) {
 	return xxh3.HashSeed(h.buf, h.seed), nil
 }
 
-// appendValue writes a value so that different values of a column are written
-// differently and none is the beginning of another.
+// appendValue encodes a value so that different values of a column have
+// different encodings, none of which is a prefix of another.
 func appendValue(b []byte, a arrow.Array, i int) ([]byte, error) {
 	if a.IsNull(i) {
 		return append(b, 0), nil
@@ -46,7 +47,7 @@ func appendValue(b []byte, a arrow.Array, i int) ([]byte, error) {
 	case *array.Float64:
 		v := a.Value(i)
 		if v == 0 {
-			v = 0 // minus zero is zero
+			v = 0 // -0 equals 0
 		}
 		return binary.LittleEndian.AppendUint64(append(b, 3), math.Float64bits(v)), nil
 	case *array.Boolean:

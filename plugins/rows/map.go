@@ -26,7 +26,7 @@ transform "map" "short" {
 }
 ` + "```"
 
-// mapper implements transform "map". quern computes all that it makes.
+// mapper implements transform "map". quern computes all columns.
 type mapper struct{}
 
 // Prepare declares the columns.
@@ -63,6 +63,5 @@ func drop(p *plugin.Prepare[mapArgs]) {
 	}
 }
 
-// Map has nothing to do: all columns come from the input and from row
-// expressions.
+// Map does nothing: all columns come from the input and from row expressions.
 func (mapper) Map(context.Context, *mapArgs, *plugin.Batch) error { return nil }

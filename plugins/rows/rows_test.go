@@ -17,7 +17,7 @@ func run(t *testing.T, typ string, args map[string]any, rows []map[string]any) (
 	return plugintest.Run(t, offer, plugintest.Case{Kind: plugin.KindTransform, Type: typ, Args: args, Rows: rows})
 }
 
-// messages makes n rows: id counts up, group has three values.
+// messages returns n rows. id counts up, and group has three values.
 func messages(n int) []map[string]any {
 	rows := make([]map[string]any, n)
 	for i := range rows {
@@ -26,7 +26,7 @@ func messages(n int) []map[string]any {
 	return rows
 }
 
-// ids are the values of column id.
+// ids returns the values of the column id.
 func ids(t *plugintest.Table) map[int64]bool {
 	out := map[int64]bool{}
 	for _, v := range t.Column("id") {
@@ -35,7 +35,7 @@ func ids(t *plugintest.Table) map[int64]bool {
 	return out
 }
 
-func TestMapMakesTheNamedColumnsAndKeepsOthersOnlyWhenAsked(t *testing.T) {
+func TestMapAddsTheNamedColumnsAndKeepsOthersOnlyWithKeep(t *testing.T) {
 	for keep, want := range map[bool]string{false: "n int64, words string", true: "group string, id int64, text string, n int64, words string"} {
 		got, err := plugintest.Map(t, offer, plugintest.Case{
 			Kind: plugin.KindTransform, Type: "map", Rows: messages(3),
@@ -54,7 +54,7 @@ func TestMapMakesTheNamedColumnsAndKeepsOthersOnlyWhenAsked(t *testing.T) {
 	}
 }
 
-func TestFilterKeepsTheRowsForWhichItIsTrueInTheirOrder(t *testing.T) {
+func TestFilterKeepsMatchingRowsInOrder(t *testing.T) {
 	var rows []map[string]any
 	for i := range 1000 {
 		rows = append(rows, map[string]any{"id": i, "ok": i%3 == 0, "tags": []string{fmt.Sprint(i), "x"}, "f": float64(i) / 2})
@@ -80,7 +80,7 @@ func TestFilterKeepsTheRowsForWhichItIsTrueInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestAFilterThatKeepsNothingMakesAnEmptyDataset(t *testing.T) {
+func TestAFilterThatKeepsNothingGivesAnEmptyDataset(t *testing.T) {
 	got, err := run(t, "filter", map[string]any{"where": plugintest.Row("ok")}, []map[string]any{{"ok": false}})
 	if err != nil || len(got.Datasets[""].Rows) != 0 {
 		t.Errorf("%v, %v", got, err)
@@ -91,7 +91,7 @@ func shares(train float64) map[string]any {
 	return map[string]any{"train": train, "test": 1 - train}
 }
 
-func TestSplitMeetsItsSharesAndLosesNoRow(t *testing.T) {
+func TestSplitMatchesItsSharesAndLosesNoRow(t *testing.T) {
 	got, err := run(t, "split", map[string]any{"shares": shares(0.8)}, messages(5000))
 	if err != nil {
 		t.Fatal(err)
@@ -105,13 +105,13 @@ func TestSplitMeetsItsSharesAndLosesNoRow(t *testing.T) {
 			t.Fatalf("row %d is on both sides", id)
 		}
 	}
-	// Four standard deviations of a binomial draw.
+	// Four standard deviations of a binomial distribution.
 	if off := math.Abs(float64(len(train)) - 4000); off > 4*math.Sqrt(5000*0.8*0.2) {
 		t.Errorf("%d of 5000 rows are for training", len(train))
 	}
 }
 
-func TestARowNeverChangesSidesWhenOthersComeOrGo(t *testing.T) {
+func TestARowStaysInItsPartWhenOthersAreAddedOrRemoved(t *testing.T) {
 	args := map[string]any{"shares": shares(0.8), "by": plugintest.Row("text")}
 	before, err := run(t, "split", args, messages(1000))
 	if err != nil {
@@ -131,7 +131,7 @@ func TestARowNeverChangesSidesWhenOthersComeOrGo(t *testing.T) {
 	}
 }
 
-func TestRowsWithTheSameByFallOnTheSameSide(t *testing.T) {
+func TestRowsWithTheSameByAreInTheSamePart(t *testing.T) {
 	rows := messages(900)
 	for i, r := range rows {
 		r["text"] = fmt.Sprintf("customer %d", i%30)
@@ -151,7 +151,7 @@ func TestRowsWithTheSameByFallOnTheSameSide(t *testing.T) {
 	}
 }
 
-func TestAnotherSeedSplitsOtherwise(t *testing.T) {
+func TestAnotherSeedGivesAnotherSplit(t *testing.T) {
 	first, err := run(t, "split", map[string]any{"shares": shares(0.5)}, messages(100))
 	if err != nil {
 		t.Fatal(err)
@@ -165,7 +165,7 @@ func TestAnotherSeedSplitsOtherwise(t *testing.T) {
 	}
 }
 
-func TestAStratifiedSplitMeetsTheSharesOfEachValue(t *testing.T) {
+func TestAStratifiedSplitMatchesTheSharesWithinEachValue(t *testing.T) {
 	got, err := run(t, "split", map[string]any{"shares": map[string]any{"a": 0.5, "b": 0.3, "c": 0.2}, "stratify": plugintest.Row("group")}, messages(300))
 	if err != nil {
 		t.Fatal(err)
@@ -183,7 +183,7 @@ func TestAStratifiedSplitMeetsTheSharesOfEachValue(t *testing.T) {
 	}
 }
 
-func TestSampleDrawsAsManyRowsAsAskedInTheirOrder(t *testing.T) {
+func TestSampleDrawsTheGivenNumberOfRowsInOrder(t *testing.T) {
 	for rows, want := range map[int]int{0: 0, 1: 1, 100: 100, 5000: 1000} {
 		got, err := run(t, "sample", map[string]any{"rows": rows}, messages(1000))
 		if err != nil {
@@ -201,7 +201,7 @@ func TestSampleDrawsAsManyRowsAsAskedInTheirOrder(t *testing.T) {
 	}
 }
 
-func TestSampleDrawsAsManyRowsAsAskedOfEqualOnes(t *testing.T) {
+func TestSampleDrawsTheGivenNumberOfEqualRows(t *testing.T) {
 	same := make([]map[string]any, 50)
 	for i := range same {
 		same[i] = map[string]any{"text": "the same"}
@@ -212,7 +212,7 @@ func TestSampleDrawsAsManyRowsAsAskedOfEqualOnes(t *testing.T) {
 	}
 }
 
-func TestASampleStaysWhenTheDatasetGrows(t *testing.T) {
+func TestASampleKeepsItsRowsWhenTheDatasetGrows(t *testing.T) {
 	args := map[string]any{"share": 0.3}
 	before, err := run(t, "sample", args, messages(1000))
 	if err != nil {
@@ -233,8 +233,8 @@ func TestASampleStaysWhenTheDatasetGrows(t *testing.T) {
 	}
 }
 
-func TestHashesStayAsSplitsNeedThem(t *testing.T) {
-	// A change here moves rows to other sides in every pipeline: it needs a
+func TestHashesAreStable(t *testing.T) {
+	// A change here moves rows to other parts in every pipeline, and requires a
 	// new behavior version.
 	got, err := run(t, "split", map[string]any{"shares": shares(0.5), "by": plugintest.Row("text")}, messages(20))
 	if err != nil {
@@ -245,7 +245,7 @@ func TestHashesStayAsSplitsNeedThem(t *testing.T) {
 	}
 }
 
-func TestMistakesAreNamed(t *testing.T) {
+func TestMistakesAreReported(t *testing.T) {
 	cases := map[string]struct {
 		typ  string
 		args map[string]any

@@ -50,7 +50,7 @@ func (sample) Prepare(_ context.Context, p *plugin.Prepare[sampleArgs]) error {
 	return nil
 }
 
-// Run copies the rows that are drawn.
+// Run copies the rows of the sample.
 func (sample) Run(ctx context.Context, r *plugin.Run[sampleArgs]) error {
 	in, a := r.Dataset(r.Args.Input), r.Args
 	drawn := func(_ int64, number uint64) bool { return float64(number>>11)/(1<<53) < *a.Share }
@@ -72,7 +72,7 @@ func (sample) Run(ctx context.Context, r *plugin.Run[sampleArgs]) error {
 	})
 }
 
-// numbered passes over the rows with their hashes; first is the place of a
+// numbered yields the rows with their hashes. first is the position of a
 // batch's first row in the dataset.
 func numbered(ctx context.Context, r *plugin.Run[sampleArgs], in *plugin.DatasetInput, work func(rec arrow.RecordBatch, first int64, numbers []uint64) error) error {
 	h := hasher{seed: uint64(r.Args.Seed)}
@@ -91,8 +91,8 @@ func numbered(ctx context.Context, r *plugin.Run[sampleArgs], in *plugin.Dataset
 	})
 }
 
-// ticket is a row's number in the draw; where equal rows have the same, the
-// one that comes first goes first.
+// ticket is a row's number in the draw. If equal rows have the same number, the
+// first of them comes first.
 type ticket struct {
 	number uint64
 	row    int64
@@ -102,7 +102,7 @@ func (t ticket) less(o ticket) bool {
 	return t.number < o.number || t.number == o.number && t.row < o.row
 }
 
-// lowest keeps the n lowest tickets: a heap with the highest of them on top.
+// lowest keeps the n lowest tickets, in a heap with the highest of them on top.
 type lowest struct {
 	n       int
 	tickets []ticket
@@ -120,7 +120,7 @@ func (l *lowest) offer(t ticket) {
 	}
 }
 
-// holds says which rows are among the lowest.
+// holds returns a function that reports whether a row is among the lowest.
 func (l *lowest) holds() func(row int64, number uint64) bool {
 	if len(l.tickets) == 0 {
 		return func(int64, uint64) bool { return false }
@@ -129,7 +129,7 @@ func (l *lowest) holds() func(row int64, number uint64) bool {
 	return func(row int64, number uint64) bool { return !highest.less(ticket{number, row}) }
 }
 
-// Len, Less, Swap, Push and Pop make it a heap.
+// Len, Less, Swap, Push, and Pop implement heap.Interface.
 func (l *lowest) Len() int           { return len(l.tickets) }
 func (l *lowest) Less(i, j int) bool { return l.tickets[j].less(l.tickets[i]) }
 func (l *lowest) Swap(i, j int)      { l.tickets[i], l.tickets[j] = l.tickets[j], l.tickets[i] }

@@ -66,7 +66,7 @@ func checkShares(shares map[string]float64) error {
 	return nil
 }
 
-// Run sends each row to its part.
+// Run writes each row to its part.
 func (split) Run(ctx context.Context, r *plugin.Run[splitArgs]) error {
 	in := r.Dataset(r.Args.Input)
 	s := newSplitter(r.Args)
@@ -93,15 +93,15 @@ func (split) Run(ctx context.Context, r *plugin.Run[splitArgs]) error {
 	})
 }
 
-// splitter knows where the borders between parts are, on the scale of all
-// numbers that a hash can have.
+// splitter knows the boundaries between parts, on the scale of all possible
+// hashes.
 type splitter struct {
 	args  *splitArgs
 	names []string // of the parts, sorted
 	upTo  []float64
 	hash  hasher
-	// strata holds the numbers of all rows by the hash of their stratum, for
-	// as long as the borders are not placed.
+	// strata contains the numbers of all rows by the hash of their stratum,
+	// until the boundaries are placed.
 	strata  map[uint64][]uint64
 	borders map[uint64][]uint64
 }
@@ -116,7 +116,7 @@ func newSplitter(a *splitArgs) *splitter {
 	return s
 }
 
-// eachRow passes over the rows with the hash of their stratum and their own.
+// eachRow yields the rows with the hash of their stratum and their own hash.
 func (s *splitter) eachRow(ctx context.Context, r *plugin.Run[splitArgs], in *plugin.DatasetInput, work func(rec arrow.RecordBatch, stratum, number []uint64) error) error {
 	var arguments []string
 	if s.args.By.IsSet() {
@@ -147,8 +147,8 @@ func (s *splitter) eachRow(ctx context.Context, r *plugin.Run[splitArgs], in *pl
 	})
 }
 
-// place sets the borders: without strata at the shares of all numbers, with
-// strata where the shares of each stratum's own rows end.
+// place sets the boundaries: without strata, at the shares of all possible
+// hashes; with strata, at the shares of each stratum's rows.
 func (s *splitter) place() {
 	s.borders = map[uint64][]uint64{}
 	for stratum, numbers := range s.strata {
@@ -165,7 +165,7 @@ func (s *splitter) place() {
 	s.strata = nil
 }
 
-// part is the place of the part that a row belongs to.
+// part returns the index of the part that a row belongs to.
 func (s *splitter) part(stratum, number uint64) int {
 	last := len(s.names) - 1
 	if borders, ok := s.borders[stratum]; ok {
@@ -176,7 +176,7 @@ func (s *splitter) part(stratum, number uint64) int {
 		}
 		return last
 	}
-	// The upper 53 bits are all that a float64 can hold.
+	// A float64 can represent only the upper 53 bits exactly.
 	at := float64(number>>11) / (1 << 53)
 	for k := range last {
 		if at < s.upTo[k] {

@@ -10,8 +10,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// sameColumns declares outputs that all have the columns of the input, which
-// is read as a whole.
+// sameColumns declares outputs that all have the columns of the input, which is
+// read as a whole.
 func sameColumns[A any](p *plugin.Prepare[A], outputs []string) {
 	in := p.Input("input")
 	if in == nil {
@@ -23,8 +23,8 @@ func sameColumns[A any](p *plugin.Prepare[A], outputs []string) {
 	}
 }
 
-// eachBatch passes over the rows of an input: its columns, and the values of
-// row expressions by their keys.
+// eachBatch yields the rows of an input: its columns, and the values of row
+// expressions by their keys.
 func eachBatch[A any](ctx context.Context, r *plugin.Run[A], in *plugin.DatasetInput, arguments []string, work func(rec arrow.RecordBatch, arguments []arrow.Array) error) error {
 	var done int64
 	own := len(in.Schema)
@@ -45,13 +45,13 @@ func eachBatch[A any](ctx context.Context, r *plugin.Run[A], in *plugin.DatasetI
 	return nil
 }
 
-// firstColumns is a batch of the first n columns. The caller releases it.
+// firstColumns returns a batch of the first n columns. The caller releases it.
 func firstColumns(rec arrow.RecordBatch, n int) arrow.RecordBatch {
 	fields := rec.Schema().Fields()[:n]
 	return array.NewRecordBatch(arrow.NewSchema(fields, nil), rec.Columns()[:n], rec.NumRows())
 }
 
-// writeChosen writes the rows that are wanted to an output.
+// writeChosen writes the selected rows to an output.
 func writeChosen[A any](r *plugin.Run[A], output string, rec arrow.RecordBatch, wanted func(i int) bool) error {
 	rows := make([]int, 0, rec.NumRows())
 	for i := range int(rec.NumRows()) {

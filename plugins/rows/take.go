@@ -8,7 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
-// take returns the given rows of a batch, in the order given. The caller
+// take returns the given rows of a batch, in the given order. The caller
 // releases the result.
 func take(rec arrow.RecordBatch, rows []int) (arrow.RecordBatch, error) {
 	if len(rows) == int(rec.NumRows()) && inOrder(rows) {
@@ -75,7 +75,7 @@ func build(b array.Builder, a arrow.Array, rows []int, add func(i int)) arrow.Ar
 	return b.NewArray()
 }
 
-// joinRuns works for any type: it joins the runs of rows that lie together.
+// joinRuns works for any type: it concatenates the runs of adjacent rows.
 func joinRuns(a arrow.Array, rows []int) (arrow.Array, error) {
 	var runs []arrow.Array
 	defer func() {

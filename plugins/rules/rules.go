@@ -1,7 +1,7 @@
-// Package rules offers the labeler "rules": named conditions over a row, the
-// first of which that holds gives the row its label. A row that no rule
-// speaks for is left without one, which is honest and costs nothing: how much
-// the rules cover is part of what the stage reports.
+// Package rules provides the labeler "rules": a list of named conditions over a
+// row. The first condition that is true determines the row's label. A row that
+// no rule matches has no label, and the stage reports the share of rows that
+// the rules cover.
 package rules
 
 import (
@@ -10,7 +10,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Types are the labelers of this package.
+// Types returns the labelers of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "rules", Doc: doc, BehaviorVersion: 1}, labeler{}),
@@ -21,7 +21,7 @@ type args struct {
 	Input plugin.Dataset `quern:"input,required" doc:"The dataset to label."`
 	Rules []rule         `quern:"rule,block,required" doc:"A rule with a unique name. Rules are tried in the order in which they are written, and the first one that matches gives the label."`
 
-	// column is the label's column: the block's name.
+	// column is the name of the label's column, which is the block's name.
 	column string
 }
 
@@ -54,7 +54,7 @@ label "rules" "topic" {
 // labeler implements label "rules".
 type labeler struct{}
 
-// Prepare declares the label and which rule gave it.
+// Prepare declares the label, and the column with the rule that assigned it.
 func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	p.KeepInput("input")
 	p.Args.column = p.Name()
@@ -70,7 +70,7 @@ func (labeler) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	return nil
 }
 
-// Map tries the rules on each row.
+// Map evaluates the rules on each row.
 func (labeler) Map(_ context.Context, a *args, b *plugin.Batch) error {
 	conditions := make([]plugin.Values[bool], len(a.Rules))
 	for k, r := range a.Rules {

@@ -18,7 +18,7 @@ func twoRules() map[string]any {
 	}}
 }
 
-func TestTheFirstRuleThatHoldsGivesTheLabel(t *testing.T) {
+func TestTheFirstMatchingRuleGivesTheLabel(t *testing.T) {
 	got, err := plugintest.Map(t, offer, plugintest.Case{
 		Type: "rules", Name: "topic", Args: twoRules(),
 		Rows: []map[string]any{
@@ -40,7 +40,7 @@ func TestTheFirstRuleThatHoldsGivesTheLabel(t *testing.T) {
 	}
 }
 
-func TestTwoRulesOfOneNameAreAMistake(t *testing.T) {
+func TestTwoRulesWithTheSameNameAreRefused(t *testing.T) {
 	args := twoRules()
 	args["rule"].([]map[string]any)[1]["name"] = "card words"
 	got, err := plugintest.Prepare(t, offer, plugintest.Case{Type: "rules", Args: args, Rows: []map[string]any{{"card": true, "rate": false}}})

@@ -1,6 +1,7 @@
 //go:build duckdb_arrow
 
-// Package sql offers transform "sql": a SELECT over datasets, by DuckDB.
+// Package sql provides transform "sql": a SELECT over datasets, executed by
+// DuckDB.
 package sql
 
 import (
@@ -15,8 +16,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// behavior is raised with every version of DuckDB that may answer a query
-// otherwise, and with every change to the order that rows are given.
+// behavior must be raised with every version of DuckDB that may give other
+// results, and with every change to the order of rows.
 const behavior = 1
 
 const doc = `Computes a dataset from others with a SQL SELECT statement, in DuckDB's dialect.
@@ -41,7 +42,7 @@ type arguments struct {
 	analysis *query.Analysis
 }
 
-// Plugin is the plugin "sql".
+// Plugin returns the plugin "sql".
 func Plugin(version string) plugin.Plugin {
 	return plugin.Plugin{Name: "sql", Version: version, Types: []plugin.Type{
 		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sql", Doc: doc, BehaviorVersion: behavior}, transform{}),
@@ -97,8 +98,8 @@ func declare(p *plugin.Prepare[arguments], a *query.Analysis) {
 	}
 }
 
-// passedOn says whether a column has its name from an input, not from how the
-// query computes it.
+// passedOn reports whether a column's name comes from an input, not from the
+// query.
 func passedOn(p *plugin.Prepare[arguments], name string) bool {
 	for input := range p.Args.Inputs {
 		if in := p.Input(inputKey(input)); in != nil {
@@ -112,7 +113,7 @@ func passedOn(p *plugin.Prepare[arguments], name string) bool {
 
 func inputKey(name string) string { return "inputs." + name }
 
-// atQuery puts the blame for a mistake in the query on the argument.
+// atQuery attributes a mistake in the query to the argument.
 func atQuery(err error) error {
 	var mistake *query.Error
 	if errors.As(err, &mistake) {
@@ -139,7 +140,7 @@ func (transform) Run(ctx context.Context, r *plugin.Run[arguments]) error {
 	return nil
 }
 
-// inputs are the tables as they were analysed, with their rows: a run is given
+// inputs returns the tables as they were analyzed, with their rows. A run gets
 // only the columns that are read.
 func inputs(r *plugin.Run[arguments]) []query.Input {
 	var out []query.Input

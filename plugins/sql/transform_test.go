@@ -22,7 +22,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// The test's program is the plugin, too, when it is started with this argument.
+// If the test binary is started with this argument, it is the plugin.
 const serveArgument = "serve-plugin"
 
 func TestMain(m *testing.M) {
@@ -95,8 +95,8 @@ func TestAQueryIsPreparedAndRunThroughTheProtocol(t *testing.T) {
 	}
 }
 
-// run carries out an instance over rows of which only two columns are given,
-// as for a query that reads no more, and returns its result.
+// run executes an instance over rows of which it passes only two columns, as
+// for a query that reads no others, and returns its result.
 func run(t *testing.T, p *client.Plugin, in *pluginv1.Instance, rows string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -177,7 +177,7 @@ func writeRows(t *testing.T, b *strings.Builder, rows []byte) {
 	}
 }
 
-func TestMistakesAreShownAtTheirArgument(t *testing.T) {
+func TestMistakesAreReportedAtTheirArgument(t *testing.T) {
 	p := start(t)
 	tests := []struct {
 		name    string
@@ -208,7 +208,7 @@ func TestMistakesAreShownAtTheirArgument(t *testing.T) {
 	}
 }
 
-func TestNamesThatWereChosenAreNotWarnedOf(t *testing.T) {
+func TestThereIsNoWarningAboutNamesThatTheUserChose(t *testing.T) {
 	p := start(t)
 	in := instance(t, map[string]cty.Value{"query": cty.StringVal(`select text, intent as é, "a b" from messages`)})
 	in.Inputs["inputs.messages"].Columns = append(messages, data.Column{Name: "a b", Type: "string"}).Proto()
@@ -217,7 +217,7 @@ func TestNamesThatWereChosenAreNotWarnedOf(t *testing.T) {
 	}
 }
 
-func TestAMistakeInTheRowsIsShownAtTheQuery(t *testing.T) {
+func TestAnErrorInTheRowsIsReportedAtTheQuery(t *testing.T) {
 	p := start(t)
 	in := instance(t, map[string]cty.Value{"query": cty.StringVal("select text::bigint as n from messages")})
 	got := run(t, p, in, `[{"text": "one", "intent": "x"}]`)

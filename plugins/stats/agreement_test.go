@@ -8,8 +8,8 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// labeled turns a table of how often two annotators gave which labels into
-// their labels.
+// labeled converts a table of how often two annotators gave which labels to
+// lists of their labels.
 func labeled(table [][]int) (a, b []int) {
 	for i, row := range table {
 		for j, count := range row {
@@ -21,10 +21,10 @@ func labeled(table [][]int) (a, b []int) {
 	return a, b
 }
 
-func TestCohensKappaIsThatOfSASAndScikitLearn(t *testing.T) {
-	// The table is from statsmodels' tests, with SAS's 0.4842 and, with
-	// linear weights, 0.4701; more places by statsmodels' cohens_kappa. The
-	// others: scikit-learn's cohen_kappa_score.
+func TestCohensKappaMatchesSASAndScikitLearn(t *testing.T) {
+	// The table is from statsmodels' tests, with SAS's 0.4842 and, for linear
+	// weights, 0.4701. More digits come from statsmodels' cohens_kappa. The
+	// values for the other cases come from scikit-learn's cohen_kappa_score.
 	tableA, tableB := labeled([][]int{{0, 4, 1}, {0, 8, 0}, {0, 1, 5}})
 	a, b := pair(6, 80, 4, 55)
 	cases := []struct {
@@ -47,15 +47,16 @@ func TestCohensKappaIsThatOfSASAndScikitLearn(t *testing.T) {
 	}
 }
 
-func TestTheIntervalOfKappaIsAboutThatOfItsAsymptoticError(t *testing.T) {
-	// SAS, as above: the asymptotic standard error is 0.1380 for 19 items.
-	// For 50 times as many the bootstrap comes to that, over the root of 50.
+func TestTheIntervalOfKappaMatchesItsAsymptoticError(t *testing.T) {
+	// For the same table, SAS has an asymptotic standard error of 0.1380 for 19
+	// items. For 50 times as many items, the bootstrap must give this divided
+	// by the square root of 50.
 	a, b := labeled([][]int{{0, 200, 50}, {0, 400, 0}, {0, 50, 250}})
 	e := must[stats.Estimate](t)(stats.CohenKappa(a, b, stats.Unweighted, stats.Options{Resamples: 20_000}))
 	within(t, "the standard error", e.SE, 0.1380/math.Sqrt(50), 0.0005)
 }
 
-func TestLabelsThatAreMissingAreLeftOut(t *testing.T) {
+func TestMissingLabelsAreLeftOut(t *testing.T) {
 	a, b := pair(6, 80, 4, 55)
 	want := must[stats.Estimate](t)(stats.CohenKappa(a, b, stats.Linear, stats.Options{}))
 	a, b = append([]int{2, stats.NoLabel}, a...), append([]int{stats.NoLabel, 1}, b...)
@@ -78,9 +79,9 @@ func TestLabelsThatAreMissingAreLeftOut(t *testing.T) {
 	}
 }
 
-// diagnoses are those of J. L. Fleiss, "Measuring nominal scale agreement
-// among many raters", Psychological Bulletin 76 (1971), 378-382, table 1: how
-// many of six psychiatrists made which of five diagnoses of 30 patients.
+// diagnoses is table 1 of J. L. Fleiss, "Measuring nominal scale agreement
+// among many raters", Psychological Bulletin 76 (1971), 378-382: how many of
+// six psychiatrists made which of five diagnoses for each of 30 patients.
 var diagnoses = [][]int{
 	{0, 0, 0, 6, 0}, {0, 3, 0, 0, 3}, {0, 1, 4, 0, 1}, {0, 0, 0, 0, 6}, {0, 3, 0, 3, 0},
 	{2, 0, 4, 0, 0}, {0, 0, 4, 0, 2}, {2, 0, 3, 1, 0}, {2, 0, 0, 4, 0}, {0, 0, 0, 0, 6},
@@ -90,13 +91,13 @@ var diagnoses = [][]int{
 	{0, 5, 0, 1, 0}, {4, 0, 0, 0, 2}, {0, 2, 0, 4, 0}, {1, 0, 5, 0, 0}, {0, 0, 0, 0, 6},
 }
 
-func TestFleissKappaIsThePublishedOne(t *testing.T) {
+func TestFleissKappaMatchesThePublishedValue(t *testing.T) {
 	e := must[stats.Estimate](t)(stats.FleissKappa(diagnoses, stats.Options{}))
 	within(t, "kappa of Fleiss' example", e.Value, 0.430, 0.0005)
 	if e.Low > 0.36 || e.High < 0.5 || e.N != 30 || e.Method != stats.MethodBCa {
 		t.Errorf("%+v", e)
 	}
-	// The example of the Wikipedia article: 0.210; more places by
+	// The example in the Wikipedia article is 0.210. More digits come from
 	// statsmodels' fleiss_kappa.
 	wikipedia := [][]int{
 		{0, 0, 0, 0, 14}, {0, 2, 6, 4, 2}, {0, 0, 3, 5, 6}, {0, 3, 9, 2, 0}, {2, 2, 8, 1, 1},
@@ -106,7 +107,7 @@ func TestFleissKappaIsThePublishedOne(t *testing.T) {
 	within(t, "kappa of the second example", e.Value, 0.20993070, 1e-8)
 }
 
-func TestFleissKappaNeedsAsManyLabelsForEachItem(t *testing.T) {
+func TestFleissKappaNeedsTheSameNumberOfLabelsForEachItem(t *testing.T) {
 	for name, counts := range map[string][][]int{
 		"different numbers of labels": {{2, 1}, {2, 0}},
 		"different kinds":             {{2, 1}, {2, 1, 0}},
@@ -120,7 +121,7 @@ func TestFleissKappaNeedsAsManyLabelsForEachItem(t *testing.T) {
 	}
 }
 
-// transpose turns the labels of each annotator into those of each item.
+// transpose converts the labels of each annotator to those of each item.
 func transpose(annotators [][]float64) [][]float64 {
 	items := make([][]float64, len(annotators[0]))
 	for _, labels := range annotators {
@@ -136,12 +137,12 @@ func smallExample(t *testing.T) [][]float64 {
 	return must[[][]float64](t)(stats.LabelsByItem(c.votes, len(c.items)))
 }
 
-func TestKrippendorffsAlphaIsThePublishedOne(t *testing.T) {
-	// The four annotators are the example of K. Krippendorff, Computing
+func TestKrippendorffsAlphaMatchesThePublishedValue(t *testing.T) {
+	// The data of four annotators is the example in K. Krippendorff, Computing
 	// Krippendorff's Alpha-Reliability (2011): nominal 0.743, ordinal 0.815,
-	// interval 0.849. The three are the example of the Wikipedia article:
-	// nominal 0.691, interval 0.811. More places, and the third example:
-	// krippendorff.alpha.
+	// interval 0.849. The data of three annotators is the example in the
+	// Wikipedia article: nominal 0.691, interval 0.811. More digits, and the
+	// values for the third example, come from krippendorff.alpha.
 	none := math.NaN()
 	four := transpose([][]float64{
 		{1, 2, 3, 3, 2, 1, 4, 1, 2, none, none, none},
@@ -183,20 +184,20 @@ func TestKrippendorffsAlphaIsThePublishedOne(t *testing.T) {
 	}
 }
 
-func TestTheIntervalOfAlphaIsThatOfItsDefinition(t *testing.T) {
-	// 20,000 resamples of the items by numpy, each with krippendorff.alpha:
-	// 0.3867, standard error 0.0386, percentiles 0.309 and 0.461.
+func TestTheIntervalOfAlphaMatchesItsDefinition(t *testing.T) {
+	// 20,000 resamples of the items with numpy and krippendorff.alpha give
+	// 0.3867, a standard error of 0.0386, and the percentiles 0.309 and 0.461.
 	c := readCrowd(t, "binary5.csv")
 	items := must[[][]float64](t)(stats.LabelsByItem(c.votes, len(c.items)))
 	e := must[stats.Estimate](t)(stats.KrippendorffAlpha(items, stats.Nominal, stats.Options{Resamples: 20_000}))
 	within(t, "alpha", e.Value, 0.38667174, 1e-8)
 	within(t, "the standard error", e.SE, 0.0386, 0.001)
-	// The bias correction moves both ends up by about 0.006.
+	// The bias correction raises both ends by about 0.006.
 	within(t, "the low end", e.Low, 0.315, 0.006)
 	within(t, "the high end", e.High, 0.467, 0.006)
 }
 
-func TestTheIntervalOfAlphaFollowsTheClustersOfItems(t *testing.T) {
+func TestTheIntervalOfAlphaDependsOnTheClustersOfItems(t *testing.T) {
 	items := smallExample(t)
 	clusters := make([]int, len(items))
 	for i := range clusters {
@@ -211,7 +212,7 @@ func TestTheIntervalOfAlphaFollowsTheClustersOfItems(t *testing.T) {
 	}
 }
 
-func TestAgreementOnOneLabelAloneIsNotDefined(t *testing.T) {
+func TestAgreementIsUndefinedIfOnlyOneLabelOccurs(t *testing.T) {
 	o := stats.Options{}
 	same := []int{1, 1, 1}
 	labels := [][]float64{{0.1, 0.1, 0.1}, {0.1, 0.1}}
@@ -244,14 +245,14 @@ func TestPerfectAgreementIsOne(t *testing.T) {
 	for level := stats.Nominal; level <= stats.Interval; level++ {
 		estimates = append(estimates, must[stats.Estimate](t)(stats.KrippendorffAlpha(items, level, o)))
 	}
-	// Eight items alone don't show that the next ones agree.
+	// Eight items do not prove that the next ones agree.
 	low := 1 - 2*(1-stats.Wilson(8, 8, 0.95).Low)
 	for _, e := range estimates {
 		interval(t, e, 1, low, 1, 1e-12)
 	}
 }
 
-func TestTwoItemsInAgreementAreNoProofOfIt(t *testing.T) {
+func TestTwoItemsInAgreementDoNotProveAgreement(t *testing.T) {
 	e := must[stats.Estimate](t)(stats.KrippendorffAlpha([][]float64{{0, 0}, {1, 1}}, stats.Nominal, stats.Options{}))
 	if e.Value != 1 || e.High != 1 || e.Low > 0 || e.Low < -1 {
 		t.Errorf("%+v", e)
@@ -265,7 +266,7 @@ func TestItemsWithOneLabelSayNothingAboutAgreement(t *testing.T) {
 	}
 }
 
-// BenchmarkAgreement is 10,000 items of five labels, 2,000 resamples.
+// BenchmarkAgreement uses 10,000 items with five labels, and 2,000 resamples.
 func BenchmarkAgreement(b *testing.B) {
 	r := numbers(3)
 	items, counts := make([][]float64, 10_000), make([][]int, 10_000)

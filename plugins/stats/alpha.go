@@ -6,28 +6,28 @@ import (
 	"slices"
 )
 
-// Level is the level of measurement of labels: what of their difference
-// means anything.
+// Level is the level of measurement of labels. It says which differences
+// between labels are meaningful.
 type Level int
 
 // The levels.
 const (
-	// Nominal: labels are alike or not.
+	// Nominal: labels are either equal or different.
 	Nominal Level = iota
-	// Ordinal: labels have an order; what lies between two counts by how
-	// often it occurs.
+	// Ordinal: labels have an order. The distance between two labels depends on
+	// how often the labels between them occur.
 	Ordinal
-	// Interval: labels are numbers whose differences are comparable.
+	// Interval: labels are numbers, and equal differences mean the same.
 	Interval
 )
 
-// KrippendorffAlpha is the agreement of any number of annotators, beyond that
-// by chance, where not everyone gave a label to every item (Krippendorff,
-// Computing Krippendorff's Alpha-Reliability, 2011). items[i] holds the
-// labels of item i as numbers, in any order; NaN stands for a label that is
-// missing. Items with fewer than two labels say nothing and are left out, with
-// their clusters; N counts those that are left. The interval is that of a
-// bootstrap of items. It wraps ErrUndefined where only one label occurs.
+// KrippendorffAlpha returns the agreement of any number of annotators beyond
+// chance, if not everyone labeled every item (Krippendorff, Computing
+// Krippendorff's Alpha-Reliability, 2011). items[i] contains the labels of item
+// i as numbers, in any order. NaN is a missing label. Items with fewer than two
+// labels contain no information and are left out, together with their clusters;
+// N counts the items that remain. The interval comes from a bootstrap over
+// items. If only one label occurs, the error wraps ErrUndefined.
 func KrippendorffAlpha(items [][]float64, level Level, o Options) (Estimate, error) {
 	if o.Clusters != nil && len(o.Clusters) != len(items) {
 		return Estimate{}, fmt.Errorf("there are clusters for %d items, but %d items", len(o.Clusters), len(items))
@@ -57,14 +57,14 @@ func KrippendorffAlpha(items [][]float64, level Level, o Options) (Estimate, err
 	})
 }
 
-// disagreement is, within a set of n numbers with the given sum and sum of
-// squares, the sum of the squared differences of all ordered pairs.
+// disagreement returns the sum of the squared differences over all ordered
+// pairs of n numbers, given their sum and the sum of their squares.
 func disagreement(n, sum, squares float64) float64 {
 	return max(2*(n*squares-sum*sum), 0)
 }
 
-// fromDisagreements is alpha: one less the ratio of the disagreement within
-// items to that of all n labels, each as a mean over pairs.
+// fromDisagreements returns alpha: one minus the ratio of the disagreement
+// within items to the disagreement of all n labels, each as a mean over pairs.
 func fromDisagreements(within, total, n float64) float64 {
 	if total == 0 {
 		return math.NaN()
@@ -72,16 +72,17 @@ func fromDisagreements(within, total, n float64) float64 {
 	return 1 - (n-1)*within/total
 }
 
-// spreads are what the interval level needs of each item.
+// spreads contains the data of each item for the interval level.
 type spreads struct {
 	n, sum, squares, within []float64
-	// first is one label of each item, and all of them where within is 0.
+	// first is one label of each item. If within is 0, all labels are equal to
+	// it.
 	first []float64
 }
 
 func newSpreads(items [][]float64) *spreads {
-	// Differences are the same around any middle, and more accurate around
-	// that of the labels.
+	// Differences do not depend on the center, but are more accurate if the
+	// center is that of the labels.
 	var middle, count float64
 	for _, labels := range items {
 		for _, x := range labels {
@@ -103,8 +104,8 @@ func newSpreads(items [][]float64) *spreads {
 	return s
 }
 
-// itemDisagreement goes through the pairs of an item's labels, so that labels
-// that are all alike have exactly none.
+// itemDisagreement adds up the pairs of an item's labels, so that the result is
+// exactly 0 if all labels are equal.
 func itemDisagreement(labels []float64) (sum float64) {
 	for i, x := range labels {
 		for _, y := range labels[:i] {
@@ -135,13 +136,13 @@ func (s *spreads) alpha(counts []int) float64 {
 	return fromDisagreements(within, disagreement(n, sum, squares), n)
 }
 
-// rankings are what the nominal and the ordinal level need: labels by their
-// place in the order of those that occur.
+// rankings contains the data for the nominal and ordinal levels: labels by
+// their position among those that occur.
 type rankings struct {
 	level  Level
 	labels int
 	items  [][]int
-	within []float64 // the disagreement of each item, on the nominal level
+	within []float64 // the disagreement of each item at the nominal level
 }
 
 func newRankings(items [][]float64, level Level) *rankings {
@@ -194,8 +195,8 @@ func (r *rankings) nominal(counts []int, labels []float64, n float64) float64 {
 	return fromDisagreements(within, total, n)
 }
 
-// differentPairs counts the ordered pairs of different places, which are
-// sorted: all but those within runs.
+// differentPairs counts the ordered pairs of different places. The places must
+// be sorted, so these are all pairs except those within runs.
 func differentPairs(places []int) float64 {
 	n := float64(len(places))
 	pairs, run := n*n, 0.0
@@ -209,8 +210,8 @@ func differentPairs(places []int) float64 {
 	return pairs
 }
 
-// ordinal: how far two labels are apart is how many labels lie between their
-// middle ranks, which are those of the labels drawn.
+// ordinal measures the distance between two labels by the number of labels
+// between their middle ranks. The ranks are those in the drawn labels.
 func (r *rankings) ordinal(counts []int, labels []float64, n float64) float64 {
 	ranks := make([]float64, len(labels))
 	var below, sum, squares float64

@@ -29,10 +29,10 @@ func varianceOver(x []float64) func(rows []int) float64 {
 	}
 }
 
-func TestTheBCaIntervalIsThatOfScipy(t *testing.T) {
-	// scipy.stats.bootstrap (method BCa), given the same resamples by
-	// testdata/reference.py; for a widened interval at the confidence to which
-	// 40 units widen it.
+func TestTheBCaIntervalMatchesScipy(t *testing.T) {
+	// The values come from scipy.stats.bootstrap (method BCa) with the same
+	// resamples, computed by testdata/reference.py. For a widened interval, the
+	// confidence is the one to which 40 units widen it.
 	next := func(state *int, n int) int {
 		*state = (1103515245**state + 12345) % (1 << 31)
 		return (*state >> 8) % n
@@ -81,11 +81,11 @@ func TestTheBCaIntervalIsThatOfScipy(t *testing.T) {
 	}
 }
 
-func TestTheBCaIntervalIsThatOfEfronAndTibshirani(t *testing.T) {
-	// The variance of the spatial test data, An Introduction to the Bootstrap
-	// (1993), tables 14.1 and 14.2: 171.5, and with 2,000 resamples a
-	// 90 % interval of 115.8 to 259.6, by a = 0.061. Theirs and ours are
-	// draws: the ends differ by about their own errors.
+func TestTheBCaIntervalMatchesEfronAndTibshirani(t *testing.T) {
+	// The variance of the spatial test data in An Introduction to the Bootstrap
+	// (1993), tables 14.1 and 14.2: 171.5, with a 90% interval of 115.8 to
+	// 259.6 from 2,000 resamples, where a = 0.061. Both intervals are random,
+	// so the ends differ by about their own errors.
 	x := []float64{48, 36, 20, 29, 42, 42, 20, 42, 22, 41, 45, 14, 6, 0, 33, 28, 34, 4, 32, 24, 47, 41, 24, 26, 30, 41}
 	u, statistic := newUnits(len(x), nil), varianceOver(x)
 	draws := resample(Options{Resamples: 50_000}, func() func(*rand.PCG) float64 {
@@ -113,8 +113,8 @@ func TestIntervalsOfManyUnitsAreNotWidened(t *testing.T) {
 	}
 }
 
-func TestQuantilesAreThoseOfNumpy(t *testing.T) {
-	// numpy 2.4.6, quantile(x, p).
+func TestQuantilesMatchNumpy(t *testing.T) {
+	// The values come from quantile(x, p) in numpy 2.4.6.
 	x := []float64{1, 2, 4, 8, 16}
 	for p, want := range map[float64]float64{0: 1, 0.1: 1.4, 0.5: 4, 0.6: 5.6, 0.99: 15.68, 1: 16} {
 		if got := quantile(x, p); math.Abs(got-want) > 1e-9 {
@@ -123,7 +123,7 @@ func TestQuantilesAreThoseOfNumpy(t *testing.T) {
 	}
 }
 
-func TestAPickerPicksAllIndexesAsOften(t *testing.T) {
+func TestAPickerPicksAllIndexesEquallyOften(t *testing.T) {
 	counts := make([]int, 7)
 	p := newPicker(rand.NewPCG(1, 2), len(counts))
 	for range 70_000 {

@@ -11,10 +11,11 @@ import (
 )
 
 // Bootstrap estimates any statistic of n observations. statistic returns its
-// value over the rows named, which occur as often as they were drawn and in no
-// order. It is called from several goroutines at once, and neither keeps nor
-// changes rows. NaN says that it has no value for these rows; such draws are
-// left out, and the interval is unbounded where they are more than half.
+// value over the given rows, which are in no particular order and occur as
+// often as they were drawn. It is called from several goroutines at the same
+// time, and must neither keep nor change rows. NaN means that it has no value
+// for these rows. Such draws are left out, and if they are more than half, the
+// interval is infinite.
 //
 // Which rows are drawn depends on their numbers. For results that do not depend
 // on the order of the rows, number them by their content.
@@ -41,8 +42,7 @@ func Bootstrap(n int, statistic func(rows []int) float64, o Options) (Estimate, 
 	return interval(value, draws, u.jackknife(statistic), n, u.count(), o)
 }
 
-// draw appends the rows of as many units as there are, drawn with
-// replacement.
+// draw appends the rows of as many units as there are, drawn with replacement.
 func (u *units) draw(rows []int, source *rand.PCG) []int {
 	n := u.count()
 	p := newPicker(source, n)
@@ -56,17 +56,17 @@ func (u *units) draw(rows []int, source *rand.PCG) []int {
 	return rows
 }
 
-// left is the value of a statistic with one part of the observations left
-// out, and how many such parts there are.
+// left is the value of a statistic with one part of the observations left out,
+// and the number of such parts.
 type left struct{ value, times float64 }
 
-// jackknifeParts is how many parts are left out in turn at the most. The
-// acceleration is a skewness, divided by six times the root of the number of
-// units, and leaving out more units at a time estimates the same.
+// jackknifeParts is the maximum number of parts that are left out in turn. The
+// acceleration is a skewness, divided by six times the square root of the
+// number of units. Leaving out more units at a time estimates the same.
 const jackknifeParts = 1000
 
-// jackknife leaves out each unit in turn or, where there are many, each of
-// jackknifeParts sets of them.
+// jackknife leaves out each unit in turn or, if there are many units, each of
+// jackknifeParts sets of units.
 func (u *units) jackknife(statistic func(rows []int) float64) []left {
 	parts := min(u.count(), jackknifeParts)
 	lefts := make([]left, parts)
@@ -85,12 +85,12 @@ func (u *units) jackknife(statistic func(rows []int) float64) []left {
 	return lefts
 }
 
-// BootstrapCounts is Bootstrap for independent observations of few kinds,
-// such as the cells of a confusion matrix: counts says how often each kind
+// BootstrapCounts is like Bootstrap for independent observations of few kinds,
+// such as the cells of a confusion matrix. counts says how often each kind
 // occurs, and statistic returns its value for such counts. The time it takes
-// grows with the kinds and not with the observations. statistic is called
-// from several goroutines at once, and neither keeps nor changes what it
-// gets. Options.Clusters must be nil. For results that do not depend on the
+// grows with the number of kinds, not of observations. statistic is called from
+// several goroutines at the same time, and must neither keep nor change its
+// argument. Options.Clusters must be nil. For results that do not depend on the
 // order of the rows, number the kinds by their content.
 func BootstrapCounts(counts []int, statistic func(counts []int) float64, o Options) (Estimate, error) {
 	n := 0
@@ -124,8 +124,8 @@ func BootstrapCounts(counts []int, statistic func(counts []int) float64, o Optio
 	return interval(value, draws, jackknifeCounts(counts, statistic), n, n, o)
 }
 
-// multinomial fills to with n draws from the shares of from, kind by kind:
-// given those before, a count is binomial.
+// multinomial fills to with n draws from the shares in from. It draws kind by
+// kind: given the counts of the kinds before, a count is binomial.
 func multinomial(to, from []int, n int, source rand.Source) {
 	open, mass := n, n
 	for i, c := range from {
@@ -158,7 +158,7 @@ func jackknifeCounts(counts []int, statistic func(counts []int) float64) []left 
 	return lefts
 }
 
-// interval makes the estimate of a bootstrap: value is the statistic of all
+// interval returns the estimate of a bootstrap. value is the statistic over all
 // observations. It reorders draws.
 func interval(value float64, draws []float64, lefts []left, n, units int, o Options) (Estimate, error) {
 	drawn := len(draws)
@@ -175,21 +175,22 @@ func interval(value float64, draws []float64, lefts []left, n, units int, o Opti
 	return e.withUnseen(false, o), nil
 }
 
-// widened is how many standard errors an interval of this confidence reaches
-// to each side. Draws of few units vary too little, by the root of (n-1)/n,
-// and don't know how little they know; Student's distribution does (Hesterberg
-// 2015, What Teachers Should Know About the Bootstrap, section 5.3). For many
-// units it is the quantile of the normal distribution.
+// widened returns how many standard errors an interval with this confidence
+// extends to each side. With few units, draws vary too little, by the square
+// root of (n-1)/n, and do not account for the uncertainty of their own
+// variance, as Student's distribution does (Hesterberg 2015, What Teachers
+// Should Know About the Bootstrap, section 5.3). With many units, the result is
+// the quantile of the normal distribution.
 func widened(confidence float64, units int) float64 {
 	n := float64(units)
 	return math.Sqrt(n/(n-1)) * studentQuantile(confidence, units-1)
 }
 
-// bca is the bias-corrected and accelerated interval of sorted draws that
-// reaches z standard errors to each side (Efron 1987; Efron and Tibshirani, An
-// Introduction to the Bootstrap, chapter 14), or the percentile interval where
-// the corrections are not defined: all draws on one side of the value, or an
-// acceleration that turns the order round.
+// bca returns the bias-corrected and accelerated interval of sorted draws that
+// extends z standard errors to each side (Efron 1987; Efron and Tibshirani, An
+// Introduction to the Bootstrap, chapter 14). It returns the percentile
+// interval if the corrections are undefined: if all draws are on one side of
+// the value, or if the acceleration reverses the order.
 func bca(value float64, draws []float64, acceleration, z float64) (low, high float64, m Method) {
 	at := func(z float64) float64 { return quantile(draws, distuv.UnitNormal.CDF(z)) }
 	bias := distuv.UnitNormal.Quantile(shareBelow(draws, value))
@@ -200,8 +201,8 @@ func bca(value float64, draws []float64, acceleration, z float64) (low, high flo
 	return at(bias + below/(1-acceleration*below)), at(bias + above/(1-acceleration*above)), MethodBCa
 }
 
-// shareBelow is the share of sorted draws that lie below a value, those equal
-// to it, but for rounding, counted by half.
+// shareBelow returns the share of sorted draws below a value. Draws that are
+// equal to it, except for rounding, count half.
 func shareBelow(draws []float64, value float64) float64 {
 	rounding := tolerance * max(math.Abs(draws[0]), math.Abs(draws[len(draws)-1]), math.SmallestNonzeroFloat64/tolerance)
 	below, _ := slices.BinarySearch(draws, value-rounding)
@@ -210,7 +211,7 @@ func shareBelow(draws []float64, value float64) float64 {
 }
 
 // acceleration estimates how the standard error changes with the value, from
-// the values with a part left out; NaN where one of them has none.
+// the values with a part left out. It is NaN if one of them is.
 func acceleration(lefts []left) float64 {
 	var mean, times float64
 	for _, l := range lefts {

@@ -9,18 +9,19 @@ import (
 const reliabilityBins = 15
 
 // Reliability compares confidences with how often they are right. The zero
-// value has seen nothing. Its memory does not grow with what is added.
+// value is empty. Its memory does not grow with the number of labels.
 type Reliability struct {
 	bins    [reliabilityBins]ReliabilityBin
 	squares float64
 }
 
-// ReliabilityBin is what came to be of the confidences above Low and up to
-// High; the first bin includes 0.
+// ReliabilityBin summarizes the confidences above Low and up to High. The first
+// bin includes 0.
 type ReliabilityBin struct {
 	Low, High float64
 	N         int64
-	// Confidence is the mean confidence, and Accuracy the share that is right.
+	// Confidence is the mean confidence, and Accuracy is the share of correct
+	// labels.
 	Confidence, Accuracy float64
 }
 
@@ -38,7 +39,7 @@ func (r *Reliability) Add(confidence float64, right bool) {
 	r.squares += (confidence - hit) * (confidence - hit)
 }
 
-// N is how many labels were added.
+// N returns the number of labels.
 func (r *Reliability) N() (n int64) {
 	for _, b := range r.bins {
 		n += b.N
@@ -46,7 +47,7 @@ func (r *Reliability) N() (n int64) {
 	return n
 }
 
-// Confidence is the mean confidence, not-a-number of nothing.
+// Confidence returns the mean confidence, or NaN if there are no labels.
 func (r *Reliability) Confidence() (mean float64) {
 	for _, b := range r.bins {
 		mean += b.Confidence
@@ -54,7 +55,7 @@ func (r *Reliability) Confidence() (mean float64) {
 	return mean / float64(r.N())
 }
 
-// Accuracy is the share of labels that are right, not-a-number of nothing.
+// Accuracy returns the share of correct labels, or NaN if there are no labels.
 func (r *Reliability) Accuracy() (share float64) {
 	for _, b := range r.bins {
 		share += b.Accuracy
@@ -62,8 +63,9 @@ func (r *Reliability) Accuracy() (share float64) {
 	return share / float64(r.N())
 }
 
-// ECE is the expected calibration error: how far the mean confidence is from
-// the accuracy in 15 bins of equal width, on average over the labels.
+// ECE returns the expected calibration error: the mean distance between
+// confidence and accuracy over 15 bins of equal width, weighted by the number
+// of labels.
 func (r *Reliability) ECE() (mean float64) {
 	for _, b := range r.bins {
 		mean += math.Abs(b.Confidence - b.Accuracy)
@@ -71,11 +73,11 @@ func (r *Reliability) ECE() (mean float64) {
 	return mean / float64(r.N())
 }
 
-// Brier is the mean of (confidence - 1)² over labels that are right and of
-// confidence² over those that are wrong.
+// Brier returns the Brier score: the mean of (confidence - 1)² for correct
+// labels and confidence² for wrong ones.
 func (r *Reliability) Brier() float64 { return r.squares / float64(r.N()) }
 
-// Bins are the bins that have labels, the basis of a reliability diagram.
+// Bins returns the bins that contain labels, for a reliability diagram.
 func (r *Reliability) Bins() []ReliabilityBin {
 	var out []ReliabilityBin
 	for i, b := range r.bins {
@@ -90,20 +92,20 @@ func (r *Reliability) Bins() []ReliabilityBin {
 	return out
 }
 
-// Temperatures that are fitted lie between these.
+// The range of fitted temperatures.
 const (
 	leastTemperature = 0.05
 	mostTemperature  = 20
 )
 
-// FitTemperature returns the temperature T for which the probabilities
-// softmax(scores/T) of examples that a model has not learned from are the most
-// likely (Guo et al. 2017), from 0.05 to 20. Scores are unnormalized
-// logarithms, one for each class; right[i] is the class of scores[i].
+// FitTemperature returns the temperature T, from 0.05 to 20, that maximizes the
+// likelihood of softmax(scores/T) over examples that the model has not learned
+// from (Guo et al. 2017). Scores are unnormalized logarithms, one for each
+// class. right[i] is the class of scores[i].
 //
-// So that examples that are all right do not make for certainty, the right
-// class counts as (n+1)/(n+2) of n examples, as Platt (1999) has it, and the
-// others share the rest.
+// The correct class counts as (n+1)/(n+2) of n examples, as in Platt (1999),
+// and the other classes share the rest. This prevents complete certainty if all
+// examples are correct.
 func FitTemperature[F float32 | float64](scores [][]F, right []int) (float64, error) {
 	if len(scores) == 0 {
 		return 0, ErrNoObservations
@@ -115,8 +117,9 @@ func FitTemperature[F float32 | float64](scores [][]F, right []int) (float64, er
 	}
 	unseen := 1 / float64(len(scores)+2)
 	low, high := 1/float64(mostTemperature), 1/float64(leastTemperature)
-	// The loss is convex in 1/T. Newton's method finds where its slope is 0;
-	// where a step would leave what is known to contain that, the middle is next.
+	// The loss is convex in 1/T. Newton's method finds where its slope is 0. If
+	// a step would leave the interval that is known to contain that point, the
+	// next step goes to the middle of the interval.
 	inverse := 1.0
 	for range 100 {
 		slope, curve := lossSlope(scores, right, unseen, inverse)
@@ -137,8 +140,8 @@ func FitTemperature[F float32 | float64](scores [][]F, right []int) (float64, er
 	return 1 / inverse, nil
 }
 
-// lossSlope returns the first and the second derivative of the loss of all
-// examples by the inverse temperature.
+// lossSlope returns the first and second derivatives of the loss of all
+// examples with respect to the inverse temperature.
 func lossSlope[F float32 | float64](scores [][]F, right []int, unseen, inverse float64) (slope, curve float64) {
 	for i, s := range scores {
 		top := s[0]

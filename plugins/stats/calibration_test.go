@@ -12,8 +12,8 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// reliability computes the figures by their definitions. The bins are those of
-// scikit-learn's calibration_curve(y, p, n_bins=15).
+// reliability computes the figures from their definitions. The bins are those
+// of scikit-learn's calibration_curve(y, p, n_bins=15).
 const reliability = `
 import json, sys
 import numpy as np
@@ -25,14 +25,14 @@ ece = sum(n * abs(conf - acc) for conf, acc, n in bins) / len(c)
 print(json.dumps({"ece": ece, "brier": ((c - r) ** 2).mean(), "confidence": c.mean(), "accuracy": r.mean(), "bins": bins}))
 `
 
-func TestReliabilityIsThatOfItsDefinition(t *testing.T) {
+func TestReliabilityMatchesItsDefinition(t *testing.T) {
 	r := numbers(21)
 	var got stats.Reliability
 	var confidences, right []float64
 	for i := range 3000 {
 		c := float64(r.below(1001)) / 1000
 		if i < 16 {
-			c = float64(i) / 15 // the ends of bins
+			c = float64(i) / 15 // the bin edges
 		}
 		hit := r.below(1000) < int(700*c)+100
 		got.Add(c, hit)
@@ -73,15 +73,15 @@ func written(t *testing.T, v any) string {
 	return path
 }
 
-func TestNothingHasNoReliability(t *testing.T) {
+func TestReliabilityWithoutLabelsIsUndefined(t *testing.T) {
 	var r stats.Reliability
 	if r.N() != 0 || !math.IsNaN(r.ECE()) || !math.IsNaN(r.Brier()) || r.Bins() != nil {
 		t.Errorf("%+v", r)
 	}
 }
 
-func TestTheTemperatureUndoesWhatScoresWereMultipliedBy(t *testing.T) {
-	// Labels are drawn by the softmax of scores, which are then scaled.
+func TestTheTemperatureUndoesTheScalingOfScores(t *testing.T) {
+	// Labels are drawn from the softmax of scores, which are then scaled.
 	r := numbers(22)
 	var scores [][]float64
 	var right []int
@@ -111,7 +111,7 @@ func TestTheTemperatureUndoesWhatScoresWereMultipliedBy(t *testing.T) {
 	}
 }
 
-func TestATemperatureIsFiniteWhateverTheExamples(t *testing.T) {
+func TestATemperatureIsFiniteForAllExamples(t *testing.T) {
 	never, always := [][]float64{{9, 0}, {8, 1}}, [][]float64{{0, 900}, {1, 800}}
 	within(t, "the temperature of what is never right", must[float64](t)(stats.FitTemperature(never, []int{1, 1})), 20, 1e-6)
 	if got := must[float64](t)(stats.FitTemperature(always, []int{1, 1})); got < 1 || got > 20 {

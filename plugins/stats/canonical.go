@@ -6,12 +6,13 @@ import (
 	"slices"
 )
 
-// part is what a mean needs of a unit: the sum and the number of its values.
+// part contains what a mean needs from a unit: the sum and the number of its
+// values.
 type part struct{ sum, size float64 }
 
-// parts sums up the values of each unit. Both the order of addition and that of
-// the parts follow from the values alone, so that equal observations give equal
-// results, bit for bit, whatever order the rows have.
+// parts sums up the values of each unit. The order of addition and the order of
+// the parts depend only on the values, so equal observations give equal
+// results, bit for bit, in any order of the rows.
 func (u *units) parts(values []float64) []part {
 	out := make([]part, u.count())
 	var members []float64
@@ -27,8 +28,8 @@ func (u *units) parts(values []float64) []part {
 	return out
 }
 
-// total adds numbers with Neumaier's compensation, so that the result is that
-// of exact addition but for one rounding.
+// total adds numbers with Neumaier's compensation, so the result is that of
+// exact addition, except for one rounding.
 func total(values []float64) float64 {
 	var sum, lost float64
 	for _, v := range values {
@@ -43,7 +44,7 @@ func total(values []float64) float64 {
 	return sum + lost
 }
 
-// ratio is the mean of the observations of all parts.
+// ratio returns the mean of the observations of all parts.
 func ratio(parts []part) float64 {
 	sums, size := make([]float64, len(parts)), 0.0
 	for i, p := range parts {
@@ -53,7 +54,7 @@ func ratio(parts []part) float64 {
 	return total(sums) / size
 }
 
-// alike reports whether all parts have the same mean, but for rounding.
+// alike reports whether all parts have the same mean, except for rounding.
 func alike(parts []part, mean float64) bool {
 	for _, p := range parts {
 		if math.Abs(p.sum-mean*p.size) > tolerance*max(math.Abs(p.sum), math.Abs(mean*p.size)) {

@@ -10,25 +10,24 @@ import (
 // Comparison is what is known about the difference between two subjects that
 // were measured on the same rows.
 //
-// The interval and the p-value agree: the interval excludes 0 exactly if P is
-// below 1 less the confidence.
+// The interval and the p-value agree: the interval excludes 0 if and only if P
+// is below 1 minus the confidence level.
 type Comparison struct {
-	// Estimate is that of the difference: the first subject's figure less the
-	// second's.
+	// Estimate is the estimate of the difference: the first subject's figure
+	// minus the second's.
 	Estimate
 	// P is the two-sided p-value of the hypothesis that the subjects are
-	// alike; Holm corrects several of them.
+	// equally good. Use Holm to correct several p-values.
 	P float64
-	// Test is how it was found.
+	// Test is the test that P comes from.
 	Test Test
-	// Detectable is the smallest true difference that a test of this many
-	// rows, with the variation that was seen, finds with a power of 80 % at
-	// the confidence asked for; infinite where no variation was seen to judge
-	// by.
+	// Detectable is the smallest true difference that a test with this many
+	// rows and the observed variation detects, with a power of 80% at the given
+	// confidence. It is infinite if no variation was observed.
 	Detectable float64
 }
 
-// Test names the way to a p-value.
+// Test is the method for a p-value.
 type Test string
 
 // The tests.
@@ -39,22 +38,22 @@ const (
 	TestExact Test = "permutation-exact"
 	// TestPermutation is a paired permutation test over drawn permutations.
 	TestPermutation Test = "permutation"
-	// TestStudent is the paired t test, to which permutation tests of many
-	// units come down.
+	// TestStudent is the paired t test, which permutation tests with many units
+	// approach.
 	TestStudent Test = "student"
-	// TestNone: there are too few units for any test; P is 1.
+	// TestNone means that there are too few units for any test. P is 1.
 	TestNone Test = "none"
 )
 
-// power is the share of true differences of the detectable size that are
+// power is the probability that a true difference of the detectable size is
 // found.
 const power = 0.8
 
-// Compare compares two subjects by the means of their values; a[i] and b[i]
-// are measured on the same row. Where all values are 0 or 1 and the rows are
-// independent, it is PairedShares. Otherwise the test permutes the subjects
-// within rows, or within clusters, and the interval holds the differences that
-// it does not reject.
+// Compare compares two subjects by the means of their values. a[i] and b[i] are
+// measured on the same row. If all values are 0 or 1 and the rows are
+// independent, it uses PairedShares. Otherwise, the test permutes the subjects
+// within rows or within clusters, and the interval contains the differences
+// that the test does not reject.
 func Compare(a, b []float64, o Options) (Comparison, error) {
 	if len(a) != len(b) {
 		return Comparison{}, fmt.Errorf("the first subject has %d values, the second %d", len(a), len(b))
@@ -82,13 +81,13 @@ func Compare(a, b []float64, o Options) (Comparison, error) {
 	return shift(u.parts(differences), len(a), differenceRange(o), float64(u.count()), false, o), nil
 }
 
-// differenceRange is the range of the difference of two values.
+// differenceRange returns the range of the difference between two values.
 func differenceRange(o Options) [2]float64 {
 	reach := o.Range[1] - o.Range[0]
 	return [2]float64{-reach, reach}
 }
 
-// detectableBy is the detectable difference by a standard error.
+// detectableBy returns the detectable difference for a standard error.
 func detectableBy(se float64, units int, o Options) float64 {
 	if se == 0 || units < 2 {
 		return math.Inf(1)

@@ -8,8 +8,8 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-func TestMcNemarsExactTestIsThatOfStatsmodels(t *testing.T) {
-	// statsmodels mcnemar(table, exact=True).
+func TestMcNemarsExactTestMatchesStatsmodels(t *testing.T) {
+	// The values come from statsmodels' mcnemar(table, exact=True).
 	cases := []struct {
 		onlyA, onlyB int
 		p            float64
@@ -21,7 +21,7 @@ func TestMcNemarsExactTestIsThatOfStatsmodels(t *testing.T) {
 }
 
 func TestIntervalsOfPairedSharesAgreeWithMcNemarsTest(t *testing.T) {
-	// Of 300 rows, four are hits of one subject alone: p is 0.125.
+	// Four of 300 rows are hits of only one subject: p is 0.125.
 	e, p := stats.PairedShares(4, 0, 300, 0.95)
 	if within(t, "p", p, 0.125, 1e-12); e.Low > 0 || e.High < 0.033 {
 		t.Errorf("%+v", e)
@@ -43,12 +43,12 @@ func TestIntervalsOfPairedSharesAgreeWithMcNemarsTest(t *testing.T) {
 	}
 }
 
-func TestTangosIntervalIsThePublishedOne(t *testing.T) {
-	// The second is the example of M. W. Fagerland, S. Lydersen and P. Laake,
-	// "Recommended tests and confidence intervals for paired binomial
+func TestTangosIntervalMatchesThePublishedOne(t *testing.T) {
+	// The second case is the example in M. W. Fagerland, S. Lydersen and P.
+	// Laake, "Recommended tests and confidence intervals for paired binomial
 	// proportions", Statistics in Medicine 33 (2014), 2850-2875: -0.517 to
-	// -0.026. All: testdata/reference.py, which maximizes the likelihood
-	// under each difference numerically and inverts the score test.
+	// -0.026. All values come from testdata/reference.py, which maximizes the
+	// likelihood under each difference numerically and inverts the score test.
 	cases := []struct {
 		onlyA, onlyB, n              int
 		confidence, value, low, high float64
@@ -66,12 +66,12 @@ func TestTangosIntervalIsThePublishedOne(t *testing.T) {
 	}
 	all := stats.Tango(30, 0, 30, 0.95)
 	z2 := 1.959963984540054 * 1.959963984540054
-	interval(t, all, 1, (30-z2)/(30+z2), 1, 1e-9) // the solution in closed form
+	interval(t, all, 1, (30-z2)/(30+z2), 1, 1e-9) // the closed-form solution
 }
 
-func TestThePermutationTestIsFishersOnDarwinsMaize(t *testing.T) {
-	// R. A. Fisher, The Design of Experiments (1935), section 21: of the
-	// 32,768 sums, 863 are as large as that of the 15 differences.
+func TestThePermutationTestMatchesFisherOnDarwinsMaize(t *testing.T) {
+	// R. A. Fisher, The Design of Experiments (1935), section 21: of the 32,768
+	// sums, 863 are as large as that of the 15 differences.
 	darwin := []float64{49, -67, 8, 16, 6, 23, 28, 41, 14, 29, 56, 24, 75, 60, -48}
 	p, test, err := stats.PairedPermutation(darwin, stats.Options{})
 	if err != nil {
@@ -90,9 +90,10 @@ func differences(seed, n int, less float64) []float64 {
 	return d
 }
 
-func TestExactPermutationTestsAreThoseOfScipy(t *testing.T) {
+func TestExactPermutationTestsMatchScipy(t *testing.T) {
+	// The values come from
 	// scipy.stats.permutation_test(permutation_type="samples",
-	// n_resamples=inf), with clusters on their sums.
+	// n_resamples=inf). With clusters, the test uses their sums.
 	p, _, err := stats.PairedPermutation(differences(4, 14, 0.6), stats.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -107,13 +108,13 @@ func TestExactPermutationTestsAreThoseOfScipy(t *testing.T) {
 	}
 }
 
-func TestDrawnPermutationsComeToTheExactTest(t *testing.T) {
+func TestDrawnPermutationsApproximateTheExactTest(t *testing.T) {
 	d := differences(4, 16, 0.75)
 	exact, test, err := stats.PairedPermutation(d, stats.Options{})
 	if err != nil || test != stats.TestExact {
 		t.Fatal(test, err)
 	}
-	// A 17th difference that is next to nothing changes nothing.
+	// A 17th difference of almost 0 changes nothing.
 	drawn, test, err := stats.PairedPermutation(append(d, 1e-15), stats.Options{Permutations: 200_000})
 	if err != nil || test != stats.TestPermutation {
 		t.Fatal(test, err)
@@ -122,8 +123,8 @@ func TestDrawnPermutationsComeToTheExactTest(t *testing.T) {
 }
 
 func TestAnExactTestCountsTiesWhateverTheOrderOfAddition(t *testing.T) {
-	// Ten differences of 0.1, eight up and two down: P(X <= 2) of ten coins,
-	// twice.
+	// Of ten differences of 0.1, eight are positive and two negative: twice P(X
+	// <= 2) for ten coins.
 	d := []float64{0.1, 0.1, 0.1, -0.1, 0.1, 0.1, -0.1, 0.1, 0.1, 0.1}
 	p, _, err := stats.PairedPermutation(d, stats.Options{})
 	if err != nil {
@@ -133,8 +134,8 @@ func TestAnExactTestCountsTiesWhateverTheOrderOfAddition(t *testing.T) {
 	within(t, "p of McNemar", stats.McNemar(8, 2), p, 1e-12)
 }
 
-func TestHolmsCorrectionIsThatOfStatsmodels(t *testing.T) {
-	// statsmodels multipletests(method="holm").
+func TestHolmsCorrectionMatchesStatsmodels(t *testing.T) {
+	// The values come from statsmodels' multipletests(method="holm").
 	got := stats.Holm([]float64{0.01, 0.04, 0.03, 0.005, 0.2, 0.03})
 	want := []float64{0.05, 0.12, 0.12, 0.03, 0.2, 0.12}
 	for i := range want {
@@ -145,22 +146,22 @@ func TestHolmsCorrectionIsThatOfStatsmodels(t *testing.T) {
 	}
 }
 
-func TestDetectableDifferencesAreThoseOfStatsmodels(t *testing.T) {
-	// The power is that of statsmodels, TTestPower().power, solved by scipy.
+func TestDetectableDifferencesMatchStatsmodels(t *testing.T) {
+	// The power is that of statsmodels' TTestPower().power, solved with scipy.
 	for n, want := range map[int]float64{5: 1.68199697, 10: 0.99600137, 50: 0.40418298, 1000: 0.08867908} {
 		within(t, "the difference", stats.Detectable(1, n, 0.95, 0.8), want, 1e-7)
 		within(t, "the difference in other units", stats.Detectable(10, n, 0.95, 0.8), 10*want, 1e-6)
 	}
 	within(t, "the difference at 99 % with a power of 90 %", stats.Detectable(1, 20, 0.99, 0.9), 0.94723633, 1e-7)
-	// Normal: (1.959964+0.841621)/sqrt(n).
+	// The normal approximation: (1.959964+0.841621)/sqrt(n).
 	within(t, "the difference of many rows", stats.Detectable(1, 1_000_000, 0.95, 0.8), 0.002801585, 1e-7)
 	if !math.IsInf(stats.Detectable(1, 1, 0.95, 0.8), 1) {
 		t.Error("one row shows a difference")
 	}
 }
 
-func TestDetectableSharesAreWhereTheExactTestHasItsPower(t *testing.T) {
-	// testdata/reference.py: the power summed over all outcomes, by scipy's
+func TestTheExactTestHasItsPowerAtTheDetectableShare(t *testing.T) {
+	// testdata/reference.py sums the power over all outcomes, with scipy's
 	// binomtest and binom.
 	cases := []struct {
 		discordant float64
@@ -170,7 +171,8 @@ func TestDetectableSharesAreWhereTheExactTestHasItsPower(t *testing.T) {
 	for _, c := range cases {
 		within(t, "the share", stats.DetectableShare(c.discordant, c.n, 0.95, 0.8), c.want, 1e-7)
 	}
-	// With many rows, that of the normal test: 2.801585*sqrt(0.3/n), nearly.
+	// With many rows, this is almost that of the normal test:
+	// 2.801585*sqrt(0.3/n).
 	within(t, "the share of many rows", stats.DetectableShare(0.3, 200_000, 0.95, 0.8), 2.801585*math.Sqrt(0.3/200_000), 2e-5)
 	for _, n := range []int{0, 1, 5} {
 		if d := stats.DetectableShare(0.1, n, 0.95, 0.8); !math.IsInf(d, 1) {
@@ -179,7 +181,7 @@ func TestDetectableSharesAreWhereTheExactTestHasItsPower(t *testing.T) {
 	}
 }
 
-func TestSubjectsThatHitOrMissAreComparedByMcNemarAndTango(t *testing.T) {
+func TestSharesOfHitsAreComparedByMcNemarAndTango(t *testing.T) {
 	a, b := make([]float64, 50), make([]float64, 50)
 	for i := range a {
 		if i < 40 {
@@ -198,8 +200,8 @@ func TestSubjectsThatHitOrMissAreComparedByMcNemarAndTango(t *testing.T) {
 }
 
 func TestRepeatedDrawsOfARowAreOneUnit(t *testing.T) {
-	// 12 rows, each drawn five times, the first subject better on 9 of them:
-	// what counts are the 12 rows and not the 60 draws.
+	// There are 12 rows, each drawn five times, and the first subject is better
+	// on 9 of them. The 12 rows count, not the 60 draws.
 	var a, b []float64
 	var clusters []int
 	for row := range 12 {
@@ -260,7 +262,7 @@ func TestScoresAreComparedByTheirDifferences(t *testing.T) {
 	interval(t, back.Estimate, -c.Value, -c.High, -c.Low, 1e-12)
 }
 
-func TestTheTestRejectsWhatIsAlikeAsOftenAsItSays(t *testing.T) {
+func TestTheTestRejectsEqualSubjectsAtItsLevel(t *testing.T) {
 	rejected := 0
 	for sample := range 400 {
 		d := differences(3000+sample, 80, 1)
@@ -295,13 +297,13 @@ func TestComparisonsDoNotDependOnTheNumberOfProcessors(t *testing.T) {
 	}
 }
 
-func TestSubjectsOnDifferentRowsAreNotCompared(t *testing.T) {
+func TestSubjectsOnDifferentRowsCannotBeCompared(t *testing.T) {
 	if _, err := stats.Compare([]float64{1, 2}, []float64{1}, stats.Options{}); err == nil {
 		t.Error("they were")
 	}
 }
 
-func TestOneUnitTellsNoSubjectsApart(t *testing.T) {
+func TestOneUnitCannotShowADifference(t *testing.T) {
 	o := stats.Options{Clusters: []int{1, 1}}
 	c := must[stats.Comparison](t)(stats.Compare([]float64{1, 0.5}, []float64{0, 0}, o))
 	if c.P != 1 || c.Test != stats.TestNone || !math.IsInf(c.Low, -1) || !math.IsInf(c.Detectable, 1) {
@@ -309,7 +311,7 @@ func TestOneUnitTellsNoSubjectsApart(t *testing.T) {
 	}
 }
 
-// BenchmarkCompare is 10,000 rows, 2,000 resamples and 9,999 permutations.
+// BenchmarkCompare uses 10,000 rows, 2,000 resamples, and 9,999 permutations.
 func BenchmarkCompare(b *testing.B) {
 	x, y := skewed(1, 10_000), skewed(2, 10_000)
 	for b.Loop() {
@@ -319,7 +321,7 @@ func BenchmarkCompare(b *testing.B) {
 	}
 }
 
-// BenchmarkCompareShares is 10,000 rows.
+// BenchmarkCompareShares uses 10,000 rows.
 func BenchmarkCompareShares(b *testing.B) {
 	x, y := make([]float64, 10_000), make([]float64, 10_000)
 	for i := range x {

@@ -2,24 +2,24 @@ package stats
 
 import "math"
 
-// Composite is a figure between 0 and 1 that is a weighted share of rows whose
-// weights depend on the rows themselves, such as macro F1, where a row weighs
-// the more the rarer its class is.
+// Composite is a figure between 0 and 1 that is a weighted share of rows, where
+// the weights depend on the rows themselves. An example is macro F1, in which a
+// row has more weight the rarer its class is.
 type Composite struct {
 	Value float64
-	// Influence is by how much each row moves the figure, to first order: what
-	// is known as its influence function, divided by the number of rows. They
-	// sum to 0.
+	// Influence is how much each row changes the figure, to first order: the
+	// influence function divided by the number of rows. The influences sum to
+	// 0.
 	Influence []float64
-	// Weight is how much of the figure each row decides. They sum to 1.
+	// Weight is how much of the figure each row decides. The weights sum to 1.
 	Weight []float64
 }
 
-// Estimate makes Wilson's interval for as many independent rows as say as much
-// about the figure: those that would have its standard error, by the influence
-// of the rows (the infinitesimal jackknife, Efron 1982), but never more than
-// Kish's effective number for their weights (Kish 1965). So a figure without any
-// variation has an interval that its rarest class decides, and nothing is
+// Estimate returns Wilson's interval for the effective number of independent
+// rows: the number that would have the figure's standard error, according to
+// the rows' influence (the infinitesimal jackknife, Efron 1982), but at most
+// Kish's effective number for their weights (Kish 1965). So the rarest class
+// decides the interval of a figure without any variation, and nothing is
 // random. Clusters are treated as in Proportion.
 func (c Composite) Estimate(o Options) (Estimate, error) {
 	n := len(c.Influence)
@@ -51,7 +51,7 @@ func (c Composite) se(u *units) float64 {
 	return math.Sqrt(total(squares) * n / (n - 1))
 }
 
-// size is Kish's effective number of units.
+// size returns Kish's effective number of units.
 func (c Composite) size(u *units) float64 {
 	parts := u.parts(c.Weight)
 	sums, squares := make([]float64, len(parts)), make([]float64, len(parts))
@@ -62,9 +62,9 @@ func (c Composite) size(u *units) float64 {
 	return sum * sum / total(squares)
 }
 
-// CompareComposites compares two subjects by a figure of the same rows. It
-// takes the difference for the mean of one value for each row (the jackknife's
-// pseudo-values), and compares as Compare does.
+// CompareComposites compares two subjects by a figure over the same rows. It
+// treats the difference as the mean of one value per row (the jackknife's
+// pseudo-values), and compares these like Compare.
 func CompareComposites(a, b Composite, o Options) (Comparison, error) {
 	n := len(a.Influence)
 	o, err := o.checked(n)
@@ -78,6 +78,6 @@ func CompareComposites(a, b Composite, o Options) (Comparison, error) {
 		pseudo[i] = difference + float64(n)*(a.Influence[i]-b.Influence[i])
 	}
 	c := shift(u.parts(pseudo), n, [2]float64{-1, 1}, min(a.size(u), b.size(u)), true, o)
-	c.Value = difference // without the rounding of the mean
+	c.Value = difference // without the rounding error of the mean
 	return c, nil
 }

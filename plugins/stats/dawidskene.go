@@ -7,24 +7,26 @@ import (
 	"slices"
 )
 
-// EMOptions say when DawidSkene and MACE stop. The zero value is the usual.
+// EMOptions says when DawidSkene and MACE stop. The zero value has the
+// defaults.
 type EMOptions struct {
 	// Iterations is the maximum number of iterations; 0 means 200.
 	Iterations int
-	// Tolerance is when the model has converged: when the probabilities of an
-	// item's labels change by no more in an iteration, averaged over all items;
-	// 0 means 1e-7.
+	// Tolerance decides when the model has converged: when the probabilities of
+	// an item's labels change by at most this much in an iteration, averaged
+	// over all items. 0 means 1e-7.
 	Tolerance float64
-	// Smoothing is how many votes DawidSkene adds to what each annotator says
-	// of each true label, spread as the votes of all annotators on that label
-	// are. With 0 the model is the most likely one, which takes annotators with
-	// few votes at their word.
+	// Smoothing is the number of votes that DawidSkene adds for each annotator
+	// and true label, distributed like the votes of all annotators on that
+	// label. With 0, the result is the maximum likelihood model, which takes
+	// annotators with few votes at face value.
 	Smoothing float64
-	// Restarts is how many starts MACE tries; 0 means 10. Seed decides where all
-	// starts but the first are.
+	// Restarts is the number of starting points that MACE tries. 0 means 10.
+	// Seed determines all starting points except the first.
 	Restarts int
 	Seed     uint64
-	// Progress, if any, is called after each iteration. Its error ends the work.
+	// Progress, if it is not nil, is called after each iteration. If it returns
+	// an error, the work ends.
 	Progress func(iteration int) error
 }
 
@@ -46,14 +48,14 @@ func (o EMOptions) usual() (EMOptions, error) {
 
 // LabelModel is what DawidSkene or MACE has learned.
 type LabelModel struct {
-	// Choices are the most probable label of each item.
+	// Choices contains the most probable label of each item.
 	Choices []Choice
-	// Priors[k] is the share of items that truly have the label k.
+	// Priors[k] is the share of items whose true label is k.
 	Priors []float64
-	// LogLikelihood of all votes, natural.
+	// LogLikelihood is the natural logarithm of the likelihood of all votes.
 	LogLikelihood float64
-	// Iterations is how many were carried out, and Converged whether they were
-	// enough.
+	// Iterations is the number of iterations, and Converged says whether they
+	// were enough.
 	Iterations int
 	Converged  bool
 
@@ -61,18 +63,18 @@ type LabelModel struct {
 	learned
 }
 
-// learned are the probabilities that a model has found.
+// learned contains the probabilities that a model has learned.
 type learned interface {
-	// posterior returns the probability of each label of an item with votes,
-	// in a slice of the caller's.
+	// posterior returns the probability of each label of an item that has
+	// votes. The caller owns the slice.
 	posterior(i int) []float64
-	// Confusion returns how often an annotator gives an item the label given if
-	// the label is truly truth.
+	// Confusion returns the probability that an annotator gives the label given
+	// to an item whose true label is truth.
 	Confusion(annotator, truth, given int) float64
 }
 
 // Posterior returns the probability of each label of an item. For an item
-// without votes these are the priors.
+// without votes, these are the priors.
 func (m *LabelModel) Posterior(item int) []float64 {
 	if i, ok := slices.BinarySearch(m.votes.items, item); ok {
 		return m.posterior(i)
@@ -80,7 +82,8 @@ func (m *LabelModel) Posterior(item int) []float64 {
 	return slices.Clone(m.Priors)
 }
 
-// Accuracy is how often an annotator is right, over all labels as they occur.
+// Accuracy returns how often an annotator is right, over all labels in their
+// proportions.
 func (m *LabelModel) Accuracy(annotator int) float64 {
 	var right float64
 	for k, prior := range m.Priors {
@@ -89,25 +92,26 @@ func (m *LabelModel) Accuracy(annotator int) float64 {
 	return right
 }
 
-// leastCount replaces a count of zero: what was never seen is not impossible.
+// leastCount replaces a count of zero, because a label that was never seen is
+// not impossible.
 const leastCount = 1e-10
 
-// maxCells bounds the memory of DawidSkene: 2 GiB of probabilities.
+// maxCells limits the memory of DawidSkene to 2 GiB of probabilities.
 const maxCells = 1 << 28
 
-// DawidSkene finds by expectation maximization the true labels of items, the
-// shares of labels, and the errors of annotators, under which their votes are
-// most likely (Dawid and Skene 1979): given the true label, annotators err
-// independently, each by a confusion matrix of their own. It starts at the
-// shares of votes, so that labels keep their meaning as long as annotators
+// DawidSkene uses expectation maximization to find the true labels of items,
+// the shares of labels, and the errors of annotators that maximize the
+// likelihood of the votes (Dawid and Skene 1979). Given the true label,
+// annotators err independently, each with their own confusion matrix. It starts
+// with the shares of votes, so labels keep their meaning as long as annotators
 // are right more often than not.
 //
-// Annotators who find the same items hard do not err independently. Then the
-// probabilities are too close to 0 and 1: see FitTemperature.
+// Annotators who find the same items difficult do not err independently. The
+// probabilities are then too close to 0 and 1; see FitTemperature.
 //
-// Confusion matrices are kept only for labels that an annotator gave, so that
-// memory and time grow with the votes times the labels. The order of votes
-// does not matter.
+// Confusion matrices are stored only for labels that an annotator gave, so
+// memory and time grow with the number of votes times the number of labels. The
+// order of the votes does not matter.
 func DawidSkene(votes []Vote, items, annotators, labels int, o EMOptions) (*LabelModel, error) {
 	o, err := o.usual()
 	if err != nil {
@@ -134,14 +138,15 @@ func DawidSkene(votes []Vote, items, annotators, labels int, o EMOptions) (*Labe
 	return m, nil
 }
 
-// votesByItem are votes in order. Only items with votes take part.
+// votesByItem contains votes in order. Only items with votes are in it.
 type votesByItem struct {
 	labels int
-	items  []int // their numbers, ascending
-	// starts[i] is where the votes of items[i] begin in given, which holds the
-	// row of each vote.
+	items  []int // their numbers, in ascending order
+	// starts[i] is where the votes on items[i] begin in given, which contains
+	// the row of each vote.
 	starts, given []int
-	// rows are the labels that each annotator gave, by annotator and label.
+	// rows contains the labels that each annotator gave, by annotator and
+	// label.
 	rows []Vote
 }
 
@@ -149,7 +154,8 @@ func byAnnotator(a, b Vote) int {
 	return cmp.Or(cmp.Compare(a.Annotator, b.Annotator), cmp.Compare(a.Label, b.Label))
 }
 
-// byItem is a total order, so that sums do not depend on the order of votes.
+// byItem is a total order, so that sums do not depend on the order of the
+// votes.
 func byItem(a, b Vote) int { return cmp.Or(cmp.Compare(a.Item, b.Item), byAnnotator(a, b)) }
 
 func sortVotes(votes []Vote, items, annotators, labels int) (votesByItem, error) {
@@ -185,7 +191,7 @@ func sortVotes(votes []Vote, items, annotators, labels int) (votesByItem, error)
 // votesOn returns the rows of the votes on items[i].
 func (b *votesByItem) votesOn(i int) []int { return b.given[b.starts[i]:b.starts[i+1]] }
 
-// annotatorEnd returns where the rows end that are of the annotator of rows[from].
+// annotatorEnd returns the end of the rows of the annotator of rows[from].
 func (b *votesByItem) annotatorEnd(from int) int {
 	to := from
 	for to < len(b.rows) && b.rows[to].Annotator == b.rows[from].Annotator {
@@ -197,15 +203,15 @@ func (b *votesByItem) annotatorEnd(from int) int {
 // em is the state of the algorithm.
 type em struct {
 	votesByItem
-	// probabilities[i*labels+k] is the probability that items[i] truly has
-	// label k.
+	// probabilities[i*labels+k] is the probability that the true label of
+	// items[i] is k.
 	probabilities []float64
 	priors        []float64
 	// logs[row*labels+k] is the logarithm of the probability that the row's
-	// annotator gives the row's label to an item that truly has label k.
+	// annotator gives the row's label to an item whose true label is k.
 	logs []float64
-	// pooled[given*labels+k] is the share of the label given in the votes of all
-	// annotators on items that truly have label k.
+	// pooled[given*labels+k] is the share of the label given among the votes of
+	// all annotators on items whose true label is k.
 	pooled []float64
 }
 
@@ -236,7 +242,8 @@ func (e *em) Confusion(annotator, truth, given int) float64 {
 	if row, ok := slices.BinarySearchFunc(e.rows, Vote{Annotator: annotator, Label: given}, byAnnotator); ok {
 		return math.Exp(e.row(row)[truth])
 	}
-	// What is left is for the labels that the annotator never gave, as others do.
+	// The rest belongs to labels that the annotator never gave, distributed
+	// like the votes of the others.
 	from, _ := slices.BinarySearchFunc(e.rows, Vote{Annotator: annotator}, byAnnotator)
 	left, others := 1.0, 1.0
 	for row := from; row < len(e.rows) && e.rows[row].Annotator == annotator; row++ {
@@ -249,14 +256,14 @@ func (e *em) Confusion(annotator, truth, given int) float64 {
 // of returns the probabilities of the labels of items[i].
 func (e *em) of(i int) []float64 { return e.probabilities[i*e.labels : (i+1)*e.labels] }
 
-// row returns what is known of a row, by true label.
+// row returns the logarithms of a row, by true label.
 func (e *em) row(r int) []float64 { return e.logs[r*e.labels : (r+1)*e.labels] }
 
-// pool returns the shares of a label that was given, by true label.
+// pool returns the shares of a given label, by true label.
 func (e *em) pool(given int) []float64 { return e.pooled[given*e.labels : (given+1)*e.labels] }
 
-// maximize finds the priors and confusions that are most likely, given the
-// probabilities of the labels.
+// maximize finds the most likely priors and confusions, given the probabilities
+// of the labels.
 func (e *em) maximize(smoothing float64) {
 	clear(e.priors)
 	clear(e.logs)
@@ -278,8 +285,8 @@ func (e *em) maximize(smoothing float64) {
 	}
 }
 
-// share finds what all annotators say, from the counts in logs. One vote is
-// added for each true label, spread evenly.
+// share computes what all annotators answer, from the counts in logs. It adds
+// one vote for each true label, distributed evenly.
 func (e *em) share(sums []float64) {
 	for i := range e.pooled {
 		e.pooled[i] = 1 / float64(e.labels)
@@ -299,11 +306,11 @@ func (e *em) share(sums []float64) {
 	}
 }
 
-// normalize turns the counts of an annotator's rows into logarithms of
-// probabilities, after it has added to them what others say.
+// normalize adds the smoothing to the counts of an annotator's rows, and
+// converts them to logarithms of probabilities.
 func (e *em) normalize(from, to int, smoothing float64, sums []float64) {
 	for k := range sums {
-		sums[k] = smoothing // but for what is added to the rows
+		sums[k] = smoothing // without what is added to the rows
 	}
 	for r := from; r < to; r++ {
 		row, shares := e.row(r), e.pool(e.rows[r].Label)
@@ -329,9 +336,9 @@ func (e *em) normalize(from, to int, smoothing float64, sums []float64) {
 	}
 }
 
-// expect finds the probabilities of the labels, given priors and confusions.
-// It returns the logarithm of the likelihood of the votes, and the mean over
-// the items of the largest change of a probability.
+// expect computes the probabilities of the labels, given priors and confusions.
+// It returns the log-likelihood of the votes, and the mean over the items of
+// the largest change of a probability.
 func (e *em) expect() (likelihood, change float64) {
 	priors := make([]float64, e.labels)
 	for k, p := range e.priors {
@@ -371,8 +378,8 @@ func (e *em) choices(items int) []Choice {
 	return out
 }
 
-// add adds x to sum. Few labels are usual, for which a call of a vector
-// routine costs more than the sum.
+// add adds x to sum. With few labels, as is usual, calling a vector routine
+// takes longer than the sum.
 func add(sum, x []float64) {
 	x = x[:len(sum)]
 	for k := range sum {

@@ -10,20 +10,20 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
-// Purposes keep apart the random streams of one seed.
+// Purposes separate the random streams of one seed.
 const (
 	purposeBootstrap = iota + 1
 	purposePermutation
 )
 
-// stream seeds a source for one draw. Each draw has a source of its own, so
-// that it does not matter which processor makes it.
+// stream seeds a source for one draw. Each draw has its own source, so it does
+// not matter which processor makes it.
 func stream(to *rand.PCG, seed int64, purpose, draw int) {
 	to.Seed(mix(uint64(seed)^mix(uint64(purpose))), mix(uint64(draw)+uint64(purpose)<<48))
 }
 
-// mix scrambles bits (the finalizer of SplitMix64), so that neighboring
-// seeds make sources that have nothing in common.
+// mix scrambles bits (the finalizer of SplitMix64), so that adjacent seeds give
+// unrelated sources.
 func mix(x uint64) uint64 {
 	x += 0x9e3779b97f4a7c15
 	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
@@ -31,8 +31,8 @@ func mix(x uint64) uint64 {
 	return x ^ x>>31
 }
 
-// spread calls work for 0 to n-1 on all processors and waits. prepare makes
-// the function that one goroutine uses, with the buffers that it owns.
+// spread calls work for 0 to n-1 on all processors and waits. prepare returns
+// the function that one goroutine uses, with its own buffers.
 func spread(n int, prepare func() func(i int)) {
 	const chunk = 16
 	workers := min(runtime.GOMAXPROCS(0), (n+chunk-1)/chunk)
@@ -58,14 +58,14 @@ func spread(n int, prepare func() func(i int)) {
 	})
 }
 
-// picker picks indexes below n, at most 2^32, all as likely as each other:
-// two from each number of its source, by Lemire's method.
+// picker picks indexes below n, which is at most 2^32, with equal probability.
+// By Lemire's method, it gets two from each number of its source.
 type picker struct {
 	source *rand.PCG
 	n      uint64
-	// Products whose low half lies below it would favor some indexes.
+	// Products whose low half is below least would favor some indexes.
 	least uint32
-	spare uint64 // 0, or 1<<32 and 32 bits more
+	spare uint64 // 0, or 1<<32 plus 32 more bits
 }
 
 func newPicker(source *rand.PCG, n int) picker {
@@ -88,8 +88,8 @@ func (p *picker) pick() int {
 	}
 }
 
-// resample makes o.Resamples values, each by a source of its own. prepare
-// makes the function that one goroutine draws with.
+// resample computes o.Resamples values, each with its own source. prepare
+// returns the function with which one goroutine draws.
 func resample(o Options, prepare func() func(source *rand.PCG) float64) []float64 {
 	values := make([]float64, o.Resamples)
 	spread(o.Resamples, func() func(int) {
@@ -102,8 +102,8 @@ func resample(o Options, prepare func() func(source *rand.PCG) float64) []float6
 	return values
 }
 
-// quantile is the p-quantile of sorted values, linear between them (type 7 of
-// Hyndman and Fan, that of numpy and R).
+// quantile returns the p-quantile of sorted values, with linear interpolation
+// (type 7 of Hyndman and Fan, as in numpy and R).
 func quantile(sorted []float64, p float64) float64 {
 	at := p * float64(len(sorted)-1)
 	low := int(math.Floor(at))
@@ -113,7 +113,7 @@ func quantile(sorted []float64, p float64) float64 {
 	return sorted[low] + (at-float64(low))*(sorted[low+1]-sorted[low])
 }
 
-// defined drops the values that are not a number, in place.
+// defined removes NaN from values, in place.
 func defined(values []float64) []float64 {
 	return slices.DeleteFunc(values, math.IsNaN)
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// Two prompts were asked each of eight questions twice. Draws of the same
-// question are one unit, whatever the number of draws.
+// Two prompts were asked each of eight questions twice. Draws for the same
+// question are one unit, regardless of their number.
 func ExampleCompare() {
 	questions := []string{"q1", "q1", "q2", "q2", "q3", "q3", "q4", "q4", "q5", "q5", "q6", "q6", "q7", "q7", "q8", "q8"}
 	fewShot := []float64{1, 1, 1, 1, 1, 0, 1, 1, 0, 1, 1, 1, 1, 1, 1, 0}
@@ -22,7 +22,7 @@ func ExampleCompare() {
 	// Output: 0.438 better, from -0.029 to 0.833, p = 0.094 by 8 questions
 }
 
-// Any statistic has an interval, here macro F1 over rows in clusters.
+// Any statistic has an interval. Here, it is macro F1 over rows in clusters.
 func ExampleBootstrap() {
 	right := []string{"card", "card", "loan", "loan", "card", "loan", "card", "loan"}
 	given := []string{"card", "loan", "loan", "loan", "card", "card", "card", "loan"}
@@ -62,7 +62,7 @@ func ExampleHolm() {
 	// Output: 0.036 0.200 0.060
 }
 
-// The labels of three annotators, one of whom errs often.
+// Three annotators give labels, and one of them is often wrong.
 func ExampleDawidSkene() {
 	var votes []stats.Vote
 	for item, labels := range [][]int{{0, 0, 1}, {1, 1, 1}, {0, 0, 0}, {1, 1, 0}, {0, 0, 1}, {1, 1, 1}} {

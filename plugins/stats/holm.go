@@ -5,9 +5,10 @@ import (
 	"slices"
 )
 
-// Holm corrects p-values for their number (Holm 1979): whoever calls those
-// significant that stay below a level errs, in any of them, with no more than
-// that probability. The order of the result is that of p.
+// Holm corrects p-values for their number (Holm 1979). If all corrected
+// p-values below a level are called significant, the probability that any of
+// these calls is wrong is at most that level. The result has the same order as
+// p.
 func Holm(p []float64) []float64 {
 	order := make([]int, len(p))
 	for i := range order {

@@ -9,8 +9,8 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// rounds is how many samples a simulation draws: few in "make test", many in
-// "make hunt".
+// rounds returns the number of samples in a simulation: few in "make test", and
+// many in "make hunt".
 func rounds(bounded, long int) int {
 	if os.Getenv("QUERN_HUNT") != "" {
 		return long
@@ -18,8 +18,8 @@ func rounds(bounded, long int) int {
 	return bounded
 }
 
-// grades are n values between 0 and 1 whose mean is p: some are 0 or 1, some
-// lie between. Those of a cluster share most of what decides them.
+// grades returns n values between 0 and 1 whose mean is p. Some are 0 or 1, and
+// some are between. Values of a cluster share most of their randomness.
 func grades(r *rand.Rand, n, perCluster int, p float64) (values []float64, clusters []int) {
 	for i := range n {
 		shared := r.Float64()
@@ -51,7 +51,7 @@ func TestHuntIntervalsAndTestsAgree(t *testing.T) {
 				switch kind {
 				case 0: // hits
 					x, y = math.Round(min(1, max(0, x+shift))), math.Round(y)
-				case 1: // all differences alike
+				case 1: // all differences are equal
 					x = y + shift
 				case 2: // few values
 					x, y = math.Round(4*x)/4+shift, math.Round(4*y)/4
@@ -72,7 +72,7 @@ func TestHuntIntervalsAndTestsAgree(t *testing.T) {
 		if math.Abs(c.P-(1-o.Confidence)) > 1e-9 && (c.Low > 0 || c.High < 0) != (c.P < 1-o.Confidence) {
 			t.Fatalf("kind %d, %d units of %d, at %g: %+v", kind, n, per, o.Confidence, c)
 		}
-		// The order of the rows changes nothing, bit for bit.
+		// The order of the rows does not matter, bit for bit.
 		order := r.Perm(len(a))
 		x, y, g := make([]float64, len(a)), make([]float64, len(a)), make([]int, len(a))
 		for i, k := range order {
@@ -111,9 +111,9 @@ func TestTheOrderOfRowsChangesNoMean(t *testing.T) {
 	}
 }
 
-// TestHuntIntervalsHoldWhatTheySay simulates how often the interval of a mean of
-// grades, and that of macro F1, holds the truth.
-func TestHuntIntervalsHoldWhatTheySay(t *testing.T) {
+// TestHuntIntervalsHaveTheirCoverage simulates how often the intervals of a
+// mean of grades, and of macro F1, contain the true value.
+func TestHuntIntervalsHaveTheirCoverage(t *testing.T) {
 	samples := rounds(300, 5000)
 	for _, n := range []int{3, 10, 20, 100, 500} {
 		for _, p := range []float64{0.02, 0.5, 0.98} {
@@ -144,9 +144,9 @@ func TestHuntIntervalsHoldWhatTheySay(t *testing.T) {
 }
 
 func TestCompositesOfFewRowsAreComparedWithCaution(t *testing.T) {
-	// Two subjects by their shares of hits, which are composites, too: the first
-	// is right on all rows, the second on none. A linear approximation sees no
-	// variation at all.
+	// Two subjects by their shares of hits, which are composites, too. The
+	// first is right on all rows, the second on none. A linear approximation
+	// sees no variation at all.
 	share := func(hits []float64) stats.Composite {
 		c := stats.Composite{}
 		n := float64(len(hits))

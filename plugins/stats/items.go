@@ -5,14 +5,14 @@ import (
 	"slices"
 )
 
-// mostKinds bounds the kinds of items up to which a bootstrap draws counts of
-// them rather than items.
+// mostKinds is the maximum number of kinds of items for which a bootstrap draws
+// counts of kinds rather than items.
 const mostKinds = 5000
 
-// bootstrapItems bootstraps a statistic of items with labels, which lies
-// between -1 and 1. make returns it for the different items there are, by how
-// often each occurs. Items are put in the order of their labels, so that the
-// outcome does not depend on that of the rows.
+// bootstrapItems bootstraps a statistic of items with labels that is between -1
+// and 1. make returns the statistic as a function of how often each kind of
+// item occurs. Items are sorted by their labels, so that the result does not
+// depend on the order of the rows.
 func bootstrapItems[T cmp.Ordered](items [][]T, o Options, make func(kinds [][]T) func(counts []int) float64) (Estimate, error) {
 	order := byContent(items, o.Clusters)
 	kinds, of := kindsOf(items)
@@ -44,8 +44,8 @@ func bootstrapItems[T cmp.Ordered](items [][]T, o Options, make func(kinds [][]T
 
 func zeros(n int) []int { return make([]int, n) }
 
-// affordable bounds the resamples of very many items, whose interval is narrow
-// in any case.
+// affordable limits the resamples for a very large number of items, whose
+// interval is narrow anyway.
 func affordable(resamples, items int) int {
 	if resamples == 0 {
 		resamples = 2000
@@ -54,7 +54,7 @@ func affordable(resamples, items int) int {
 	return min(resamples, max(draws/max(items, 1), fewest))
 }
 
-// kindsOf numbers the different items, in the order of their labels.
+// kindsOf numbers the different items in the order of their labels.
 func kindsOf[T cmp.Ordered](items [][]T) (kinds [][]T, of []int) {
 	kinds = slices.Clone(items)
 	slices.SortFunc(kinds, slices.Compare[[]T])
@@ -66,8 +66,8 @@ func kindsOf[T cmp.Ordered](items [][]T) (kinds [][]T, of []int) {
 	return kinds, of
 }
 
-// byContent is the order of the items by their labels, those of a cluster
-// together and clusters by what they hold.
+// byContent returns the order of the items by their labels. Items of a cluster
+// are together, and clusters are sorted by their content.
 func byContent[T cmp.Ordered](items [][]T, clusters []int) []int {
 	order := zeros(len(items))
 	for i := range order {

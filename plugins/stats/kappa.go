@@ -5,13 +5,13 @@ import (
 	"math"
 )
 
-// Weights say how much of a disagreement counts, by how far apart the labels'
-// numbers are.
+// Weights says how much a disagreement counts, depending on the distance
+// between the labels' numbers.
 type Weights int
 
 // The weights.
 const (
-	// Unweighted: all disagreements are alike.
+	// Unweighted: all disagreements count the same.
 	Unweighted Weights = iota
 	// Linear: by the distance.
 	Linear
@@ -19,14 +19,14 @@ const (
 	Quadratic
 )
 
-// NoLabel stands for a label that is missing.
+// NoLabel is a missing label.
 const NoLabel = -1
 
-// CohenKappa is the agreement of two annotators beyond that by chance (Cohen
-// 1960; 1968 with weights): a[i] and b[i] are their labels of the same item,
-// numbered from 0, in order where weights are used. Items that one of them
-// gave NoLabel are left out, with their clusters. It wraps ErrUndefined where
-// only one label occurs.
+// CohenKappa returns the agreement of two annotators beyond chance (Cohen 1960;
+// 1968 with weights). a[i] and b[i] are their labels for the same item,
+// numbered from 0, and in order if weights are used. Items for which one of
+// them has NoLabel are left out, together with their clusters. If only one
+// label occurs, the error wraps ErrUndefined.
 func CohenKappa(a, b []int, weights Weights, o Options) (Estimate, error) {
 	if len(a) != len(b) {
 		return Estimate{}, fmt.Errorf("the first annotator has %d labels, the second %d", len(a), len(b))
@@ -48,12 +48,12 @@ func CohenKappa(a, b []int, weights Weights, o Options) (Estimate, error) {
 	return bootstrapItems(table.pairs, o, table.kappa)
 }
 
-// contingency is which labels two annotators gave the same items.
+// contingency counts the labels that two annotators gave to the same items.
 type contingency struct {
 	weights Weights
 	labels  int
-	pairs   [][]int // the two labels of each of items
-	items   []int   // that both gave a label
+	pairs   [][]int // the two labels of each item
+	items   []int   // that both labeled
 }
 
 func newContingency(a, b []int, weights Weights) (*contingency, error) {
@@ -72,8 +72,9 @@ func newContingency(a, b []int, weights Weights) (*contingency, error) {
 	return t, nil
 }
 
-// kappa is one less the ratio of the disagreement seen to that by chance, where
-// so many items have each of the pairs of labels.
+// kappa returns kappa as a function of how many items have each pair of labels:
+// one minus the ratio of the observed disagreement to the one expected by
+// chance.
 func (t *contingency) kappa(pairs [][]int) func(counts []int) float64 {
 	return func(counts []int) float64 {
 		first, second := make([]float64, t.labels), make([]float64, t.labels)
@@ -104,7 +105,7 @@ func (w Weights) of(a, b int) float64 {
 	return min(distance, 1)
 }
 
-// byChance is n² times the mean weight of independent labels that occur as
+// byChance returns n² times the mean weight of independent labels that occur as
 // often as the two counts say.
 func (w Weights) byChance(first, second []float64, n float64) float64 {
 	var sum, means [2]float64
@@ -114,7 +115,7 @@ func (w Weights) byChance(first, second []float64, n float64) float64 {
 		same += a * b
 		means[0] += x * a
 		means[1] += x * b
-		// What lies between i and i+1 counts once for each pair around it.
+		// A label between i and i+1 counts once for each pair around it.
 		sum[0] += a
 		sum[1] += b
 		switch w {
@@ -133,11 +134,10 @@ func (w Weights) byChance(first, second []float64, n float64) float64 {
 	return n*n - same
 }
 
-// FleissKappa is the agreement of several annotators beyond that by chance
-// (Fleiss 1971): counts[i][k] is how many gave item i the label k. All items
-// have the same number of labels, two or more; where they don't,
-// KrippendorffAlpha is the measure to use. It wraps ErrUndefined where only
-// one label occurs.
+// FleissKappa returns the agreement of several annotators beyond chance (Fleiss
+// 1971). counts[i][k] is the number of annotators who gave item i the label k.
+// All items must have the same number of labels, at least two; otherwise, use
+// KrippendorffAlpha. If only one label occurs, the error wraps ErrUndefined.
 func FleissKappa(counts [][]int, o Options) (Estimate, error) {
 	if _, err := o.checked(len(counts)); err != nil {
 		return Estimate{}, err
@@ -147,7 +147,7 @@ func FleissKappa(counts [][]int, o Options) (Estimate, error) {
 		return Estimate{}, err
 	}
 	return bootstrapItems(counts, o, func(kinds [][]int) func(counts []int) float64 {
-		agreeing := make([]float64, len(kinds)) // pairs of votes, of each kind of item
+		agreeing := make([]float64, len(kinds)) // pairs of equal votes, for each kind of item
 		for i, kind := range kinds {
 			for _, c := range kind {
 				agreeing[i] += float64(c * (c - 1))

@@ -8,30 +8,32 @@ import (
 	"gonum.org/v1/gonum/mathext"
 )
 
-// The priors of MACE are those of its authors: Beta(0.5, 0.5) for how often an
+// The priors are those of MACE's authors: Beta(0.5, 0.5) for how often an
 // annotator knows the label, and a symmetric Dirichlet of 10 for guesses.
 const (
 	knowPrior  = 0.5
 	guessPrior = 10
-	// maceNoise is how uneven the starts of MACE are.
+	// maceNoise says how uneven the starting points are.
 	maceNoise = 1.5
 )
 
-// RestartIterations is how many iterations of MACE decide which start goes on.
+// RestartIterations is the number of iterations after which MACE chooses a
+// starting point.
 const RestartIterations = 10
 
-// MACE finds the true labels of items and how competent annotators are (Hovy et
-// al. 2013, "Learning whom to trust with MACE"): an annotator either knows the
-// label of an item, or guesses, by a preference of their own. It is fitted by
-// variational Bayes. The first start is even; after a few iterations from each
-// start, the one under which the votes are the most likely goes on.
+// MACE finds the true labels of items and the competence of annotators (Hovy et
+// al. 2013, "Learning whom to trust with MACE"). An annotator either knows the
+// label of an item, or guesses according to a preference of their own. The
+// model is fitted by variational Bayes. The first starting point is even. After
+// a few iterations from each starting point, MACE continues with the one under
+// which the votes are most likely.
 //
-// As it has fewer parameters than the model of Dawid and Skene, it needs fewer
-// votes of an annotator, and its memory grows with the votes alone. It doesn't
-// see who takes which label for which.
+// MACE has fewer parameters than the model of Dawid and Skene, so it needs
+// fewer votes from each annotator, and its memory grows only with the votes. It
+// does not learn which labels an annotator confuses.
 //
-// Annotators who find the same items hard do not err independently. Then the
-// probabilities are too close to 0 and 1: see FitTemperature.
+// Annotators who find the same items difficult do not err independently. The
+// probabilities are then too close to 0 and 1; see FitTemperature.
 func MACE(votes []Vote, items, annotators, labels int, o EMOptions) (*LabelModel, error) {
 	o, err := o.usual()
 	if err != nil {
@@ -64,31 +66,32 @@ func MACE(votes []Vote, items, annotators, labels int, o EMOptions) (*LabelModel
 type mace struct {
 	votesByItem
 	annotators []competence
-	of         []int // of a row: its annotator's place in annotators
+	of         []int // of a row: the index of its annotator in annotators
 	guesses    []guess
-	// known[v] is how probable the label of vote v is.
+	// known[v] is the probability that the annotator knew the label of vote v.
 	known []float64
-	// Of one item: the labels with votes, ascending, and the logarithms of how
-	// much likelier they are than a label without. place[label] is where a label
-	// is in these; -1: nowhere.
+	// For one item: the labels with votes, in ascending order, and the
+	// logarithms of how much likelier they are than a label without votes.
+	// place[label] is the index of a label in these, or -1.
 	voted []int
 	likes []float64
 	place []int
 }
 
-// competence is how many votes an annotator is expected to have known and to
-// have guessed, and how probable each is by that.
+// competence is the expected number of votes that an annotator knew and
+// guessed, and the resulting probability of each.
 type competence struct {
 	annotator               int
 	known, guessed          float64
 	knowChance, guessChance float64
 }
 
-// guess is how many votes of a row are expected to be guesses, how probable its
-// label is as a guess, and the logarithm of how much a vote speaks for its label.
+// guess is the expected number of votes of a row that are guesses, the
+// probability of its label as a guess, and the logarithm of how strongly a vote
+// supports its label.
 type guess struct{ count, chance, evidence float64 }
 
-// newMace makes the start of a number: the first is even.
+// newMace returns the starting point with a number. The first one is even.
 func newMace(b votesByItem, number int, seed uint64) *mace {
 	c := &mace{votesByItem: b, of: make([]int, len(b.rows)), guesses: make([]guess, len(b.rows)), known: make([]float64, len(b.given))}
 	c.place = slices.Repeat([]int{-1}, b.labels)
@@ -117,8 +120,8 @@ func newMace(b votesByItem, number int, seed uint64) *mace {
 	return c
 }
 
-// fit goes on until a model has had so many iterations, or has converged.
-// Others were carried out before.
+// fit continues until a model has had the given number of iterations or has
+// converged. before is the number of earlier iterations.
 func (c *mace) fit(m *LabelModel, iterations int, o EMOptions, before int) error {
 	m.LogLikelihood, _ = c.expect()
 	for m.Iterations < iterations && !m.Converged {
@@ -136,7 +139,7 @@ func (c *mace) fit(m *LabelModel, iterations int, o EMOptions, before int) error
 	return nil
 }
 
-// weigh finds what votes speak for, given the probabilities.
+// weigh computes the evidence of votes, given the probabilities.
 func (c *mace) weigh() {
 	for row := range c.guesses {
 		a, g := c.annotators[c.of[row]], &c.guesses[row]
@@ -144,7 +147,7 @@ func (c *mace) weigh() {
 	}
 }
 
-// maximize finds the probabilities, given the expected numbers of votes.
+// maximize computes the probabilities, given the expected numbers of votes.
 func (c *mace) maximize() {
 	for i := range c.annotators {
 		a := &c.annotators[i]
@@ -159,9 +162,9 @@ func (c *mace) maximize() {
 	c.weigh()
 }
 
-// expect finds the expected numbers of votes, given the probabilities. It
-// returns the logarithm of the likelihood of the votes, and the mean over the
-// items of the largest change of the probability of a label with votes.
+// expect computes the expected numbers of votes, given the probabilities. It
+// returns the log-likelihood of the votes, and the mean over the items of the
+// largest change of the probability of a label with votes.
 func (c *mace) expect() (likelihood, change float64) {
 	for i := range c.annotators {
 		c.annotators[i].known, c.annotators[i].guessed = 0, 0
@@ -191,9 +194,9 @@ func (c *mace) expect() (likelihood, change float64) {
 	return likelihood, change / float64(len(c.items))
 }
 
-// read finds the labels with votes of an item and how probable each is. The sum
-// over all labels of how much likelier they are than a label without votes is
-// sum times e to the power of top. The caller calls forget afterwards.
+// read computes the probabilities of an item's labels with votes. The sum over
+// all labels of how much likelier they are than a label without votes is sum
+// times e to the power of top. The caller must call forget afterwards.
 func (c *mace) read(i int) (top, sum float64) {
 	for _, row := range c.votesOn(i) {
 		label := c.rows[row].Label
@@ -251,7 +254,7 @@ func (c *mace) posterior(i int) []float64 {
 	return out
 }
 
-// Confusion takes the means of the probabilities' distributions.
+// Confusion uses the means of the distributions of the probabilities.
 func (c *mace) Confusion(annotator, truth, given int) float64 {
 	know, chance := 0.5, 1/float64(c.labels)
 	at, ok := slices.BinarySearchFunc(c.annotators, annotator, func(a competence, number int) int { return a.annotator - number })

@@ -13,9 +13,10 @@ func mace(t *testing.T, c crowd, o stats.EMOptions) *stats.LabelModel {
 	return must[*stats.LabelModel](t)(stats.MACE(c.votes, len(c.items), len(c.annotators), len(c.labels), o))
 }
 
-func TestMACEIsThatOfCrowdKit(t *testing.T) {
-	// testdata/reference.py: MACE by variational Bayes, after 200 iterations from
-	// a random start; site-rating.csv has not converged by then.
+func TestMACEMatchesCrowdKit(t *testing.T) {
+	// The values come from testdata/reference.py: MACE by variational Bayes,
+	// after 200 iterations from a random starting point. On site-rating.csv, it
+	// has not converged by then.
 	cases := []struct {
 		file        string
 		mean, least float64
@@ -46,8 +47,8 @@ func TestMACEIsThatOfCrowdKit(t *testing.T) {
 }
 
 func TestMACEFindsWhoGuesses(t *testing.T) {
-	// Three annotators know nine labels in ten and guess otherwise; two guess, of
-	// whom one always says the same.
+	// Three annotators know nine labels in ten and guess otherwise. Two
+	// annotators guess, and one of these always says the same.
 	r := numbers(31)
 	var truth []int
 	var votes []stats.Vote
@@ -81,7 +82,7 @@ func TestMACEFindsWhoGuesses(t *testing.T) {
 	within(t, "the accuracy of an annotator without votes", must[*stats.LabelModel](t)(stats.MACE(votes, 400, 6, 3, stats.EMOptions{})).Accuracy(5), 2.0/3, 1e-9)
 }
 
-func TestEachProbabilityOfMACEIsOne(t *testing.T) {
+func TestProbabilitiesOfMACESumToOne(t *testing.T) {
 	c := readCrowd(t, "site-rating.csv")
 	m := mace(t, c, stats.EMOptions{Iterations: 30})
 	distributions := [][]float64{m.Priors}
@@ -109,7 +110,7 @@ func TestEachProbabilityOfMACEIsOne(t *testing.T) {
 	}
 }
 
-func TestOneSeedOfMACEMakesOneModel(t *testing.T) {
+func TestASeedOfMACEGivesTheSameModel(t *testing.T) {
 	c := readCrowd(t, "binary5.csv")
 	o := stats.EMOptions{Iterations: 3, Restarts: 4}
 	want := mace(t, c, o)
@@ -117,7 +118,7 @@ func TestOneSeedOfMACEMakesOneModel(t *testing.T) {
 	if got := mace(t, c, o); !slices.Equal(got.Choices, want.Choices) {
 		t.Error("votes in another order make another model")
 	}
-	// A further start is taken if the votes are more likely under it.
+	// Another starting point is used if the votes are more likely under it.
 	first := mace(t, c, stats.EMOptions{Iterations: 3, Restarts: 1})
 	other := mace(t, c, stats.EMOptions{Iterations: 3, Restarts: 4, Seed: 1})
 	if want.LogLikelihood < first.LogLikelihood || other.LogLikelihood < first.LogLikelihood {
@@ -128,8 +129,9 @@ func TestOneSeedOfMACEMakesOneModel(t *testing.T) {
 	}
 }
 
-func TestMACETakesTheLabelsThatVotesAreFor(t *testing.T) {
-	// As many labels as items: a table of these would have 4e10 cells.
+func TestMACEConsidersOnlyLabelsWithVotes(t *testing.T) {
+	// There are as many labels as items. A table of these would have 4e10
+	// cells.
 	var votes []stats.Vote
 	for i := range 200_000 {
 		votes = append(votes, stats.Vote{Item: i / 2, Annotator: i % 7, Label: i / 4 * 2})
@@ -152,9 +154,9 @@ func TestMACETakesTheLabelsThatVotesAreFor(t *testing.T) {
 	}
 }
 
-func TestAnnotatorsWithFewVotesAreTakenForAverageOnes(t *testing.T) {
+func TestAnnotatorsWithFewVotesCountAsAverage(t *testing.T) {
 	// Nine annotators are right on 20 items. The tenth has one vote, which is
-	// wrong, on an item that is a.
+	// wrong, on an item whose label is a.
 	var votes []stats.Vote
 	for item := range 20 {
 		for annotator := range 9 {
@@ -168,7 +170,7 @@ func TestAnnotatorsWithFewVotesAreTakenForAverageOnes(t *testing.T) {
 	}
 }
 
-// BenchmarkMACE is 1,000,000 votes of 500 annotators, five labels.
+// BenchmarkMACE uses 1,000,000 votes by 500 annotators, with five labels.
 func BenchmarkMACE(b *testing.B) {
 	votes := million()
 	for b.Loop() {

@@ -7,11 +7,11 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Mean estimates the mean with a bootstrap interval, over clusters where there
-// are any. A bootstrap of few values never leaves their range and is too narrow,
-// so that the interval reaches at least as far as that of StudentMean (Hesterberg
-// 2015, What Teachers Should Know About the Bootstrap, section 5). It also allows
-// for values that were not seen: see Options.Range.
+// Mean estimates the mean with a bootstrap interval, over clusters if there are
+// any. A bootstrap of few values never leaves their range and is too narrow, so
+// the interval extends at least as far as that of StudentMean (Hesterberg 2015,
+// What Teachers Should Know About the Bootstrap, section 5). It also allows for
+// values that were not seen; see Options.Range.
 func Mean(values []float64, o Options) (Estimate, error) {
 	o, err := o.checked(len(values))
 	if err != nil {
@@ -23,7 +23,7 @@ func Mean(values []float64, o Options) (Estimate, error) {
 	return mean(newUnits(len(values), o.Clusters).parts(values), len(values), o)
 }
 
-// mean bootstraps the parts: the mean needs no more than those.
+// mean bootstraps the parts, which are all that the mean needs.
 func mean(parts []part, n int, o Options) (Estimate, error) {
 	value := ratio(parts)
 	if len(parts) < 2 {
@@ -54,7 +54,7 @@ func mean(parts []part, n int, o Options) (Estimate, error) {
 	return e, err
 }
 
-// drawSingle is drawMean for parts of one observation each.
+// drawSingle is drawMean for parts with one observation each.
 func drawSingle(parts []part, source *rand.PCG) float64 {
 	p, sum := newPicker(source, len(parts)), 0.0
 	for range parts {
@@ -73,10 +73,10 @@ func drawMean(parts []part, source *rand.PCG) float64 {
 	return sum / size
 }
 
-// StudentMean estimates the mean with Student's t interval. Where there are
-// clusters, the standard error is the cluster-robust one (CR1: the sandwich,
-// times G/(G-1) for G clusters), with G-1 degrees of freedom. It makes no
-// allowance for values that were not seen.
+// StudentMean estimates the mean with Student's t interval. If there are
+// clusters, the standard error is cluster-robust (CR1: the sandwich estimator,
+// times G/(G-1) for G clusters), with G-1 degrees of freedom. It does not allow
+// for values that were not seen.
 func StudentMean(values []float64, o Options) (Estimate, error) {
 	o, err := o.checked(len(values))
 	if err != nil {
@@ -97,8 +97,9 @@ func StudentMean(values []float64, o Options) (Estimate, error) {
 	}, nil
 }
 
-// robust returns the mean and its cluster-robust standard error, which is the
-// usual one where each observation is a unit, and infinite for a single unit.
+// robust returns the mean and its cluster-robust standard error. If each
+// observation is a unit, that is the usual standard error, and for a single
+// unit it is infinite.
 func robust(parts []part) (mean, se float64) {
 	mean = ratio(parts)
 	if len(parts) < 2 {
@@ -114,7 +115,7 @@ func robust(parts []part) (mean, se float64) {
 	return mean, math.Sqrt(total(squares)*count/(count-1)) / n
 }
 
-// studentQuantile is how many standard errors an interval reaches to each
+// studentQuantile returns how many standard errors an interval extends to each
 // side.
 func studentQuantile(confidence float64, freedom int) float64 {
 	return distuv.StudentsT{Mu: 0, Sigma: 1, Nu: float64(freedom)}.Quantile(1 - (1-confidence)/2)

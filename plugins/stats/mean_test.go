@@ -10,12 +10,12 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-func TestWilsonIntervalsAreThePublishedOnes(t *testing.T) {
-	// The first four are method 3 of table I in R. G. Newcombe, "Two-sided
-	// confidence intervals for the single proportion", Statistics in Medicine
-	// 17 (1998), 857-872, which prints four places; the others, and all
-	// further places, are statsmodels 0.15.0, proportion_confint(k, n, a,
-	// method="wilson").
+func TestWilsonIntervalsMatchThePublishedOnes(t *testing.T) {
+	// The first four cases are method 3 in table I of R. G. Newcombe,
+	// "Two-sided confidence intervals for the single proportion", Statistics in
+	// Medicine 17 (1998), 857-872, which has four digits. The other cases, and
+	// all further digits, come from proportion_confint(k, n, a,
+	// method="wilson") in statsmodels 0.15.0.
 	cases := []struct {
 		k, n       int
 		confidence float64
@@ -38,8 +38,9 @@ func TestWilsonIntervalsAreThePublishedOnes(t *testing.T) {
 }
 
 func TestTheIntervalOfFewHitsIsTheModifiedOne(t *testing.T) {
-	// scipy: chi2.ppf(0.05, 2 * k) / 2 / n, as BinomCI(method = "modified
-	// wilson") of DescTools in R has it, and Wilson's interval elsewhere.
+	// The values come from scipy's chi2.ppf(0.05, 2 * k) / 2 / n, as in
+	// BinomCI(method = "modified wilson") of DescTools in R, and otherwise from
+	// Wilson's interval.
 	for _, c := range []struct {
 		k, n      int
 		low, high float64
@@ -64,8 +65,9 @@ func clusteredHits() (hits []bool, clusters []int) {
 }
 
 func TestTheShareOfClusteredRowsHasTheWilsonIntervalOfTheEffectiveNumber(t *testing.T) {
-	// statsmodels: the standard error of OLS with cov_type="cluster", and
-	// proportion_confint with the effective number of rows.
+	// The values come from statsmodels: the standard error of OLS with
+	// cov_type="cluster", and proportion_confint with the effective number of
+	// rows.
 	hits, clusters := clusteredHits()
 	e := must[stats.Estimate](t)(stats.Proportion(hits, stats.Options{Clusters: clusters}))
 	interval(t, e, 0.6, 0.34281338, 0.81179439, 1e-8)
@@ -84,7 +86,7 @@ func TestClustersThatAreAllHitsCountAsOneRowEach(t *testing.T) {
 	interval(t, e, 1, w.Low, 1, 1e-12)
 }
 
-func TestClustersMakeNoShareSurerThanItsRowsDo(t *testing.T) {
+func TestClustersNeverNarrowTheIntervalOfAShare(t *testing.T) {
 	// Each cluster has the same share, so they seem to vary less than rows do.
 	hits, rows, clusters := make([]bool, 120), make([]int, 120), make([]int, 120)
 	for i := range hits {
@@ -96,7 +98,7 @@ func TestClustersMakeNoShareSurerThanItsRowsDo(t *testing.T) {
 	interval(t, together, 0.75, apart.Low, apart.High, 1e-12)
 }
 
-func TestTheShareOfRowsInClustersOfOneIsThatOfRows(t *testing.T) {
+func TestClustersOfOneRowDoNotChangeAShare(t *testing.T) {
 	hits := []bool{true, false, true, true}
 	with := must[stats.Estimate](t)(stats.Proportion(hits, stats.Options{Clusters: []int{7, 3, 9, 1}}))
 	if want := stats.Share(3, 4, 0.95); with != want {
@@ -104,9 +106,9 @@ func TestTheShareOfRowsInClustersOfOneIsThatOfRows(t *testing.T) {
 	}
 }
 
-func TestStudentIntervalsAreThoseOfStatsmodels(t *testing.T) {
-	// scipy.stats.t.interval; statsmodels OLS of a constant with
-	// cov_type="cluster", use_t=True.
+func TestStudentIntervalsMatchStatsmodels(t *testing.T) {
+	// The values come from scipy.stats.t.interval, and from statsmodels' OLS of
+	// a constant with cov_type="cluster" and use_t=True.
 	x := skewed(1, 40)
 	e := must[stats.Estimate](t)(stats.StudentMean(x, stats.Options{}))
 	interval(t, e, 1.22850323, 0.84265074, 1.61435571, 1e-8)
@@ -143,9 +145,9 @@ func meanOf(x []float64) func(rows []int) float64 {
 	}
 }
 
-func TestTheBootstrapIsThatOverAllResamples(t *testing.T) {
-	// Of six values there are 6^6 resamples, so that the exact standard
-	// error and percentiles can be had by going through all of them.
+func TestTheBootstrapMatchesAllResamples(t *testing.T) {
+	// Six values have 6^6 resamples, so the exact standard error and
+	// percentiles can be computed from all of them.
 	x := []float64{0.3, 1.9, 2.2, 3.1, 4.8, 9.5}
 	var all []float64
 	for k := range 46656 {
@@ -170,7 +172,7 @@ func TestTheBootstrapIsThatOverAllResamples(t *testing.T) {
 	interval(t, direct, of.Value, of.Low, of.High, 1e-9)
 }
 
-// general is Mean by way of Bootstrap and StudentMean.
+// general computes Mean from Bootstrap and StudentMean.
 func general(t *testing.T, x []float64, o stats.Options) stats.Estimate {
 	t.Helper()
 	e := must[stats.Estimate](t)(stats.Bootstrap(len(x), meanOf(x), o))
@@ -179,8 +181,8 @@ func general(t *testing.T, x []float64, o stats.Options) stats.Estimate {
 	return e
 }
 
-func TestTheBootstrapOfClustersIsThatOverAllResamplesOfThem(t *testing.T) {
-	// Four clusters of different size: 4^4 resamples.
+func TestTheBootstrapOfClustersMatchesAllResamples(t *testing.T) {
+	// Four clusters of different sizes have 4^4 resamples.
 	sums, sizes := []float64{3, 10, 1, 12}, []float64{2, 3, 1, 4}
 	var values []float64
 	var clusters []string
@@ -215,7 +217,7 @@ func TestTheBootstrapOfClustersIsThatOverAllResamplesOfThem(t *testing.T) {
 	interval(t, direct, of.Value, of.Low, of.High, 1e-9)
 }
 
-func TestTheBootstrapOfCountsIsThatOfRows(t *testing.T) {
+func TestTheBootstrapOfCountsMatchesThatOfRows(t *testing.T) {
 	counts := []int{30, 0, 12, 5, 3}
 	var rows []int
 	for kind, c := range counts {
@@ -243,10 +245,10 @@ func TestTheBootstrapOfCountsIsThatOfRows(t *testing.T) {
 	}
 }
 
-func TestIntervalsHoldTheTrueFigureAboutAsOftenAsTheySay(t *testing.T) {
-	// 400 samples of 40 clusters of 4 rows that share most of their value,
-	// whose true mean is 1. Intervals that take the rows for independent
-	// hold it much less often.
+func TestIntervalsHaveAboutTheirCoverage(t *testing.T) {
+	// There are 400 samples of 40 clusters with 4 rows that share most of their
+	// value, and the true mean is 1. Intervals that treat the rows as
+	// independent contain it much less often.
 	methods := map[string]func([]float64, stats.Options) (stats.Estimate, error){"bootstrap": stats.Mean, "student": stats.StudentMean}
 	for name, estimate := range methods {
 		clustered, naive := 0, 0
@@ -275,7 +277,7 @@ func TestIntervalsHoldTheTrueFigureAboutAsOftenAsTheySay(t *testing.T) {
 	}
 }
 
-func TestTheSeedDecidesAndTheNumberOfProcessorsDoesNot(t *testing.T) {
+func TestResultsDependOnTheSeedButNotOnTheNumberOfProcessors(t *testing.T) {
 	x := skewed(3, 500)
 	both := func() (a, b stats.Estimate) {
 		o := stats.Options{Clusters: groups(500), Seed: 5, Resamples: 300}
@@ -293,8 +295,9 @@ func TestTheSeedDecidesAndTheNumberOfProcessorsDoesNot(t *testing.T) {
 	}
 }
 
-func TestManyUnitsLeaveOutPartsWithTheSameOutcome(t *testing.T) {
-	// Above 1,000 units Bootstrap leaves out sets of units, Mean each alone.
+func TestTheJackknifeOfManyUnitsGivesTheSameResult(t *testing.T) {
+	// With more than 1,000 units, Bootstrap leaves out sets of units, and Mean
+	// leaves out single units.
 	x := skewed(11, 2500)
 	slices.Sort(x) // as Mean does, so that both draw the same rows
 	o := stats.Options{Resamples: 1000}
@@ -319,13 +322,13 @@ func TestOneUnitSaysNothingAboutAccuracy(t *testing.T) {
 	}
 }
 
-func TestAnIntervalIsCutToWhatAFigureCanBe(t *testing.T) {
+func TestAnIntervalIsClippedToTheRangeOfAFigure(t *testing.T) {
 	e := must[stats.Estimate](t)(stats.Mean([]float64{0.25}, stats.Options{}))
 	interval(t, e.Within(0, 1), 0.25, 0, 1, 0)
 	interval(t, stats.Wilson(1, 4, 0.95).Within(0, 0.5), 0.25, stats.Wilson(1, 4, 0.95).Low, 0.5, 0)
 }
 
-func TestValuesThatAreAllAlikeAreNotProvenToBeSo(t *testing.T) {
+func TestEqualValuesDoNotProveThatAllValuesAreEqual(t *testing.T) {
 	mean := func(x float64, n int, o stats.Options) stats.Estimate {
 		t.Helper()
 		return must[stats.Estimate](t)(stats.Mean(slices.Repeat([]float64{x}, n), o))
@@ -336,18 +339,18 @@ func TestValuesThatAreAllAlikeAreNotProvenToBeSo(t *testing.T) {
 	interval(t, mean(0, 3, grades), 0, 0, 1-wilson.Low, 1e-12)
 	share := 1 - wilson.Low
 	interval(t, mean(0.8, 3, grades), 0.8, 0.8-0.8*share, 0.8+0.2*share, 1e-12)
-	// Nothing is known of the scale but the value; of zeros not even that.
+	// Only the value indicates the scale, and zeros do not even do that.
 	interval(t, mean(200, 3, stats.Options{}), 200, 200*(1-share), 200*(1+share), 1e-9)
 	interval(t, mean(-200, 3, stats.Options{}), -200, -200*(1+share), -200*(1-share), 1e-9)
 	if e := mean(0, 100, stats.Options{}); !math.IsInf(e.Low, -1) || !math.IsInf(e.High, 1) || e.Method != stats.MethodNone {
 		t.Errorf("%+v", e)
 	}
-	// Clusters count as one row each.
+	// Each cluster counts as one row.
 	o := stats.Options{Range: [2]float64{0, 1}, Clusters: []int{1, 1, 1, 2, 2, 2, 3, 3, 3}}
 	interval(t, mean(1, 9, o), 1, wilson.Low, 1, 1e-12)
 }
 
-func TestNextToNoVariationIsNoProofEither(t *testing.T) {
+func TestAlmostNoVariationIsNoProofEither(t *testing.T) {
 	o := stats.Options{Range: [2]float64{0, 1}}
 	e := must[stats.Estimate](t)(stats.Mean([]float64{1, 1, 0.99}, o))
 	if e.Low > 0.45 || e.High != 1 {
@@ -366,7 +369,8 @@ func TestValuesOutsideOfTheirRangeAreRefused(t *testing.T) {
 }
 
 func TestDrawsWithoutAValueAreLeftOut(t *testing.T) {
-	// The ratio has no value where row 0 is not drawn, in a third of draws.
+	// The ratio has no value if row 0 is not drawn, which is the case in a
+	// third of the draws.
 	x := []float64{1, 2, 3, 4}
 	sometimes := func(rows []int) float64 {
 		if !slices.Contains(rows, 0) {
@@ -384,7 +388,7 @@ func TestDrawsWithoutAValueAreLeftOut(t *testing.T) {
 	}
 }
 
-func TestWhatCanNotBeEstimatedIsAnError(t *testing.T) {
+func TestAFigureThatCannotBeEstimatedIsAnError(t *testing.T) {
 	x := []float64{1, 2, 3}
 	cases := map[string]struct {
 		values []float64
@@ -419,7 +423,7 @@ func TestWhatCanNotBeEstimatedIsAnError(t *testing.T) {
 	}
 }
 
-// BenchmarkBootstrap is 10,000 rows, 2,000 resamples.
+// BenchmarkBootstrap uses 10,000 rows and 2,000 resamples.
 func BenchmarkBootstrap(b *testing.B) {
 	x := skewed(1, 10_000)
 	clusters := make([]int, len(x))

@@ -6,53 +6,56 @@ import (
 	"math"
 )
 
-// Options say how intervals and tests are made. The zero value is the usual.
+// Options configures intervals and tests. The zero value has the defaults.
 type Options struct {
-	// Confidence is the share of intervals that hold the true figure; 0
-	// stands for 0.95.
+	// Confidence is the share of intervals that contain the true figure. 0
+	// means 0.95.
 	Confidence float64
-	// Resamples of a bootstrap, at least 100; 0 stands for 2,000.
+	// Resamples is the number of resamples of a bootstrap, at least 100. 0
+	// means 2,000.
 	Resamples int
-	// Permutations of a test that can't go through all; 0 stands for 9,999.
+	// Permutations is the number of permutations of a test that cannot try all
+	// of them. 0 means 9,999.
 	Permutations int
-	// Seed decides all that is random.
+	// Seed determines all randomness.
 	Seed int64
-	// Clusters names, for each observation, the cluster that it belongs to;
-	// see Clusters. Nil: all observations are independent.
+	// Clusters contains the cluster of each observation; see the function
+	// Clusters. Nil means that all observations are independent.
 	Clusters []int
-	// Rows are smaller clusters within those: the row that each observation is
-	// about, where there are several of a row. Nil: each is about its own.
+	// Rows contains smaller clusters within those: the row of each observation,
+	// if a row has several. Nil means that each observation is a row.
 	Rows []int
-	// Range is the least and the greatest value that a single observation can
-	// have, such as 0 and 1 for a grade. If both are equal, it is unknown.
-	// Intervals of means and of bootstrapped statistics use it to account for
-	// values that occur but were not seen.
+	// Range contains the least and the greatest possible value of a single
+	// observation, such as 0 and 1 for a grade. If both are equal, the range is
+	// unknown. Intervals of means and of bootstrapped statistics use it to
+	// account for values that exist but were not seen.
 	Range [2]float64
 }
 
 // Estimate is a figure with what is known about its accuracy.
 type Estimate struct {
-	// Value is the figure of all observations; Low and High are the ends of
-	// its confidence interval. They are infinite if nothing is known about them.
+	// Value is the figure over all observations. Low and High are the ends of
+	// its confidence interval. They are infinite if nothing is known about
+	// them.
 	Value, Low, High float64
 	// SE is the standard error, in the unit of Value.
 	SE float64
-	// N is how many observations there are.
+	// N is the number of observations.
 	N int
-	// Units is how many of them are independent: the clusters, or N.
+	// Units is the number of independent units: the clusters, or N.
 	Units int
-	// Method is how the interval was made.
+	// Method is the method that the interval comes from.
 	Method Method
 }
 
-// Within returns the estimate with its interval cut to the values that the
-// figure can have at all, such as 0 to 1 for a share.
+// Within returns the estimate with its interval clipped to the possible values
+// of the figure, such as 0 to 1 for a share.
 func (e Estimate) Within(least, most float64) Estimate {
 	e.Low, e.High = min(max(e.Low, least), most), min(max(e.High, least), most)
 	return e
 }
 
-// Method names the way to an interval.
+// Method is the method for an interval.
 type Method string
 
 // The methods.
@@ -61,33 +64,34 @@ const (
 	MethodWilson Method = "wilson"
 	// MethodTango is Tango's score interval for a difference of paired shares.
 	MethodTango Method = "tango"
-	// MethodStudent is Student's t interval, by a standard error.
+	// MethodStudent is Student's t interval, based on a standard error.
 	MethodStudent Method = "student"
 	// MethodBCa is the bias-corrected and accelerated bootstrap interval,
 	// widened for few units.
 	MethodBCa Method = "bca"
-	// MethodPercentile is the plain bootstrap interval, widened for few units,
-	// made where the corrections of BCa are not defined.
+	// MethodPercentile is the plain bootstrap interval, widened for few units.
+	// It is used if the corrections of BCa are undefined.
 	MethodPercentile Method = "percentile"
 	// MethodPermutation is the interval of the differences that a paired
 	// permutation test does not reject.
 	MethodPermutation Method = "permutation"
-	// MethodUnseen is the interval of values that are all alike: how far values
-	// that were not seen could move the figure.
+	// MethodUnseen is the interval for values that are all equal: how far
+	// unseen values could move the figure.
 	MethodUnseen Method = "unseen"
-	// MethodNone: there are too few units for an interval.
+	// MethodNone means that there are too few units for an interval.
 	MethodNone Method = "none"
 )
 
-// ErrUndefined is what errors wrap where a statistic has no value for these
-// observations, such as agreement where only one label occurs.
+// ErrUndefined is wrapped by errors that say that a statistic is undefined for
+// these observations, such as agreement if only one label occurs.
 var ErrUndefined = errors.New("the statistic is not defined for these observations")
 
-// ErrNoObservations is what errors wrap where there is nothing to compute from.
+// ErrNoObservations is wrapped by errors that say that there are no
+// observations.
 var ErrNoObservations = errors.New("there are no observations")
 
-// Clusters numbers clusters in the order in which their names first occur, as
-// Options.Clusters wants it.
+// Clusters numbers clusters in the order in which their names first occur, for
+// Options.Clusters.
 func Clusters[K comparable](names []K) []int {
 	numbers := make(map[K]int)
 	out := make([]int, len(names))
@@ -102,8 +106,8 @@ func Clusters[K comparable](names []K) []int {
 	return out
 }
 
-// checked fills in what is usual and says what is wrong with the options for
-// n observations.
+// checked fills in defaults, and returns an error if the options are invalid
+// for n observations.
 func (o Options) checked(n int) (Options, error) {
 	if o.Confidence == 0 {
 		o.Confidence = 0.95
@@ -136,8 +140,7 @@ func (o Options) checked(n int) (Options, error) {
 // bounded reports whether the range of an observation is known.
 func (o Options) bounded() bool { return o.Range[0] < o.Range[1] }
 
-// usable refuses values that are not finite numbers, or that lie outside the
-// range that they are said to have.
+// usable refuses values that are not finite, or that are outside their range.
 func (o Options) usable(name string, values []float64) error {
 	for i, v := range values {
 		switch {
@@ -150,7 +153,7 @@ func (o Options) usable(name string, values []float64) error {
 	return nil
 }
 
-// unbounded is the estimate where nothing is known about accuracy.
+// unbounded returns the estimate if nothing is known about accuracy.
 func unbounded(value float64, n, units int) Estimate {
 	return Estimate{
 		Value: value, Low: math.Inf(-1), High: math.Inf(1), SE: math.Inf(1),

@@ -7,9 +7,10 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// McNemar is the two-sided p-value of McNemar's exact test: onlyA rows are
-// hits of the first subject alone, onlyB of the second alone, and if the
-// subjects are alike, either is as likely.
+// McNemar returns the two-sided p-value of McNemar's exact test. onlyA is the
+// number of rows that only the first subject hits, and onlyB the number that
+// only the second hits. If the subjects are equally good, both are equally
+// likely.
 func McNemar(onlyA, onlyB int) float64 {
 	n := onlyA + onlyB
 	if n == 0 {
@@ -19,16 +20,18 @@ func McNemar(onlyA, onlyB int) float64 {
 	return min(1, 2*less)
 }
 
-// PairedShares is the difference of the shares of hits of two subjects on the
-// same n rows, and the p-value that they are alike. onlyA rows are hits of the
-// first subject alone, onlyB of the second alone.
+// PairedShares returns the difference between two subjects' shares of hits on
+// the same n rows, and the p-value of the hypothesis that they are equal. onlyA
+// is the number of rows that only the first subject hits, and onlyB the number
+// that only the second hits.
 //
 // The p-value is that of McNemar's exact test. The interval is Tango's score
-// interval (Tango 1998), which keeps its promise for few rows and where no row
-// tells the subjects apart, widened to the exact interval of Clopper and Pearson
-// for the discordant rows where that reaches further. The latter excludes 0
-// exactly if McNemar's test rejects, so that interval and test agree. (Far out,
-// the score test can be the more cautious one; the p-value is then its own.)
+// interval (Tango 1998), which has its coverage with few rows and if the
+// subjects agree on all rows. If the exact interval of Clopper and Pearson for
+// the discordant rows extends further, the interval is widened to that. That
+// one excludes 0 if and only if McNemar's test rejects, so the interval and the
+// test agree. (Far from 0, the score test can be the more cautious one. The
+// p-value is then its own.)
 func PairedShares(onlyA, onlyB, n int, confidence float64) (Estimate, float64) {
 	if n < 1 {
 		return unbounded(0, 0, 0), 1
@@ -45,7 +48,7 @@ func PairedShares(onlyA, onlyB, n int, confidence float64) (Estimate, float64) {
 	return e, max(McNemar(onlyA, onlyB), 2*distuv.UnitNormal.CDF(-score))
 }
 
-// clopperPearson is the exact interval of a share k of n.
+// clopperPearson returns the exact interval of a share of k in n.
 func clopperPearson(k, n int, confidence float64) (low, high float64) {
 	tail := (1 - confidence) / 2
 	low, high = 0, 1
@@ -58,8 +61,8 @@ func clopperPearson(k, n int, confidence float64) (low, high float64) {
 	return low, high
 }
 
-// Tango is the difference of two paired shares with Tango's score interval alone:
-// the differences that a score test does not reject.
+// Tango returns the difference of two paired shares with only Tango's score
+// interval: the differences that a score test does not reject.
 func Tango(onlyA, onlyB, n int, confidence float64) Estimate {
 	b, c, size := float64(onlyA), float64(onlyB), float64(n)
 	z := normalQuantile(confidence)
@@ -68,21 +71,21 @@ func Tango(onlyA, onlyB, n int, confidence float64) Estimate {
 		Value: value, SE: math.Sqrt(b+c-(b-c)*(b-c)/size) / size,
 		N: n, Units: n, Method: MethodTango,
 	}
-	// The score falls as the difference grows.
+	// The score decreases as the difference increases.
 	e.Low = bisect(-1, value, func(d float64) bool { return tangoScore(b, c, size, d) > z })
 	e.High = bisect(value, 1, func(d float64) bool { return tangoScore(b, c, size, d) > -z })
 	return e
 }
 
-// tangoScore is how many standard errors the difference seen lies above d,
-// with the share of rows that only the second subject hits estimated under d.
+// tangoScore returns how many standard errors the observed difference is above
+// d. The share of rows that only the second subject hits is estimated under d.
 func tangoScore(b, c, n, d float64) float64 {
 	linear := -b - c + (2*n-b+c)*d
 	constant := -c * d * (1 - d)
 	share := (math.Sqrt(max(linear*linear-8*n*constant, 0)) - linear) / (4 * n)
 	variance := n * (2*share + d*(1-d))
 	if variance <= 0 {
-		// No row differs where none may: only the sign is left.
+		// If d rules out rows that differ, only the sign is left.
 		switch above := b - c - n*d; {
 		case above > 0:
 			return math.Inf(1)
@@ -94,8 +97,8 @@ func tangoScore(b, c, n, d float64) float64 {
 	return (b - c - n*d) / math.Sqrt(variance)
 }
 
-// bisect returns, to eleven places, where between low and high a condition
-// that holds from low on ceases to hold.
+// bisect returns, to eleven digits, the point between low and high up to which
+// a condition is true.
 func bisect(low, high float64, holds func(float64) bool) float64 {
 	for high-low > 1e-11 {
 		middle := low + (high-low)/2

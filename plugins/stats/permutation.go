@@ -9,23 +9,24 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// tolerance is the relative error up to which sums count as equal: the same
-// values, added in another order, must not decide a test.
+// tolerance is the relative error up to which sums count as equal, because the
+// order in which values are added must not decide a test.
 const tolerance = 1e-10
 
-// A permutation test goes through all permutations of up to exactUnits units,
-// draws permutations of up to drawnUnits, and beyond that is a t test: by then
-// the two differ by less than drawing does.
+// A permutation test tries all permutations of up to exactUnits units, draws
+// permutations of up to drawnUnits, and is a t test for more. By then, the two
+// differ by less than the error of drawing.
 const (
 	exactUnits = 16
 	drawnUnits = 200
 )
 
-// PairedPermutation is the two-sided p-value of the hypothesis that paired
-// differences lie evenly around zero, by their sum under all changes of
-// signs; clusters change signs together. Beyond 16 units, signs are drawn
-// o.Permutations times and the p-value is (1+r)/(1+permutations), r counting
-// the sums that are as far from zero (Phipson and Smyth 2010); beyond 200 it
+// PairedPermutation returns the two-sided p-value of the hypothesis that paired
+// differences are distributed symmetrically around zero. It uses their sum
+// under all changes of signs; the differences of a cluster change signs
+// together. With more than 16 units, signs are drawn o.Permutations times, and
+// the p-value is (1+r)/(1+permutations), where r counts the sums that are at
+// least as far from zero (Phipson and Smyth 2010). With more than 200 units, it
 // is that of Student's t test.
 func PairedPermutation(differences []float64, o Options) (float64, Test, error) {
 	o, err := o.checked(len(differences))
@@ -39,14 +40,15 @@ func PairedPermutation(differences []float64, o Options) (float64, Test, error) 
 	return p, test, nil
 }
 
-// shift compares the mean of the differences with 0. ends are those of a single
-// difference; size is how many independent ones a share of the figure is worth,
-// for the values that were not seen.
+// shift compares the mean of the differences with 0. ends contains the least
+// and greatest possible difference. size is the number of independent
+// differences that a share of the figure corresponds to, to account for unseen
+// values.
 //
-// The interval is that of the test. Unless the test tells the subjects apart, it
-// also reaches as far as unseen values could move the difference. With linear
-// set, the differences are linear approximations, which vary too little where
-// there are few rows: unseen values then always have their part in both.
+// The interval is that of the test. Unless the test finds a difference, it also
+// extends as far as unseen values could move the difference. linear says that
+// the differences are linear approximations, which vary too little if there are
+// few rows. Unseen values then always affect both the interval and the test.
 func shift(parts []part, n int, ends [2]float64, size float64, linear bool, o Options) Comparison {
 	value, se := robust(parts)
 	c := Comparison{Estimate: unbounded(value, n, len(parts)), P: 1, Test: TestNone, Detectable: math.Inf(1)}
@@ -70,15 +72,15 @@ func shift(parts []part, n int, ends [2]float64, size float64, linear bool, o Op
 	return c
 }
 
-// allow widens the interval by unseen differences. With decide set, these have
-// their part in the p-value, too. none: all differences are alike.
+// allow widens the interval by unseen differences. If decide is set, they also
+// affect the p-value. none says that all differences are equal.
 func (c *Comparison) allow(none, decide, bounded bool, ends [2]float64, size float64, o Options) {
 	if none && !bounded {
 		if c.Value == 0 {
 			c.Low, c.High, c.Method = math.Inf(-1), math.Inf(1), MethodNone
 			return
 		}
-		// Nothing is known of the scale but the difference itself.
+		// Only the difference itself indicates the scale.
 		reach := 2 * math.Abs(c.Value)
 		ends, bounded = [2]float64{c.Value - reach, c.Value + reach}, true
 	}
@@ -92,14 +94,15 @@ func (c *Comparison) allow(none, decide, bounded bool, ends [2]float64, size flo
 	}
 }
 
-// permute tests whether the differences lie evenly around zero, by changing the
-// signs of units, and inverts the test: the interval holds each shift of the
-// differences that would not be rejected.
+// permute tests whether the differences are distributed symmetrically around
+// zero, by changing the signs of units, and inverts the test: the interval
+// contains each shift of the differences that would not be rejected.
 //
-// With some units changed, the sum of the shifted differences is at least that
-// observed exactly if the mean of those units is at most the shift. So both the
-// p-value and the interval can be read off the means of subsets of the units
-// (Hartigan 1969, Using subsample values as typical values).
+// If the signs of some units are changed, the sum of the shifted differences is
+// at least the observed sum if and only if the mean of those units is at most
+// the shift. So both the p-value and the interval can be derived from the means
+// of subsets of the units (Hartigan 1969, Using subsample values as typical
+// values).
 func permute(parts []part, o Options) (low, high, p float64, test Test) {
 	var means []float64
 	switch n := len(parts); {
@@ -113,7 +116,7 @@ func permute(parts []part, o Options) (low, high, p float64, test Test) {
 		means, test = drawnMeans(parts, o), TestPermutation
 	}
 	slices.Sort(means)
-	// One more: no unit changed, which is as extreme as can be.
+	// The additional one has no unit changed, which is the most extreme case.
 	all := float64(len(means) + 1)
 	below, above := 1, 1
 	for _, m := range means {
@@ -132,7 +135,7 @@ func permute(parts []part, o Options) (low, high, p float64, test Test) {
 	return low, high, p, test
 }
 
-// student is the interval and the p-value of the t test.
+// student returns the interval and the p-value of the t test.
 func student(parts []part, o Options) (low, high, p float64, test Test) {
 	value, se := robust(parts)
 	reach := se * studentQuantile(o.Confidence, len(parts)-1)
@@ -146,7 +149,7 @@ func student(parts []part, o Options) (low, high, p float64, test Test) {
 	return value - reach, value + reach, p, TestStudent
 }
 
-// subsetMeans are the means of all subsets of the parts but the empty one.
+// subsetMeans returns the means of all non-empty subsets of the parts.
 func subsetMeans(parts []part) []float64 {
 	sums := make([]part, 1, 1<<len(parts))
 	for _, p := range parts {
@@ -162,8 +165,8 @@ func subsetMeans(parts []part) []float64 {
 	return means
 }
 
-// drawnMeans are the means of subsets drawn at random. An empty one counts as
-// no change: as extreme on either side, it is left out.
+// drawnMeans returns the means of random subsets. An empty subset means no
+// change, which is extreme on both sides, so it is left out.
 func drawnMeans(parts []part, o Options) []float64 {
 	means := make([]float64, o.Permutations)
 	least := negligible(parts)
@@ -189,7 +192,8 @@ func drawSubset(parts []part, source *rand.PCG) (s part) {
 	return s
 }
 
-// negligible is the size up to which a sum of parts is 0 but for rounding.
+// negligible returns the size up to which a sum of parts is 0 except for
+// rounding.
 func negligible(parts []part) float64 {
 	var sizes float64
 	for _, p := range parts {

@@ -8,10 +8,11 @@ import (
 	"gonum.org/v1/gonum/stat/distuv"
 )
 
-// Detectable is the smallest true mean difference that a two-sided paired t
-// test of n independent rows finds with the given power (0.8), at the given
-// confidence (0.95). deviation is the standard deviation of the differences,
-// in the unit of the result. It is infinite for fewer than two rows.
+// Detectable returns the smallest true mean difference that a two-sided paired
+// t test of n independent rows detects with the given power (such as 0.8), at
+// the given confidence (such as 0.95). deviation is the standard deviation of
+// the differences, in the unit of the result. With fewer than two rows, the
+// result is infinite.
 func Detectable(deviation float64, n int, confidence, power float64) float64 {
 	if n < 2 {
 		return math.Inf(1)
@@ -25,12 +26,13 @@ func Detectable(deviation float64, n int, confidence, power float64) float64 {
 	return bisect(0, high, weak) * deviation / math.Sqrt(float64(n))
 }
 
-// studentPower is how likely a t statistic lies beyond the critical value on
-// either side, if the mean lies shift standard errors from zero: over how the
-// standard error is estimated, the mean of a normal probability.
+// studentPower returns the probability that a t statistic is beyond the
+// critical value on either side, if the mean is shift standard errors from
+// zero. It is the mean of a normal probability over the estimates of the
+// standard error.
 func studentPower(shift, critical, freedom float64) float64 {
-	// The square of the estimate's ratio to the truth is chi squared, divided
-	// by freedom.
+	// The squared ratio of the estimate to the true value is chi squared,
+	// divided by freedom.
 	squares := distuv.ChiSquared{K: freedom}
 	reject := func(ratio float64) float64 {
 		at := critical * ratio
@@ -43,12 +45,13 @@ func studentPower(shift, critical, freedom float64) float64 {
 	return quad.Fixed(density, max(0, 1-reach), 1+reach, 200, quad.Legendre{}, 0)
 }
 
-// DetectableShare is the smallest true difference of two subjects' shares of
-// hits on the same n rows that McNemar's exact test finds with the given
-// power (0.8), at the given confidence (0.95), where discordant is the share
-// of rows that only one of them hits. A difference needs at least as large a
-// share of such rows, so that even subjects that were never seen to differ
-// have one. It is infinite where n rows can show no difference at all.
+// DetectableShare returns the smallest true difference between two subjects'
+// shares of hits on the same n rows that McNemar's exact test detects with the
+// given power (such as 0.8), at the given confidence (such as 0.95). discordant
+// is the share of rows that only one of them hits. A difference requires at
+// least as large a share of such rows, so there is a detectable difference even
+// for subjects that never differed. The result is infinite if no difference can
+// be significant with n rows.
 func DetectableShare(discordant float64, n int, confidence, power float64) float64 {
 	if n < 1 {
 		return math.Inf(1)
@@ -63,17 +66,17 @@ func DetectableShare(discordant float64, n int, confidence, power float64) float
 	return bisect(0, 1, weak)
 }
 
-// mcNemarPower is what McNemar's exact test finds on n rows at a level.
+// mcNemarPower computes what McNemar's exact test detects on n rows at a level.
 type mcNemarPower struct {
 	n     int
 	level float64
-	// critical holds, for numbers of discordant rows, with how many of them
-	// on one side the test rejects at the most; -1: never.
+	// critical contains, by the number of discordant rows, the maximum number
+	// of them on one side for which the test rejects, or -1 if it never does.
 	critical map[int]int
 }
 
-// power is how likely the test rejects in favor of the better subject, over
-// how many rows are discordant and how these fall.
+// power returns the probability that the test rejects in favor of the better
+// subject, over the number of discordant rows and their distribution.
 func (m *mcNemarPower) power(difference, discordant float64) float64 {
 	if discordant == 0 {
 		return 0
@@ -90,7 +93,8 @@ func (m *mcNemarPower) power(difference, discordant float64) float64 {
 	return total
 }
 
-// most looks critical up, or finds it from where a normal distribution has it.
+// most looks up the critical number, or searches for it near that of a normal
+// distribution.
 func (m *mcNemarPower) most(rows int) int {
 	if most, known := m.critical[rows]; known {
 		return most
@@ -107,7 +111,7 @@ func (m *mcNemarPower) most(rows int) int {
 	return most
 }
 
-// binomialMass is the probability of k hits of n.
+// binomialMass returns the probability of k hits in n.
 func binomialMass(k, n int, p float64) float64 {
 	switch {
 	case p >= 1:
@@ -121,7 +125,7 @@ func binomialMass(k, n int, p float64) float64 {
 	return math.Exp(choose - a - b + float64(k)*math.Log(p) + float64(n-k)*math.Log1p(-p))
 }
 
-// binomialTail is the probability of at most k hits of n.
+// binomialTail returns the probability of at most k hits in n.
 func binomialTail(k, n int, p float64) float64 {
 	switch {
 	case p <= 0 || k >= n:

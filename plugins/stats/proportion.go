@@ -6,10 +6,10 @@ import (
 	"gonum.org/v1/gonum/mathext"
 )
 
-// Wilson is the share k of n with its Wilson score interval (Wilson 1927),
-// which keeps its promise for small n and shares near 0 and 1, where the
-// textbook interval does not; confidence is such as 0.95. With n = 0 the share
-// is 0 and nothing is known.
+// Wilson returns the share of k in n with its Wilson score interval (Wilson
+// 1927), which has its coverage for small n and for shares near 0 and 1, unlike
+// the textbook interval. confidence is a level such as 0.95. With n = 0, the
+// share is 0 and nothing is known.
 func Wilson(k, n int, confidence float64) Estimate {
 	if n == 0 {
 		return unbounded(0, 0, 0)
@@ -20,11 +20,11 @@ func Wilson(k, n int, confidence float64) Estimate {
 	return e
 }
 
-// Share is the share k of n with Wilson's interval, modified near the ends as
-// Brown, Cai, and DasGupta propose (2001, Interval Estimation for a Binomial
-// Proportion, section 4.1.1). Where only one to three rows are hits, Wilson's
-// interval excludes smaller shares too often; its low end is then that of the
-// Poisson distribution. The same holds for misses and the high end.
+// Share returns the share of k in n with Wilson's interval, modified near the
+// ends as in Brown, Cai, and DasGupta (2001, Interval Estimation for a Binomial
+// Proportion, section 4.1.1). With only one to three hits, Wilson's interval
+// excludes smaller shares too often, so its low end is replaced by that of the
+// Poisson distribution. The same applies to misses and the high end.
 func Share(k, n int, confidence float64) Estimate {
 	if n == 0 {
 		return unbounded(0, 0, 0)
@@ -34,7 +34,7 @@ func Share(k, n int, confidence float64) Estimate {
 	return e
 }
 
-// share is Share for a share p of size rows, which need not be whole.
+// share is Share for a share p of size rows, which need not be a whole number.
 func share(p, size, confidence float64) Estimate {
 	e := wilson(p, size, normalQuantile(confidence))
 	e.Low = min(e.Low, rareLow(p*size, size, confidence))
@@ -42,7 +42,8 @@ func share(p, size, confidence float64) Estimate {
 	return e
 }
 
-// rareLow is the low end of a share of hits that are few, and 1 if they are not.
+// rareLow returns the low end for a share with few hits, or 1 if there are
+// more.
 func rareLow(hits, size, confidence float64) float64 {
 	few := 2.0
 	if size > 50 {
@@ -54,7 +55,8 @@ func rareLow(hits, size, confidence float64) float64 {
 	return mathext.GammaIncRegInv(hits, 1-confidence) / size
 }
 
-// wilson is the interval for a share p of size rows, which need not be whole.
+// wilson returns the interval for a share p of size rows, which need not be a
+// whole number.
 func wilson(p, size, z float64) Estimate {
 	middle := p + z*z/(2*size)
 	reach := z * math.Sqrt(p*(1-p)/size+z*z/(4*size*size))
@@ -63,7 +65,7 @@ func wilson(p, size, z float64) Estimate {
 		Value: p, Low: (middle - reach) / scale, High: (middle + reach) / scale,
 		SE: math.Sqrt(p * (1 - p) / size), Method: MethodWilson,
 	}
-	// At the ends the formula gives exactly 0 and 1 but for rounding.
+	// At the ends, the formula gives exactly 0 and 1, except for rounding.
 	if p == 0 {
 		e.Low = 0
 	}
@@ -73,14 +75,14 @@ func wilson(p, size, z float64) Estimate {
 	return e
 }
 
-// Proportion is the share of hits with the interval of Share. Where there are
-// clusters, the interval is that of the effective number of rows: as many
-// independent rows as would have the cluster-robust standard error, lowered
-// for what few clusters don't know of it (by the ratio of the quantiles of
-// the normal and of Student's distribution, squared). It is never more than
-// without the clusters: the number of rows or, where some have several
-// observations, what these say together. Hits that are all alike show no variation; the clusters
-// then count as one row each.
+// Proportion returns the share of hits with the interval of Share. If there are
+// clusters, the interval is that of the effective number of rows: the number of
+// independent rows that would have the cluster-robust standard error, reduced
+// because few clusters give an uncertain standard error (by the squared ratio
+// of the quantiles of the normal distribution and Student's). The effective
+// number is never more than without the clusters: the number of rows or, if
+// some rows have several observations, what these are worth together. If all
+// hits are equal, they show no variation, and each cluster counts as one row.
 func Proportion(hits []bool, o Options) (Estimate, error) {
 	o, err := o.checked(len(hits))
 	if err != nil {
@@ -119,9 +121,9 @@ func Proportion(hits []bool, o Options) (Estimate, error) {
 	return e, nil
 }
 
-// effective is the number of independent rows, most at the most, that would say
-// as much about a share p as its standard error does, which units independent
-// parts were found to have.
+// effective returns the number of independent rows, at most most, that would
+// have the standard error se of a share p, which was estimated from a number of
+// independent units.
 func effective(p, se, z, most float64, units int, confidence float64) float64 {
 	if p <= 0 || p >= 1 || se == 0 {
 		return most

@@ -11,9 +11,9 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 )
 
-// The reference values of these tests that are not published were computed
-// by testdata/reference.py with scipy 1.17.1, statsmodels 0.15.0,
-// scikit-learn 1.9.1, krippendorff 0.9.0 and crowd-kit 1.4.2.
+// The reference values in these tests that are not published come from
+// testdata/reference.py, with scipy 1.17.1, statsmodels 0.15.0, scikit-learn
+// 1.9.1, krippendorff 0.9.0, and crowd-kit 1.4.2.
 
 // numbers is the linear congruential generator of testdata/reference.py.
 type numbers int
@@ -32,8 +32,8 @@ func skewed(seed, n int) []float64 {
 	return values
 }
 
-// pair makes two lists of labels below k that agree about as often as same
-// says, in percent.
+// pair returns two lists of labels below k that agree in about same percent of
+// cases.
 func pair(seed, n, k, same int) (a, b []int) {
 	r := numbers(seed)
 	for range n {
@@ -75,7 +75,7 @@ func must[T any](t *testing.T) func(T, error) T {
 	}
 }
 
-// interval checks the ends of an estimate.
+// interval checks the value and the ends of an estimate.
 func interval(t *testing.T, e stats.Estimate, value, low, high, tolerance float64) {
 	t.Helper()
 	within(t, "the value", e.Value, value, tolerance)
@@ -83,7 +83,8 @@ func interval(t *testing.T, e stats.Estimate, value, low, high, tolerance float6
 	within(t, "the high end", e.High, high, tolerance)
 }
 
-// crowd is a file of votes with the names of what is numbered, each sorted.
+// crowd is a file of votes, with the sorted names of everything that is
+// numbered.
 type crowd struct {
 	votes                     []stats.Vote
 	items, annotators, labels []string
@@ -123,7 +124,7 @@ func readCSV(t *testing.T, name string) [][]string {
 	return rows[1:]
 }
 
-// right counts the choices that are the gold label.
+// right counts the choices that are equal to the gold label.
 func (c crowd) right(t *testing.T, gold string, choices []stats.Choice) (n int) {
 	t.Helper()
 	for _, row := range readCSV(t, gold) {

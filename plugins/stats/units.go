@@ -2,15 +2,15 @@ package stats
 
 import "slices"
 
-// units are the independent parts of the observations: clusters, numbered
-// without gaps in the order of first occurrence, or single observations.
+// units contains the independent parts of the observations: clusters, numbered
+// without gaps in the order of their first occurrence, or single observations.
 type units struct {
-	// Those of unit u are members[starts[u]:starts[u+1]], in their order.
+	// The members of unit u are members[starts[u]:starts[u+1]], in order.
 	members []int
 	starts  []int
-	// of is the unit of each observation.
+	// of contains the unit of each observation.
 	of []int
-	// single: each observation is a unit of its own.
+	// single says that each observation is a unit.
 	single bool
 }
 

@@ -7,24 +7,25 @@ import (
 	"slices"
 )
 
-// Vote is a label that an annotator gave an item; all three are numbered from
-// 0. An annotator may vote on an item more than once.
+// Vote is a label that an annotator gave to an item. All three are numbered
+// from 0. An annotator can vote on an item more than once.
 type Vote struct{ Item, Annotator, Label int }
 
-// Choice is the label that votes on an item come to.
+// Choice is the label that the votes on an item result in.
 type Choice struct {
-	// Label is NoLabel where there are no votes.
+	// Label is NoLabel if there are no votes.
 	Label int
-	// Confidence is the share of votes, or the probability, of the label.
+	// Confidence is the share of votes for the label, or its probability.
 	Confidence float64
-	// Tied: other labels have as much for them. Label is the lowest of these.
+	// Tied says that other labels have the same support. Label is the lowest of
+	// them.
 	Tied bool
-	// Votes is how many votes the item has.
+	// Votes is the number of votes on the item.
 	Votes int
 }
 
-// CountVotes returns how many votes each label got on each item, as
-// FleissKappa wants them.
+// CountVotes returns the number of votes for each label on each item, for
+// FleissKappa.
 func CountVotes(votes []Vote, items, labels int) ([][]int, error) {
 	counts := make([][]int, items)
 	all := make([]int, items*labels)
@@ -40,8 +41,7 @@ func CountVotes(votes []Vote, items, labels int) ([][]int, error) {
 	return counts, nil
 }
 
-// LabelsByItem returns the labels that each item got, as KrippendorffAlpha
-// wants them.
+// LabelsByItem returns the labels of each item, for KrippendorffAlpha.
 func LabelsByItem(votes []Vote, items int) ([][]float64, error) {
 	labels := make([][]float64, items)
 	for i, v := range votes {
@@ -76,8 +76,8 @@ func MajorityVote(votes []Vote, items, labels int) ([]Choice, error) {
 	for i := range choices {
 		choices[i].Label = NoLabel
 	}
-	// Votes of an item, and of them those for a label, follow each other, so
-	// that no table of items by labels is needed.
+	// Votes on an item, and votes for a label within these, are adjacent, so no
+	// table of items by labels is needed.
 	sorted := slices.SortedFunc(slices.Values(votes), func(a, b Vote) int {
 		return cmp.Or(cmp.Compare(a.Item, b.Item), cmp.Compare(a.Label, b.Label))
 	})
@@ -99,8 +99,8 @@ func MajorityVote(votes []Vote, items, labels int) ([]Choice, error) {
 	return choices, nil
 }
 
-// choose takes the label with the largest weight, which becomes the
-// confidence. Weights that differ by rounding alone are tied.
+// choose returns the label with the largest weight, which becomes the
+// confidence. Weights that differ only by rounding are tied.
 func choose(weights []float64, votes int) Choice {
 	if votes == 0 {
 		return Choice{Label: NoLabel}

@@ -15,14 +15,14 @@ func dawidSkene(t *testing.T, c crowd, o stats.EMOptions) *stats.LabelModel {
 	return must[*stats.LabelModel](t)(stats.DawidSkene(c.votes, len(c.items), len(c.annotators), len(c.labels), o))
 }
 
-// exactly goes on for as long as the reference does, converged or not.
+// exactly runs for as many iterations as the reference, converged or not.
 var exactly = stats.EMOptions{Iterations: 500, Tolerance: 1e-300}
 
-func TestDawidSkeneIsThePublishedModel(t *testing.T) {
-	// The paper's table 1, with its shares of the classes, 0.40, 0.42, 0.11
-	// and 0.07, and the first observer's errors, to two places. More places:
-	// crowd-kit's DawidSkene, and testdata/reference.py by the paper's
-	// formulas.
+func TestDawidSkeneMatchesThePublishedModel(t *testing.T) {
+	// Table 1 in the paper, with its shares of the classes, 0.40, 0.42, 0.11,
+	// and 0.07, and the first observer's errors, to two digits. More digits
+	// come from crowd-kit's DawidSkene, and from testdata/reference.py with the
+	// paper's formulas.
 	c := readCrowd(t, "dawid-skene-1979.csv")
 	m := dawidSkene(t, c, exactly)
 	for k, want := range []float64{0.39955475, 0.42198339, 0.11179519, 0.06666667} {
@@ -59,10 +59,10 @@ func confidences(choices []stats.Choice) (mean, least float64) {
 	return mean, least
 }
 
-func TestDawidSkeneIsThatOfItsFormulasOnRealVotes(t *testing.T) {
-	// testdata/reference.py: the paper's formulas over arrays, and for
-	// binary5 crowd-kit's DawidSkene. How many labels are right, by the gold
-	// labels.
+func TestDawidSkeneMatchesItsFormulasOnRealVotes(t *testing.T) {
+	// The values come from testdata/reference.py with the paper's formulas over
+	// arrays and, for binary5, from crowd-kit's DawidSkene. right is the number
+	// of labels that are equal to the gold labels.
 	cases := []struct {
 		file, gold         string
 		priors             []float64
@@ -102,8 +102,8 @@ func TestDawidSkeneIsThatOfItsFormulasOnRealVotes(t *testing.T) {
 }
 
 func TestTheLabelModelFindsWhoIsRight(t *testing.T) {
-	// Two good annotators, one at random and one that always errs the same
-	// way, on 400 items of three labels.
+	// Two good annotators, a random one, and one that is always wrong in the
+	// same way, on 400 items with three labels.
 	r := numbers(17)
 	var truth []int
 	var votes []stats.Vote
@@ -137,7 +137,7 @@ func TestTheLabelModelFindsWhoIsRight(t *testing.T) {
 	within(t, "the steady error", m.Confusion(3, 1, 2), 1, 0.01)
 }
 
-func TestEachProbabilityOfALabelModelIsOne(t *testing.T) {
+func TestProbabilitiesOfALabelModelSumToOne(t *testing.T) {
 	c := readCrowd(t, "site-rating.csv")
 	for _, smoothing := range []float64{0, 1} {
 		m := dawidSkene(t, c, stats.EMOptions{Smoothing: smoothing})
@@ -199,7 +199,7 @@ func TestItemsWithoutVotesHaveNoLabel(t *testing.T) {
 	}
 }
 
-func TestTheMajoritySaysHowSureItIs(t *testing.T) {
+func TestTheMajorityHasAConfidence(t *testing.T) {
 	var votes []stats.Vote
 	for item, labels := range [][]int{{2, 1, 2, 2}, {2, 0}, {1}, {2, 2, 0, 0, 1}} {
 		for annotator, label := range labels {
@@ -246,7 +246,7 @@ func TestALabelModelThatIsTooLargeIsRefused(t *testing.T) {
 	}
 }
 
-func TestTheOrderOfVotesChangesNoConfidence(t *testing.T) {
+func TestConfidencesDoNotDependOnTheOrderOfVotes(t *testing.T) {
 	c := readCrowd(t, "site-rating.csv")
 	want := dawidSkene(t, c, stats.EMOptions{Smoothing: 0.5})
 	slices.Reverse(c.votes)
@@ -255,7 +255,7 @@ func TestTheOrderOfVotesChangesNoConfidence(t *testing.T) {
 	}
 }
 
-// million are 1,000,000 votes of 500 annotators, five labels.
+// million returns 1,000,000 votes by 500 annotators, with five labels.
 func million() (votes []stats.Vote) {
 	r := numbers(5)
 	for i := range 1_000_000 {
@@ -268,7 +268,7 @@ func million() (votes []stats.Vote) {
 	return votes
 }
 
-// BenchmarkDawidSkene is 1,000,000 votes of 500 annotators, five labels.
+// BenchmarkDawidSkene uses 1,000,000 votes by 500 annotators, with five labels.
 func BenchmarkDawidSkene(b *testing.B) {
 	votes := million()
 	for b.Loop() {

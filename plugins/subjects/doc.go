@@ -1,7 +1,7 @@
-// Package subjects is what evaluators compare: models that a prompt asks,
-// trained models, and columns that are there already. It says what a subject
-// is, and gets the answers of all of them to some rows.
+// Package subjects defines what evaluators compare: models with prompts,
+// trained models, and existing columns. It describes the subjects of an
+// evaluation, and gets the answers of all of them for some rows.
 //
-// A row that has no answer has an error in its place, and the run goes on. All
+// If a row has no answer, it has an error instead, and the run continues. All
 // calls to models go through the host.
 package subjects

@@ -16,62 +16,64 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Answer is what a subject says to a row.
+// Answer is a subject's answer for a row.
 type Answer struct {
-	// Request is the JSON of what a model was asked, and Question its last
-	// message of the user.
+	// Request is the JSON of the request to a model, and Question is its last
+	// user message.
 	Request  []byte
 	Question string
-	// Err says why no answer that counts. Response may be nil then.
+	// Err says why there is no valid answer. Response may then be nil.
 	Err      error
 	Response *llm.Response
-	// Free is set for what costs nothing since no model was called.
+	// Free is set if the answer cost nothing because no language model was
+	// called.
 	Free bool
-	// Confidence of a trained model; nil: it says none.
+	// Confidence is that of a trained model, or nil if it returns none.
 	Confidence *float64
 }
 
-// Asking asks a subject's model. The response may be nil beside an error.
+// Asking asks a subject's model. If it returns an error, the response may be
+// nil.
 type Asking func(ctx context.Context, host *plugin.Host, s *Subject, r *llm.Request, draw int) (*llm.Response, error)
 
-// Plainly passes on what the prompt says, and takes any answer.
+// Plainly sends the request as the prompt defines it, and accepts any answer.
 func Plainly(ctx context.Context, host *plugin.Host, s *Subject, r *llm.Request, draw int) (*llm.Response, error) {
 	return host.Chat(ctx, s.Model, r, draw)
 }
 
-// Run is what a panel needs of plugin.Run.
+// Run contains the methods of plugin.Run that a panel needs.
 type Run interface {
 	Host() *plugin.Host
 	Model(plugin.Model) *plugin.ModelInput
 	Dataset(plugin.Dataset) *plugin.DatasetInput
 }
 
-// Panel are the subjects of a run. Once its fields are set, Answers may be
+// Panel contains the subjects of a run. Once its fields are set, Answers can be
 // called by several goroutines.
 type Panel struct {
-	// Repeats is how often models are asked for each row.
+	// Repeats is the number of times that each model is asked for each row.
 	Repeats int
-	// Ask is how they are asked.
+	// Ask asks a subject's model.
 	Ask Asking
-	// Skip names the column of rows that no model is asked about where it is
-	// null; "": there are none.
+	// Skip is the name of a column. Models are not asked about rows in which it
+	// is null. If it is empty, all rows are used.
 	Skip string
-	// Answered is called once for each row, draw and subject that a prompt asks,
-	// as soon as nothing more is waited for; nil: nobody listens.
+	// If Answered is not nil, it is called once for each row, draw, and subject
+	// with a prompt, as soon as the answer is complete.
 	Answered func()
-	// Failed is called for each answer that failed, with its row's place in the
-	// dataset; nil: nobody listens.
+	// If Failed is not nil, it is called for each answer that failed, with the
+	// position of its row in the dataset.
 	Failed func(row int64, err error) error
 
 	run      Run
 	subjects []Subject
-	// pools are the examples that the subjects' prompts draw from.
+	// pools contains the examples that the subjects' prompts draw from.
 	pools []*prompting.Pool
 	calls Calls
 }
 
-// NewPanel reads the examples that prompts draw from. Models are asked once for
-// each row, plainly.
+// NewPanel reads the examples that prompts draw from. By default, models are
+// asked once for each row, with Plainly.
 func NewPanel(ctx context.Context, run Run, all []Subject) (*Panel, error) {
 	p := &Panel{Repeats: 1, Ask: Plainly, run: run, subjects: all, pools: make([]*prompting.Pool, len(all)), calls: NewCalls()}
 	for i := range all {
@@ -87,17 +89,17 @@ func NewPanel(ctx context.Context, run Run, all []Subject) (*Panel, error) {
 	return p, nil
 }
 
-// Calls bounds how many calls are open at the same time.
+// Calls limits the number of concurrent calls.
 type Calls chan struct{}
 
-// openCalls: what bounds calls is the models' own limits.
+// openCalls is large, because the models' own limits are what matters.
 const openCalls = 1024
 
-// NewCalls is the usual bound.
+// NewCalls returns the usual limit.
 func NewCalls() Calls { return make(Calls, openCalls) }
 
-// Go waits until there is room and has the group call f. It does not where ctx
-// ends first, which is the group's own.
+// Go waits until a call is allowed, and lets the group call f. It does not if
+// ctx, the group's own context, ends first.
 func (c Calls) Go(ctx context.Context, g parallel.Group, f func() error) {
 	select {
 	case c <- struct{}{}:
@@ -111,8 +113,8 @@ func (c Calls) Go(ctx context.Context, g parallel.Group, f func() error) {
 	})
 }
 
-// Answers gets the answers of all subjects to some rows, by subject, draw and
-// row. An error is one of the run; those of a row are in its answer.
+// Answers gets the answers of all subjects for some rows, by subject, draw, and
+// row. It returns an error of the run; errors of a row are in its answer.
 func (p *Panel) Answers(ctx context.Context, c Chunk) ([][][]*Answer, error) {
 	rec := c.Rec
 	g, ctx := parallel.WithContext(ctx)
@@ -139,7 +141,7 @@ func (p *Panel) Answers(ctx context.Context, c Chunk) ([][][]*Answer, error) {
 	return all, g.Wait()
 }
 
-// chat asks a model by a prompt, for each row and draw.
+// chat asks a model with a prompt, for each row and draw.
 func (p *Panel) chat(ctx context.Context, g parallel.Group, at int, c Chunk, to [][]*Answer) {
 	s, rec := &p.subjects[at], c.Rec
 	prompts, near := Texts(rec, s.Prompt.Key), Texts(rec, prompting.ByKey(s.Prompt.Key))
@@ -204,7 +206,7 @@ func (p *Panel) answered(n int) {
 	}
 }
 
-// Asks is how many answers of models a row takes.
+// Asks returns the number of model answers that a row takes.
 func (p *Panel) Asks() int {
 	n := 0
 	for i := range p.subjects {
@@ -215,10 +217,10 @@ func (p *Panel) Asks() int {
 	return n
 }
 
-// badPrompt is the error of a prompt that can't be asked for a row.
+// badPrompt is the error of a prompt that is not valid for a row.
 type badPrompt struct{ error }
 
-// ofRun passes on errors of the run.
+// ofRun returns err if it concerns the run, and nil if it concerns only a row.
 func ofRun(err error) error {
 	var bad *badPrompt
 	if errors.As(err, &bad) || prompting.OfRow(err) {
@@ -247,7 +249,7 @@ func lastUser(r *llm.Request) string {
 	return ""
 }
 
-// answered sets a row's answer that is not drawn, and so the same each time.
+// answered sets an answer that is the same in each draw.
 func answered(to [][]*Answer, i int, text string, ok bool, confidence *float64, err error) {
 	if !ok && err == nil {
 		err = ErrNoAnswer
@@ -262,7 +264,7 @@ func answered(to [][]*Answer, i int, text string, ok bool, confidence *float64, 
 }
 
 // ErrNoAnswer says that a column has no value for the row, or that a trained
-// model gave none.
+// model returned none.
 var ErrNoAnswer = errors.New("no answer")
 
 func column(s *Subject, rec arrow.RecordBatch, to [][]*Answer) error {
@@ -319,14 +321,14 @@ func (p *Panel) predict(ctx context.Context, s *Subject, c Chunk, to [][]*Answer
 	return nil
 }
 
-// Texts are the values of a row argument that are strings; nil: it was not
-// given.
+// Texts returns the values of a row argument of type string, or nil if the
+// argument is not set.
 func Texts(rec arrow.RecordBatch, key string) *array.String {
 	a, _ := data.Arguments.Find(rec, key).(*array.String)
 	return a
 }
 
-// Text is a value of such a column; false: there is none.
+// Text returns a value of such a column, and whether it exists.
 func Text(a *array.String, i int) (string, bool) {
 	if a == nil || a.IsNull(i) {
 		return "", false

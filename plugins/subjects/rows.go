@@ -11,25 +11,25 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// Rows builds rows of single answers.
+// Rows builds the rows of single answers.
 type Rows struct {
 	schema  data.Schema
 	builder *array.RecordBuilder
 }
 
-// NewRows begins rows of a schema. The caller releases them.
+// NewRows returns a builder for rows of a schema. The caller releases it.
 func NewRows(schema data.Schema) *Rows {
 	return &Rows{schema, array.NewRecordBuilder(memory.DefaultAllocator, schema.Arrow())}
 }
 
-// Release frees what was built.
+// Release frees the memory.
 func (r *Rows) Release() { r.builder.Release() }
 
 // Batch returns the rows since the last call. The caller releases them.
 func (r *Rows) Batch() arrow.RecordBatch { return r.builder.NewRecordBatch() }
 
-// Add adds a row: values by column, float64, int64, bool or string. What it
-// does not name, or is no number, is null.
+// Add adds a row from values by column: float64, int64, bool, or string.
+// Columns without a value, and NaN, are null.
 func (r *Rows) Add(values map[string]any) error {
 	for i, c := range r.schema {
 		if err := appendValue(r.builder.Field(i), values[c.Name]); err != nil {

@@ -9,23 +9,24 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Subject is what is compared, as it is found in Prepare.
+// Subject is a subject of a comparison, as Prepare describes it.
 type Subject struct {
 	Name string
 	plugin.Subject
-	// Of a trained model: the names of its inputs, of its output that is the
-	// answer, and of that which says how sure it is; "": there is none.
+	// For a trained model: the names of its inputs, of the output that is the
+	// answer, and of the output that is the confidence, or "" if there is none.
 	Inputs            []string
 	Label, Confidence string
 }
 
-// Asked says whether the subject is a model that a prompt asks.
+// Asked reports whether the subject is a model with a prompt.
 func (s *Subject) Asked() bool { return s.Prompt.IsSet() }
 
-// feature is the column of the rows that holds an input of a trained model.
+// feature returns the name of the column that contains an input of a trained
+// model.
 func (s *Subject) feature(input string) string { return s.Model.Key + "." + input }
 
-// Columns are the keys of the row arguments that the subject reads.
+// Columns returns the keys of the row arguments that the subject reads.
 func (s *Subject) Columns() []string {
 	switch {
 	case s.Asked():
@@ -40,7 +41,7 @@ func (s *Subject) Columns() []string {
 	return []string{s.Key}
 }
 
-// Names are those of the subjects.
+// Names returns the names of the subjects.
 func Names(all []Subject) []string {
 	names := make([]string, len(all))
 	for i, s := range all {
@@ -49,8 +50,8 @@ func Names(all []Subject) []string {
 	return names
 }
 
-// Describe finds out how the subjects of an argument answer, in the order of
-// their names, and reports those that cannot.
+// Describe determines how each subject of an argument answers, in the order of
+// their names, and reports subjects that cannot.
 func Describe[A any](p *plugin.Prepare[A], given map[string]plugin.Subject) []Subject {
 	var all []Subject
 	for _, name := range slices.Sorted(maps.Keys(given)) {
@@ -84,7 +85,8 @@ func describe[A any](p *plugin.Prepare[A], name string, given plugin.Subject) Su
 	return s
 }
 
-// labelOf is the output that is a model's answer; "": it has none.
+// labelOf returns the name of the output that is a model's answer, or "" if it
+// has none.
 func labelOf(outputs data.Schema) string {
 	var texts []string
 	for _, c := range outputs {

@@ -10,30 +10,30 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Rows are worked on in chunks, many at a time, and taken in their order: an
-// answer that is long in coming holds up what is behind it only when as many
-// answers wait for it as may be held.
+// Rows are processed in chunks, many at a time, and the results are used in
+// order. A slow answer holds up later chunks only once the maximum number of
+// answers is waiting for it.
 const (
-	// rowsPerChunk where models are asked, and plainRows where none is: then
-	// nothing waits, and a chunk costs more than its rows.
+	// rowsPerChunk is used if models are asked. Otherwise plainRows is used:
+	// then nothing waits, and a chunk costs more than its rows.
 	rowsPerChunk = 256
 	plainRows    = 2048
-	// openAnswers bounds the answers that are held, and with them the memory;
-	// leastChunks and mostChunks the chunks.
+	// openAnswers limits the number of answers in memory. leastChunks and
+	// mostChunks limit the number of chunks.
 	openAnswers = 16384
 	leastChunks = 8
 	mostChunks  = 32
 )
 
-// Chunk is some rows in a row; First is the place of the first one in the
-// dataset.
+// Chunk contains consecutive rows. First is the position of the first one in
+// the dataset.
 type Chunk struct {
 	Rec   arrow.RecordBatch
 	First int64
 }
 
-// window is how many chunks are open at the same time, and how many rows each
-// has.
+// window returns the number of chunks that are open at the same time, and the
+// number of rows in each.
 func (p *Panel) window(asks bool) (chunks int, rows int64) {
 	if !asks {
 		return leastChunks, plainRows
@@ -42,9 +42,10 @@ func (p *Panel) window(asks bool) (chunks int, rows int64) {
 	return min(max(openAnswers/held, leastChunks), mostChunks), rowsPerChunk
 }
 
-// Pass passes over rows. Work is called for many chunks at the same time, take
-// with what became of each, one after the other in the order of the rows. Asks
-// says whether work waits for models. A chunk's rows are gone when take returns.
+// Pass processes rows in chunks. It calls work for many chunks at the same
+// time, and take with each result, one after the other in the order of the
+// rows. asks says whether work waits for models. The rows of a chunk are
+// released when take returns.
 func Pass[T any](ctx context.Context, p *Panel, in *plugin.DatasetInput, asks bool, work func(context.Context, Chunk) (T, error), take func(Chunk, T) error) error {
 	type open struct {
 		Chunk
@@ -105,8 +106,8 @@ func Pass[T any](ctx context.Context, p *Panel, in *plugin.DatasetInput, asks bo
 	return g.Wait()
 }
 
-// Pace tells how many rows are done, of which each takes some steps: rows whose
-// answers come one by one count as they come.
+// Pace reports the number of finished rows. Each row takes several steps:
+// answers that arrive one by one count as they arrive.
 type Pace struct {
 	perRow int64
 	tell   func(rows int64)
@@ -115,12 +116,12 @@ type Pace struct {
 	steps, told int64
 }
 
-// NewPace tells of rows that take perRow steps, at least 1.
+// NewPace returns a Pace for rows that take perRow steps, at least 1.
 func NewPace(perRow int, tell func(rows int64)) *Pace {
 	return &Pace{perRow: int64(max(perRow, 1)), tell: tell}
 }
 
-// Step notes steps that were made.
+// Step records finished steps.
 func (p *Pace) Step(n int64) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// chat answers a request for a completion.
+// chat answers a request for a chat completion.
 func (e *Endpoint) chat(w http.ResponseWriter, _ *http.Request, c *call) {
 	r, err := parse(c)
 	if err != nil {
@@ -44,7 +44,7 @@ func (e *Endpoint) chat(w http.ResponseWriter, _ *http.Request, c *call) {
 	e.send(w, c, completion(r, a, usage, c.number), usage.Input, usage.Output)
 }
 
-// parse reads a request.
+// parse parses a request.
 func parse(c *call) (*Request, error) {
 	r := &Request{Nth: c.nth, body: c.body}
 	var rest struct {
@@ -87,8 +87,8 @@ func parse(c *call) (*Request, error) {
 	return r, nil
 }
 
-// Echo answers with the last message or, where the answer has to fit a schema,
-// with a value of it that the last message decides on (see Fit).
+// Echo answers with the last message. If the answer must match a schema, it
+// answers with a value that depends on the last message (see Fit).
 func Echo(r *Request) *llm.Response {
 	if r.Schema != nil {
 		b, _ := json.Marshal(Fit(r.Schema, r.Last))
@@ -97,9 +97,9 @@ func Echo(r *Request) *llm.Response {
 	return &llm.Response{Text: r.Last}
 }
 
-// Fit makes a value of a JSON schema. Of an enum it is the first value that
-// occurs in the text and otherwise one by the text's hash; numbers come from
-// the hash, too, and texts are the text itself.
+// Fit returns a value that matches a JSON schema. For an enum, it is the first
+// value that occurs in the text or, if none does, one chosen by the text's
+// hash. Numbers come from the hash, too, and strings are the text itself.
 func Fit(schema map[string]any, text string) any {
 	if values, ok := schema["enum"].([]any); ok && len(values) > 0 {
 		for _, v := range values {
@@ -165,7 +165,7 @@ func (e *Endpoint) usage(r *Request, a *llm.Response) llm.Usage {
 	return u
 }
 
-// completion is an answer as the API has it.
+// completion returns an answer in the API's format.
 func completion(r *Request, a *llm.Response, u llm.Usage, number int64) map[string]any {
 	message := map[string]any{"role": "assistant", "content": a.Text, "refusal": nil}
 	if a.Refusal != "" {
@@ -202,8 +202,8 @@ func completion(r *Request, a *llm.Response, u llm.Usage, number int64) map[stri
 	}
 }
 
-// logProbs are those of the answer or, where it has none, some by the hashes of
-// its words.
+// logProbs returns those of the answer or, if it has none, values that are
+// hashes of its words.
 func logProbs(a *llm.Response) []map[string]any {
 	tokens := a.LogProbs
 	if tokens == nil {
@@ -218,11 +218,11 @@ func logProbs(a *llm.Response) []map[string]any {
 	return out
 }
 
-// dimensions of the embeddings, where the request does not say.
+// dimensions is the default number of dimensions of embeddings.
 const dimensions = 64
 
-// embed answers a request for embeddings: the words of each text, hashed into
-// a vector of length 1, so that texts that share words are near.
+// embed answers a request for embeddings. It hashes the words of each text into
+// a vector of length 1, so texts that share words are near each other.
 func (e *Endpoint) embed(w http.ResponseWriter, _ *http.Request, c *call) {
 	var r struct {
 		Model      string   `json:"model"`
@@ -248,7 +248,7 @@ func (e *Endpoint) embed(w http.ResponseWriter, _ *http.Request, c *call) {
 	e.send(w, c, body, body["usage"].(map[string]any)["prompt_tokens"].(int64), 0)
 }
 
-// embeddings are those of texts, as the API has them.
+// embeddings returns the embeddings of texts, in the API's format.
 func embeddings(model string, texts []string, dimensions int) map[string]any {
 	var all []map[string]any
 	tokens := int64(0)
@@ -262,7 +262,7 @@ func embeddings(model string, texts []string, dimensions int) map[string]any {
 	}
 }
 
-// Vector is a text's embedding.
+// Vector returns the embedding of a text.
 func Vector(text string, dimensions int) []float64 {
 	v := make([]float64, dimensions)
 	for _, word := range strings.Fields(strings.ToLower(text)) {

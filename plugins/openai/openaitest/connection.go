@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// connectionFaults are faults below HTTP, or at its edge.
+// connectionFaults returns faults below HTTP, or at its edge.
 func connectionFaults() []Fault {
 	return []Fault{
 		{"a reset before the status line", true, true, "broken off", onConnection(func(c *net.TCPConn, _ string) { reset(c) })},
@@ -36,14 +36,15 @@ func connectionFaults() []Fault {
 	}
 }
 
-// strikesEmbeddings says whether the fault has nothing to do with what an answer
-// says, so that a request for embeddings can have it.
+// strikesEmbeddings reports whether the fault does not depend on the content of
+// an answer, so that a request for embeddings can have it, too.
 func (f *Fault) strikesEmbeddings() bool {
 	return strings.HasPrefix(f.Name, "status ") || strings.HasPrefix(f.Name, "a reset") || strings.Contains(f.Name, "Content-Length") ||
 		f.Name == "HTTP/1.0" || f.Name == "a page" || f.Name == "half a body"
 }
 
-// EmbeddingFaults are the faults that requests for embeddings can have, too.
+// EmbeddingFaults returns the faults that requests for embeddings can have,
+// too.
 func EmbeddingFaults() []Fault {
 	var out []Fault
 	for _, f := range Faults() {
@@ -54,7 +55,7 @@ func EmbeddingFaults() []Fault {
 	return out
 }
 
-// onConnection serves on the bare connection, which is closed behind it.
+// onConnection serves on the bare connection, and closes it afterwards.
 func onConnection(serve func(c *net.TCPConn, body string)) func(http.ResponseWriter, map[string]any) {
 	return func(w http.ResponseWriter, good map[string]any) {
 		conn, _, err := http.NewResponseController(w).Hijack()
@@ -70,14 +71,14 @@ func respond(w io.Writer, protocol, header, body string) {
 	_, _ = fmt.Fprintf(w, "%s 200 OK\r\nContent-Type: application/json\r\n%s\r\n\r\n%s", protocol, header, body)
 }
 
-// reset ends a connection as a host does that knows nothing of it.
+// reset ends a connection like a host that does not know it.
 func reset(c *net.TCPConn) {
 	time.Sleep(20 * time.Millisecond) // what was written arrives first
 	_ = c.SetLinger(0)
 	_ = c.Close()
 }
 
-// Redirect answers with a redirect to an address.
+// Redirect returns a fault that redirects to an address.
 func Redirect(status int, to string) Fault {
 	return Fault{fmt.Sprintf("a redirect with status %d to %s", status, to), true, false, "quern does not follow redirects", func(w http.ResponseWriter, _ map[string]any) {
 		w.Header().Set("Location", to)
@@ -85,7 +86,8 @@ func Redirect(status int, to string) Fault {
 	}}
 }
 
-// Drip answers one byte at a time, with a pause behind each.
+// Drip returns a fault that answers one byte at a time, with a pause after
+// each.
 func Drip(pause time.Duration) Fault {
 	return Fault{"a drip", true, true, "no answer within", onConnection(func(c *net.TCPConn, body string) {
 		respond(c, "HTTP/1.1", fmt.Sprintf("Content-Length: %d", len(body)), "")
@@ -98,8 +100,8 @@ func Drip(pause time.Duration) Fault {
 	})}
 }
 
-// Floods are answers that would fill any memory. Sent is told how many bytes an
-// endless one came to.
+// Floods returns faults whose answers would fill any memory. For endless
+// answers, sent is called with the number of bytes sent.
 func Floods(sent func(int64)) []Fault {
 	const most = 1 << 30
 	return []Fault{
@@ -120,7 +122,7 @@ func Floods(sent func(int64)) []Fault {
 	}
 }
 
-// spaces has no end.
+// spaces is an endless reader.
 type spaces struct{}
 
 func (spaces) Read(p []byte) (int, error) {

@@ -1,7 +1,7 @@
-// Package openaitest is an endpoint for tests and benchmarks that speaks
-// OpenAI's API. It is no model: its answers are a function of the request, its
-// faults strike every Nth request, and it counts what it does. Nothing offers
-// it to users.
+// Package openaitest provides an endpoint that speaks OpenAI's API, for tests
+// and benchmarks. It is not a model: its answers are a function of the request,
+// its faults affect every Nth request, and it counts what it does. It is not
+// available to users.
 package openaitest
 
 import (
@@ -20,29 +20,33 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Options say how the endpoint behaves. A fault with an N of 0 never strikes,
-// with an N of 10 at the requests 10, 20, …, counted as they arrive; of several
-// faults that would strike at once the first in the order of the fields does.
+// Options configures the endpoint. A fault with N = 10 affects the requests 10,
+// 20, and so on, in the order of their arrival; a fault with N = 0 affects
+// none. If several faults affect a request, the first one in the order of the
+// fields counts.
 type Options struct {
-	// Address to listen on; empty: a free port of the loopback.
+	// Address is the address to listen on. If it is empty, a free port on the
+	// loopback interface is used.
 	Address string
-	// Latency is how long an answer takes.
+	// Latency is the time that an answer takes.
 	Latency time.Duration
-	// Key is what requests have to carry; empty: nothing.
+	// Key is the key that requests must have. If it is empty, they need none.
 	Key string
-	// Answer makes the answers; nil: Echo.
+	// Answer creates the answers. The default is Echo.
 	Answer func(*Request) *llm.Response
-	// Count counts a text's tokens; nil: a quarter of its bytes, rounded up.
+	// Count counts a text's tokens. The default is a quarter of its bytes,
+	// rounded up.
 	Count func(text string) int64
 
-	// Fault chooses the fault of an answer; nil, or returning nil: none.
+	// Fault chooses the fault of an answer. If Fault is nil or returns nil,
+	// there is none.
 	Fault func(*Request) *Fault
 
-	// DieAfter is after how many requests the endpoint goes away: it answers
-	// no more, and closes all connections and its port.
+	// DieAfter is the number of requests after which the endpoint goes away: it
+	// stops answering, and closes its connections and its port.
 	DieAfter int64
-	// TooManyEvery answers 429, which asks to wait for RetryAfter: in seconds
-	// or, with RetryAfterDate, as a date.
+	// TooManyEvery answers 429 and asks to wait for RetryAfter: in seconds or,
+	// with RetryAfterDate, as a date.
 	TooManyEvery   int64
 	RetryAfter     time.Duration
 	RetryAfterDate bool
@@ -50,68 +54,69 @@ type Options struct {
 	FailEvery int64
 	// CutEvery ends the connection in the middle of an answer.
 	CutEvery int64
-	// MalformedEvery answers 200 with something that is no JSON.
+	// MalformedEvery answers 200 with something that is not JSON.
 	MalformedEvery int64
-	// HangEvery answers only when the caller has gone.
+	// HangEvery answers only after the caller has gone away.
 	HangEvery int64
 	// SlowEvery takes Slow longer.
 	SlowEvery int64
 	Slow      time.Duration
-	// RefuseEvery has the model decline; FilterEvery has a filter refuse the
+	// RefuseEvery makes the model refuse. FilterEvery makes a filter reject the
 	// input.
 	RefuseEvery int64
 	FilterEvery int64
-	// MaxConcurrent answers 429 to what is more at the same time; 0: no limit.
+	// MaxConcurrent is the number of concurrent requests beyond which the
+	// endpoint answers 429. 0 means no limit.
 	MaxConcurrent int64
 }
 
-// Request is what an answer is made of.
+// Request is what an answer is computed from.
 type Request struct {
 	Model    string
 	Messages []llm.Message
 	// Last is the content of the last message.
 	Last string
-	// Schema that the answer has to fit, or nil.
+	// Schema is the schema that the answer must match, or nil.
 	Schema map[string]any
-	// Tools by name.
+	// Tools contains the tools by name.
 	Tools     []string
 	MaxTokens int64
 	LogProbs  bool
-	// Nth is how often this very request was made before.
+	// Nth is how often this exact request was made before.
 	Nth int64
 
 	body []byte
 }
 
-// Body is the request as it came.
+// Body returns the request's JSON as it was received.
 func (r *Request) Body() map[string]any {
 	var body map[string]any
-	_ = json.Unmarshal(r.body, &body) // It was read before.
+	_ = json.Unmarshal(r.body, &body) // it was parsed before
 	return body
 }
 
-// Counts are what the endpoint did so far.
+// Counts is what the endpoint has done so far.
 type Counts struct {
-	// Requests came; Answered were given an answer of the model (refusals and
-	// filtered ones too).
+	// Requests counts all requests. Answered counts those that got an answer
+	// from the model, including refusals and filtered inputs.
 	Requests int64 `json:"requests"`
 	Answered int64 `json:"answered"`
-	// Distinct are the different requests among the answered, and Repeated the
-	// answers to requests that were answered before.
+	// Distinct counts the different requests among the answered ones, and
+	// Repeated the answers to requests that had been answered before.
 	Distinct int64 `json:"distinct"`
 	Repeated int64 `json:"repeated"`
-	// Status counts the answers by HTTP status; "cut" and "gone" are those that
-	// had none.
+	// Status counts the answers by HTTP status. "cut" and "gone" count those
+	// without one.
 	Status map[string]int64 `json:"status"`
-	// Peak is how many requests were under way at the same time at most.
+	// Peak is the maximum number of concurrent requests.
 	Peak int64 `json:"peak"`
-	// Tokens that were counted in all.
+	// The total number of tokens.
 	InputTokens  int64 `json:"input_tokens"`
 	OutputTokens int64 `json:"output_tokens"`
 }
 
-// Endpoint is a running endpoint. Beside the API it serves its counts at
-// /counts and, at POST /reset, sets them to zero.
+// Endpoint is a running endpoint. In addition to the API, it serves its counts
+// at /counts, and POST /reset sets them to zero.
 type Endpoint struct {
 	options  Options
 	server   *http.Server
@@ -126,10 +131,10 @@ type Endpoint struct {
 	seen    map[[sha256.Size]byte]*seen
 }
 
-// seen is how often a request came and was answered.
+// seen is how often a request was received and answered.
 type seen struct{ came, answered int64 }
 
-// Serve starts an endpoint for a test, which is closed with the test.
+// Serve starts an endpoint for a test and closes it when the test ends.
 func Serve(t testing.TB, o Options) *Endpoint {
 	t.Helper()
 	e, err := Start(o)
@@ -159,16 +164,16 @@ func Start(o Options) (*Endpoint, error) {
 	return e, nil
 }
 
-// URL is the base_url of a model block.
+// URL returns the base_url for a model block.
 func (e *Endpoint) URL() string { return "http://" + e.listener.Addr().String() + "/v1" }
 
-// Close ends the endpoint and waits until its port is free.
+// Close stops the endpoint and waits until its port is free.
 func (e *Endpoint) Close() {
 	_ = e.server.Close()
 	<-e.ended
 }
 
-// Counts returns what the endpoint did so far.
+// Counts returns what the endpoint has done so far.
 func (e *Endpoint) Counts() Counts {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -210,7 +215,7 @@ type call struct {
 	nth    int64
 }
 
-// guard counts requests and has the faults strike.
+// guard counts requests and applies faults.
 func (e *Endpoint) guard(answer func(http.ResponseWriter, *http.Request, *call)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		body, err := io.ReadAll(r.Body)
@@ -288,7 +293,7 @@ func (e *Endpoint) count(status string) {
 	e.counts.Status[status]++
 }
 
-// answered notes an answer of the model.
+// answered records an answer of the model.
 func (e *Endpoint) answered(c *call, input, output int64) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -303,7 +308,7 @@ func (e *Endpoint) answered(c *call, input, output int64) {
 	c.seen.answered++
 }
 
-// sleep waits; false: the caller or the endpoint went away.
+// sleep waits. It returns false if the caller or the endpoint went away.
 func (e *Endpoint) sleep(ctx context.Context, d time.Duration) bool {
 	if d <= 0 {
 		return true
@@ -319,7 +324,7 @@ func (e *Endpoint) sleep(ctx context.Context, d time.Duration) bool {
 	return false
 }
 
-// die closes the port and all connections, as a process does that ends.
+// die closes the port and all connections, like a process that ends.
 func (e *Endpoint) die() {
 	e.dieOnce.Do(func() {
 		close(e.dead)
@@ -327,7 +332,8 @@ func (e *Endpoint) die() {
 	})
 }
 
-// Dead is closed when the endpoint has gone away by DieAfter.
+// Dead returns a channel that is closed when the endpoint goes away because of
+// DieAfter.
 func (e *Endpoint) Dead() <-chan struct{} { return e.dead }
 
 func (e *Endpoint) refuse(w http.ResponseWriter, status int, code, message string) {
@@ -352,7 +358,7 @@ func (e *Endpoint) send(w http.ResponseWriter, c *call, body any, input, output 
 	}
 }
 
-// cut promises a whole answer and sends half of it.
+// cut announces a complete answer but sends only half of it.
 func cut(w http.ResponseWriter, body any) {
 	b, _ := json.Marshal(body)
 	w.Header().Set("Content-Type", "application/json")

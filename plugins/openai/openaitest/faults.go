@@ -8,19 +8,19 @@ import (
 	"strings"
 )
 
-// Fault is a way in which real endpoints answer that is no plain answer.
+// Fault is an abnormal answer, as real endpoints give it.
 type Fault struct {
 	Name string
-	// Fails says that there is no answer, Passes that another attempt may get
-	// one, and Says what is in the message about it.
+	// Fails says that there is no answer, and Passes that another attempt may
+	// get one. Says is a part of the error message.
 	Fails, Passes bool
 	Says          string
-	// serve writes the response; good is what an endpoint without the fault
+	// serve writes the response. good is what an endpoint without the fault
 	// would answer.
 	serve func(w http.ResponseWriter, good map[string]any)
 }
 
-// Faults are those that leave the endpoint usable for other requests.
+// Faults returns the faults that leave the endpoint usable for other requests.
 func Faults() []Fault {
 	out := []Fault{
 		{"an error as finish_reason", true, true, "reports an error", inChoice("finish_reason", "error")},
@@ -78,7 +78,8 @@ func message(good map[string]any) map[string]any {
 	return good["choices"].([]any)[0].(map[string]any)["message"].(map[string]any)
 }
 
-// content answers with another content; w nil: it is only set.
+// content replaces the content of an answer. If w is nil, the answer is changed
+// but not sent.
 func content(v any) func(http.ResponseWriter, map[string]any) {
 	return func(w http.ResponseWriter, good map[string]any) {
 		message(good)["content"] = v

@@ -13,26 +13,26 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// Analysis is what is known of a query before it runs.
+// Analysis is what is known about a query before it runs.
 type Analysis struct {
-	// Tables are those that it was made for.
+	// Tables are the tables that the query was analyzed for.
 	Tables []Table
-	// Columns of the result.
+	// Columns are the columns of the result.
 	Columns data.Schema
-	// Reads are the columns that the query reads, by the name of the input;
-	// an input that it does not read at all is missing.
+	// Reads contains the columns that the query reads, by the name of the
+	// input. Inputs that the query does not read are not in it.
 	Reads map[string][]string
 
-	text     string // to be run: the query, its order completed
+	text     string // to be run: the query with its order completed
 	list     string // the result's columns, with casts
 	ordering ordering
 }
 
-// spare holds databases without tables for the next analyses: to open one takes
-// most of an analysis' time.
+// spare holds databases without tables for later analyses, because opening one
+// takes most of the time of an analysis.
 var spare = make(chan *database, 2)
 
-// takeEmpty returns a database for tables that hold no row.
+// takeEmpty returns a database for tables without rows.
 func takeEmpty(ctx context.Context) (*database, error) {
 	select {
 	case db := <-spare:
@@ -50,8 +50,8 @@ func takeEmpty(ctx context.Context) (*database, error) {
 	return db, nil
 }
 
-// giveEmpty undoes the transaction in which tables were made, and keeps the
-// database.
+// giveEmpty rolls back the transaction in which tables were created, and keeps
+// the database for later.
 func giveEmpty(db *database) {
 	if err := db.exec("ROLLBACK"); err == nil {
 		select {
@@ -63,8 +63,8 @@ func giveEmpty(db *database) {
 	db.close()
 }
 
-// Analyze checks a query against its inputs' columns. A mistake in it is an
-// *Error.
+// Analyze checks a query against its inputs' columns. If the query has a
+// mistake, it returns an *Error.
 func Analyze(ctx context.Context, query string, inputs []Table) (*Analysis, error) {
 	if err := checkNames(inputs); err != nil {
 		return nil, err
@@ -119,7 +119,7 @@ func analyze(ctx context.Context, db *database, query string, inputs []Table) (*
 			return nil, err
 		}
 	}
-	if shows { // it counts as a SELECT, but may not stand alone in a view
+	if shows { // SHOW counts as a SELECT, but cannot be the only statement of a view
 		a.text = "SELECT * FROM (" + a.text + ")"
 	}
 	if err := db.define(a.text); err != nil {
@@ -136,7 +136,7 @@ func analyze(ctx context.Context, db *database, query string, inputs []Table) (*
 	if misfit != nil {
 		return nil, misfit
 	}
-	if shows { // it is about the inputs' columns as such
+	if shows { // it is about the inputs' columns themselves
 		a.Reads = columnsOf(inputs)
 	}
 	if shows || tree.joinsByName() {
@@ -147,8 +147,8 @@ func analyze(ctx context.Context, db *database, query string, inputs []Table) (*
 	return a, nil
 }
 
-// describe finds out the result's columns. Columns that no dataset can hold are
-// reported apart: what else may be wrong matters more.
+// describe determines the result's columns. It reports columns that no dataset
+// can contain separately, because other errors matter more.
 func (a *Analysis) describe(db *database) (misfit *Error, err error) {
 	stmt, err := db.prepare(a.text)
 	if err != nil {
@@ -183,21 +183,21 @@ func (a *Analysis) describe(db *database) (misfit *Error, err error) {
 	return misfit, nil
 }
 
-// describeColumn returns a column, or, of one that no dataset can hold, what is
-// wrong and what to do.
+// describeColumn returns a column. If no dataset can contain it, describeColumn
+// says why and what to do.
 func describeColumn(stmt *statement, i duck.IdxT, name string) (column data.Column, mistake string) {
 	t := duck.PreparedStatementColumnLogicalType(stmt.stmt, i)
 	defer duck.DestroyLogicalType(&t)
-	typ, mend := columnType(t)
+	typ, fix := columnType(t)
 	if typ == "" {
-		return data.Column{}, fmt.Sprintf("The column %q has the type %s, which a dataset cannot store.\n%s", name, typeName(t), mend)
+		return data.Column{}, fmt.Sprintf("The column %q has the type %s, which a dataset cannot store.\n%s", name, typeName(t), fix)
 	}
 	return data.Column{Name: name, Type: typ}, ""
 }
 
 func outsideType(column string) string {
 	t, err := sqlType(column, timestampOutside)
-	if err != nil { // of a column that is refused
+	if err != nil { // for a column that is refused
 		return "VARCHAR"
 	}
 	return t

@@ -16,15 +16,15 @@ import (
 	duck "github.com/duckdb/duckdb-go-bindings"
 )
 
-// database is a DuckDB of its own in memory, with one connection. It belongs
-// to one goroutine, but for progress.
+// database is a separate in-memory DuckDB with one connection. Only one
+// goroutine may use it, except for progress.
 type database struct {
 	db   duck.Database
 	conn duck.Connection
 }
 
-// closed are the settings that shut everything that a database could reach by
-// itself. They hold from the first moment on.
+// closed contains the settings that block access to everything outside the
+// database. They apply from the beginning.
 var closed = map[string]string{
 	"autoinstall_known_extensions": "false",
 	"autoload_known_extensions":    "false",
@@ -33,7 +33,7 @@ var closed = map[string]string{
 	"temp_directory":               "",
 }
 
-// openDatabase opens a database with so many threads and then applies further
+// openDatabase opens a database with a number of threads, and then applies more
 // settings, written as in SET.
 func openDatabase(threads int, settings ...string) (*database, error) {
 	var config duck.Config
@@ -71,7 +71,8 @@ func (d *database) close() {
 	duck.Close(&d.db)
 }
 
-// exec carries out statements of our own, separated by semicolons, in order.
+// exec executes our own statements, which are separated by semicolons, in
+// order.
 func (d *database) exec(statements string) error {
 	var res duck.Result
 	defer duck.DestroyResult(&res)
@@ -81,7 +82,8 @@ func (d *database) exec(statements string) error {
 	return nil
 }
 
-// define makes the result view of a query. What is wrong with it is an *Error.
+// define creates the result view of a query. If the query is wrong, it returns
+// an *Error.
 func (d *database) define(query string) error {
 	if err := d.exec("CREATE VIEW " + resultView + " AS " + query); err != nil {
 		return &Error{Message: err.Error()}
@@ -89,10 +91,10 @@ func (d *database) define(query string) error {
 	return nil
 }
 
-// lock forbids every further change to the settings.
+// lock prevents any further change to the settings.
 func (d *database) lock() error { return d.exec("SET lock_configuration = true") }
 
-// text returns the first column of a query's rows, which must be strings.
+// text returns the first column of a query's rows, which must contain strings.
 func (d *database) text(ctx context.Context, query string) ([]string, error) {
 	rows, err := d.query(ctx, query)
 	if err != nil {
@@ -143,7 +145,7 @@ func (d *database) prepare(query string) (*statement, error) {
 
 func (s *statement) close() { duck.DestroyPrepare(&s.stmt) }
 
-// rows is a result that is computed while it is read.
+// rows is a result that is computed while it is being read.
 type rows struct {
 	db     *database
 	stmt   *statement
@@ -154,7 +156,7 @@ type rows struct {
 	stop   func()
 }
 
-// query starts a statement. When ctx ends, DuckDB is interrupted.
+// query executes a statement. When ctx ends, it interrupts DuckDB.
 func (d *database) query(ctx context.Context, query string) (*rows, error) {
 	stmt, err := d.prepare(query)
 	if err != nil {
@@ -168,8 +170,8 @@ func (d *database) query(ctx context.Context, query string) (*rows, error) {
 	return r, nil
 }
 
-// interruptAfter interrupts the connection when ctx ends, until the function
-// that it returns is called.
+// interruptAfter interrupts the connection when ctx ends, until the returned
+// function is called.
 func (d *database) interruptAfter(ctx context.Context) (stop func()) {
 	done := make(chan struct{})
 	var wait sync.WaitGroup
@@ -186,7 +188,7 @@ func (d *database) interruptAfter(ctx context.Context) (stop func()) {
 func (r *rows) start() error {
 	var pending duck.PendingResult
 	defer duck.DestroyPending(&pending)
-	// Streaming, so that a result need not fit into memory.
+	// Streaming means that a result need not fit into memory.
 	if duck.PendingPreparedStreaming(r.stmt.stmt, &pending) == duck.StateError {
 		return &Error{Message: duck.PendingError(pending)}
 	}
@@ -205,7 +207,7 @@ func (r *rows) start() error {
 	return arrowError(failed)
 }
 
-// next returns the next rows, which the caller releases; nil: that was all.
+// next returns the next rows, or nil at the end. The caller releases them.
 func (r *rows) next() (arrow.RecordBatch, error) {
 	if err := r.ctx.Err(); err != nil {
 		return nil, err
@@ -249,8 +251,9 @@ func arrowError(e duck.ErrorData) error {
 	return fmt.Errorf("convert DuckDB's rows to Arrow: %s", duck.ErrorDataMessage(e))
 }
 
-// progress says which share of the running statement is done, 0 to 1;
-// negative: not known. It may be called while the statement runs.
+// progress returns the share of the running statement that is done, from 0 to
+// 1, or a negative number if it is unknown. It can be called while the
+// statement runs.
 func (d *database) progress() float64 {
 	p := duck.QueryProgress(d.conn)
 	percent, _, _ := duck.QueryProgressTypeMembers(&p)

@@ -10,16 +10,16 @@ import (
 	"github.com/agext/levenshtein"
 )
 
-// Error is a mistake in a query, or one that only its rows brought to light.
+// Error is a mistake in a query, or an error caused by its rows.
 type Error struct {
-	// Message is DuckDB's, or one in its manner: what is wrong, what may be
-	// meant, and the line of the query with a mark.
+	// Message is DuckDB's message, or one in the same style: what is wrong, a
+	// suggestion, and the line of the query with a mark.
 	Message string
 }
 
 func (e *Error) Error() string { return e.Message }
 
-// locatedError is a mistake at a byte offset of the query's text.
+// locatedError returns an error at a byte offset of the query's text.
 func locatedError(text string, offset int, format string, args ...any) *Error {
 	message := fmt.Sprintf(format, args...)
 	if offset < 0 || offset > len(text) {
@@ -43,8 +43,8 @@ func notOneSelect() *Error {
 
 var unknownTable = regexp.MustCompile(`(?:Catalog Error: )?Table with name (.*) does not exist!(\nDid you mean .*\?)?`)
 
-// suggestInput puts the inputs that were probably meant in the place of the tables
-// that DuckDB suggests, which are its own.
+// suggestInput replaces the tables that DuckDB suggests, which are its own,
+// with the inputs that were probably meant.
 func suggestInput(message string, inputs []Table) string {
 	at := unknownTable.FindStringSubmatchIndex(message)
 	if at == nil {
@@ -64,8 +64,8 @@ func suggestInput(message string, inputs []Table) string {
 
 var quotedName = regexp.MustCompile(`"([^"]+)"`)
 
-// namedTwins says whether DuckDB does not find a column because others differ
-// from it in case only.
+// namedTwins reports whether DuckDB does not find a column because others
+// differ from it only in case.
 func namedTwins(message string, inputs []Table) *Error {
 	first, _, _ := strings.Cut(message, "\n")
 	if !strings.HasPrefix(first, "Binder Error") {
@@ -83,17 +83,19 @@ func namedTwins(message string, inputs []Table) *Error {
 
 var candidates = regexp.MustCompile(`(?m)^\t.*\n`)
 
-// mostCandidates is how many of the functions that DuckDB proposes are shown.
+// mostCandidates is the maximum number of functions that DuckDB suggests in a
+// message.
 const mostCandidates = 6
 
 const outOfMemory = "Out of Memory Error"
 
-// readable cuts what nobody reads from a message of DuckDB's: the fiftieth
-// signature of a function, trailing blank lines. It indents what is laid out.
+// readable removes the parts of DuckDB's messages that nobody reads, such as
+// the fiftieth signature of a function or trailing blank lines. It indents
+// lines with a layout.
 func readable(message string) string {
 	n := 0
 	message = candidates.ReplaceAllStringFunc(message, func(line string) string {
-		if n++; n > mostCandidates+1 { // the first is their heading
+		if n++; n > mostCandidates+1 { // the first line is their heading
 			return ""
 		}
 		return line
@@ -108,8 +110,8 @@ func readable(message string) string {
 	return indentLine(strings.TrimRight(message, "\n "))
 }
 
-// indentLine indents the line of the query and the mark below it: who shows the
-// message must not wrap them.
+// indentLine indents the line of the query and the mark below it, so that
+// whoever shows the message does not wrap them.
 func indentLine(message string) string {
 	at := strings.LastIndex(message, "\nLINE ")
 	if at < 0 {

@@ -10,16 +10,15 @@ import (
 	"strings"
 )
 
-// operator is a node of the plan that DuckDB makes of a query.
+// operator is a node in DuckDB's plan of a query.
 type operator struct {
 	Name     string         `json:"name"`
 	Children []*operator    `json:"children"`
 	Info     map[string]any `json:"extra_info"`
 }
 
-// literalPlan are the settings under which a plan says what a query reads: of
-// all that the optimizer does, only that columns which nothing refers to are
-// left out.
+// literalPlan applies the settings under which a plan shows what a query reads:
+// the optimizer may only remove columns that nothing refers to.
 func literalPlan(ctx context.Context, db *database) error {
 	others, err := db.text(ctx, "SELECT string_agg(name, ',') FROM duckdb_optimizers() WHERE name <> 'unused_columns'")
 	if err != nil {
@@ -54,7 +53,7 @@ func (o *operator) each(visit func(*operator)) {
 	}
 }
 
-// list returns an entry that is a string or several.
+// list returns the strings of an entry that is a string or a list of strings.
 func (o *operator) list(key string) []string {
 	switch v := o.Info[key].(type) {
 	case string:
@@ -71,15 +70,16 @@ func (o *operator) list(key string) []string {
 	return nil
 }
 
-// sourceFunctions are table functions as they are called in plans.
+// isForeignSource returns the name of the table function that an operator
+// calls, as written in plans, if it reads something other than the inputs.
 func isForeignSource(o *operator) (string, bool) {
 	function, ok := o.Info["Function"].(string)
 	return function, ok && !slices.Contains(tableFunctions, strings.ToLower(function))
 }
 
-// reads finds out which columns of each input a plan reads, in the order that
-// they have in the input. Of an input of which no column is read but whose
-// rows count, the first column stands for the rows.
+// reads returns the columns of each input that a plan reads, in the order of
+// the input. If no column of an input is read but its rows count, its first
+// column is read.
 func (o *operator) reads(inputs []Table) (map[string][]string, error) {
 	read := map[string]map[string]bool{}
 	var err error
@@ -130,9 +130,9 @@ func tableNamed(inputs []Table, table string) *Table {
 	return nil
 }
 
-// mark notes a column that a scan projects: by its SQL name, or, when a struct's
-// field is all that is read, by its name, a dot and the field's. What is not
-// understood marks every column.
+// mark marks a column that a scan projects. projection is its SQL name or, if
+// only a field of a struct is read, its name, a dot, and the field's name. If
+// projection is not understood, every column is marked.
 func (t *Table) mark(names []string, projection string, marks map[string]bool) {
 	found := false
 	for i, c := range t.Columns {
@@ -162,7 +162,7 @@ func (t *Table) inOrder(marks map[string]bool) []string {
 	return out
 }
 
-// columnsOf are all columns of every input.
+// columnsOf returns all columns of every input.
 func columnsOf(inputs []Table) map[string][]string {
 	out := map[string][]string{}
 	for _, in := range inputs {

@@ -7,20 +7,20 @@ import (
 	"strings"
 )
 
-// SQL leaves much open: the order of rows that are joined, grouped or made
-// distinct, which of two equal rows comes first, in which order floats are
-// added. DuckDB decides such things by how many threads it has and how much
-// memory. So that a result depends on nothing of the kind:
+// SQL leaves much open: the order of rows that are joined, grouped, or made
+// distinct, which of two equal rows comes first, and in which order floats are
+// added. DuckDB's choice depends on the number of threads and the amount of
+// memory. The following rules make results independent of these:
 //
-//   - a query that only filters and computes keeps its input's order;
-//   - where the outermost SELECT has an ORDER BY, rows that are equal to it are
-//     ordered by all columns of the result, from left to right;
-//   - every other result is ordered by all of its columns, from left to right;
-//   - where a value, or the choice of rows, would depend on an order that is
-//     open, the query is run by one thread.
+//   - A query that only filters and computes keeps the order of its input.
+//   - If the outermost SELECT has an ORDER BY, rows that are equal in it are
+//     ordered by all columns of the result, from left to right.
+//   - Every other result is ordered by all of its columns, from left to right.
+//   - If a value, or the selection of rows, would depend on an order that is not
+//     fixed, the query runs in a single thread.
 
-// keepsOrder are the operators whose rows come in an order that is fixed by
-// that of their inputs.
+// keepsOrder contains the operators whose rows come in an order that is
+// determined by that of their inputs.
 var keepsOrder = []string{
 	"PROJECTION", "FILTER", "SEQ_SCAN", "DUMMY_SCAN", "COLUMN_DATA_SCAN", "EMPTY_RESULT", "UNNEST", "UNION",
 	"LIMIT", "STREAMING_LIMIT", "LIMIT_PERCENT", "ORDER_BY", "TOP_N", "STREAMING_WINDOW", "STREAMING_SAMPLE",
@@ -28,23 +28,26 @@ var keepsOrder = []string{
 	"RANGE", "GENERATE_SERIES", "REPEAT", "REPEAT_ROW",
 }
 
-// usesOrder are those whose result depends on the order of their input.
+// usesOrder contains the operators whose result depends on the order of their
+// input.
 var usesOrder = []string{
 	"LIMIT", "STREAMING_LIMIT", "LIMIT_PERCENT", "TOP_N", "STREAMING_WINDOW", "WINDOW", "STREAMING_SAMPLE", "RESERVOIR_SAMPLE",
 	"POSITIONAL_SCAN", "POSITIONAL_JOIN", "ASOF_JOIN", "INOUT_FUNCTION",
 }
 
-// exactAggregates give the same value in whichever order their rows come.
+// exactAggregates contains the aggregates that give the same value for any
+// order of rows.
 var exactAggregates = []string{"count", "count_star", "min", "max", "bool_and", "bool_or", "bit_and", "bit_or", "bit_xor"}
 
-// ordering is what is to be done for a result that does not change.
+// ordering says what must be done to make a result reproducible.
 type ordering struct {
 	sort     bool // by all columns
-	parallel bool // several threads change nothing
+	parallel bool // several threads do not change the result
 }
 
-// judge finds out from a plan what its result's order depends on. With ordered
-// set, the outermost SELECT has an ORDER BY that leaves nothing open.
+// judge determines from a plan what the order of its result depends on. ordered
+// says that the outermost SELECT has an ORDER BY that determines the order
+// completely.
 func judge(plan *operator, ordered bool) ordering {
 	var open, used, sorts int
 	exact := true
@@ -64,8 +67,8 @@ func judge(plan *operator, ordered bool) ordering {
 		}
 	})
 	if ordered {
-		// The outermost sort leaves nothing open; a LIMIT right after it may
-		// use that, but it is not worth telling it from others.
+		// The outermost sort determines the order completely. A LIMIT right
+		// after it could use that, but the case is not worth distinguishing.
 		sorts--
 	}
 	return ordering{

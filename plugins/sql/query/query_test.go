@@ -30,7 +30,8 @@ var tickets = Table{Name: "tickets", Columns: data.Schema{
 
 var users = Table{Name: "users", Columns: data.Schema{{Name: "id", Type: "int64"}, {Name: "full name", Type: "string"}}}
 
-// parquet writes rows, given as JSON, as one file and returns its group.
+// parquet writes rows, given as JSON, to one file, and returns its column
+// group.
 func parquet(t *testing.T, dir, name string, schema data.Schema, json string) data.Group {
 	t.Helper()
 	group, _ := parquetRows(t, dir, name, schema, json)
@@ -63,14 +64,14 @@ func parquetRows(t *testing.T, dir, name string, schema data.Schema, json string
 	return group, rec.NumRows()
 }
 
-// input makes an input of one shard.
+// input returns an input with one shard.
 func input(t *testing.T, table Table, json string) Input {
 	t.Helper()
 	group, rows := parquetRows(t, t.TempDir(), "it's.parquet", table.Columns, json)
 	return Input{Table: table, Shards: []data.Shard{{Rows: rows, Groups: []data.Group{group}}}}
 }
 
-// result runs a query and returns its rows, one line each.
+// result runs a query and returns its rows, one per line.
 func result(t *testing.T, query string, o Options, inputs ...Input) string {
 	t.Helper()
 	tables := make([]Table, len(inputs))
@@ -106,7 +107,7 @@ func writeRows(b *strings.Builder, rec arrow.RecordBatch) {
 	}
 }
 
-func TestColumnsAndReadsAreKnownBeforeThereIsARow(t *testing.T) {
+func TestColumnsAndReadsAreKnownBeforeThereAreRows(t *testing.T) {
 	tests := []struct{ query, columns, reads string }{
 		{"select distinct trim(text) as text, category from tickets where length(text) between 10 and 2000 and score > 1",
 			"text:string category:string", "tickets: text category score"},
@@ -155,7 +156,7 @@ func TestColumnsAndReadsAreKnownBeforeThereIsARow(t *testing.T) {
 	}
 }
 
-func TestAMistakeSaysWhereItIsAndWhatToDo(t *testing.T) {
+func TestErrorsSayWhereTheMistakeIsAndWhatToDo(t *testing.T) {
 	tests := []struct {
 		query string
 		want  []string
@@ -213,7 +214,7 @@ func wantError(t *testing.T, query string, want ...string) {
 	}
 }
 
-func TestAQueryReachesNoFileAndNoNetwork(t *testing.T) {
+func TestAQueryCannotReachFilesOrTheNetwork(t *testing.T) {
 	secret := filepath.Join(t.TempDir(), "secret.csv")
 	if err := os.WriteFile(secret, []byte("a\n1\n"), 0o644); err != nil {
 		t.Fatal(err)
@@ -239,8 +240,8 @@ func TestAQueryReachesNoFileAndNoNetwork(t *testing.T) {
 	}
 }
 
-// A query that slipped through the analysis is still shut in by the database.
-func TestTheDatabaseOfARunIsShutItself(t *testing.T) {
+// A query that passed the analysis is still confined by the database.
+func TestTheDatabaseOfARunIsConfined(t *testing.T) {
 	in := input(t, users, `[{"id": 1, "full name": "Ada"}]`)
 	a, err := Analyze(context.Background(), "select id from users", []Table{users})
 	if err != nil {
@@ -266,7 +267,7 @@ func TestTheDatabaseOfARunIsShutItself(t *testing.T) {
 	}
 }
 
-func TestRowsComeOutInAFixedOrder(t *testing.T) {
+func TestRowsAreInAFixedOrder(t *testing.T) {
 	in := input(t, users, `[{"id": 3, "full name": "b"}, {"id": 1, "full name": "c"}, {"id": 3, "full name": "a"}, {"id": 2, "full name": null}]`)
 	tests := []struct{ query, want string }{
 		{`select id, "full name" as n from users`, "3 | b\n1 | c\n3 | a\n2 | (null)\n"},
@@ -291,7 +292,7 @@ func TestRowsComeOutInAFixedOrder(t *testing.T) {
 	}
 }
 
-func TestEveryTypeGoesThroughUnchanged(t *testing.T) {
+func TestEveryTypeIsPassedThroughUnchanged(t *testing.T) {
 	in := input(t, tickets, `[
 		{"id": 9007199254740993, "text": "é", "category": "", "score": 0.1, "seen": "2024-02-29T12:00:00.000001Z",
 		 "tags": ["a", null], "from": {"name": "x", "born": "2000-01-01"}},
@@ -346,8 +347,8 @@ func TestColumnGroupsAreJoinedByPosition(t *testing.T) {
 	}
 }
 
-// The core gives a run only the columns that are read.
-func TestColumnsThatAreNotReadNeedNotBeThere(t *testing.T) {
+// quern passes only the columns that are read to a run.
+func TestColumnsThatAreNotReadCanBeMissing(t *testing.T) {
 	in := input(t, users, `[{"id": 2, "full name": "Ada"}, {"id": 1, "full name": "Bob"}]`)
 	in.Table.Columns = append(in.Table.Columns, data.Column{Name: "gone", Type: "list<timestamp>"})
 	if got := result(t, "select * exclude (gone) from users", Options{}, in); got != "2 | Ada\n1 | Bob\n" {
@@ -368,7 +369,7 @@ func TestAnInputWithoutRowsGivesAResultWithoutRows(t *testing.T) {
 	}
 }
 
-func TestAMistakeThatTheRowsBringOutIsReported(t *testing.T) {
+func TestAnErrorCausedByTheRowsIsReported(t *testing.T) {
 	in := input(t, users, `[{"id": 1, "full name": "x"}]`)
 	a, err := Analyze(context.Background(), `select "full name"::bigint as n from users`, []Table{users})
 	if err != nil {
@@ -382,15 +383,15 @@ func TestAMistakeThatTheRowsBringOutIsReported(t *testing.T) {
 	}
 }
 
-func TestNamesMayBeAnything(t *testing.T) {
+func TestNamesCanBeAnything(t *testing.T) {
 	odd := Table{Name: `rows."x" y`, Columns: data.Schema{{Name: "select", Type: "int64"}, {Name: `a."b`, Type: "string"}, {Name: "line\nbreak", Type: "bool"}, {Name: "other", Type: "bool"}}}
 	query := `select "select" as s, "a.""b" as n from "rows.""x"" y" where "line` + "\n" + `break"`
 	a, err := Analyze(context.Background(), query, []Table{odd})
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A plan does not tell a name with a line break from two names: then every
-	// column counts as read.
+	// A plan does not distinguish a name with a line break from two names. In
+	// this case, every column counts as read.
 	if got := strings.Join(a.Reads[odd.Name], "|"); got != strings.Join(odd.Columns.Names(), "|") {
 		t.Errorf("it reads %s", got)
 	}
@@ -400,7 +401,7 @@ func TestNamesMayBeAnything(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsGoneIsNotTheQuerysFault(t *testing.T) {
+func TestAMissingFileIsNotReportedAsAMistakeInTheQuery(t *testing.T) {
 	in := input(t, users, `[{"id": 1}]`)
 	if err := os.Remove(in.Shards[0].Groups[0].Path); err != nil {
 		t.Fatal(err)
@@ -417,14 +418,14 @@ func TestAFileThatIsGoneIsNotTheQuerysFault(t *testing.T) {
 	}
 }
 
-func TestInputsThatDifferInCaseOnlyAreRefused(t *testing.T) {
+func TestInputsThatDifferOnlyInCaseAreRefused(t *testing.T) {
 	tables := []Table{{Name: "a", Columns: users.Columns}, {Name: "A", Columns: users.Columns}}
 	if _, err := Analyze(context.Background(), "select 1 as one", tables); err == nil || !strings.Contains(err.Error(), "case") {
 		t.Errorf("got %v", err)
 	}
 }
 
-func TestColumnsThatDifferInCaseOnlyMatterOnlyToQueriesThatReadThem(t *testing.T) {
+func TestColumnsThatDifferOnlyInCaseMatterOnlyToQueriesThatReadThem(t *testing.T) {
 	table := Table{Name: "a", Columns: data.Schema{
 		{Name: "Id", Type: "int64"}, {Name: "id", Type: "int64"}, {Name: "text", Type: "string"}, {Name: "id_1", Type: "int64"},
 	}}
@@ -450,8 +451,9 @@ func TestColumnsThatDifferInCaseOnlyMatterOnlyToQueriesThatReadThem(t *testing.T
 	}
 }
 
-// The same answer for few and many threads, much and little memory.
-func TestTheMachineDoesNotShowInTheResult(t *testing.T) {
+// The result is the same for few and many threads, and for little and much
+// memory.
+func TestTheResultDoesNotDependOnTheMachine(t *testing.T) {
 	const n = 60000
 	schema := data.Schema{{Name: "id", Type: "int64"}, {Name: "word", Type: "string"}, {Name: "x", Type: "float64"}}
 	dir := t.TempDir()

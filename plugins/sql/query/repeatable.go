@@ -8,37 +8,38 @@ import (
 	"strings"
 )
 
-// A result is kept under a key of the query and its inputs. So a query may not
-// depend on anything else.
+// Results are cached under a key of the query and its inputs, so a query must
+// not depend on anything else.
 
-// unrepeatable are the functions that depend on the clock, on chance or on the
-// session, and what to use in their place.
+// unrepeatable contains the functions that depend on the clock, on random
+// numbers, or on the session, and what to use instead.
 var unrepeatable = map[string]string{
-	"random": mendChance, "setseed": mendChance, "reservoir_quantile": "Use quantile_cont or quantile_disc.",
-	"uuid": mendChance, "uuidv4": mendChance, "uuidv7": mendChance, "gen_random_uuid": mendChance,
-	"now": mendClock, "today": mendClock, "get_current_timestamp": mendClock, "get_current_time": mendClock,
-	"transaction_timestamp": mendClock, "current_timestamp": mendClock, "current_date": mendClock,
-	"current_time": mendClock, "localtime": mendClock, "localtimestamp": mendClock, "current_localtime": mendClock,
-	"current_localtimestamp": mendClock, "ago": mendClock, "pg_postmaster_start_time": mendClock, "pg_conf_load_time": mendClock,
-	"nextval": mendSession, "currval": mendSession, "txid_current": mendSession, "stats": mendSession,
-	"current_transaction_id": mendSession, "current_connection_id": mendSession, "current_query_id": mendSession,
-	"current_query": mendSession, "current_database": mendSession, "current_catalog": mendSession,
-	"current_schema": mendSession, "current_schemas": mendSession, "in_search_path": mendSession,
-	"current_setting": mendSession, "current_user": mendSession, "current_role": mendSession, "session_user": mendSession,
-	"user": mendSession, "getvariable": mendSession, "getenv": mendSession, "write_log": mendSession, "sleep_ms": mendSession,
-	"version": mendSession, "pg_backend_pid": mendSession,
+	"random": fixRandom, "setseed": fixRandom, "reservoir_quantile": "Use quantile_cont or quantile_disc.",
+	"uuid": fixRandom, "uuidv4": fixRandom, "uuidv7": fixRandom, "gen_random_uuid": fixRandom,
+	"now": fixClock, "today": fixClock, "get_current_timestamp": fixClock, "get_current_time": fixClock,
+	"transaction_timestamp": fixClock, "current_timestamp": fixClock, "current_date": fixClock,
+	"current_time": fixClock, "localtime": fixClock, "localtimestamp": fixClock, "current_localtime": fixClock,
+	"current_localtimestamp": fixClock, "ago": fixClock, "pg_postmaster_start_time": fixClock, "pg_conf_load_time": fixClock,
+	"nextval": fixSession, "currval": fixSession, "txid_current": fixSession, "stats": fixSession,
+	"current_transaction_id": fixSession, "current_connection_id": fixSession, "current_query_id": fixSession,
+	"current_query": fixSession, "current_database": fixSession, "current_catalog": fixSession,
+	"current_schema": fixSession, "current_schemas": fixSession, "in_search_path": fixSession,
+	"current_setting": fixSession, "current_user": fixSession, "current_role": fixSession, "session_user": fixSession,
+	"user": fixSession, "getvariable": fixSession, "getenv": fixSession, "write_log": fixSession, "sleep_ms": fixSession,
+	"version": fixSession, "pg_backend_pid": fixSession,
 }
 
 const (
-	mendClock   = "Pass the time as a value: declare a variable and write '${var.as_of}'::timestamp."
-	mendChance  = "Derive it from the rows: use hash(…) of a column with unique values, or transform \"sample\" for a random share of the rows."
-	mendSession = "Remove it: a stage's result must depend only on its inputs and arguments."
+	fixClock   = "Pass the time as a value: declare a variable and write '${var.as_of}'::timestamp."
+	fixRandom  = "Derive it from the rows: use hash(…) of a column with unique values, or transform \"sample\" for a random share of the rows."
+	fixSession = "Remove it: a stage's result must depend only on its inputs and arguments."
 )
 
-// tableFunctions are those that make rows of their arguments alone.
+// tableFunctions contains the table functions that depend only on their
+// arguments.
 var tableFunctions = []string{"unnest", "range", "generate_series", "repeat", "repeat_row", "json_each", "json_tree", "generate_subscripts"}
 
-// check refuses what would not come out the same again.
+// check refuses queries whose result would not be reproducible.
 func (s *syntax) check(inputs []Table) error {
 	columns := map[string]bool{}
 	for _, in := range inputs {
@@ -63,12 +64,12 @@ func (s *syntax) checkNode(n map[string]any, columns map[string]bool) *Error {
 	case "FUNCTION":
 		return s.checkFunction(n)
 	case "COLUMN_REF":
-		// current_date and the like are written without parentheses.
+		// current_date and similar functions are written without parentheses.
 		names, _ := n["column_names"].([]any)
 		if len(names) == 1 {
 			name := strings.ToLower(text(names[0]))
-			if mend, ok := unrepeatable[name]; ok && !columns[name] {
-				return s.refuse(n, name, mend)
+			if fix, ok := unrepeatable[name]; ok && !columns[name] {
+				return s.refuse(n, name, fix)
 			}
 		}
 	case "TABLE_FUNCTION":
@@ -88,16 +89,16 @@ func (s *syntax) checkNode(n map[string]any, columns map[string]bool) *Error {
 
 func (s *syntax) checkFunction(n map[string]any) *Error {
 	name := strings.ToLower(text(n["function_name"]))
-	if mend, ok := unrepeatable[name]; ok {
-		return s.refuse(n, name+"()", mend)
+	if fix, ok := unrepeatable[name]; ok {
+		return s.refuse(n, name+"()", fix)
 	}
 	if children, _ := n["children"].([]any); name == "age" && len(children) == 1 {
-		return s.refuse(n, "age() with one argument", mendClock)
+		return s.refuse(n, "age() with one argument", fixClock)
 	}
 	return nil
 }
 
-// checkSample refuses a sample that is drawn anew each time.
+// checkSample refuses a sample that would be different each time.
 func (s *syntax) checkSample(n map[string]any) *Error {
 	sample, ok := n["sample"].(map[string]any)
 	if !ok {
@@ -109,8 +110,8 @@ func (s *syntax) checkSample(n map[string]any) *Error {
 	return s.refuse(n, "A sample without a seed", "Add REPEATABLE (1), or use transform \"sample\".")
 }
 
-func (s *syntax) refuse(n map[string]any, what, mend string) *Error {
-	return locatedError(s.text, offset(n), "%s does not give the same result each time, so its result could not be stored and reused.\n%s", what, mend)
+func (s *syntax) refuse(n map[string]any, what, fix string) *Error {
+	return locatedError(s.text, offset(n), "%s does not give the same result each time, so its result could not be stored and reused.\n%s", what, fix)
 }
 
 func text(v any) string {
@@ -118,7 +119,8 @@ func text(v any) string {
 	return s
 }
 
-// integer reads a number of the tree; false: it is none, or too large.
+// integer parses a number in the tree. It returns false if it is not a number,
+// or is too large.
 func integer(v any) (int64, bool) {
 	n, ok := v.(json.Number)
 	if !ok {
@@ -128,7 +130,7 @@ func integer(v any) (int64, bool) {
 	return i, err == nil
 }
 
-// offset is where a node stands in the query; -1: not known.
+// offset returns the position of a node in the query, or -1 if it is unknown.
 func offset(n map[string]any) int {
 	if at, ok := integer(n["query_location"]); ok {
 		return int(at)

@@ -17,37 +17,39 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// Input is a table with its rows. Columns that no shard has must be such that
-// the query does not read them.
+// Input is a table with its rows. The query must not read columns that are
+// missing from the shards.
 type Input struct {
 	Table
 	Shards []data.Shard
 }
 
-// Options say what a run may use. They do not change its result.
+// Options limits the resources of a run. It does not affect the result.
 type Options struct {
-	// MemoryLimit is written as DuckDB takes it: "2GB". Empty: four fifths
-	// of the machine's memory.
+	// MemoryLimit is written in DuckDB's format, such as "2GB". By default, it
+	// is four fifths of the machine's memory.
 	MemoryLimit string
-	// Threads is the most that are used; 0: as many as the machine has.
+	// Threads is the maximum number of threads. 0 means the number of
+	// processors.
 	Threads int
-	// SpillDir is where rows go that memory does not hold. It is made when
-	// needed and taken away in the end. Empty: a query that needs more than
-	// its memory fails.
+	// SpillDir is a folder for rows that do not fit into memory. It is created
+	// when needed and removed at the end. If it is empty, a query that needs
+	// more memory than the limit fails.
 	SpillDir string
-	// Progress is told now and then which share of the work is done, 0 to 1.
+	// Progress is called periodically with the share of the work that is done,
+	// from 0 to 1.
 	Progress func(share float64)
 }
 
 // progressInterval is the time between two calls of Options.Progress.
 const progressInterval = 500 * time.Millisecond
 
-// batchRows is the least number of rows of a batch, but for the last.
+// batchRows is the minimum number of rows in a batch, except for the last one.
 const batchRows = 32768
 
-// Run carries out a query that was analysed over tables of the same columns.
-// A batch is released when the loop goes on: who keeps it calls Retain. Batches
-// have the columns of the analysis. An error that the rows brought about is an
+// Run executes a query that was analyzed for tables with the same columns, and
+// yields batches with the columns of the analysis. A batch is released when the
+// loop continues; call Retain to keep it. An error caused by the rows is an
 // *Error.
 func Run(ctx context.Context, a *Analysis, inputs []Input, o Options) iter.Seq2[arrow.RecordBatch, error] {
 	return func(yield func(arrow.RecordBatch, error) bool) {
@@ -109,7 +111,7 @@ func release(recs []arrow.RecordBatch) {
 	}
 }
 
-// selection is the statement that reads the result.
+// selection returns the statement that reads the result.
 func (a *Analysis) selection() string {
 	sql := "SELECT " + a.list + " FROM " + resultView
 	if a.ordering.sort {
@@ -118,8 +120,8 @@ func (a *Analysis) selection() string {
 	return sql
 }
 
-// openInputs opens a database that holds the inputs and the result's view and
-// can reach nothing else.
+// openInputs opens a database that contains the inputs and the view of the
+// result, and cannot access anything else.
 func openInputs(a *Analysis, inputs []Input, o Options) (*database, error) {
 	tables, err := fileTables(inputs, a.Reads)
 	if err != nil {
@@ -165,8 +167,7 @@ func (o Options) open(parallel bool) (*database, error) {
 	return openDatabase(threads, settings...)
 }
 
-// watch reports a database's progress until the function that it returns is
-// called.
+// watch reports a database's progress until the returned function is called.
 func watch(db *database, report func(float64)) (stop func()) {
 	if report == nil {
 		return func() {}
@@ -190,8 +191,8 @@ func watch(db *database, report func(float64)) (stop func()) {
 	return func() { close(done); wait.Wait() }
 }
 
-// join makes one batch of several, with exactly a dataset's types: DuckDB
-// names the parts of nested types in its own way.
+// join combines several batches into one with exactly a dataset's types. DuckDB
+// uses its own names for the parts of nested types.
 func join(schema *arrow.Schema, recs []arrow.RecordBatch) (arrow.RecordBatch, error) {
 	whole, err := data.Concat(recs[0].Schema(), recs)
 	if err != nil {

@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// syntax is a query's syntax tree, as DuckDB writes it in JSON.
+// syntax is a query's syntax tree, in DuckDB's JSON format.
 type syntax struct {
 	text string
 	root map[string]any // {"statements": [{"node": …}]}
 }
 
-// parse reads a query. A query that does not parse, or is not one SELECT, is
-// an *Error.
+// parse parses a query. If it is not valid, or is not a single SELECT, parse
+// returns an *Error.
 func parse(ctx context.Context, db *database, text string) (*syntax, error) {
 	if strings.ContainsRune(text, 0) {
 		return nil, &Error{Message: "The query contains a NUL character."}
@@ -30,7 +30,7 @@ func parse(ctx context.Context, db *database, text string) (*syntax, error) {
 	if len(out) != 1 {
 		return nil, fmt.Errorf("parse the query: DuckDB returned %d results", len(out))
 	}
-	// Numbers as they are written: places that are not known are 2^64-1.
+	// Numbers are kept as text, because unknown positions are 2^64-1.
 	tree := json.NewDecoder(strings.NewReader(out[0]))
 	tree.UseNumber()
 	if err := tree.Decode(&s.root); err != nil {
@@ -48,7 +48,7 @@ func parse(ctx context.Context, db *database, text string) (*syntax, error) {
 	return nil, notOneSelect()
 }
 
-// syntaxError has the query parsed again for the full message, with its line.
+// syntaxError parses the query again to get the full message with its line.
 func syntaxError(db *database, text string, root map[string]any) error {
 	if strings.Contains(fmt.Sprint(root["error_message"]), "Only SELECT") {
 		return notOneSelect()
@@ -61,14 +61,14 @@ func syntaxError(db *database, text string, root map[string]any) error {
 	return err
 }
 
-// node is the statement's outermost node.
+// node returns the statement's outermost node.
 func (s *syntax) node() map[string]any {
 	statement, _ := s.root["statements"].([]any)[0].(map[string]any)
 	node, _ := statement["node"].(map[string]any)
 	return node
 }
 
-// walk calls visit for every object of the tree, outer ones first.
+// walk calls visit for every object in the tree, starting with the outer ones.
 func walk(tree any, visit func(map[string]any)) {
 	switch t := tree.(type) {
 	case map[string]any:
@@ -92,21 +92,21 @@ func sortedKeys(m map[string]any) []string {
 	return keys
 }
 
-// has says whether a node of a type is anywhere in the tree.
+// has reports whether the tree contains a node of a type.
 func (s *syntax) has(typ string) bool {
 	found := false
 	walk(s.root, func(n map[string]any) { found = found || n["type"] == typ })
 	return found
 }
 
-// joinsByName says whether tables are joined by all names that they share.
+// joinsByName reports whether tables are joined by all names that they share.
 func (s *syntax) joinsByName() bool {
 	found := false
 	walk(s.root, func(n map[string]any) { found = found || n["ref_type"] == "NATURAL" })
 	return found
 }
 
-// order returns the outermost ORDER BY; nil: there is none.
+// order returns the outermost ORDER BY, or nil if there is none.
 func (s *syntax) order() map[string]any {
 	modifiers, _ := s.node()["modifiers"].([]any)
 	for _, m := range modifiers {

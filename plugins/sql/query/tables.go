@@ -17,15 +17,16 @@ type Table struct {
 	Columns data.Schema
 }
 
-// The schemas of the database. A query sees the views of main; what they stand
-// on is kept apart, so that it looks the same in a plan and in a run.
+// The schemas of the database. A query sees the views in main. Their underlying
+// tables are in another schema, so that the query looks the same in a plan and
+// in a run.
 const (
 	inputSchema  = "quern_input"
 	resultView   = "quern_output.result"
 	createSchema = "CREATE SCHEMA quern_input; CREATE SCHEMA quern_output;\n"
 )
 
-// emptyTables makes tables without rows of the inputs.
+// emptyTables returns statements that create the inputs as tables without rows.
 func emptyTables(inputs []Table) (string, error) {
 	var b strings.Builder
 	b.WriteString(createSchema)
@@ -44,17 +45,17 @@ func emptyTables(inputs []Table) (string, error) {
 	return b.String(), nil
 }
 
-// inputTable is what the n-th input stands on. It is not called by the input's
-// name, which plans would show in quotes, or not.
+// inputTable returns the name of the table underlying the n-th input. It does
+// not contain the input's name, which plans might show in quotes.
 func inputTable(n int) string { return fmt.Sprintf("%s.t%d", inputSchema, n) }
 
 func mainView(n int, name string) string {
 	return fmt.Sprintf("CREATE VIEW main.%s AS SELECT * FROM %s;\n", quoteName(name), inputTable(n))
 }
 
-// fileTables makes views of the inputs' files. Columns that are not read are
-// null, whether a file has them or not: the query names them, if at all, only
-// to leave them out.
+// fileTables returns statements that create views of the inputs' files. Columns
+// that are not read are null, even if a file has them: if the query names them
+// at all, it is only to exclude them.
 func fileTables(inputs []Input, reads map[string][]string) (string, error) {
 	var b strings.Builder
 	b.WriteString(createSchema)
@@ -80,8 +81,8 @@ func fileTables(inputs []Input, reads map[string][]string) (string, error) {
 	return b.String(), nil
 }
 
-// alike cuts shards, in their order, into runs that have the same columns in
-// the same groups, so that each group of a run is one list of files.
+// alike splits shards into runs that have the same columns in the same groups,
+// so that each group of a run is one list of files.
 func alike(shards []data.Shard) [][]data.Shard {
 	var runs [][]data.Shard
 	for _, s := range shards {
@@ -100,10 +101,9 @@ func sameGroups(a, b data.Shard) bool {
 	})
 }
 
-// selectShards reads a run of shards. The files of a group are read one after
-// the other; groups, which have the same rows in the same order, are put
-// beside each other by position. A group of which nothing is read is not
-// opened.
+// selectShards returns a query that reads a run of shards. It reads the files
+// of a group one after the other. Groups have the same rows in the same order,
+// and are joined by position. A group of which nothing is read is not opened.
 func selectShards(table *Table, read []string, shards []data.Shard) (string, error) {
 	var from []string
 	stored := map[string]string{}
@@ -158,7 +158,7 @@ func rowsOf(shards []data.Shard) int64 {
 	return n
 }
 
-// paths are all files of the inputs.
+// paths returns all files of the inputs.
 func paths(inputs []Input) []string {
 	var out []string
 	for _, in := range inputs {
@@ -171,9 +171,9 @@ func paths(inputs []Input) []string {
 	return out
 }
 
-// sqlNames are what a query sees the columns as: their names. Columns whose
-// names differ in case only, which SQL ignores, are there under names that no
-// query uses, so that a query that reads others can run.
+// sqlNames returns the names under which a query sees the columns: their own
+// names. SQL ignores case, so columns whose names differ only in case get names
+// that no query uses. A query that reads other columns can then run.
 func (t *Table) sqlNames() []string {
 	count := t.folded()
 	names := make([]string, len(t.Columns))
@@ -186,7 +186,7 @@ func (t *Table) sqlNames() []string {
 	return names
 }
 
-// folded are the names of the columns by what they are in lower case.
+// folded returns the names of the columns by their lowercase form.
 func (t *Table) folded() map[string][]string {
 	names := make(map[string][]string, len(t.Columns))
 	for _, c := range t.Columns {
@@ -196,13 +196,13 @@ func (t *Table) folded() map[string][]string {
 	return names
 }
 
-// numbered are names that DuckDB itself gives to columns that differ in case
-// only when it reads files: id_1. A column that is really called so may be
-// under another name there.
+// numbered matches the names that DuckDB itself gives to columns that differ
+// only in case when it reads files: id_1. A column that really has such a name
+// may get another one.
 var numbered = regexp.MustCompile(`^(.+?)(?:_[0-9]+)+$`)
 
-// twins is why columns cannot be read that differ from a name in case only; nil:
-// there is but one, or none.
+// twins returns the error if several columns differ from a name only in case,
+// and nil otherwise.
 func (t *Table) twins(name string) *Error {
 	folded := t.folded()
 	names := folded[strings.ToLower(name)]
@@ -216,7 +216,7 @@ func (t *Table) twins(name string) *Error {
 		"Rename one of them first, with transform \"map\", or name the other columns in the query instead of *.", t.Name, names[0], names[1])}
 }
 
-// anyTwins is twins for any column of any input.
+// anyTwins is like twins, but for all columns of all inputs.
 func anyTwins(inputs []Table) *Error {
 	for i := range inputs {
 		for _, c := range inputs[i].Columns {
@@ -228,7 +228,8 @@ func anyTwins(inputs []Table) *Error {
 	return nil
 }
 
-// checkNames refuses inputs that SQL cannot tell apart: it ignores case.
+// checkNames refuses inputs whose names differ only in case, because SQL
+// ignores case.
 func checkNames(inputs []Table) error {
 	tables := map[string]string{}
 	for _, in := range inputs {

@@ -12,14 +12,14 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// A timestamp, which is an instant, is a TIMESTAMP in UTC to a query. Only on
-// its way out it has a time zone, because Arrow then says so, too.
+// For a query, a timestamp, which is an instant, is a TIMESTAMP in UTC. It has
+// a time zone only in the result, because that is how Arrow marks an instant.
 const (
 	timestampInside  = "TIMESTAMP"
 	timestampOutside = "TIMESTAMP WITH TIME ZONE"
 )
 
-// sqlType is the DuckDB type of a dataset's column type.
+// sqlType returns the DuckDB type for a dataset's column type.
 func sqlType(column, timestamp string) (string, error) {
 	t, err := data.ArrowType(column)
 	if err != nil {
@@ -55,9 +55,10 @@ func sqlTypeOf(t arrow.DataType, timestamp string) string {
 	}
 }
 
-// columnTypes are the dataset types of DuckDB's: those that hold every value,
-// and HUGEINT and DECIMAL, which sums and literals have without anybody asking
-// for them. A HUGEINT out of range is an error when it comes up.
+// columnTypes contains the dataset types for DuckDB's types: those that can
+// represent every value, and those for HUGEINT and DECIMAL, which sums and
+// literals have by default. A HUGEINT that is out of range is an error when it
+// occurs.
 var columnTypes = map[duck.Type]string{
 	duck.TypeVarchar: "string", duck.TypeEnum: "string", duck.TypeUUID: "string",
 	duck.TypeTinyInt: "int64", duck.TypeSmallInt: "int64", duck.TypeInteger: "int64", duck.TypeBigInt: "int64",
@@ -68,7 +69,7 @@ var columnTypes = map[duck.Type]string{
 	duck.TypeTimestampNS: "timestamp", duck.TypeTimestampTZ: "timestamp",
 }
 
-// advice says how to make a column of those types that have no counterpart.
+// advice says how to convert a column whose type has no counterpart.
 var advice = map[duck.Type]string{
 	duck.TypeUBigInt:  "Cast it: ::varchar keeps every value, ::bigint only those below 2^63.",
 	duck.TypeUHugeInt: "Cast it: ::varchar keeps every value, ::bigint only those below 2^63.",
@@ -77,9 +78,9 @@ var advice = map[duck.Type]string{
 	duck.TypeUnion:    "Extract one member with union_extract, or cast it to varchar.",
 }
 
-// columnType returns the dataset type that a DuckDB type becomes; empty: there
-// is none, and mend says what to do about it.
-func columnType(t duck.LogicalType) (name, mend string) {
+// columnType returns the dataset type for a DuckDB type. If there is none, name
+// is empty, and fix says what to do.
+func columnType(t duck.LogicalType) (name, fix string) {
 	id := duck.GetTypeId(t)
 	switch id {
 	case duck.TypeList:
@@ -98,24 +99,24 @@ func columnType(t duck.LogicalType) (name, mend string) {
 	return "", "Cast it, for example ::varchar."
 }
 
-func listType(elem duck.LogicalType) (name, mend string) {
+func listType(elem duck.LogicalType) (name, fix string) {
 	defer duck.DestroyLogicalType(&elem)
-	name, mend = columnType(elem)
+	name, fix = columnType(elem)
 	if name == "" {
-		return "", "It is the type of its elements. " + mend
+		return "", "It is the type of its elements. " + fix
 	}
 	return "list<" + name + ">", ""
 }
 
-func structType(t duck.LogicalType) (name, mend string) {
+func structType(t duck.LogicalType) (name, fix string) {
 	var fields []arrow.Field
 	for i := range duck.StructTypeChildCount(t) {
 		field := duck.StructTypeChildName(t, i)
 		child := duck.StructTypeChildType(t, i)
-		column, mend := columnType(child)
+		column, fix := columnType(child)
 		duck.DestroyLogicalType(&child)
 		if column == "" {
-			return "", fmt.Sprintf("It is the type of its field %q. %s", field, mend)
+			return "", fmt.Sprintf("It is the type of its field %q. %s", field, fix)
 		}
 		at, err := data.ArrowType(column)
 		if err != nil {
@@ -130,7 +131,7 @@ func structType(t duck.LogicalType) (name, mend string) {
 	return name, ""
 }
 
-// typeNames are the names, in SQL, of the types that a dataset cannot hold.
+// typeNames contains the SQL names of types that a dataset cannot contain.
 var typeNames = map[duck.Type]string{
 	duck.TypeUBigInt: "UBIGINT", duck.TypeUHugeInt: "UHUGEINT", duck.TypeInterval: "INTERVAL",
 	duck.TypeMap: "MAP", duck.TypeUnion: "UNION", duck.TypeTime: "TIME", duck.TypeTimeTZ: "TIME WITH TIME ZONE",
