@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// access is a.b or a[b].
+// access translates a.b or a[b].
 func (t *translator) access(e *term) (value, error) {
 	of := e.args[0]
 	step := e.name
@@ -77,8 +77,8 @@ func isVars(e *term) bool {
 	return e.op == opMember && e.name == "vars" && e.args[0].op == opName && e.args[0].name == "context"
 }
 
-// length is v.length. In templates, what may be anything may be an object that
-// has such a member.
+// length translates v.length. In templates, a value of unknown type may be an
+// object that has such a member.
 func (t *translator) length(v value) (value, error) {
 	switch v.typ {
 	case typeAny:
@@ -92,8 +92,8 @@ func (t *translator) length(v value) (value, error) {
 	return value{}, fmt.Errorf("the length of a %s has no equivalent", v.typ)
 }
 
-// outputPart is a part of the answer: of what its JSON says, or, for
-// output[0].function.…, of the tools that it calls.
+// outputPart translates a part of the answer: a member of its JSON or, for
+// output[0].function.…, a part of its tool calls.
 func outputPart(v value, e *term, step string) (value, error) {
 	whole := strings.TrimSuffix(v.text, ".text")
 	if whole == v.text {
@@ -111,10 +111,10 @@ func outputPart(v value, e *term, step string) (value, error) {
 	return value{text: whole + ".json[" + quote(step) + "]"}, nil
 }
 
-// typeofSign marks the type of a value, which is only good to be compared.
+// typeofSign marks the type of a value, which can only be compared.
 const typeofSign = "\x00"
 
-// typeTest is typeof value == "…".
+// typeTest translates typeof value == "…".
 func typeTest(of, name value, op string) (value, error) {
 	holds := ""
 	text := of.text[len(typeofSign):]
@@ -124,7 +124,7 @@ func typeTest(of, name value, op string) (value, error) {
 	case of.typ == typeOutput && name.text == `"object"` && strings.HasSuffix(text, ".text"):
 		holds = strings.TrimSuffix(text, ".text") + `.json != null && can(regex("^[{\\[]", trimspace(` + text + `)))`
 	case of.typ == typeAny && name.text == `"string"`:
-		// What is a text in JSON only is encoded with quotes.
+		// JSON encodes only strings with quotes.
 		holds = `startswith(jsonencode(` + text + `), "\"")`
 	case of.typ == typeAny && name.text == `"number"`:
 		holds = `can(regex("^-?[0-9]", jsonencode(` + text + `)))`

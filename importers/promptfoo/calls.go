@@ -6,7 +6,7 @@ import (
 	"strings"
 )
 
-// call is a call of a method or of one of JavaScript's own functions.
+// call translates a call of a method or of a global JavaScript function.
 func (t *translator) call(e *term) (value, error) {
 	if v, ok, err := t.matching(e); ok {
 		return v, err
@@ -31,7 +31,7 @@ func (t *translator) call(e *term) (value, error) {
 	return t.method(of, f.name, e.args[1:])
 }
 
-// builtins are JavaScript's functions with a counterpart of the same meaning.
+// builtins contains the JavaScript functions that have an exact counterpart.
 var builtins = map[string]struct {
 	hcl string
 	typ typ
@@ -83,14 +83,15 @@ func (t *translator) builtin(name string, args []*term) (value, error) {
 	return value{text: f.hcl + "(" + strings.Join(texts, ", ") + ")", typ: f.typ}, nil
 }
 
-// leading is the number that a text begins with.
+// leading translates a function that parses the number at the beginning of a
+// text.
 func (t *translator) leading(of *term, number string) (value, error) {
 	v, err := t.value(of)
 	return value{text: "tonumber(regex(" + quote(`^\s*\+?(`+number+")") + ", " + v.text + ")[0])", typ: typeNumber}, err
 }
 
-// methods of texts that have a counterpart. %s stands for the text and then
-// for the arguments.
+// methods contains the methods of texts that have a counterpart. The first %s
+// is the text, and the others are the arguments.
 var methods = map[string]struct {
 	hcl  string
 	args int
@@ -114,7 +115,7 @@ func (t *translator) method(of value, name string, args []*term) (value, error) 
 		return t.listMethod(of, name, args)
 	}
 	if of.typ == typeAny && name == "includes" && len(args) == 1 {
-		// Lists have it, and so have texts.
+		// Lists have it, and so do texts.
 		v, err := t.value(args[0])
 		return value{text: fmt.Sprintf("try(contains(%[1]s, %[2]s), strcontains(%[1]s, %[2]s))", of.text, v.text), typ: typeBool}, err
 	}
@@ -122,7 +123,8 @@ func (t *translator) method(of value, name string, args []*term) (value, error) 
 		if name == "toString" && of.typ == typeNumber {
 			return value{text: "tostring(" + of.text + ")", typ: typeString}, nil
 		}
-		// Only texts have these; on anything else they would fail there, too.
+		// Only texts have these. On anything else, they would fail in
+		// promptfoo, too.
 		if _, ok := methods[name]; !ok || name == "includes" || name == "toString" {
 			return value{}, fmt.Errorf("%s has no equivalent for values of unknown type", name)
 		}
@@ -149,7 +151,7 @@ func (t *translator) partNamed(of value, name string) (value, error) {
 	return t.step(of, e, name)
 }
 
-// textMethod are the methods that need more than a pattern.
+// textMethod translates the methods that need more than a pattern.
 func (t *translator) textMethod(of value, name string, args []*term) (value, error) {
 	switch {
 	case name == "split" && len(args) == 1 && args[0].op == opText && args[0].name != "":
@@ -193,7 +195,7 @@ func (t *translator) replace(of value, name string, what *term, with string) (va
 	return value{}, fmt.Errorf("replacing only the first match has no equivalent")
 }
 
-// listMethod are the methods of lists.
+// listMethod translates the methods of lists.
 func (t *translator) listMethod(of value, name string, args []*term) (value, error) {
 	if len(args) != 1 {
 		return value{}, fmt.Errorf("%s has no equivalent", name)
@@ -235,8 +237,8 @@ func (t *translator) listMethod(of value, name string, args []*term) (value, err
 	return value{}, fmt.Errorf("%s has no equivalent", name)
 }
 
-// matching is /…/.test(text) and text.match(/…/) as a condition. ok is false
-// where the call is neither.
+// matching translates /…/.test(text) and text.match(/…/) as conditions. ok is
+// false if the call is neither.
 func (t *translator) matching(e *term) (v value, ok bool, err error) {
 	f := e.args[0]
 	if t.d != javascript || f.op != opMember || len(e.args) != 2 {
@@ -257,7 +259,7 @@ func (t *translator) matching(e *term) (v value, ok bool, err error) {
 	return value{text: matches(text.text, quote(p)), typ: typeBool}, true, err
 }
 
-// search is text.indexOf(part) compared with -1 or 0.
+// search translates text.indexOf(part) compared with -1 or 0.
 func (t *translator) search(e *term) (value, bool) {
 	c, n := e.args[0], e.args[1]
 	if c.op != opCall || c.args[0].op != opMember || c.args[0].name != "indexOf" || len(c.args) != 2 {
@@ -284,7 +286,7 @@ func (t *translator) search(e *term) (value, bool) {
 	return value{text: text, typ: typeBool}, true
 }
 
-// goPattern is a regular expression of JavaScript in the syntax of RE2.
+// goPattern converts a regular expression of JavaScript to the syntax of RE2.
 func goPattern(pattern, flags string) (string, error) {
 	pattern = strings.ReplaceAll(pattern, `\/`, "/")
 	pattern = strings.ReplaceAll(pattern, `\d`, "[0-9]")
@@ -307,7 +309,8 @@ func goPattern(pattern, flags string) (string, error) {
 	return pattern, nil
 }
 
-// filters of nunjucks with a counterpart. %s stands for the value.
+// filters contains the filters of Nunjucks that have a counterpart. %s is the
+// value.
 var filters = map[string]struct {
 	hcl string
 	typ typ

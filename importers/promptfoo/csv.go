@@ -13,9 +13,9 @@ import (
 	"go.yaml.in/yaml/v4"
 )
 
-// testsOfCSV reads tests from CSV: a row each, whose columns are variables but
-// for those that begin with two underscores. alone says that there are no
-// other tests.
+// testsOfCSV reads tests from CSV, one per row. The columns are variables,
+// except for those that begin with two underscores. alone says that there are
+// no other tests.
 func (im *importer) testsOfCSV(file string, d defaults, alone bool) error {
 	src, err := im.bytes(file)
 	if err != nil {
@@ -48,7 +48,7 @@ func (im *importer) testsOfCSV(file string, d defaults, alone bool) error {
 	return nil
 }
 
-// recordLines are the lines that records begin in.
+// recordLines returns the line of each record.
 func recordLines(src []byte) []int {
 	r := csv.NewReader(bytes.NewReader(src))
 	r.LazyQuotes, r.FieldsPerRecord, r.ReuseRecord = true, -1, true
@@ -78,8 +78,9 @@ func textNode(file string, line int, text string) node {
 	return node{filepath.ToSlash(file), &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: line}}
 }
 
-// isPlain reports whether the source can read the file unchanged: nothing in it
-// means more than it says, and no field is empty, which would be missing.
+// isPlain reports whether the source can read the file unchanged: no cell has a
+// special meaning, and no field is empty, because the source would read it as
+// null.
 func isPlain(header []string, records [][]string) bool {
 	for _, name := range header {
 		if name == "" || strings.HasPrefix(name, "__") {
@@ -99,7 +100,7 @@ func isPlain(header []string, records [][]string) bool {
 	return true
 }
 
-// csvRow reads a row: its variables, and what the other columns say.
+// csvRow reads a row: its variables, and the meaning of the other columns.
 func (im *importer) csvRow(t *test, at node, header, record []string) []entry {
 	var vars []entry
 	metric := node{}
@@ -159,10 +160,10 @@ func setNode(y *yaml.Node, key, value string) {
 	y.Content = append(y.Content, textNode("", y.Line, key).y, textNode("", y.Line, value).y)
 }
 
-// shorthand is how a cell says an assertion: not-TYPE(THRESHOLD):VALUE.
+// shorthand matches an assertion in a cell: not-TYPE(THRESHOLD):VALUE.
 var shorthand = regexp.MustCompile(`^(not-)?([a-z]+(?:-[a-z0-9]+)*)(?:\((\d+(?:\.\d+)?)\))?(?::([\s\S]*))?$`)
 
-// thresholded are types whose cells have a threshold even where none is
+// thresholded contains types that have a threshold in cells even if none is
 // written.
 var thresholded = map[string]string{
 	"similar": "0.8", "answer-relevance": "0.75", "classifier": "0.75", "context-faithfulness": "0.75", "context-recall": "0.75",
@@ -170,7 +171,7 @@ var thresholded = map[string]string{
 	"perplexity": "0.75", "rouge-n": "0.75", "starts-with": "0.75",
 }
 
-// assertionOf reads what a cell expects.
+// assertionOf reads the assertion in a cell.
 func assertionOf(at node, cell string) node {
 	y := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: at.line()}
 	set := func(typ, value string) node {

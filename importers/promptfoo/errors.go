@@ -2,7 +2,7 @@ package promptfoo
 
 import "fmt"
 
-// errorf makes the errors that end up within sentences of findings.
+// errorf returns an error that is meant for use within a sentence of a finding.
 func errorf(format string, args ...any) error { return fmt.Errorf(format, args...) }
 
 func first(errs ...error) error {

@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// judged are the types that a model grades.
+// judged contains the types that a model grades.
 var judged = []string{
 	"llm-rubric", "g-eval", "model-graded-closedqa", "factuality", "model-graded-factuality", "answer-relevance",
 	"context-faithfulness", "context-recall", "select-best",
@@ -13,7 +13,7 @@ var judged = []string{
 
 func graded(base string) bool { return slices.Contains(judged, base) }
 
-// judge makes a metric that a model grades.
+// judge returns a metric that a model grades.
 func (im *importer) judge(s *slot, answer value) (measure, error) {
 	m := measure{name: im.name("metric", s.wish(), "judge"), block: "judge", weight: s.weight, limit: s.limit}
 	if s.inverse {
@@ -48,7 +48,8 @@ func (im *importer) judge(s *slot, answer value) (measure, error) {
 
 // question writes what a judge of the type looks at.
 func (im *importer) question(s *slot, c *checker, add func(name, text string)) error {
-	// only is for what all tests have, in a judge of some of them only.
+	// only restricts a value that all tests have, if the judge is for only some
+	// of them.
 	only := ""
 	if s.base == "answer-relevance" || s.base == "context-faithfulness" {
 		if len(s.values) < len(im.tests) {
@@ -67,7 +68,8 @@ func (im *importer) question(s *slot, c *checker, add func(name, text string)) e
 		}
 		return nil
 	}
-	// What refers to the row is a criterion; a rubric is for all.
+	// An expression that refers to the row becomes a criterion. A rubric is the
+	// same for all rows.
 	rubric := "rubric"
 	if strings.Contains(c.expected, "row.") || strings.Contains(c.expected, "row[") {
 		rubric = "criterion"
@@ -113,7 +115,7 @@ func (im *importer) question(s *slot, c *checker, add func(name, text string)) e
 	return nil
 }
 
-// passing sets the grade that an answer passes with.
+// passing sets the grade at which an answer passes.
 func (im *importer) passing(s *slot, m *measure) {
 	set := func(v float64) {
 		if m.limit == nil {
@@ -136,7 +138,7 @@ func (im *importer) passing(s *slot, m *measure) {
 	}
 }
 
-// similar makes a metric of how near an answer is to a text.
+// similar returns a metric for the similarity of an answer to a text.
 func (im *importer) similar(s *slot, answer value) (measure, error) {
 	m := measure{name: im.name("metric", s.wish(), "similar"), block: "similar", weight: s.weight, limit: s.limit}
 	c := &checker{im: im, s: s, answer: answer, name: m.name}
@@ -170,14 +172,13 @@ func (im *importer) similar(s *slot, answer value) (measure, error) {
 	return m, nil
 }
 
-// graderOf are the models that promptfoo takes where nothing is written.
+// graderOf contains the models that promptfoo uses by default.
 var graderOf = map[string]struct{ id, name string }{
 	"text":      {"openai:chat:gpt-4.1", "judge"},
 	"embedding": {"openai:embedding:text-embedding-3-large", "embedding"},
 }
 
-// grader is the model block for what grades: one that is there already, or a
-// new one.
+// grader returns the model block that grades: an existing one or a new one.
 func (im *importer) grader(s *slot, use string) *model {
 	n := im.follow(s.provider)
 	if n.isMap() && !n.get("id").there() {
@@ -218,7 +219,7 @@ func (im *importer) grader(s *slot, use string) *model {
 	return m
 }
 
-// combined makes one metric of an assert-set with a threshold.
+// combined returns one metric for an assert-set with a threshold.
 func (im *importer) combined(set *assertionSet) (measure, error) {
 	wish := set.name
 	if wish == "" {

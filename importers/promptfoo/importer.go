@@ -18,7 +18,7 @@ type importer struct {
 	findings  []importers.Finding
 
 	tests   []*test
-	columns []string // of the tests, in the order in which they came
+	columns []string // of the tests, in the order of their first occurrence
 	types   map[string]column
 	// open is set if tests are lost, so that not all columns are known.
 	open bool
@@ -27,7 +27,7 @@ type importer struct {
 	untouched string
 
 	models   []*model
-	graders  map[string]*model // models that only judges ask, by what was written
+	graders  map[string]*model // models that only judges call, by their text in the configuration
 	prompts  []*prompt
 	subjects []subject
 	slots    []*slot

@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// code translates what JavaScript makes of the answer: an expression, or a
-// function's body of constants, conditions and returns.
+// code translates JavaScript that processes the answer: an expression, or the
+// body of a function that consists of constants, conditions, and returns.
 func (sc *scope) code(src string) (value, error) {
 	src = strings.TrimSuffix(strings.TrimSpace(src), ";")
 	if inner, ok := arrowBody(src); ok {
@@ -40,7 +40,7 @@ func (sc *scope) body(all []string) (value, error) {
 	return value{}, errorf("it returns nothing")
 }
 
-// branch is if (…) … with what comes behind it.
+// branch translates if (…) … and what follows it.
 func (sc *scope) branch(src string, rest []string) (value, error) {
 	cond, after := enclosed(src)
 	if cond == "" {
@@ -77,8 +77,8 @@ func (sc *scope) branch(src string, rest []string) (value, error) {
 	return chosen(c, yes, no), err
 }
 
-// enclosed is what stands in the parentheses or braces that a text begins
-// with, and the text behind.
+// enclosed returns the text inside the parentheses or braces at the beginning
+// of a text, and the text after them.
 func enclosed(src string) (inside, after string) {
 	if src == "" || !strings.ContainsRune("({", rune(src[0])) {
 		return "", src
@@ -99,8 +99,8 @@ func enclosed(src string) (inside, after string) {
 	return "", src
 }
 
-// result is what a function returns. Of a verdict with its score and reason,
-// whether it passes is what counts.
+// result translates what a function returns. If that is a verdict with a score
+// and a reason, only whether it passes counts.
 func (sc *scope) result(src string) (value, error) {
 	t, err := parseTerm(src, javascript)
 	if err != nil {
@@ -125,15 +125,15 @@ func (sc *scope) result(src string) (value, error) {
 
 var declaration = regexp.MustCompile(`^(?:const|let|var)\s+([A-Za-z_$][\w$]*)\s*=\s*`)
 
-// arrowBody is the body of (output, context) => …
+// arrowBody returns the body of (output, context) => …
 func arrowBody(src string) (string, bool) {
 	m := regexp.MustCompile(`^(?:\(\s*output\s*(?:,\s*context\s*)?\)|output)\s*=>\s*`).FindString(src)
 	body := src[len(m):]
 	return body, m != "" && !strings.HasPrefix(body, "{")
 }
 
-// statements cuts a body at semicolons and at ends of lines where a statement
-// ends. Comments are gone afterwards.
+// statements splits a body at semicolons, and at line breaks that end a
+// statement. It removes comments.
 func statements(src string) []string {
 	var out []string
 	var now strings.Builder
@@ -180,7 +180,7 @@ func textEnd(src string, from int) int {
 	return len(src)
 }
 
-// continues reports whether a statement goes on in the next line.
+// continues reports whether a statement continues on the next line.
 func continues(before, after string) bool {
 	before, after = strings.TrimSpace(before), strings.TrimSpace(after)
 	for _, sign := range []string{"&&", "||", "?", ":", "+", "-", "*", "=", ",", "(", "=>", "return"} {

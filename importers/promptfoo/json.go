@@ -10,9 +10,9 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// parseJSON reads JSON into the same nodes that YAML becomes. YAML's reader
-// would take most of JSON, but not its tabs. firstLine is where src begins in
-// its file.
+// parseJSON parses JSON into the same nodes as YAML. The YAML parser accepts
+// most of JSON, but not its tabs. firstLine is the line of the file where src
+// begins.
 func parseJSON(file string, src []byte, firstLine int) (node, error) {
 	p := &jsonParser{src: src, line: firstLine, dec: json.NewDecoder(bytes.NewReader(src))}
 	p.dec.UseNumber()
@@ -29,11 +29,11 @@ func parseJSON(file string, src []byte, firstLine int) (node, error) {
 type jsonParser struct {
 	src  []byte
 	dec  *json.Decoder
-	line int // at pos
+	line int // line of pos
 	pos  int
 }
 
-// here is the line of the token that was read last.
+// here returns the line of the last token.
 func (p *jsonParser) here() int {
 	to := min(int(p.dec.InputOffset()), len(p.src))
 	if to > p.pos {

@@ -17,7 +17,7 @@ const (
 	tokText
 	tokSign
 	tokRegex
-	tokTemplate // the inside of `…`, escapes and all
+	tokTemplate // the content of `…`, including escapes
 )
 
 type token struct {
@@ -31,12 +31,12 @@ type lexer struct {
 	src     string
 	pos     int
 	dialect dialect
-	// operand is set where an operand has just ended, so that a slash divides
-	// instead of beginning a regular expression.
+	// operand is set if an operand has just ended, so that a slash means
+	// division instead of beginning a regular expression.
 	operand bool
 }
 
-// signs are those of more than one character, longest first.
+// signs contains the signs of more than one character, longest first.
 var signs = []string{"===", "!==", "...", "==", "!=", "<=", ">=", "&&", "||", "??", "?.", "=>", "**", "//"}
 
 func (l *lexer) next() (token, error) {
@@ -124,7 +124,7 @@ func (l *lexer) number() (token, error) {
 	return token{kind: tokNumber, text: text, num: f}, nil
 }
 
-// quoted is a text, its escapes replaced unless it is a template.
+// quoted reads a string. It replaces the escapes, except in a template.
 func (l *lexer) quoted(quote byte) (token, error) {
 	for i := l.pos + 1; i < len(l.src); i++ {
 		switch l.src[i] {
@@ -166,7 +166,7 @@ func (l *lexer) regex() (token, error) {
 	return token{}, fmt.Errorf("a regular expression is not closed")
 }
 
-// unescape replaces the escapes of JavaScript's texts.
+// unescape replaces the escapes in a JavaScript string.
 func unescape(s string) string {
 	if !strings.Contains(s, `\`) {
 		return s

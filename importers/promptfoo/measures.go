@@ -8,22 +8,23 @@ import (
 // measure is a metric of the evaluation.
 type measure struct {
 	name string
-	// block is "metric", "judge" or "similar".
+	// block is "metric", "judge", or "similar".
 	block string
-	// value is the row expression of a metric: always is what it is in the
-	// tests that it is about, and when says which these are ("": all).
+	// value is the row expression of a metric. always is its value in the tests
+	// that it applies to, and when is the condition for these tests ("" means
+	// all).
 	value, always, when string
-	// condition is set where that is true or false.
+	// condition is set if the value is true or false.
 	condition     bool
 	weight, limit *float64
 	attrs         []attr
 	slot          *slot
 }
 
-// plain reports whether a metric needs no block of its own.
+// plain reports whether a metric does not need a block.
 func (m *measure) plain() bool { return m.block == "metric" && m.weight == nil && m.limit == nil }
 
-// measureAll turns the slots into metrics.
+// measureAll converts the slots to metrics.
 func (im *importer) measureAll() {
 	for _, s := range im.slots {
 		columns := len(im.columns)
@@ -74,7 +75,7 @@ func (im *importer) measure(s *slot) (measure, error) {
 	return c.measure(check)
 }
 
-// hopeless are the types that have no counterpart, and why.
+// hopeless contains the types that have no counterpart, with the reason.
 var hopeless = map[string]string{
 	"python":                 "it is a program, and the import does not run programs. Write it as a row expression or as a stage of a plugin",
 	"ruby":                   "it is a program, and the import does not run programs. Write it as a row expression or as a stage of a plugin",
@@ -94,7 +95,7 @@ var hopeless = map[string]string{
 	"similar:euclidean":      "similar uses cosine similarity",
 }
 
-// allTypes are the types of assertions that there are.
+// allTypes returns the names of all types of assertions.
 func allTypes() []string {
 	var all []string
 	for t := range checks {
@@ -106,13 +107,13 @@ func allTypes() []string {
 	return append(all, append(slices.Clone(judged), "similar")...)
 }
 
-// scope is what names mean in expressions about an answer.
+// scope returns the meaning of names in expressions about an answer.
 func (im *importer) scope(output *value) *scope {
 	return &scope{columns: im.types, open: im.open, output: output, env: im.env.variable}
 }
 
-// answer is what is looked at: the text of the answer, or what transforms make
-// of it.
+// answer returns what an assertion looks at: the text of the answer, or the
+// result of transforms.
 func (im *importer) answer(transforms []node) (value, error) {
 	v := value{text: "output.text", typ: typeOutput}
 	for _, t := range transforms {
@@ -128,7 +129,7 @@ func (im *importer) answer(transforms []node) (value, error) {
 	return v, nil
 }
 
-// text is the answer where a text is needed.
+// text returns the answer as text.
 func (c *checker) text() string {
 	switch c.answer.typ {
 	case typeOutput, typeString:
@@ -141,23 +142,24 @@ func (c *checker) text() string {
 	return "try(tostring(" + c.answer.text + "), jsonencode(" + c.answer.text + "))"
 }
 
-// checker makes the metric of one slot.
+// checker builds the metric of one slot.
 type checker struct {
 	im     *importer
 	s      *slot
 	answer value
 	name   string
 
-	// plain is the value that all tests have; expected is the expression for
-	// the value, and when says in which tests there is one ("": in all).
+	// plain is the value that all tests have. expected is the expression for
+	// the value, and when is the condition for the tests that have one (""
+	// means all).
 	plain    any
 	expected string
 	typ      typ
 	when     string
 }
 
-// keyed says of types whose value is no data but part of what is done: it is
-// the same in all tests of a slot.
+// keyed reports whether the value of a type is a part of the computation rather
+// than data. It is then the same in all tests of a slot.
 func keyed(base string) bool {
 	switch base {
 	case "equals", "contains", "icontains", "contains-all", "contains-any", "icontains-all", "icontains-any", "starts-with",
@@ -167,12 +169,12 @@ func keyed(base string) bool {
 	return !graded(base) && base != "similar"
 }
 
-// operand finds out what the assertion's value is: the same in all tests, or
-// a column.
+// operand determines the assertion's value: a constant that is the same in all
+// tests, or a column.
 func (c *checker) operand(keyed bool) error {
 	v, same := c.s.constant(len(c.im.tests))
 	if text, ok := v.(string); ok && c.cut() && hasTags(text) {
-		same = c.im.open // what is cut at commas is the text that each test has
+		same = c.im.open // what is split at commas is the text that each test has
 	}
 	if !same && keyed {
 		v = c.s.values[c.s.tests()[0]]
@@ -218,7 +220,7 @@ func (c *checker) operand(keyed bool) error {
 	return nil
 }
 
-// filled is a value with the variables of a test filled in.
+// filled returns a value in which the variables of a test are replaced.
 func (im *importer) filled(i int, v any) (any, error) {
 	switch v := v.(type) {
 	case string:
@@ -239,7 +241,7 @@ func (im *importer) filled(i int, v any) (any, error) {
 	return v, nil
 }
 
-// constant writes a value that all tests have.
+// constant sets the value that all tests have.
 func (c *checker) constant(v any) error {
 	v, err := c.listed(v)
 	if err != nil {
@@ -272,7 +274,8 @@ func (c *checker) constant(v any) error {
 	return nil
 }
 
-// filledText is a text of the configuration as an expression over the row.
+// filledText returns the expression for a text of the configuration over the
+// row.
 func (im *importer) filledText(s string, at node) (string, error) {
 	sc := im.scope(nil)
 	sc.missing = im.missing(at)
@@ -283,20 +286,20 @@ func (im *importer) filledText(s string, at node) (string, error) {
 	return expression(pieces, 2), nil
 }
 
-// missing notes variables that no test has.
+// missing returns a function that reports variables that no test has.
 func (im *importer) missing(at node) func(string) {
 	return func(name string) {
 		im.note(at, "variable "+name, "no test sets it, so it is replaced by nothing.")
 	}
 }
 
-// cut says of types that take a text for a list.
+// cut reports whether the type accepts text in place of a list.
 func (c *checker) cut() bool {
 	return strings.HasSuffix(c.s.base, "contains-any") || strings.HasSuffix(c.s.base, "contains-all")
 }
 
-// listed cuts a text at its commas where the type takes a list. Within quotes
-// they are part of the text.
+// listed splits a text at its commas if the type needs a list. Commas within
+// quotes are part of the text.
 func (c *checker) listed(v any) (any, error) {
 	s, ok := v.(string)
 	if !ok || !c.cut() {
@@ -320,8 +323,8 @@ func (c *checker) listed(v any) (any, error) {
 	}
 }
 
-// unquoted is the text between the quotes that s begins with, and what stands
-// behind. Quotes in it are doubled or have a backslash.
+// unquoted returns the text between the quotes at the beginning of s, and the
+// rest. Quotes in the text are doubled or preceded by a backslash.
 func unquoted(s string) (text, rest string, ok bool) {
 	var b strings.Builder
 	for i := 1; i < len(s); i++ {
@@ -342,7 +345,7 @@ func unquoted(s string) (text, rest string, ok bool) {
 	return "", "", false
 }
 
-// addColumn adds a column to the tests; those without a value have null.
+// addColumn adds a column to the tests. It is null in tests without a value.
 func (im *importer) addColumn(wish string, values map[int]any, t typ) string {
 	im.untouched = ""
 	name := wish

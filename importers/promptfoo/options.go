@@ -5,8 +5,7 @@ import (
 	"strings"
 )
 
-// renamed are the options of providers that are arguments of models under
-// another name or under the same.
+// renamed maps the options of providers to the arguments of models.
 var renamed = map[string]string{
 	"temperature": "temperature", "top_p": "top_p", "topP": "top_p", "seed": "seed", "stop": "stop",
 	"max_tokens": "max_tokens", "max_completion_tokens": "max_tokens", "max_output_tokens": "max_tokens",
@@ -16,7 +15,7 @@ var renamed = map[string]string{
 	"maxRetries": "retries",
 }
 
-// only says of arguments which types of models have them.
+// only says which types of models have an argument.
 var only = map[string]string{
 	"organization": "openai", "api_version": "openai", "reasoning_effort": "openai", "logprobs": "openai", "dimensions": "openai",
 }
@@ -44,8 +43,8 @@ func (im *importer) configure(m *model, config node) {
 	}
 }
 
-// argument sets an argument from an option. The last one wins, as of an
-// address that the environment gives.
+// argument sets an argument from an option. The last one wins, for example if
+// the environment sets an address, too.
 func (im *importer) argument(m *model, name string, e entry) {
 	text := literal(e.value.plain())
 	if e.value.isText() {
@@ -66,8 +65,8 @@ func (im *importer) argument(m *model, name string, e entry) {
 	m.set(name, text)
 }
 
-// setting is a text of the configuration in which only {{ env.NAME }} means
-// something.
+// setting returns a text of the configuration in which only {{ env.NAME }} has
+// a meaning.
 func (im *importer) setting(n node) string { return im.settingOf(n, n.text()) }
 
 func (im *importer) settingOf(n node, text string) string {
@@ -80,8 +79,8 @@ func (im *importer) settingOf(n node, text string) string {
 	return expression(pieces, 1)
 }
 
-// special reads the options that become something else than an argument of the
-// same value. It reports whether the option is one of these.
+// special handles options that are not simply copied to an argument. It reports
+// whether the option is one of these.
 func (im *importer) special(m *model, e entry) bool {
 	switch e.key {
 	case "apiHost":
@@ -126,8 +125,8 @@ func (im *importer) special(m *model, e entry) bool {
 	return true
 }
 
-// further are options without a counterpart of their own: fields of the
-// request's body where the model has a place for such.
+// further handles options without a counterpart: they become fields of the
+// request's body if the type of model supports that.
 func (im *importer) further(m *model, e entry) {
 	if m.echo {
 		return
@@ -139,12 +138,12 @@ func (im *importer) further(m *model, e entry) {
 	im.lost(e.at, "option "+e.key+" of a provider", "model %q does not have this argument.", m.typ)
 }
 
-// bodyField are names as fields of the API have them, against those of
-// promptfoo's own options.
+// bodyField matches names of fields in the API, in contrast to promptfoo's own
+// options.
 var bodyField = regexp.MustCompile(`^(frequency_penalty|presence_penalty|logit_bias|tool_choice|function_call|top_k|min_p|n|user|verbosity|service_tier|parallel_tool_calls|metadata|store|top_logprobs|repetition_penalty|safe_prompt|random_seed|search_parameters|web_search_options|prediction|modalities)$`)
 
-// key reads a key: one from the environment becomes a variable, one that is
-// written out stays where it is.
+// key reads a key. A key from the environment becomes a variable, and a key in
+// the configuration is not copied.
 func (im *importer) key(m *model, e entry) {
 	if strings.Contains(e.value.text(), "{{") {
 		if text := im.setting(e.value); strings.HasPrefix(text, "var.") {
@@ -166,7 +165,7 @@ func without(attrs []attr, name string) []attr {
 	return kept
 }
 
-// cost reads a price for a token; here they are for a million.
+// cost converts a price per token to one per million tokens.
 func (im *importer) cost(m *model, e entry) {
 	perToken, ok := e.value.number()
 	if !ok {
@@ -184,16 +183,16 @@ func (im *importer) cost(m *model, e entry) {
 	}
 }
 
-// delay reads a pause between calls, in milliseconds.
+// delay converts a pause between calls, in milliseconds.
 func (im *importer) delay(m *model, at node, ms float64) {
-	if ms <= 0 || m.echo || m.has("requests_per_minute") { // a provider's own comes first
+	if ms <= 0 || m.echo || m.has("requests_per_minute") { // a provider's own option comes first
 		return
 	}
 	m.set("requests_per_minute", literal(float64(int(60000/ms*10))/10))
 	im.note(at, "delay", "it becomes requests_per_minute.")
 }
 
-// responseFormat reads the form that answers have to have.
+// responseFormat reads the format that answers must have.
 func (im *importer) responseFormat(m *model, e entry) bool {
 	format := im.follow(e.value)
 	switch format.get("type").text() {
@@ -222,7 +221,7 @@ func (im *importer) responseFormat(m *model, e entry) bool {
 	return true
 }
 
-// tools reads the functions that a model may call.
+// tools reads the functions that a model can call.
 func (im *importer) tools(m *model, e entry) {
 	if isScript(e.value.text()) {
 		im.lost(e.value, "tools", "they come from a program, and the import does not run programs.")

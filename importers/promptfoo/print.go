@@ -143,10 +143,10 @@ func expression(pieces []piece, depth int) string {
 	}
 	// Whether the layout is right is checked with substitutes for values,
 	// conditions, and lists.
-	stand := standIns(pieces)
-	trial := heredocs(stand, depth)
+	substitutes := withSubstitutes(pieces)
+	trial := heredocs(substitutes, depth)
 	for i, candidate := range heredocs(pieces, depth) {
-		if text, ok := layout(trial[i]); ok && text == rendered(stand) {
+		if text, ok := layout(trial[i]); ok && text == rendered(substitutes) {
 			return candidate
 		}
 	}
@@ -227,15 +227,15 @@ func layout(text string) (string, bool) {
 
 var layoutContext = &hcl.EvalContext{Functions: funcs.Pure()}
 
-const standIn = "§"
+const substitute = "§"
 
-func standIns(pieces []piece) []piece {
+func withSubstitutes(pieces []piece) []piece {
 	out := make([]piece, len(pieces))
 	for i, p := range pieces {
-		p.body, p.or = standIns(p.body), standIns(p.or)
+		p.body, p.or = withSubstitutes(p.body), withSubstitutes(p.or)
 		switch p.kind {
 		case pieceValue:
-			p.hcl = quote(standIn)
+			p.hcl = quote(substitute)
 		case pieceIf:
 			p.hcl = "true"
 		case pieceFor:
@@ -254,7 +254,7 @@ func rendered(pieces []piece) string {
 		case pieceText:
 			b.WriteString(p.text)
 		case pieceValue:
-			b.WriteString(standIn)
+			b.WriteString(substitute)
 		case pieceIf:
 			b.WriteString(rendered(p.body))
 		case pieceFor:

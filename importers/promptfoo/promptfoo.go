@@ -21,13 +21,13 @@ import (
 // Importer reads configurations of promptfoo.
 type Importer struct{}
 
-// Tool is the name of the tool.
+// Tool returns the name of the tool.
 func (Importer) Tool() string { return "promptfoo" }
 
 // Reads describes which files are read.
 func (Importer) Reads() string { return "promptfooconfig.yaml and the files it refers to" }
 
-// names are the files that promptfoo looks for in a folder.
+// names contains the files that promptfoo looks for in a folder.
 var names = []string{"promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json"}
 
 // Import reads a configuration from a file, or from the file with the usual

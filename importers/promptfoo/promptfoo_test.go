@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "write what the imports give into testdata")
 
-// Each archive holds a configuration and, under want/, what it becomes.
+// Each archive contains a configuration and, in want/, the expected pipeline.
 func TestConfigurationsBecomeThesePipelines(t *testing.T) {
 	files, err := filepath.Glob("testdata/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -90,7 +90,7 @@ func write(t testing.TB, file string, data []byte) {
 	}
 }
 
-// sound holds a pipeline to what all have to be.
+// sound checks a pipeline for everything that must be true of all pipelines.
 func sound(t testing.TB, r *importers.Pipeline) {
 	t.Helper()
 	dir := t.TempDir()
@@ -109,7 +109,7 @@ func sound(t testing.TB, r *importers.Pipeline) {
 	}
 }
 
-// seeds are the configurations in an archive.
+// seeds returns the configurations in an archive.
 func seeds(archive []byte) [][]byte {
 	var all [][]byte
 	for _, f := range txtar.Parse(archive).Files {

@@ -8,27 +8,27 @@ import (
 	"strings"
 )
 
-// prompt is what a model is asked.
+// prompt is a prompt for a model.
 type prompt struct {
 	name   string
 	at     node
-	label  string // as the configuration has it
+	label  string // as in the configuration
 	config node
-	// chat are messages; raw is a text where there are none.
+	// chat contains the messages. raw is a text if there are none.
 	chat []message
 	raw  string
-	// tools and output come from the model that it is for.
+	// tools and output come from the model that the prompt is for.
 	tools  []any
 	output any
 }
 
-// message is one of a chat.
+// message is a message of a chat.
 type message struct {
 	at            node
 	role, content string
 }
 
-// subject is a model asked with a prompt.
+// subject is a model with a prompt.
 type subject struct {
 	name   string
 	model  *model
@@ -38,7 +38,7 @@ type subject struct {
 // readPrompts reads the prompts of the configuration.
 func (im *importer) readPrompts(n node) {
 	if n.isMap() && !n.get("id").there() && !n.get("raw").there() && !n.get("label").there() {
-		// The old form: the file, and what to call it.
+		// The old format: a file, and a name for it.
 		for _, e := range n.entries() {
 			im.prompt(e.at, e.key, e.value.text(), node{})
 		}
@@ -72,7 +72,8 @@ func (im *importer) readPrompts(n node) {
 	}
 }
 
-// endings are those of files that promptfoo takes for prompts without file://.
+// endings contains the extensions of files that promptfoo treats as prompts
+// without file://.
 var endings = []string{".txt", ".json", ".jsonl", ".yaml", ".yml", ".md", ".j2", ".csv"}
 
 // prompt reads one entry: a text, or the files that it names.
@@ -140,7 +141,7 @@ func (im *importer) promptFile(at node, file, label string, config node) {
 	}
 }
 
-// sections cuts a text at lines of three dashes.
+// sections splits a text at lines of three dashes.
 func sections(text string) []string {
 	var parts []string
 	var lines []string
@@ -176,8 +177,8 @@ func (im *importer) promptsOfCSV(at node, file, text, label string, add func(tex
 	}
 }
 
-// addPrompt adds a prompt, whose text may be a chat in JSON or YAML. stem is
-// the name of the file that it comes from.
+// addPrompt adds a prompt, whose text can be a chat in JSON or YAML. stem is
+// the name of its file without the extension.
 func (im *importer) addPrompt(p *prompt, text, stem string) {
 	p.raw = text
 	im.known(p.config, "option of a prompt", "response_format", "tools", "functions")
@@ -198,7 +199,7 @@ func (im *importer) addPrompt(p *prompt, text, stem string) {
 	im.prompts = append(im.prompts, p)
 }
 
-// chat reads messages.
+// chat parses messages.
 func (im *importer) chat(p *prompt, text string) ([]message, bool) {
 	trimmed := strings.TrimSpace(text)
 	if name := wholeVariable.FindStringSubmatch(trimmed); name != nil && im.holdsMessages(name[1]) {
@@ -239,7 +240,8 @@ func (im *importer) chat(p *prompt, text string) ([]message, bool) {
 	return chat, len(chat) > 0
 }
 
-// wholeVariable is a template that is one variable, as it is or as JSON.
+// wholeVariable matches a template that is a single variable, either unchanged
+// or as JSON.
 var wholeVariable = regexp.MustCompile(`^\{\{-?\s*(\w+)\s*(?:\|\s*(?:dump|tojson|safe)[^}]*)?-?\}\}$`)
 
 // holdsMessages reports whether a variable of any test is a list of messages.
@@ -255,7 +257,7 @@ func (im *importer) holdsMessages(name string) bool {
 	return false
 }
 
-// content is the text of a message, which may be a list of parts.
+// content returns the text of a message, which can be a list of parts.
 func (im *importer) content(p *prompt, n node) string {
 	if !n.isList() {
 		return n.text()
@@ -272,8 +274,8 @@ func (im *importer) content(p *prompt, n node) string {
 	return strings.Join(texts, "\n")
 }
 
-// pair makes the subjects: each model with each of its prompts. A prompt that
-// has tools or a form of answers with some models becomes several.
+// pair creates the subjects: each model with each of its prompts. A prompt that
+// has tools or an output format only with some models is duplicated.
 func (im *importer) pair() {
 	variants := map[string]*prompt{}
 	var made []*prompt
@@ -312,7 +314,7 @@ func (im *importer) variant(p *prompt, m *model, made []*prompt) *prompt {
 	return &v
 }
 
-// asks reports whether the model is asked with the prompt.
+// asks reports whether the model is called with the prompt.
 func (m *model) asks(p *prompt) bool {
 	if m.only == nil {
 		return true
@@ -323,7 +325,7 @@ func (m *model) asks(p *prompt) bool {
 	})
 }
 
-// nameSubjects names subjects by what differs.
+// nameSubjects names subjects after what differs between them.
 func (im *importer) nameSubjects() {
 	for i := range im.subjects {
 		s := &im.subjects[i]
@@ -349,8 +351,8 @@ func (im *importer) several(m *model) bool {
 	return n > 1
 }
 
-// commonTools are the tools that all subjects have; nil where they differ or
-// there are none.
+// commonTools returns the tools that all subjects have, or nil if they differ
+// or there are none.
 func (im *importer) commonTools() []any {
 	var common []any
 	for i, s := range im.subjects {

@@ -9,7 +9,7 @@ import (
 	"github.com/quern-dev/quern/importers"
 )
 
-// run turns the configuration into a pipeline of a name.
+// run converts the configuration to a pipeline with the given name.
 func (im *importer) run(root node, name string) (*importers.Pipeline, error) {
 	im.root = root
 	im.rest(root)
@@ -121,8 +121,8 @@ func (im *importer) evaluateOptions(n node) {
 	}
 }
 
-// testOptions reads what tests say of the prompts: texts around them. The
-// other options are read where assertions are.
+// testOptions reads the options of tests that affect prompts: texts around
+// them. The other options are read together with assertions.
 func (im *importer) testOptions() {
 	for _, t := range im.tests {
 		for _, o := range t.options {
@@ -163,8 +163,8 @@ func (im *importer) testOptions() {
 	}
 }
 
-// modelTransforms reports transforms of models that differ: metrics do not
-// know whose answer they look at.
+// modelTransforms reports transforms that differ between models, because
+// metrics do not know whose answer they look at.
 func (im *importer) modelTransforms() {
 	if im.providerTransform().there() {
 		return
@@ -176,7 +176,7 @@ func (im *importer) modelTransforms() {
 	}
 }
 
-// write makes the files.
+// write creates the files.
 func (im *importer) write(name string) (*importers.Pipeline, error) {
 	subjects := len(im.subjects)
 	if im.open && len(im.tests) == 0 {
@@ -199,7 +199,7 @@ func (im *importer) write(name string) (*importers.Pipeline, error) {
 	}, nil
 }
 
-// calledModels is the number of models that the pipeline calls.
+// calledModels returns the number of models that the pipeline calls.
 func (im *importer) calledModels() int {
 	n := len(im.graderModels())
 	for _, m := range im.models {
@@ -220,7 +220,7 @@ func (im *importer) graderModels() []*model {
 	return all
 }
 
-// rows are the tests as JSON lines.
+// rows returns the tests as JSON lines.
 func (im *importer) rows() []byte {
 	var b strings.Builder
 	for _, t := range im.tests {
@@ -234,7 +234,8 @@ func (im *importer) rows() []byte {
 	return []byte(b.String())
 }
 
-// path is the way from the pipeline's folder to a file of the configuration.
+// relative returns the path from the pipeline's folder to a file of the
+// configuration.
 func (im *importer) relative(file string) string {
 	from, err := filepath.Abs(im.into)
 	if err != nil {

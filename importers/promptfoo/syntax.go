@@ -39,7 +39,7 @@ const (
 	javascript
 )
 
-// maxTerm bounds how deeply an expression may be nested.
+// maxTerm is the maximum nesting depth of an expression.
 const maxTerm = 100
 
 type parser struct {
@@ -48,7 +48,7 @@ type parser struct {
 	depth int
 }
 
-// parseTerm parses a whole expression.
+// parseTerm parses a complete expression.
 func parseTerm(src string, d dialect) (t *term, err error) {
 	p := &parser{lexer: lexer{src: src, dialect: d}}
 	if err := p.advance(); err != nil {
@@ -73,7 +73,8 @@ func (p *parser) unexpected() error {
 	return fmt.Errorf("%q has no equivalent", p.tok.text)
 }
 
-// is reports whether the token is the sign or, in Nunjucks, the word.
+// is reports whether the token is the given sign or, in Nunjucks, the given
+// word.
 func (p *parser) is(text string) bool {
 	return p.tok.text == text && (p.tok.kind == tokSign || p.tok.kind == tokWord)
 }
@@ -93,7 +94,7 @@ func (p *parser) expect(text string) error {
 	return err
 }
 
-// expression is a conditional, or something that binds tighter.
+// expression parses a conditional, or something that binds tighter.
 func (p *parser) expression() (*term, error) {
 	if p.depth++; p.depth > maxTerm {
 		return nil, fmt.Errorf("it is nested too deeply")
@@ -121,7 +122,7 @@ func (p *parser) expression() (*term, error) {
 	return &term{op: opCond, args: []*term{t, yes, no}}, err
 }
 
-// inlineIf is Nunjucks' `yes if condition else no`.
+// inlineIf parses Nunjucks' `yes if condition else no`.
 func (p *parser) inlineIf(yes *term) (*term, error) {
 	ok, err := p.accept("if")
 	if err != nil || !ok {
@@ -138,7 +139,8 @@ func (p *parser) inlineIf(yes *term) (*term, error) {
 	return &term{op: opCond, args: []*term{cond, yes, no}}, err
 }
 
-// levels are the operators, lowest precedence first, spelled as in the tree.
+// levels contains the operators as in the tree, from lowest to highest
+// precedence.
 var levels = [][]string{
 	{"||", "??"}, {"&&"}, {"==", "!="}, {"<", "<=", ">", ">=", "in"}, {"~"}, {"+", "-"}, {"*", "/", "%"},
 }
@@ -223,7 +225,7 @@ func (p *parser) primary() (*term, error) {
 	}
 	switch {
 	case p.is("("):
-		return p.parenthesised()
+		return p.parenthesized()
 	case p.is("["):
 		items, err := p.arguments("[", "]")
 		return &term{op: opList, args: items}, err
@@ -233,7 +235,7 @@ func (p *parser) primary() (*term, error) {
 	return nil, p.unexpected()
 }
 
-// object is {name: value, …}; its names are in extra.
+// object parses {name: value, …}. Its names are in extra.
 func (p *parser) object() (*term, error) {
 	t := &term{op: opObject}
 	var names []string
@@ -285,9 +287,9 @@ func (p *parser) word(name string) (*term, error) {
 	return &term{op: opName, name: name}, nil
 }
 
-// parenthesised is an expression in parentheses, or the parameters of an arrow
-// function.
-func (p *parser) parenthesised() (*term, error) {
+// parenthesized parses an expression in parentheses, or the parameters of an
+// arrow function.
+func (p *parser) parenthesized() (*term, error) {
 	items, err := p.arguments("(", ")")
 	if err != nil {
 		return nil, err
@@ -319,7 +321,7 @@ func (p *parser) arrow(params string) (*term, error) {
 	return &term{op: opArrow, extra: params, args: []*term{body}}, err
 }
 
-// template is a JavaScript string with ${…} in it.
+// template parses a JavaScript template literal with ${…}.
 func (p *parser) template(src string) (*term, error) {
 	t := &term{op: opTemplate}
 	for {
@@ -340,7 +342,7 @@ func (p *parser) template(src string) (*term, error) {
 	}
 }
 
-// arguments are expressions between two signs, separated by commas.
+// arguments parses expressions between two signs, separated by commas.
 func (p *parser) arguments(open, closed string) ([]*term, error) {
 	if err := p.expect(open); err != nil {
 		return nil, err

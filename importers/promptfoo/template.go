@@ -5,8 +5,8 @@ import (
 	"strings"
 )
 
-// A text with {{ … }} and {% … %} in it becomes pieces, which print as a
-// template of HCL.
+// A text with {{ … }} and {% … %} is parsed into pieces, which print as an HCL
+// template.
 
 type pieceKind int
 
@@ -19,22 +19,21 @@ const (
 
 type piece struct {
 	kind pieceKind
-	text string // of pieceText; the element's name of pieceFor
-	hcl  string // the value, condition or list
-	typ  typ    // of the value
+	text string // for pieceText; for pieceFor, the element's name
+	hcl  string // the value, condition, or list
+	typ  typ    // the type of the value
 	body []piece
-	or   []piece // of pieceIf
+	or   []piece // for pieceIf
 }
 
-// mark is what a tag of a template is made of: the text before it, and the
-// tag's own words without the signs around. open is "{{", "{%", or "" at the
-// end of the template.
+// mark is a tag of a template: the text before it, and the words between its
+// signs. open is "{{", "{%", or "" at the end of the template.
 type mark struct {
 	before, open, inside string
 }
 
-// marks cuts a template into its tags. Comments and the signs around raw text
-// are gone afterwards.
+// marks splits a template into its tags. It removes comments, and the signs
+// around raw text.
 func marks(src string) ([]mark, error) {
 	var out []mark
 	text := ""
@@ -47,7 +46,7 @@ func marks(src string) ([]mark, error) {
 		closing := map[string]string{"{{": "}}", "{%": "%}", "{#": "#}"}[open]
 		end := tagEnd(src[at:], open, closing)
 		if end < 0 {
-			// nunjucks would refuse it, promptfoo takes it for text.
+			// Nunjucks would refuse it, but promptfoo treats it as text.
 			return append(out, mark{before: text + src[at:]}), nil
 		}
 		inside := src[at+2 : at+end]
@@ -82,7 +81,7 @@ func firstTag(src string) (int, string) {
 	return -1, ""
 }
 
-// tagEnd finds where a tag closes; signs in quotes do not close it.
+// tagEnd returns where a tag ends. Signs in quotes do not end it.
 func tagEnd(src, open, closing string) int {
 	quote := byte(0)
 	for i := 2; i+1 < len(src); i++ {
@@ -99,7 +98,7 @@ func tagEnd(src, open, closing string) int {
 			quote = c
 		}
 	}
-	// An apostrophe may have been taken for a quote.
+	// An apostrophe may have been mistaken for a quote.
 	if i := strings.Index(src[2:], closing); i >= 0 {
 		return i + 2
 	}
@@ -123,15 +122,15 @@ func cutRaw(src string) (raw, rest string, err error) {
 	}
 }
 
-// templater turns the tags of one template into pieces.
+// templater converts the tags of one template to pieces.
 type templater struct {
 	sc    *scope
 	marks []mark
 	depth int
 }
 
-// template translates a template. Where that is not possible, the error says
-// what has no counterpart.
+// template translates a template. If that is not possible, the error says what
+// has no counterpart.
 func (sc *scope) template(src string) ([]piece, error) {
 	m, err := marks(src)
 	if err != nil {
@@ -145,8 +144,8 @@ func (sc *scope) template(src string) ([]piece, error) {
 	return pieces, err
 }
 
-// pieces translates up to the end of the template or to a tag that closes or
-// continues the one around, which is returned.
+// pieces translates up to the end of the template, or to a tag that ends or
+// continues the enclosing one. It returns that tag.
 func (t *templater) pieces() (all []piece, end string, err error) {
 	for len(t.marks) > 0 {
 		m := t.marks[0]
@@ -253,16 +252,16 @@ func (t *templater) loop(src string) (piece, error) {
 	return piece{kind: pieceFor, text: name, hcl: v.text, body: body}, err
 }
 
-// loop is what a loop knows of its turns.
+// loop is a loop in a template.
 type loop struct {
-	index, list string // the name of the turn's index, and the list's expression
+	index, list string // the name of the index variable, and the expression of the list
 	used        bool
 }
 
-// loopIndex begins the names of indexes.
+// loopIndex is the prefix of index variables.
 const loopIndex = "index"
 
-// part is loop.NAME in a template.
+// part translates loop.NAME.
 func (l *loop) part(name string) (value, error) {
 	l.used = true
 	length := "length(" + l.list + ")"

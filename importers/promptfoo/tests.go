@@ -7,18 +7,18 @@ import (
 	"strings"
 )
 
-// test is a test case: a row.
+// test is a test case, which becomes a row.
 type test struct {
 	at      node
 	vars    []member
 	asserts []node
-	// options are those of the test and, behind them, those of all tests.
+	// options contains the options of the test, followed by those of all tests.
 	options []node
-	// extra columns: the description and metadata.
+	// extra contains additional columns: the description and metadata.
 	extra []member
 }
 
-// defaults are what all tests have.
+// defaults contains what all tests have in common.
 type defaults struct {
 	vars    []entry
 	asserts []node
@@ -36,7 +36,8 @@ func (im *importer) readTests(root node) {
 		im.scenario(s, d)
 	}
 	if len(im.tests) == 0 && !im.open {
-		// Without tests, promptfoo asks once with the variables of all.
+		// Without tests, promptfoo makes one request with the default
+		// variables.
 		im.addTest(node{file: root.file, y: root.y}, nil, d)
 	}
 }
@@ -49,7 +50,7 @@ func (im *importer) defaults(n node) defaults {
 	return d
 }
 
-// refuse reports what a test has that a row cannot say.
+// refuse reports parts of a test that a row cannot represent.
 func (im *importer) refuse(n node) {
 	for name, why := range map[string]string{
 		"threshold":             "an answer passes if all its assertions pass. To require a weighted mean, use subjects.NAME.overall in a gate.",
@@ -76,7 +77,7 @@ func (im *importer) metadata(n node) []member {
 	return out
 }
 
-// testList reads a list of tests, or a text that names files of them.
+// testList reads a list of tests, or a text that names files with tests.
 func (im *importer) testList(n node, d defaults) {
 	if n.isText() {
 		im.testFiles(n, n.text(), d, true)
@@ -177,8 +178,8 @@ func (im *importer) test(n node, d defaults) {
 	im.addTest(n, t, d, im.vars(n.get("vars"))...)
 }
 
-// addTest adds a test with what all tests have: once for each combination of
-// its variables that are lists.
+// addTest adds a test with the defaults. If variables are lists, it adds a test
+// for each combination of their elements.
 func (im *importer) addTest(at node, t *test, d defaults, vars ...entry) {
 	if t == nil {
 		t = &test{at: at}
@@ -224,7 +225,7 @@ func (im *importer) addTest(at node, t *test, d defaults, vars ...entry) {
 	}
 }
 
-// option is one of the test's or of all tests'.
+// option returns an option of the test or of all tests.
 func (t *test) option(name string) node {
 	for _, o := range t.options {
 		if v := o.get(name); v.there() {
@@ -234,7 +235,7 @@ func (t *test) option(name string) node {
 	return node{}
 }
 
-// vars are the variables of a test: a mapping, or files with mappings.
+// vars returns the variables of a test: a mapping, or files with mappings.
 func (im *importer) vars(n node) []entry {
 	if n.isMap() {
 		return n.entries()
@@ -261,9 +262,10 @@ func (im *importer) vars(n node) []entry {
 	return all
 }
 
-// values are what a variable is: several where it is a list, unless whole.
+// values returns the values of a variable: several if it is a list, unless
+// whole is set.
 func (im *importer) values(e entry, whole bool) []any {
-	// promptfoo makes no rows of a list of mappings, such as messages.
+	// promptfoo does not create rows from a list of mappings, such as messages.
 	if items := e.value.items(); len(items) > 0 && items[0].isMap() {
 		whole = true
 	}
@@ -294,7 +296,8 @@ func (im *importer) value(n node) any {
 	return im.loaded(n, n.text())
 }
 
-// loaded is a text that a variable is, or that of the file it refers to.
+// loaded returns a text that is a variable, or the content of the file it
+// refers to.
 func (im *importer) loaded(at node, text string) any {
 	name, ok := reference(text)
 	if !ok {
@@ -330,7 +333,7 @@ func (im *importer) loaded(at node, text string) any {
 	return strings.TrimSpace(string(src))
 }
 
-// scenario reads data sets with tests that each of them is put through.
+// scenario reads data sets, and the tests that run with each of them.
 func (im *importer) scenario(n node, d defaults) {
 	im.known(n, "option of a scenario", "config", "tests", "description")
 	for _, c := range im.spread(n.get("config")) {

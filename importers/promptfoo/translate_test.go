@@ -12,7 +12,7 @@ import (
 	"github.com/quern-dev/quern/lang/funcs"
 )
 
-// The rows and the answer that translations are tried with.
+// The rows and the answer that the tests use.
 var (
 	testColumns = map[string]column{
 		"name": {typ: typeString}, "empty": {typ: typeString}, "n": {typ: typeNumber}, "yes": {typ: typeBool},
@@ -47,7 +47,7 @@ func evaluated(t *testing.T, text string) cty.Value {
 	return v
 }
 
-// What nunjucks makes of the templates was seen from nunjucks 3.2.4 itself.
+// The expected texts were rendered with nunjucks 3.2.4.
 func TestTemplatesRenderAsInNunjucks(t *testing.T) {
 	for src, want := range map[string]string{
 		"plain":                                             "plain",
@@ -115,7 +115,7 @@ func TestTemplatesWithoutACounterpartAreExplained(t *testing.T) {
 	}
 }
 
-// What JavaScript makes of the expressions was seen from Node.
+// The expected values were computed with Node.
 func TestCodeReturnsWhatJavaScriptReturns(t *testing.T) {
 	for src, want := range map[string]cty.Value{
 		"output.includes('good')":                                     cty.True,
@@ -192,8 +192,8 @@ func TestCodeWithoutACounterpartIsExplained(t *testing.T) {
 	}
 }
 
-// FuzzImport holds the import to what it promises for any configuration: it
-// ends, and gives an error or a pipeline without mistakes.
+// FuzzImport checks the promise of the import for any configuration: it ends,
+// and returns an error or a pipeline without mistakes.
 func FuzzImport(f *testing.F) {
 	archives, _ := filepath.Glob("testdata/*.txtar")
 	for _, name := range archives {

@@ -28,7 +28,7 @@ func (w *writer) comment(text string) {
 	}
 }
 
-// block writes a block; body writes what it holds.
+// block writes a block. body writes its content.
 func (w *writer) block(header string, body func()) {
 	w.line(header + " {")
 	w.depth++
@@ -39,7 +39,7 @@ func (w *writer) block(header string, body func()) {
 
 func (w *writer) attr(name, text string) { w.line(name + " = " + text) }
 
-// blocks writes the pipeline. What cannot be translated is found on the way.
+// blocks writes the pipeline. It reports what cannot be translated.
 func (im *importer) blocks(name string, evaluated bool) string {
 	w := &writer{}
 	if len(im.tests) > 0 {
@@ -124,8 +124,8 @@ func (m *model) write(w *writer) {
 	})
 }
 
-// text is a template of the configuration as an expression. One that cannot be
-// translated stays as it is, which is reported.
+// text returns a template of the configuration as an expression. If it cannot
+// be translated, text reports it and leaves it unchanged.
 func (im *importer) text(at node, raw string, depth int) string {
 	sc := im.scope(nil)
 	sc.missing = im.missing(at)
@@ -248,7 +248,7 @@ func (im *importer) writeMetrics(w *writer) {
 	}
 }
 
-// variables are the variables of the pipeline.
+// variables returns the variables of the pipeline.
 func (im *importer) variables() string {
 	w := &writer{}
 	for _, name := range im.env.names {
@@ -266,8 +266,7 @@ func (im *importer) variables() string {
 	return w.String()
 }
 
-// render puts the head, the variables and the blocks together and formats
-// them.
+// render assembles the header, the variables, and the blocks, and formats them.
 func render(im *importer, name string, blocks string) ([]byte, error) {
 	w := &writer{}
 	for _, c := range im.comments {
@@ -294,7 +293,7 @@ func render(im *importer, name string, blocks string) ([]byte, error) {
 	return out, nil
 }
 
-// lostOnce are the findings about what is lost, each once.
+// lostOnce returns the findings about what is lost, without duplicates.
 func (im *importer) lostOnce() []string {
 	var lost []importers.Finding
 	for _, f := range im.findings {

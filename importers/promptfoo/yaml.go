@@ -14,8 +14,8 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// node is a value in a configuration with the place where it was written. The
-// zero node is a value that is not there.
+// node is a value in a configuration with its position. The zero node is a
+// missing value.
 type node struct {
 	file string
 	y    *yaml.Node
@@ -32,7 +32,7 @@ func (n node) there() bool  { return n.y != nil && n.y.Tag != "!!null" }
 func (n node) isMap() bool  { return n.y != nil && n.y.Kind == yaml.MappingNode }
 func (n node) isList() bool { return n.y != nil && n.y.Kind == yaml.SequenceNode }
 
-// isText reports whether it is a string, rather than another scalar.
+// isText reports whether the node is a string rather than another scalar.
 func (n node) isText() bool {
 	return n.y != nil && n.y.Kind == yaml.ScalarNode && (n.y.Tag == "!!str" || n.y.Tag == "!!timestamp" || n.y.Tag == "!!binary")
 }
@@ -44,7 +44,7 @@ func (n node) line() int {
 	return n.y.Line
 }
 
-// text is what a scalar says, as text; "" for anything else.
+// text returns the text of a scalar, or "" for anything else.
 func (n node) text() string {
 	if n.y == nil || n.y.Kind != yaml.ScalarNode || n.y.Tag == "!!null" {
 		return ""
@@ -55,7 +55,7 @@ func (n node) text() string {
 	return asText(n.plain())
 }
 
-// number is what a scalar says as a number, be it written in quotes.
+// number returns the number in a scalar, even if it is quoted.
 func (n node) number() (float64, bool) {
 	if n.y == nil || n.y.Kind != yaml.ScalarNode {
 		return 0, false
@@ -68,13 +68,13 @@ func (n node) number() (float64, bool) {
 	return f, ok
 }
 
-// isTrue reports whether it is the bool true.
+// isTrue reports whether the node is the bool true.
 func (n node) isTrue() bool {
 	b, ok := n.plain().(bool)
 	return ok && b
 }
 
-// in returns the node for a value that stands in another.
+// in returns the node for a value inside this one.
 func (n node) in(y *yaml.Node) node {
 	for y != nil && y.Kind == yaml.AliasNode {
 		y = y.Alias
@@ -82,7 +82,7 @@ func (n node) in(y *yaml.Node) node {
 	return node{n.file, y}
 }
 
-// items are the elements of a list.
+// items returns the elements of a list.
 func (n node) items() []node {
 	if !n.isList() {
 		return nil
@@ -94,7 +94,8 @@ func (n node) items() []node {
 	return items
 }
 
-// listed are the elements of a list, or the value itself where it is none.
+// listed returns the elements of a list, or the value itself if it is not a
+// list.
 func (n node) listed() []node {
 	switch {
 	case n.isList():
@@ -105,8 +106,8 @@ func (n node) listed() []node {
 	return nil
 }
 
-// entries are the keys of a mapping in the order written, those that are
-// merged in with << behind its own.
+// entries returns the keys of a mapping in their order, followed by those that
+// << merges into it.
 func (n node) entries() []entry {
 	return n.merged(map[*yaml.Node]bool{})
 }
@@ -145,7 +146,7 @@ func has(entries []entry, key string) bool {
 	return false
 }
 
-// get is the value of a key; the zero node where there is none.
+// get returns the value of a key, or the zero node if it is missing.
 func (n node) get(key string) node {
 	for _, e := range n.entries() {
 		if e.key == key {
@@ -155,7 +156,7 @@ func (n node) get(key string) node {
 	return node{}
 }
 
-// member is an element of an object, whose order is kept.
+// member is a member of an object. The order of members is preserved.
 type member struct {
 	Name  string
 	Value any
@@ -173,7 +174,7 @@ func (o object) get(name string) any {
 	return nil
 }
 
-// MarshalJSON writes the members in their order.
+// MarshalJSON encodes the members in their order.
 func (o object) MarshalJSON() ([]byte, error) {
 	var b bytes.Buffer
 	b.WriteByte('{')
@@ -189,7 +190,8 @@ func (o object) MarshalJSON() ([]byte, error) {
 	return b.Bytes(), nil
 }
 
-// encode writes JSON without escaping what only HTML needs escaped.
+// encode encodes JSON without escaping characters that only HTML requires to be
+// escaped.
 func encode(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
@@ -200,12 +202,12 @@ func encode(v any) []byte {
 	return bytes.TrimSuffix(b.Bytes(), []byte("\n"))
 }
 
-// maxDepth is how deep values may be nested. Aliases can make a short file
-// unboundedly deep.
+// maxDepth is the maximum nesting depth of values. Aliases can make a short
+// file infinitely deep.
 const maxDepth = 64
 
-// plain is the value without its places: nil, bool, float64, string, []any or
-// object.
+// plain returns the value without positions: nil, bool, float64, string, []any,
+// or object.
 func (n node) plain() any { return n.plainAt(maxDepth) }
 
 func (n node) plainAt(depth int) any {
@@ -248,7 +250,7 @@ func scalar(y *yaml.Node) any {
 	return y.Value
 }
 
-// asText is how a plain value is written into a text.
+// asText formats a plain value as part of a text.
 func asText(v any) string {
 	switch v := v.(type) {
 	case nil:
@@ -263,7 +265,7 @@ func asText(v any) string {
 	return string(encode(v))
 }
 
-// parseYAML reads the first document of a file.
+// parseYAML parses the first document of a file.
 func parseYAML(file string, src []byte) (node, error) {
 	var doc yaml.Node
 	err := yaml.NewDecoder(bytes.NewReader(src)).Decode(&doc)

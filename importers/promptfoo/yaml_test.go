@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestYAMLIsReadAsVersion12(t *testing.T) {
+func TestYAMLIsParsedAsVersion12(t *testing.T) {
 	for src, want := range map[string]string{
 		`vars: { question: Who is it?, next: "x" }`:  `{"vars":{"question":"Who is it?","next":"x"}}`,
 		`vars: {a: why?, b: ?x}`:                     `{"vars":{"a":"why?","b":"?x"}}`,
