@@ -29,8 +29,7 @@ func texts(t *testing.T, path string, rows int64) []string {
 	return out
 }
 
-// What is timed is the work on rows that were inserted: all others must be as
-// they were.
+// Only the work on inserted rows is timed, so all other rows must be unchanged.
 func TestInsertedRowsLeaveTheOthersAsTheyWere(t *testing.T) {
 	const rows, more = 3000, 100
 	before, after := filepath.Join(t.TempDir(), "a"), filepath.Join(t.TempDir(), "b")
@@ -53,7 +52,7 @@ func TestInsertedRowsLeaveTheOthersAsTheyWere(t *testing.T) {
 	}
 }
 
-func TestMemoryOfChildrenIsSeen(t *testing.T) {
+func TestMemoryOfChildrenIsMeasured(t *testing.T) {
 	if _, err := os.Stat("/proc/self/status"); err != nil {
 		t.Skip("there is no /proc")
 	}
@@ -66,7 +65,7 @@ func TestMemoryOfChildrenIsSeen(t *testing.T) {
 		t.Fatal(err)
 	}
 	w := &watcher{pid: cmd.Process.Pid, peaks: map[string]int64{}}
-	for w.peaks["cat"] == 0 { // the shell takes a while to start it
+	for w.peaks["cat"] == 0 { // wait until the shell has started it
 		w.look(w.pid)
 	}
 	if err := errors.Join(in.Close(), cmd.Wait()); err != nil {

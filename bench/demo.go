@@ -7,13 +7,15 @@ import (
 	"time"
 )
 
-// How often what takes less than a second, and what takes seconds, is measured.
+// The number of repetitions for measurements of less than a second, and of
+// seconds.
 const (
 	timesShort = 9
 	timesLong  = 3
 )
 
-// demo applies the example from nothing and then plans with nothing to do.
+// demo applies the example from scratch, and then plans when there is nothing
+// to do.
 func demo(b *bench) ([]result, error) {
 	dir := filepath.Join(b.dir, "banking77")
 	if err := copyExample(filepath.Join(b.source, "examples", "banking77"), dir); err != nil {
@@ -40,7 +42,7 @@ func demo(b *bench) ([]result, error) {
 	return append(results, atMost("demo: plan, nothing to do", plan.wall, 150*time.Millisecond, seconds)), nil
 }
 
-// copyExample copies an example without what it made.
+// copyExample copies an example without the files that it produced.
 func copyExample(from, to string) error {
 	return filepath.WalkDir(from, func(path string, entry fs.DirEntry, err error) error {
 		if err != nil {

@@ -15,8 +15,8 @@ import (
 	"github.com/quern-dev/quern/plugins/openai/openaitest"
 )
 
-// endpoint is the program of the folder of that name at work: what language
-// models are measured against.
+// endpoint is a running process of the program in the folder endpoint, against
+// which language models are measured.
 type endpoint struct {
 	url   string
 	cmd   *exec.Cmd
@@ -25,7 +25,7 @@ type endpoint struct {
 
 func (b *bench) endpointProgram() string { return filepath.Join(b.dir, "endpoint") }
 
-// startEndpoint starts one; the caller ends it.
+// startEndpoint starts an endpoint. The caller ends it.
 func (b *bench) startEndpoint(flags ...string) (*endpoint, error) {
 	cmd := exec.Command(b.endpointProgram(), flags...)
 	out, err := cmd.StdoutPipe()
@@ -45,8 +45,8 @@ func (b *bench) startEndpoint(flags ...string) (*endpoint, error) {
 	return e, nil
 }
 
-// end ends it and returns what it did in all. One that has gone away by itself
-// is waited for.
+// end ends the process and returns its total counts. If the endpoint has gone
+// away, end waits for the process.
 func (e *endpoint) end() (openaitest.Counts, error) {
 	var counts openaitest.Counts
 	_ = e.cmd.Process.Signal(syscall.SIGTERM)
@@ -54,10 +54,10 @@ func (e *endpoint) end() (openaitest.Counts, error) {
 	return counts, errors.Join(err, e.cmd.Wait())
 }
 
-// close ends it if it has not ended yet.
+// close ends the process if it has not ended yet.
 func (e *endpoint) close() { _, _ = e.end() }
 
-// reset sets the counts to zero; counts returns what they are.
+// reset sets the counts to zero. counts returns them.
 func (e *endpoint) reset() error {
 	_, err := e.call(http.MethodPost, "/reset")
 	return err

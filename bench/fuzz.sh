@@ -1,5 +1,5 @@
 #!/bin/sh
-# Runs each fuzz target of the module for a while: fuzz.sh 20s
+# Runs each fuzz target of the module for the given time: fuzz.sh 20s
 set -eu
 time=${1:-20s}
 cd "$(dirname "$0")/.."

@@ -13,13 +13,13 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// textBytes is about the length of a text.
+// textBytes is the approximate length of a text.
 const textBytes = 200
 
 var rowSchema = data.Schema{{Name: "id", Type: "int64"}, {Name: "text", Type: "string"}}
 
-// generate writes a Parquet file of rows that are all different and the same
-// each time, with some more in the middle.
+// generate writes a Parquet file of rows that are all different, and the same
+// on every call, with more additional rows in the middle.
 func generate(path string, rows, more int) error {
 	f, err := os.Create(path)
 	if err != nil {
@@ -84,7 +84,7 @@ func (g *generator) batch(from, to int) arrow.RecordBatch {
 	return b.NewRecordBatch()
 }
 
-// text makes a text of about so many bytes.
+// text returns a text of about the given number of bytes.
 func (g *generator) text(bytes int) string {
 	text := make([]byte, 0, 2*bytes)
 	for len(text) < bytes-6 {

@@ -10,7 +10,8 @@ import (
 	"time"
 )
 
-// Rows of the cases, and how long the endpoint takes for an answer.
+// The number of rows in each case, and the time that the endpoint takes for an
+// answer.
 const (
 	someRows   = 1_000
 	moreRows   = 5_000
@@ -44,8 +45,8 @@ label "llm" "intent" {
 }
 `
 
-// languageModels labels rows by a model that the endpoint stands for, and
-// gives promptfoo, where it is installed, as many to evaluate.
+// languageModels labels rows with a model that the endpoint simulates. If
+// promptfoo is installed, it evaluates the same number of rows.
 func languageModels(b *bench) ([]result, error) {
 	if err := b.build(b.endpointProgram(), "./bench/endpoint"); err != nil {
 		return nil, err
@@ -76,8 +77,8 @@ type labeling struct {
 	dir string
 }
 
-// labeling makes the folder. A plan comes first: what quern knows of its
-// plugins' programs from any former command is not measured.
+// labeling creates the folder. It makes a plan first, so that what quern caches
+// about its plugins is not measured.
 func (b *bench) labeling(name string, rows, atOnce int, e *endpoint) (labeling, error) {
 	l := labeling{b, e, filepath.Join(b.dir, name)}
 	err := writeFiles(l.dir, map[string]string{"tickets.csv": tickets(rows)})
@@ -90,13 +91,13 @@ func (b *bench) labeling(name string, rows, atOnce int, e *endpoint) (labeling, 
 	return l, err
 }
 
-// ask has an endpoint asked from now on.
+// ask configures the endpoint to call.
 func (l *labeling) ask(e *endpoint, atOnce int) error {
 	l.endpoint = e
 	return writeFiles(l.dir, map[string]string{"main.quern.hcl": fmt.Sprintf(labelTickets, e.url, atOnce)})
 }
 
-// tickets are so many rows that are all different.
+// tickets returns rows that are all different.
 func tickets(rows int) string {
 	g := newGenerator(7)
 	var b strings.Builder
@@ -107,7 +108,7 @@ func tickets(rows int) string {
 	return b.String()
 }
 
-// asking is what a command took that asked the endpoint.
+// asking is what a command that called the endpoint took.
 type asking struct {
 	usage
 	requests int64
@@ -124,7 +125,8 @@ func requests(n int64) string {
 	return thousands(n) + " requests"
 }
 
-// most is what an asking may take; peak 0: any memory.
+// most is the maximum that an asking may take. If peak is 0, any amount of
+// memory is allowed.
 type most struct {
 	wall     time.Duration
 	peak     int64
@@ -144,8 +146,8 @@ func (m most) result(what string, got asking) result {
 	return result{what, m.String(), got.String(), judge(ok)}
 }
 
-// apply labels, and counts the requests of that. Without an error each row has
-// its label.
+// apply labels the rows, and counts the requests. If it returns no error, each
+// row has its label.
 func (l labeling) apply() (asking, error) {
 	if err := l.reset(); err != nil {
 		return asking{}, err
@@ -158,10 +160,10 @@ func (l labeling) apply() (asking, error) {
 	return asking{u, counts.Requests}, err
 }
 
-// labelAnew labels so many rows several times, each time in a new folder: NAME-0
-// is the first. What it returns are the time in the middle and the most memory
-// and requests.
-func (b *bench) labelAnew(name string, rows, atOnce int, e *endpoint) (asking, error) {
+// labelRepeatedly labels rows several times, each time in a new folder. The
+// first is NAME-0. It returns the median time, and the maximum memory and
+// number of requests.
+func (b *bench) labelRepeatedly(name string, rows, atOnce int, e *endpoint) (asking, error) {
 	var requests int64
 	u, err := median(timesLong, func(i int) (usage, error) {
 		l, err := b.labeling(fmt.Sprintf("%s-%d", name, i), rows, atOnce, e)
@@ -175,8 +177,8 @@ func (b *bench) labelAnew(name string, rows, atOnce int, e *endpoint) (asking, e
 	return asking{u, requests}, err
 }
 
-// labelSome labels some rows, and labels them again in a store that has
-// nothing but the answers.
+// labelSome labels some rows, and labels them again with a store that contains
+// only the answers.
 func labelSome(b *bench, peer *promptfoo) ([]result, error) {
 	const atOnce = 32
 	e, err := b.startEndpoint(latency)
@@ -184,7 +186,7 @@ func labelSome(b *bench, peer *promptfoo) ([]result, error) {
 		return nil, err
 	}
 	defer e.close()
-	first, err := b.labelAnew("llm-some", someRows, atOnce, e)
+	first, err := b.labelRepeatedly("llm-some", someRows, atOnce, e)
 	if err != nil {
 		return nil, err
 	}
@@ -216,7 +218,7 @@ func labelMore(b *bench, peer *promptfoo) ([]result, error) {
 		return nil, err
 	}
 	defer e.close()
-	got, err := b.labelAnew("llm-more", moreRows, atOnce, e)
+	got, err := b.labelRepeatedly("llm-more", moreRows, atOnce, e)
 	if err != nil {
 		return nil, err
 	}
@@ -227,7 +229,7 @@ func labelMore(b *bench, peer *promptfoo) ([]result, error) {
 	), err
 }
 
-// labelKilled kills quern in the middle and labels again.
+// labelKilled kills quern halfway, and labels again.
 func labelKilled(b *bench, _ *promptfoo) ([]result, error) {
 	const atOnce = 32
 	e, err := b.startEndpoint(latency)
@@ -258,7 +260,7 @@ func labelKilled(b *bench, _ *promptfoo) ([]result, error) {
 	}}, nil
 }
 
-// kill kills an apply after so many requests.
+// kill kills an apply after the given number of requests.
 func (l labeling) kill(after int64) error {
 	p, err := start(l.dir, nil, l.quern, "apply", "-auto-approve")
 	if err != nil {
@@ -286,7 +288,7 @@ func (l labeling) kill(after int64) error {
 	}
 }
 
-// relabelOne changes one row of many that were labeled.
+// relabelOne changes one of many labeled rows.
 func relabelOne(b *bench, _ *promptfoo) ([]result, error) {
 	e, err := b.startEndpoint()
 	if err != nil {
@@ -329,8 +331,8 @@ func labelFailing(b *bench, peer *promptfoo) ([]result, error) {
 	return b.labelFaulty("every 10th answer 500", "failing", peer, latency, "-fail-every=10")
 }
 
-// labelFaulty labels where an endpoint's faults strike: no row may be lost, and
-// no request that was answered may be made again.
+// labelFaulty labels rows with an endpoint that has faults. No row may be lost,
+// and no answered request may be repeated.
 func (b *bench) labelFaulty(what, name string, peer *promptfoo, flags ...string) ([]result, error) {
 	const atOnce = 32
 	e, err := b.startEndpoint(flags...)
@@ -359,10 +361,11 @@ func (b *bench) labelFaulty(what, name string, peer *promptfoo, flags ...string)
 	}, peers), err
 }
 
-// patience is how long a command may take to see that its endpoint is gone.
+// patience is the maximum time in which a command must notice that its endpoint
+// is gone.
 const patience = time.Minute
 
-// labelDying has the endpoint go away half way, and then labels the rest with
+// labelDying makes the endpoint go away halfway, and then labels the rest with
 // another one.
 func labelDying(b *bench, peer *promptfoo) ([]result, error) {
 	const atOnce = 32
@@ -405,7 +408,7 @@ func labelDying(b *bench, peer *promptfoo) ([]result, error) {
 	}, peers), err
 }
 
-// flatten drops the results that are none: those of a peer that is not there.
+// flatten drops empty results, which come from a peer that is not installed.
 func flatten(results ...result) []result {
 	var out []result
 	for _, r := range results {

@@ -1,11 +1,11 @@
-// Program bench measures quern's speed and memory against the limits that it
-// is held to, on data that it makes itself, and prints one table. Where
-// terraform is installed it is measured on work of the same shape.
+// Program bench measures quern's speed and memory on generated data, compares
+// them with their limits, and prints one table. If Terraform is installed, it
+// is measured with the same kind of work.
 //
 // It runs the built quern as a user would; only the row expression is timed
-// inside a process. A limit that is missed is said to be so; the exit code
-// tells whether everything could be measured, or, with -strict, whether every
-// limit was met.
+// inside a process. Results that miss a limit are marked. The exit code says
+// whether everything could be measured or, with -strict, whether every limit
+// was met.
 package main
 
 import (
@@ -24,12 +24,12 @@ func main() {
 	var keep, strict bool
 	flag.StringVar(&b.quern, "quern", "bin/quern", "the quern to measure")
 	flag.StringVar(&b.source, "source", ".", "the folder of quern's source")
-	flag.StringVar(&b.dir, "dir", "", "a folder for data and stores; default: a temporary one")
-	flag.IntVar(&b.rows, "rows", 1_000_000, "rows of the row-wise cases")
-	flag.IntVar(&b.manyRows, "many-rows", 10_000_000, "rows of the case that shows that memory is flat; 0: leave it out")
-	flag.StringVar(&b.promptfoo, "promptfoo", os.Getenv("PROMPTFOO"), "the promptfoo to measure beside, or $PROMPTFOO; default: the one on the path")
-	flag.StringVar(&only, "only", "", "cases to run, by commas: "+strings.Join(names(), ", "))
-	flag.StringVar(&markdown, "markdown", "", "write the table to this file, too")
+	flag.StringVar(&b.dir, "dir", "", "a folder for data and stores (default: a temporary one)")
+	flag.IntVar(&b.rows, "rows", 1_000_000, "number of rows in the row-wise cases")
+	flag.IntVar(&b.manyRows, "many-rows", 10_000_000, "number of rows in the case that shows that memory does not grow (0: skip it)")
+	flag.StringVar(&b.promptfoo, "promptfoo", os.Getenv("PROMPTFOO"), "the promptfoo to compare with (default: $PROMPTFOO or, if it is not set, the one in PATH)")
+	flag.StringVar(&only, "only", "", "suites to run, separated by commas: "+strings.Join(names(), ", "))
+	flag.StringVar(&markdown, "markdown", "", "also write the table to this file")
 	flag.BoolVar(&keep, "keep", false, "keep the folder with data and stores")
 	flag.BoolVar(&strict, "strict", false, "exit with 2 if a limit is missed")
 	flag.Parse()
@@ -59,7 +59,7 @@ func fail(err error) {
 	os.Exit(1)
 }
 
-// suite is a group of measurements that share their preparation.
+// suite is a group of measurements with a common setup.
 type suite struct {
 	name string
 	run  func(*bench) ([]result, error)
@@ -85,7 +85,7 @@ func names() []string {
 	return out
 }
 
-// chosen are the suites that a list names; an empty list names all.
+// chosen returns the suites in a list of names. An empty list means all.
 func chosen(list string) []suite {
 	all := suites()
 	if list == "" {
@@ -95,7 +95,7 @@ func chosen(list string) []suite {
 	return slices.DeleteFunc(all, func(s suite) bool { return !slices.Contains(wanted, s.name) })
 }
 
-// bench is what all suites share.
+// bench contains what all suites share.
 type bench struct {
 	quern, source, dir string
 	promptfoo          string
@@ -127,7 +127,7 @@ func (b *bench) prepare() error {
 	return b.build(filepath.Join(b.plugins(), "quern-plugin-bench"), "./bench/plugin")
 }
 
-// build builds a program of this folder.
+// build builds a program in this folder.
 func (b *bench) build(to, of string) error {
 	_, err := run(b.source, nil, "go", "build", "-o", to, of)
 	return err
@@ -135,7 +135,7 @@ func (b *bench) build(to, of string) error {
 
 func (b *bench) plugins() string { return filepath.Join(b.dir, "plugins") }
 
-// run runs suites one after the other. One that fails does not stop the rest.
+// run runs suites one after the other. If one fails, the others still run.
 func (b *bench) run(suites []suite, log io.Writer) (results []result, broken bool) {
 	for _, s := range suites {
 		fmt.Fprintf(log, "bench: %s …\n", s.name)

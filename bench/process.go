@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// usage is what a command took.
+// usage contains the resources that a command used.
 type usage struct {
 	wall time.Duration
-	// peaks are the largest resident sizes in bytes, by program; of several
-	// processes of one program the largest. Empty where /proc is missing.
+	// peaks contains the largest resident size in bytes, by program: the
+	// largest of all its processes. It is empty on systems without /proc.
 	peaks map[string]int64
 }
 
-// peak is the largest resident size of any process.
+// peak returns the largest resident size of any process.
 func (u usage) peak() int64 {
 	var most int64
 	for _, p := range u.peaks {
@@ -30,8 +30,8 @@ func (u usage) peak() int64 {
 	return most
 }
 
-// median measures several times and returns the time in the middle, and the
-// most memory that each program took.
+// median measures several times. It returns the median time, and the maximum
+// memory of each program.
 func median(times int, measure func(i int) (usage, error)) (usage, error) {
 	walls, peaks := make([]time.Duration, times), map[string]int64{}
 	for i := range times {
@@ -48,17 +48,18 @@ func median(times int, measure func(i int) (usage, error)) (usage, error) {
 	return usage{walls[times/2], peaks}, nil
 }
 
-// The time between two looks at the processes doubles from the first to the
-// last: a look takes some milliseconds of the processors that are measured.
-// Linux keeps the high-water mark itself, so only what grows in a process' last
+// The interval between two looks at the processes increases from the first to
+// the last duration, because a look takes a few milliseconds of the measured
+// processors. Linux records the peak itself, so only growth in the last moments
+// of a process is missed.
 // moments is missed.
 const (
 	firstSampling = 10 * time.Millisecond
 	lastSampling  = 160 * time.Millisecond
 )
 
-// run runs a command in a folder and waits for it. Its output is shown when it
-// fails.
+// run runs a command in a folder and waits for it. If it fails, run shows its
+// output.
 func run(dir string, env []string, program string, args ...string) (usage, error) {
 	p, err := start(dir, env, program, args...)
 	if err != nil {
@@ -67,7 +68,7 @@ func run(dir string, env []string, program string, args ...string) (usage, error
 	return p.wait()
 }
 
-// running is a command that is under way.
+// running is a command in progress.
 type running struct {
 	cmd     *exec.Cmd
 	out     bytes.Buffer
@@ -75,11 +76,12 @@ type running struct {
 	watcher *watcher
 }
 
-// settle has the system write what former commands left to write: it would be
-// written while the next one is measured. Where there is no sync, it is.
+// settle makes the system write what earlier commands left unwritten, because
+// it would otherwise be written during the next measurement. It does nothing if
+// there is no sync command.
 func settle() { _ = exec.Command("sync").Run() }
 
-// start starts a command; the caller waits for it.
+// start starts a command. The caller waits for it.
 func start(dir string, env []string, program string, args ...string) (*running, error) {
 	settle()
 	p := &running{cmd: exec.Command(program, args...), started: time.Now()}
@@ -109,7 +111,7 @@ func tail(s string, n int) string {
 	return s
 }
 
-// watcher follows a process and its descendants.
+// watcher monitors a process and its descendants.
 type watcher struct {
 	pid   int
 	peaks map[string]int64
@@ -138,15 +140,15 @@ func (w *watcher) stop() map[string]int64 {
 	return w.peaks
 }
 
-// look notes the high-water mark of a process and goes on to its children. A
-// process that is gone has nothing to tell.
+// look records the peak of a process and continues with its children. It
+// ignores a process that no longer exists.
 func (w *watcher) look(pid int) {
 	proc := filepath.Join("/proc", strconv.Itoa(pid))
 	status, err := os.ReadFile(filepath.Join(proc, "status"))
 	if err != nil {
 		return
 	}
-	// Between fork and exec there is no name yet.
+	// Between fork and exec, there is no name yet.
 	if name := programName(proc); name != "" {
 		w.peaks[name] = max(w.peaks[name], highWater(string(status)))
 	}
@@ -161,8 +163,8 @@ func (w *watcher) look(pid int) {
 	}
 }
 
-// programName is a program with its first argument if that is a word, which
-// tells quern from the plugins that quern itself serves.
+// programName returns the name of a program with its first argument if that is
+// a word, to distinguish quern from the plugins that it serves itself.
 func programName(proc string) string {
 	line, _ := os.ReadFile(filepath.Join(proc, "cmdline"))
 	words := strings.Split(strings.TrimRight(string(line), "\x00"), "\x00")

@@ -12,14 +12,14 @@ import (
 	"time"
 )
 
-// promptfoo is the peer of language models, where it is installed: see
-// README.md. Of a peer that is nil there are no results.
+// promptfoo is the peer for language models, if it is installed; see README.md.
+// A nil peer has no results.
 type promptfoo struct {
 	*bench
 	program, version string
 }
 
-// peer finds promptfoo; nil: it is not there.
+// peer finds promptfoo. It returns nil if promptfoo is not installed.
 func (b *bench) peer() (*promptfoo, error) {
 	program := b.promptfoo
 	if program == "" {
@@ -48,8 +48,8 @@ func (p *promptfoo) output(args ...string) (string, error) {
 	return string(out), err
 }
 
-// environment keeps promptfoo's files in a folder. The node that may lie beside
-// it comes first: it needs a new one.
+// environment keeps promptfoo's files in a folder. A node in the folder of
+// promptfoo's program takes precedence, because promptfoo needs a recent one.
 func (p *promptfoo) environment(dir string) []string {
 	return []string{
 		"PATH=" + filepath.Dir(p.program) + string(os.PathListSeparator) + os.Getenv("PATH"),
@@ -79,7 +79,7 @@ const ticketsPrompt = `[
 ]
 `
 
-// evaluation makes a folder in which the tickets are evaluated.
+// evaluation creates a folder in which the tickets are evaluated.
 func (p *promptfoo) evaluation(name string, rows int, e *endpoint) (dir string, err error) {
 	dir = filepath.Join(p.dir, "promptfoo-"+name)
 	return dir, writeFiles(dir, map[string]string{
@@ -92,10 +92,10 @@ func (p *promptfoo) start(dir string, atOnce int) (*running, error) {
 		"--no-progress-bar", "--no-table", "-o", "results.json")
 }
 
-// rowsFailed is the exit code of an evaluation some rows of which failed.
+// rowsFailed is the exit code of an evaluation in which some rows failed.
 const rowsFailed = 100
 
-// evaluate evaluates, and counts the requests of that and the rows that were
+// evaluate runs the evaluation, and counts its requests and the rows that were
 // lost to errors.
 func (p *promptfoo) evaluate(dir string, atOnce int, e *endpoint) (got asking, lost int, err error) {
 	if err := e.reset(); err != nil {
@@ -140,7 +140,7 @@ func (p *promptfoo) asked(got asking, lost int) result {
 	return p.figure(text)
 }
 
-// once evaluates as many rows.
+// once evaluates the given number of rows.
 func (p *promptfoo) once(name string, rows, atOnce int, e *endpoint) (result, error) {
 	if p == nil {
 		return result{}, nil
@@ -153,7 +153,8 @@ func (p *promptfoo) once(name string, rows, atOnce int, e *endpoint) (result, er
 	return p.asked(got, lost), err
 }
 
-// twice evaluates the same rows twice, so that the second time all is cached.
+// twice evaluates the same rows twice, so that everything is cached the second
+// time.
 func (p *promptfoo) twice(name string, rows, atOnce int, e *endpoint) (first, second result, err error) {
 	if p == nil {
 		return first, second, nil
@@ -170,8 +171,8 @@ func (p *promptfoo) twice(name string, rows, atOnce int, e *endpoint) (first, se
 	return p.asked(one, lost), p.asked(two, 0), err
 }
 
-// dying evaluates with an endpoint that goes away half way. It is killed when
-// it does not see that in time.
+// dying evaluates with an endpoint that goes away halfway. It is killed if it
+// does not notice that in time.
 func (p *promptfoo) dying(rows, atOnce int, flags []string) (result, error) {
 	if p == nil {
 		return result{}, nil

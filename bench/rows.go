@@ -38,7 +38,8 @@ type pipeline struct {
 	dir string
 }
 
-// tally is the file in which the plugin counts the rows it is given.
+// tally returns the path of the file in which the plugin counts the rows it
+// gets.
 func (p pipeline) tally() string { return filepath.Join(p.dir, "tally") }
 
 func (b *bench) pipeline(name string, rows int) (pipeline, error) {
@@ -51,7 +52,7 @@ func (b *bench) pipeline(name string, rows int) (pipeline, error) {
 
 func (p pipeline) data() string { return filepath.Join(p.dir, "rows.parquet") }
 
-// label turns the pipeline into one that labels.
+// label adds the labeling stage to the pipeline.
 func (p pipeline) label() error {
 	err := writeFiles(p.dir, map[string]string{"main.quern.hcl": fmt.Sprintf(labelRows, p.tally())})
 	if err == nil {
@@ -64,8 +65,8 @@ func (p pipeline) apply(args ...string) (usage, error) {
 	return p.command(p.dir, append([]string{"apply", "-auto-approve"}, args...)...)
 }
 
-// rowwise labels rows by a plugin that does next to nothing, nothing of it
-// known; then once more with some rows inserted in the middle.
+// rowwise labels rows with a plugin that does almost nothing: first with an
+// empty store, and then with some more rows inserted in the middle.
 func rowwise(b *bench) ([]result, error) {
 	p, err := b.pipeline("rows", b.rows)
 	if err != nil {
@@ -100,8 +101,8 @@ func rowwise(b *bench) ([]result, error) {
 	return append(results, more...), err
 }
 
-// insert puts rows into the middle of the file. They are read in first: what
-// is timed is the labeling.
+// insert inserts rows in the middle of the file. They are read first, so that
+// only the labeling is timed.
 func (p pipeline) insert() ([]result, error) {
 	if err := generate(p.data(), p.rows, inserted); err != nil {
 		return nil, err
@@ -128,7 +129,7 @@ func (p pipeline) insert() ([]result, error) {
 	}, nil
 }
 
-// flatMemory does the same with more rows, for the memory that it takes.
+// flatMemory does the same with more rows, to measure the memory.
 func flatMemory(b *bench) ([]result, error) {
 	if b.manyRows == 0 {
 		return nil, nil
@@ -159,7 +160,8 @@ func flatMemory(b *bench) ([]result, error) {
 
 func perSecond(rows int, wall time.Duration) int { return int(float64(rows) / wall.Seconds()) }
 
-// counted is how many rows the plugin was given since the tally was removed.
+// counted returns the number of rows that the plugin got since the tally was
+// removed.
 func (p pipeline) counted() (int, error) {
 	f, err := os.Open(p.tally())
 	if os.IsNotExist(err) {
@@ -181,7 +183,7 @@ func (p pipeline) counted() (int, error) {
 	return total, lines.Err()
 }
 
-// stored is the size of all files of the store.
+// stored returns the total size of all files in the store.
 func (p pipeline) stored() (int64, error) {
 	var total int64
 	err := filepath.WalkDir(filepath.Join(p.dir, ".quern"), func(_ string, entry fs.DirEntry, err error) error {

@@ -43,8 +43,8 @@ func stages(b *bench) ([]result, error) {
 	), nil
 }
 
-// writeStages writes a pipeline of so many stages over a small file, each of
-// which computes a column.
+// writeStages writes a pipeline of n stages over a small file, each of which
+// computes a column.
 func writeStages(dir string, n int) error {
 	var hcl strings.Builder
 	hcl.WriteString("source \"csv\" \"rows\" {\n  path = \"rows.csv\"\n}\n")

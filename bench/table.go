@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// verdict says how a result stands to its limit.
+// verdict says whether a result is within its limit.
 type verdict string
 
 const (
@@ -22,7 +22,7 @@ const (
 	missedLimit verdict = "MISSED"
 )
 
-// result is one line of the table.
+// result is a line of the table.
 type result struct {
 	what, limit, measured string
 	verdict               verdict
@@ -32,17 +32,17 @@ func missed(results []result) bool {
 	return slices.ContainsFunc(results, func(r result) bool { return r.verdict == missedLimit })
 }
 
-// atMost is a result that should not be above a limit.
+// atMost returns a result that should not be above a limit.
 func atMost[T cmp.Ordered](what string, measured, limit T, unit func(T) string) result {
 	return result{what, "≤ " + unit(limit), unit(measured), judge(measured <= limit)}
 }
 
-// atLeast is a result that should not be below a limit.
+// atLeast returns a result that should not be below a limit.
 func atLeast[T cmp.Ordered](what string, measured, limit T, unit func(T) string) result {
 	return result{what, "≥ " + unit(limit), unit(measured), judge(measured >= limit)}
 }
 
-// figure is a result without a limit.
+// figure returns a result without a limit.
 func figure(what, measured string) result { return result{what: what, measured: measured} }
 
 func judge(ok bool) verdict {
@@ -73,7 +73,7 @@ func rate(perSecond int) string {
 	return fmt.Sprintf("%.2f M rows/s", float64(perSecond)/1e6)
 }
 
-// thousands writes a number below a million with a separator.
+// thousands formats a number below a million with a separator.
 func thousands(n int64) string {
 	if n < 1000 {
 		return fmt.Sprint(n)
@@ -85,7 +85,7 @@ func count(n int) string { return fmt.Sprintf("%d rows", n) }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f%%", 100*share) }
 
-// largest lists the peaks of a command's programs, the largest first.
+// largest lists the peaks of a command's programs, starting with the largest.
 func largest(u usage) string {
 	programs := make([]string, 0, len(u.peaks))
 	for name := range u.peaks {
@@ -119,7 +119,7 @@ func writeMarkdown(path string, results []result) error {
 	return os.WriteFile(path, []byte(b.String()), 0o644)
 }
 
-// machine describes what was measured on.
+// machine describes the machine that the measurements were made on.
 func machine() string {
 	parts := []string{fmt.Sprintf("%d cores", runtime.NumCPU())}
 	if info, err := os.ReadFile("/proc/cpuinfo"); err == nil {

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// terraform gives a peer work of the same shape: as many terraform_data in
+// terraform measures the same kind of work: as many terraform_data resources in
 // chains of ten.
 func terraform(b *bench) ([]result, error) {
 	program, err := exec.LookPath("terraform")

@@ -1,5 +1,5 @@
-// Program quern-plugin-bench is the trivial row-wise plugin that the benchmark
-// feeds: what it costs is what quern costs.
+// Program quern-plugin-bench is the trivial row-wise plugin for the benchmark,
+// so that the cost measured is quern's own.
 package main
 
 import (
@@ -18,7 +18,7 @@ type arguments struct {
 
 type labeler struct{}
 
-// Concurrency lets batches come while others are on their way.
+// Concurrency allows a batch to arrive while another is in progress.
 func (labeler) Concurrency() int { return 2 }
 
 func (labeler) Prepare(_ context.Context, p *plugin.Prepare[arguments]) error {

@@ -1,9 +1,10 @@
 //go:build unix
 
-// Package openfiles ends the process with a message if it may not have enough files
-// open to work. It does so in its init function: Go has raised the limit as far
-// as it may by then, and with fewer than eight files the init functions of other
-// packages crash. It imports little, so that it comes before them.
+// Package openfiles ends the process with a message if it cannot open enough
+// files. It does so in its init function. By then, Go has raised the limit as
+// far as it can, and with fewer than eight files the init functions of other
+// packages crash. The package imports little, so that it is initialized before
+// them.
 package openfiles
 
 import (
@@ -12,8 +13,8 @@ import (
 	"syscall"
 )
 
-// atLeast is how many files quern needs: about 25 for a small pipeline, and some
-// for each further stage and plugin.
+// atLeast is the number of files that quern needs: about 25 for a small
+// pipeline, and some for each additional stage and plugin.
 const atLeast = 64
 
 func init() {

@@ -12,9 +12,9 @@ import (
 	"testing"
 )
 
-// Python runs a Python script with the reference tools and returns what it
-// prints. The test fails if the script does, and is skipped if the tools are
-// not installed.
+// Python runs a Python script with the reference tools and returns its output.
+// The test fails if the script fails, and is skipped if the tools are not
+// installed.
 func Python(t testing.TB, script string, args ...string) []byte {
 	t.Helper()
 	cmd := exec.CommandContext(t.Context(), Interpreter(t), append([]string{"-c", script}, args...)...)
@@ -51,8 +51,9 @@ func Interpreter(t testing.TB) string {
 	return python
 }
 
-// moduleRoot returns the nearest folder above the test's own that holds a
-// go.mod. The path of this source file would not do: -trimpath removes it.
+// moduleRoot returns the nearest folder above the test's own that contains a
+// go.mod. The path of this source file would not work, because -trimpath
+// removes it.
 func moduleRoot(t testing.TB) string {
 	t.Helper()
 	folder, err := os.Getwd()

@@ -5,9 +5,10 @@ import (
 	"unicode"
 )
 
-// What a character is in tokens. The figures lie between those of cl100k_base
-// and o200k_base, which differ by up to five times for scripts that the older
-// one hardly knows. A space usually belongs to the word after it.
+// The number of tokens per character. The values are between those of
+// cl100k_base and o200k_base, which differ by up to a factor of five for
+// scripts that the older one barely covers. A space usually belongs to the word
+// after it.
 const (
 	asciiLetter  = 0.26
 	asciiCapital = 0.4
@@ -17,11 +18,11 @@ const (
 	foreignLatin = 0.85 // with an accent, which splits words
 	sign         = 1.0
 	emoji        = 2.1
-	rare         = 2.0 // scripts that tokenizers take apart into bytes
+	rare         = 2.0 // scripts that tokenizers split into bytes
 )
 
-// scripts are those whose characters, other than of rare ones, are less than
-// two tokens.
+// scripts contains the scripts whose characters, except for rare ones, have
+// fewer than two tokens.
 var scripts = []struct {
 	of           []*unicode.RangeTable
 	perCharacter float64
@@ -37,8 +38,8 @@ var scripts = []struct {
 	{[]*unicode.RangeTable{unicode.Georgian, unicode.Armenian, unicode.Khmer, unicode.Myanmar}, 0.95},
 }
 
-// estimate is about how many tokens a text has in a tokenizer that is not
-// known, by the scripts of its characters.
+// estimate returns the approximate number of tokens of a text for an unknown
+// tokenizer, based on the scripts of its characters.
 func estimate(s string) int64 {
 	var sum float64
 	for _, r := range s {

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// samples ask for an ordered card in many languages, and hold what else
-// prompts are made of.
+// samples contains requests for an ordered card in many languages, and other
+// kinds of text that occur in prompts.
 var samples = map[string]string{
 	"English":            "The card that I ordered two weeks ago has not arrived yet. Could you please tell me where it is and what I should do next?",
 	"German":             "Die Karte, die ich vor zwei Wochen bestellt habe, ist noch nicht angekommen. Können Sie mir bitte sagen, wo sie ist?",
@@ -43,10 +43,10 @@ var samples = map[string]string{
 	"Mixed":              "用户反馈: My card 还没有到, order no. 48151623, please check 物流信息 ASAP!",
 }
 
-// The encodings differ by up to five times for some scripts. An estimate has
-// to be near both where they are near each other, and near their geometric
-// mean elsewhere.
-func TestEstimatesAreNearWhatTokenizersCount(t *testing.T) {
+// For some scripts, the encodings differ by up to a factor of five. An estimate
+// must be near both encodings if they are close to each other, and otherwise
+// near their geometric mean.
+func TestEstimatesAreCloseToTokenizers(t *testing.T) {
 	const near = 1.5
 	unknown := For("not-published")
 	if unknown.Exact() {
@@ -67,7 +67,7 @@ func TestEstimatesAreNearWhatTokenizersCount(t *testing.T) {
 	}
 }
 
-func TestAnEmptyEstimateIsEmpty(t *testing.T) {
+func TestEstimatesOfShortTexts(t *testing.T) {
 	if n := For("not-published").Text(""); n != 0 {
 		t.Errorf("%d tokens", n)
 	}

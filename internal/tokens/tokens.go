@@ -1,6 +1,6 @@
-// Package tokens counts the tokens of texts and requests: with the model's own
-// tokenizer where it is known, elsewhere with an estimate by script, which says
-// that it is one.
+// Package tokens counts the tokens of texts and requests. It uses the model's
+// own tokenizer if that is known, and otherwise an estimate based on scripts,
+// which it marks as an estimate.
 package tokens
 
 import (
@@ -11,11 +11,12 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Counter counts by one tokenizer.
+// Counter counts tokens with one tokenizer.
 type Counter struct{ codec *codec.Codec }
 
-// encodings are those of models that are still served. A vocabulary is a few
-// megabytes of the program, so the library's other ones are not linked in.
+// encodings contains the encodings of models that are still available. A
+// vocabulary adds a few megabytes to the program, so the other ones in the
+// library are not linked.
 var encodings = map[string]func() *codec.Codec{
 	"o200k_base":  codec.NewO200kBase,
 	"cl100k_base": codec.NewCl100kBase,
@@ -26,8 +27,8 @@ var (
 	counters = map[string]*Counter{}
 )
 
-// For returns the counter of an encoding by tiktoken's name, such as
-// o200k_base. One that is not known is estimated.
+// For returns the counter for an encoding with tiktoken's name, such as
+// o200k_base. For an unknown encoding, the counter estimates.
 func For(encoding string) *Counter {
 	mu.Lock()
 	defer mu.Unlock()
@@ -42,10 +43,11 @@ func For(encoding string) *Counter {
 	return c
 }
 
-// Exact says whether the counts are the tokenizer's own.
+// Exact reports whether the counts are those of the tokenizer rather than
+// estimates.
 func (c *Counter) Exact() bool { return c.codec != nil }
 
-// Text is the number of tokens of a text.
+// Text returns the number of tokens of a text.
 func (c *Counter) Text(s string) int64 {
 	if c.codec != nil {
 		if n, err := c.codec.Count(s); err == nil {
@@ -55,7 +57,8 @@ func (c *Counter) Text(s string) int64 {
 	return estimate(s)
 }
 
-// Ends are the bytes of a text where its tokens end, or nil if they are not known.
+// Ends returns the byte offsets at which the tokens of a text end, or nil if
+// they are not known.
 func (c *Counter) Ends(s string) []int {
 	if c.codec == nil {
 		return nil
@@ -72,14 +75,14 @@ func (c *Counter) Ends(s string) []int {
 	return ends
 }
 
-// What a chat's form adds, by OpenAI's published recipe for counting the
+// What the chat format adds, according to OpenAI's published way to count the
 // tokens of messages: three for each message, and three before the answer.
 const (
 	perMessage = 3
 	perRequest = 3
 )
 
-// Message is the number of tokens that a message adds to a request.
+// Message returns the number of tokens that a message adds to a request.
 func (c *Counter) Message(m llm.Message) int64 {
 	n := perMessage + c.Text(m.Role) + c.Text(m.Content)
 	for _, call := range m.ToolCalls {
@@ -88,7 +91,8 @@ func (c *Counter) Message(m llm.Message) int64 {
 	return n
 }
 
-// Request is the number of tokens of a request: messages, tools and schema.
+// Request returns the number of tokens of a request: its messages, tools, and
+// schema.
 func (c *Counter) Request(r *llm.Request) int64 {
 	n := int64(perRequest)
 	for _, m := range r.Messages {

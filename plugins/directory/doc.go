@@ -4,10 +4,10 @@
 //
 // For path = "serve/current", it creates:
 //
-// \tserve/current                    a symbolic link to one of the releases
-// \tserve/.current.quern/owner.json  the marker that quern owns this folder
-// \tserve/.current.quern/NAME/       a release: only the artifact's files
-// \tserve/.current.quern/NAME.json   the content of the release
+//	serve/current                    a symbolic link to one of the releases
+//	serve/.current.quern/owner.json  the marker that quern owns this folder
+//	serve/.current.quern/NAME/       a release: only the artifact's files
+//	serve/.current.quern/NAME.json   the content of the release
 //
 // A reader who follows the link always sees one complete release, never a
 // mixture and never nothing. The plugin writes and syncs a release under a
