@@ -52,7 +52,6 @@ func median(times int, measure func(i int) (usage, error)) (usage, error) {
 // the last duration, because a look takes a few milliseconds of the measured
 // processors. Linux records the peak itself, so only growth in the last moments
 // of a process is missed.
-// moments is missed.
 const (
 	firstSampling = 10 * time.Millisecond
 	lastSampling  = 160 * time.Millisecond

@@ -13,7 +13,7 @@ import (
 const modulePath = "github.com/quern-dev/quern/"
 
 // mayImport says, for each folder, which other folders of the module its
-// packages may import. The longest matching folder applies.
+// packages can import. The longest matching folder applies.
 var mayImport = map[string][]string{
 	"internal":     {"internal", "sdk"},
 	"sdk":          {"sdk"},
@@ -25,8 +25,9 @@ var mayImport = map[string][]string{
 	"importers":    {"importers", "lang", "sdk", "internal"},
 	"planner/plan": {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/value", "store", "sdk"},
 	"runner":       {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/columnar", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
-	// The walls inside the runner: what a stage is, why it failed, the seam behind
-	// which it is carried out, and what carries it out, which knows no run.
+	// The walls inside the runner separate the description of a stage, the
+	// reason for a failure, the interface for executing a stage, and its
+	// implementation, which knows no run.
 	"runner/events":        {"lang/diag", "sdk"},
 	"runner/walk":          {"sdk", "internal"},
 	"runner/modelhost":     {"planner/plan", "lang/columnar", "lang/expr", "lang/secret", "lang/value", "store/responses", "sdk", "internal"},
@@ -75,8 +76,8 @@ func TestOnlyColumnarReadsRows(t *testing.T) {
 	}
 }
 
-// plannerOrder has the packages of the planner, so that each imports only earlier
-// ones: first the words that all of them use, then the phases.
+// plannerOrder lists the packages of the planner. Each can import only earlier
+// ones: first the packages that all phases use, then the phases.
 var plannerOrder = []string{
 	"planner/plan", "planner/fingerprint", "planner/render",
 	"planner/diagnostics", "planner/secrets", "planner/processes", "planner/schema", "planner/phase", "planner/module",
@@ -148,7 +149,7 @@ func inAny(pkg string, folders []string) bool {
 	return false
 }
 
-// authorsPackages are the packages of the SDK that authors of plugins use.
+// authorsPackages are the packages of the SDK for authors of plugins.
 var authorsPackages = []string{"data", "llm", "plugin", "plugintest", "pluginv1"}
 
 func TestTheSDKHasOnlyWhatAuthorsNeed(t *testing.T) {

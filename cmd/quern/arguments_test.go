@@ -11,8 +11,8 @@ import (
 	"testing"
 )
 
-// TestNoCommandReadsAFlagByItsName: a command reads the fields of its arguments, so that a
-// misspelled flag does not compile.
+// TestNoCommandReadsAFlagByItsName: commands read the fields of their
+// arguments, so a misspelled flag does not compile.
 func TestNoCommandReadsAFlagByItsName(t *testing.T) {
 	files, err := filepath.Glob("*.go")
 	if err != nil {

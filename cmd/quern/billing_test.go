@@ -16,14 +16,14 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// bill is what an endpoint bills, counted as OpenAI says that it counts
+// bill is what an endpoint bills, counted as OpenAI says it counts
 // (developers.openai.com/cookbook, How to count tokens with tiktoken): three
 // tokens for each message, those of its role and content, and three before the
-// answer. Schemas of answers are billed, too; how is not told, and so they are
-// counted as the text that they are.
+// answer. Schemas of answers are billed, too. OpenAI does not say how, so they
+// are counted as text.
 type bill struct {
 	input, output, calls atomic.Int64
-	// answer is asked for the text of an answer.
+	// answer returns the text of an answer.
 	answer func(*openaitest.Request) string
 }
 
@@ -58,7 +58,7 @@ func (b *bill) Answer(r *openaitest.Request) *llm.Response {
 	return &llm.Response{Text: text, Usage: llm.Usage{Input: in, Output: out}}
 }
 
-// estimated is what the plan of a folder says of a stage.
+// estimated is a plan's estimate for a stage.
 type estimated struct {
 	Calls        int64    `json:"calls"`
 	InputTokens  int64    `json:"input_tokens"`
@@ -91,8 +91,8 @@ func estimateOf(t *testing.T, dir, address string) estimated {
 	return estimated{}
 }
 
-// letters are rows whose texts get longer: what stands first says little about
-// the rest.
+// letters returns rows whose texts become longer, so the first ones say little
+// about the rest.
 func letters(rows int) string {
 	var b strings.Builder
 	b.WriteString("text,label\n")
@@ -171,7 +171,7 @@ evaluate "prompt" "answers" {
 }
 `
 
-// within ten per cent of what is billed.
+// wantNear checks that got is within 10% of what is billed.
 func wantNear(t *testing.T, what string, got, billed int64) {
 	t.Helper()
 	t.Logf("%s: the plan says %d, billed are %d (%+.1f %%)", what, got, billed, 100*(float64(got)/float64(billed)-1))
@@ -180,7 +180,7 @@ func wantNear(t *testing.T, what string, got, billed int64) {
 	}
 }
 
-func TestThePlanSaysWhatIsBilledForLabels(t *testing.T) {
+func TestThePlanEstimatesWhatIsBilledForLabels(t *testing.T) {
 	b := &bill{answer: func(*openaitest.Request) string { return `{"label":"card"}` }}
 	e := openaitest.Serve(t, openaitest.Options{Answer: b.Answer})
 	dir := folder(t, map[string]string{
@@ -206,12 +206,12 @@ func TestThePlanSaysWhatIsBilledForLabels(t *testing.T) {
 	}
 }
 
-func TestThePlanSaysWhatIsBilledForAnEvaluation(t *testing.T) {
+func TestThePlanEstimatesWhatIsBilledForAnEvaluation(t *testing.T) {
 	b := &bill{answer: func(r *openaitest.Request) string {
 		if r.Schema != nil {
 			return `{"because":"It is one word.","choice":"yes"}`
 		}
-		return fmt.Sprint("card ", r.Nth) // another one each time
+		return fmt.Sprint("card ", r.Nth) // a different answer each time
 	}}
 	e := openaitest.Serve(t, openaitest.Options{Answer: b.Answer})
 	dir := folder(t, map[string]string{
@@ -228,7 +228,7 @@ func TestThePlanSaysWhatIsBilledForAnEvaluation(t *testing.T) {
 	}
 	wantNear(t, "tokens in", got.InputTokens, b.input.Load())
 
-	// What the answers had last time is what they are thought to have.
+	// The plan assumes that the answers are as long as last time.
 	text, err := os.ReadFile(filepath.Join(dir, "main.quern.hcl"))
 	if err != nil {
 		t.Fatal(err)

@@ -1,6 +1,7 @@
 package main
 
-// canaryFaults are blocks that fail on account of a secret, or tell one, by their name.
+// canaryFaults contains blocks that fail because of a secret, or try to reveal
+// one, by name.
 var canaryFaults = map[string]string{
 	"syntax of SQL": `
 transform "sql" "x" {
@@ -385,7 +386,7 @@ output "x" {
 `,
 }
 
-// faultyModel are blocks that ask an endpoint that gives away its keys.
+// faultyModel contains blocks that call an endpoint that reveals its keys.
 const faultyModel = `
 model "openai" "m" {
   name     = %q

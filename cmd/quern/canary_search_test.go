@@ -26,7 +26,7 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// traces are what a text leaves behind when it is written, by how it is written.
+// traces returns how a text can appear in output, by the name of the encoding.
 func traces(text string) map[string]string {
 	quoted := func(escape bool) string {
 		var b bytes.Buffer
@@ -43,13 +43,14 @@ func traces(text string) map[string]string {
 	}
 	for name, enc := range map[string]*base64.Encoding{"Base64": base64.StdEncoding, "Base64 for URLs": base64.URLEncoding} {
 		for skipped := range 3 {
-			// Whole groups of three bytes, from each of the three places where one may begin.
+			// Complete groups of three bytes, starting at each of the three
+			// possible positions.
 			whole := text[skipped:]
 			whole = whole[:len(whole)/3*3]
 			all[fmt.Sprintf("in %s from byte %d", name, skipped)] = enc.EncodeToString([]byte(whole))
 		}
 	}
-	// A quote may be cut off.
+	// A quoted text may be cut off.
 	const part = 12
 	for i := 0; i+part <= len(text); i++ {
 		all[fmt.Sprintf("from byte %d to %d", i, i+part)] = text[i : i+part]
@@ -57,10 +58,10 @@ func traces(text string) map[string]string {
 	return all
 }
 
-// canaries look for secrets in what is printed and stored.
+// canaries looks for secrets in everything that is printed and stored.
 type canaries struct {
 	t      *testing.T
-	traces map[string]string // by the text, how which secret was written
+	traces map[string]string // by text: which secret it is, and in which encoding
 	env    []string
 	cache  string
 	// seen counts the places that were searched.
@@ -93,7 +94,7 @@ func (c *canaries) search(where string, text []byte) {
 	}
 }
 
-// quern runs the program in a folder and searches what it prints.
+// quern runs the program in a folder and searches its output.
 func (c *canaries) quern(dir string, args ...string) (said string, err error) {
 	c.t.Helper()
 	return c.with(dir, nil, "", args...)
@@ -109,7 +110,7 @@ func (c *canaries) with(dir string, env []string, input string, args ...string) 
 	return string(out), err
 }
 
-// must is quern for a command that succeeds.
+// must is like quern for a command that must succeed.
 func (c *canaries) must(dir string, args ...string) string {
 	c.t.Helper()
 	said, err := c.quern(dir, args...)
@@ -119,7 +120,7 @@ func (c *canaries) must(dir string, args ...string) string {
 	return said
 }
 
-// searchFiles looks into every file below a folder.
+// searchFiles searches every file below a folder.
 func (c *canaries) searchFiles(dir string) {
 	c.t.Helper()
 	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
@@ -145,7 +146,7 @@ func (c *canaries) searchFiles(dir string) {
 	}
 }
 
-// searchInside looks into what is compressed.
+// searchInside searches compressed files.
 func (c *canaries) searchInside(path string, text []byte) error {
 	if bytes.HasPrefix(text, []byte("PAR1")) {
 		rows, err := parquetText(text)
@@ -191,7 +192,7 @@ func parquetText(text []byte) ([]byte, error) {
 	return b.Bytes(), records.Err()
 }
 
-// searchAnswers looks into a database of kept answers.
+// searchAnswers searches a database of cached answers.
 func (c *canaries) searchAnswers(path string) {
 	c.t.Helper()
 	db, err := pebble.Open(path, &pebble.Options{ReadOnly: true, FormatMajorVersion: pebble.FormatNewest, Logger: silence{}})
@@ -210,7 +211,7 @@ func (c *canaries) searchAnswers(path string) {
 	}
 }
 
-// silence logs nothing.
+// silence is a logger that logs nothing.
 type silence struct{}
 
 func (silence) Infof(string, ...any)  {}

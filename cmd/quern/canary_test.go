@@ -21,8 +21,8 @@ import (
 	"github.com/quern-dev/quern/plugins/openai/openaitest"
 )
 
-// Canaries are secrets that nothing else looks like: one of characters that
-// encodings escape, one that can be a key, one in an object, and a number.
+// The canaries are unmistakable secrets: one with characters that encodings
+// escape, one that can be a key, one in an object, and a number.
 const (
 	oddCanary    = `Zq7"kX é&<9\vB'w+/%R5tY`
 	keyCanary    = "sk-8f3kQz71LmWpVd02"
@@ -218,7 +218,7 @@ output "rows" {
 }
 `
 
-// Whatever is done with secrets, they are in nothing that is printed or stored.
+// Whatever a pipeline does with secrets, they are never printed or stored.
 func TestNoSecretIsPrintedOrStored(t *testing.T) {
 	t.Parallel()
 	c := newCanaries(t)
@@ -271,7 +271,7 @@ func TestNoSecretIsPrintedOrStored(t *testing.T) {
 		t.Errorf("the checks are reported otherwise:\n%s", said)
 	}
 	c.searchFiles(dir)
-	// The credential of a deployment reaches the plugin that takes it down.
+	// The plugin that destroys a deployment gets its credential.
 	c.must(dir, "destroy", "-auto-approve")
 	if _, err := os.Stat(filepath.Join(dir, "live")); err == nil {
 		t.Error("the deployment is there after destroy")
@@ -286,8 +286,8 @@ func TestNoSecretIsPrintedOrStored(t *testing.T) {
 	t.Logf("searched: %v", c.seen)
 }
 
-// A secret that changes changes what depends on it, and nothing else. A plan that
-// was saved with another is stale.
+// If a secret changes, exactly what depends on it changes. A plan that was
+// saved with another value is stale.
 func TestAChangedSecretIsDetected(t *testing.T) {
 	t.Parallel()
 	c := newCanaries(t)
@@ -323,8 +323,8 @@ transform "filter" "rest" {
 	c.searchFiles(dir)
 }
 
-// Every function is called with a secret in place of each of its arguments, as
-// it is and inside other values, and what that gives is put into an error.
+// Every function is called with a secret as each of its arguments, both
+// directly and inside other values, and the result is put into an error.
 func TestNoFunctionRevealsASecret(t *testing.T) {
 	t.Parallel()
 	c := newCanaries(t)
@@ -337,11 +337,11 @@ func TestNoFunctionRevealsASecret(t *testing.T) {
 	c.searchFiles(dir)
 }
 
-// callsWithSecrets are expressions, one a line.
+// callsWithSecrets returns expressions, one per line.
 func callsWithSecrets(t *testing.T) []string {
 	var all []string
 	for _, d := range funcs.Docs() {
-		if d.Name == "nonsensitive" { // which is there to show a value
+		if d.Name == "nonsensitive" { // its purpose is to show a value
 			continue
 		}
 		forms := []string{d.Name + "(var.s)", d.Name + "(var.s, var.s)", d.Name + "(var.s, var.s, var.s)", d.Name + "(var.n)", d.Name + "(var.o...)", d.Name + "([var.s]...)"}
@@ -397,8 +397,8 @@ func TestNoErrorRevealsASecret(t *testing.T) {
 	t.Logf("searched: %v", c.seen)
 }
 
-// tellingEndpoint is an endpoint that puts what it was sent into its answers. The
-// name of the model says into which.
+// tellingEndpoint is an endpoint that repeats what it was sent in its answers.
+// The name of the model says in which part.
 func tellingEndpoint(t *testing.T) string {
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		body, _ := io.ReadAll(r.Body)

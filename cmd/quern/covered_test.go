@@ -12,8 +12,9 @@ import (
 	"github.com/urfave/cli/v3"
 )
 
-// TestEveryCommandAndFlagHasAScript walks the tree of commands. Scripts must run each
-// command, must have it refused something, and must use each of its flags.
+// TestEveryCommandAndFlagHasAScript walks the tree of commands. Scripts must
+// run each command successfully and with an error, and must use each of its
+// flags.
 func TestEveryCommandAndFlagHasAScript(t *testing.T) {
 	files, err := filepath.Glob("testdata/script/*.txtar")
 	if err != nil || len(files) == 0 {
@@ -37,7 +38,7 @@ func TestEveryCommandAndFlagHasAScript(t *testing.T) {
 	}
 }
 
-// uses are what scripts must have of a command and those below it.
+// uses returns what scripts must use of a command and its subcommands.
 func uses(c *cli.Command, name string) []string {
 	var all []string
 	if len(c.Commands) == 0 {
@@ -52,7 +53,8 @@ func uses(c *cli.Command, name string) []string {
 	return all
 }
 
-// note marks what a line of a script uses: the command, refused or not, and its flags.
+// note marks what a line of a script uses: the command, whether it must fail,
+// and its flags.
 func note(used map[string]bool, line string) {
 	line = strings.NewReplacer("|", `\|`, ";", `\;`, "&", `\&`, ">", `\>`, "<", `\<`, "$", `\$`, "(", `\(`, ")", `\)`).Replace(line)
 	words, err := shellwords.Parse(line)
@@ -61,7 +63,7 @@ func note(used map[string]bool, line string) {
 		return
 	}
 	refused := words[0] == "!" || words[0] == "exitcode" && words[1] == "1"
-	app := newApp(newTerminal(os.Stdin, os.Stdout, os.Stderr)) // one that has parsed nothing
+	app := newApp(newTerminal(os.Stdin, os.Stdout, os.Stderr)) // a fresh one that has not parsed anything
 	begin, path := commandAt(app, words[at:])
 	c, name := app, app.Name
 	for _, part := range strings.FieldsFunc(path, func(r rune) bool { return r == '_' }) {

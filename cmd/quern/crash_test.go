@@ -23,7 +23,7 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// crashes is how many processes are killed: QUERN_CRASHES, or a few.
+// crashes returns the number of processes to kill: QUERN_CRASHES, or a few.
 func crashes(t *testing.T) int {
 	text := os.Getenv("QUERN_CRASHES")
 	if text == "" {
@@ -37,12 +37,12 @@ func crashes(t *testing.T) int {
 }
 
 // TestCrash kills quern, or a plugin that it has started, at random moments of
-// the demo's apply, until nothing is left to be killed; again and again from
-// nothing, until there were enough crashes. Most of them have to hit stages that
-// are running, and a table says what they hit. After each crash the store and the
-// state have to be sound and no process left; nothing that was reported done
-// may be done again; and where the demo ends, it has to end with the artifacts
-// of an undisturbed run.
+// the demo's apply until the apply is done. It does so again and again from
+// scratch, until there were enough crashes. Most of them must hit running
+// stages; a table says what they hit. After each crash, the store and the state
+// must be intact, no process may be left, and nothing that was reported as done
+// may run again. At the end, the demo must have the artifacts of an undisturbed
+// run.
 func TestCrash(t *testing.T) {
 	want := newPipeline(t)
 	if err := want.apply(); err != nil {
@@ -61,7 +61,7 @@ func TestCrash(t *testing.T) {
 		}
 		hits = append(hits, p.hits...)
 		if len(p.crashes) == 0 {
-			continue // the moment came after the end
+			continue // the apply ended before that moment
 		}
 		if err := p.apply(); err != nil {
 			t.Fatalf("the apply after the crashes %v: %v\n%s", p.crashes, err, p.said())
@@ -87,10 +87,11 @@ func TestCrash(t *testing.T) {
 	}
 }
 
-// hit is what a killed process was in the middle of.
+// hit is what a killed process was doing.
 type hit struct {
 	program string
-	// stages were running; none: the phase is what went on instead.
+	// stages contains the running stages. If there are none, phase says what
+	// was going on instead.
 	stages []string
 	phase  string
 }
@@ -102,8 +103,9 @@ func (h hit) String() string {
 	return h.phase
 }
 
-// hitTable has a row for each stage and phase, and says how often which program was killed in it.
-// A crash counts for each stage that was running.
+// hitTable returns a table with a row for each stage and phase, and a column
+// for how often each program was killed in it. A crash counts for each running
+// stage.
 func hitTable(hits []hit) string {
 	programs, counts := map[string]bool{}, map[string]map[string]int{}
 	for _, h := range hits {
@@ -134,12 +136,12 @@ func hitTable(hits []hit) string {
 	return b.String()
 }
 
-// hitAt says what a run was in the middle of at a time, by its events.
+// hitAt returns what a run was doing at a time, according to its events.
 func hitAt(at time.Time, all []events.Event) hit {
 	running, h := map[string]bool{}, hit{phase: "planning"}
 	for _, e := range all {
 		if e.Time.After(at) {
-			continue // those of different stages may be out of order
+			continue // events of different stages may be out of order
 		}
 		switch e.Type {
 		case events.StageStarted:
@@ -156,17 +158,17 @@ func hitAt(at time.Time, all []events.Event) hit {
 	return h
 }
 
-// pipeline is a copy of the demo, and what is known of it.
+// pipeline is a copy of the demo, and what is known about it.
 type pipeline struct {
 	t       *testing.T
 	dir     string
 	pid     int // of the last command
 	crashes []string
 	hits    []hit
-	done    map[string]bool // address and action of all stages reported done
-	started int             // stages that the last apply has started
-	events  []events.Event  // of the last apply, without progress
-	watch   func()          // called after each of them, and before the first
+	done    map[string]bool // address and action of all stages that were reported as done
+	started int             // number of stages that the last apply has started
+	events  []events.Event  // events of the last apply, without progress
+	watch   func()          // called before the first of them and after each
 	stderr  bytes.Buffer    // of the last command
 }
 
@@ -201,7 +203,7 @@ func (p *pipeline) command(args ...string) *exec.Cmd {
 
 func (p *pipeline) said() string { return p.stderr.String() }
 
-// apply applies the demo and follows its events.
+// apply applies the demo and reads its events.
 func (p *pipeline) apply() error {
 	cmd := p.command("apply", "-auto-approve", "-json")
 	out, err := cmd.StdoutPipe()
@@ -216,7 +218,7 @@ func (p *pipeline) apply() error {
 	return cmd.Wait()
 }
 
-// follow reads the events of an apply. The last line may be cut short.
+// follow reads the events of an apply. The last line may be incomplete.
 func (p *pipeline) follow(r io.Reader) {
 	dec := json.NewDecoder(r)
 	for counts := true; ; {
@@ -228,7 +230,7 @@ func (p *pipeline) follow(r io.Reader) {
 			_, _ = io.Copy(io.Discard, r)
 			return
 		}
-		// How often there is progress is a matter of time.
+		// The number of progress events depends on timing.
 		if counts = e.Type != events.StageProgress; counts {
 			p.events = append(p.events, e)
 		}
@@ -245,23 +247,24 @@ func (p *pipeline) follow(r io.Reader) {
 	}
 }
 
-// longestDelay is how long after an event a process is killed at most: enough
-// to hit what lies between two events.
+// longestDelay is the maximum time after an event at which a process is killed:
+// enough to hit what happens between two events.
 const longestDelay = 500 * time.Millisecond
 
-// moment is when a process is killed: a time after an event.
+// moment is when a process is killed: some time after an event.
 type moment struct {
-	// stage is the one that has to start; empty: event is the number of the event.
+	// stage is the stage that must start. If it is empty, event is the number
+	// of the event.
 	stage string
 	event int
 	delay time.Duration
 }
 
-// someMoment picks a moment of an apply with these events: of three, two are in
-// the middle of a stage, of which long ones are hit more often, and one is anywhere.
+// someMoment picks a moment of an apply with these events. Two in three are in
+// the middle of a stage, more often a long one. The third is anywhere.
 func someMoment(random *rand.Rand, whole []events.Event) moment {
 	if random.IntN(3) == 0 {
-		// The last events follow each other: nothing lies between them.
+		// The last events are immediately after each other.
 		return moment{event: random.IntN(len(whole) * 3 / 4), delay: time.Duration(random.Int64N(int64(longestDelay)))}
 	}
 	total := 0.0
@@ -283,7 +286,7 @@ func someMoment(random *rand.Rand, whole []events.Event) moment {
 	return moment{}
 }
 
-// is says whether a moment is due after these events.
+// is reports whether a moment is due after these events.
 func (m moment) is(seen []events.Event) bool {
 	if m.stage == "" {
 		return len(seen) == m.event
@@ -302,9 +305,9 @@ func (m moment) String() string {
 	return fmt.Sprintf("%d ms after event %d", m.delay.Milliseconds(), m.event)
 }
 
-// crash applies the demo and kills quern or one of its plugins, at a random
-// moment of an undisturbed apply, which has the events whole. It returns whether the
-// apply was hurt.
+// crash applies the demo and kills quern or one of its plugins at a random
+// moment. whole contains the events of an undisturbed apply. It returns whether
+// the apply was interrupted.
 func (p *pipeline) crash(random *rand.Rand, whole []events.Event) bool {
 	moment := someMoment(random, whole)
 	plugin, choice := random.IntN(3) == 0, random.IntN(1<<20)
@@ -333,7 +336,7 @@ func (p *pipeline) crash(random *rand.Rand, whole []events.Event) bool {
 		return false
 	}
 	k := <-killed
-	// All that quern gave out before its end has been read by now.
+	// Everything that quern wrote before its end has been read by now.
 	h := hitAt(k.at, p.events)
 	h.program = k.program
 	p.hits = append(p.hits, h)
@@ -342,8 +345,8 @@ func (p *pipeline) crash(random *rand.Rand, whole []events.Event) bool {
 	return true
 }
 
-// sound checks what a crash has left: no process, a state that can be read,
-// and artifacts that are whole.
+// sound checks what a crash has left: no processes, a readable state, and
+// undamaged artifacts.
 func (p *pipeline) sound() {
 	p.t.Helper()
 	p.gone()
@@ -355,8 +358,8 @@ func (p *pipeline) sound() {
 	}
 }
 
-// gone waits until no process is left, as the plugins of a killed quern end
-// themselves.
+// gone waits until no process is left, because the plugins of a killed quern
+// end on their own.
 func (p *pipeline) gone() {
 	p.t.Helper()
 	var left []string
@@ -372,7 +375,7 @@ func (p *pipeline) gone() {
 	p.t.Fatalf("after the crashes %v processes are left: %v", p.crashes, left)
 }
 
-// digests are those of all artifacts in the state.
+// digests returns the digests of all artifacts in the state.
 func (p *pipeline) digests() map[string]string {
 	p.t.Helper()
 	out, err := p.command("state", "list", "-json").Output()
@@ -393,7 +396,7 @@ func (p *pipeline) digests() map[string]string {
 	return all
 }
 
-// children are the processes that a process has started.
+// children returns the processes that a process has started.
 func children(pid int) []int {
 	entries, _ := os.ReadDir("/proc")
 	var found []int

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// TestTheLabelerOfTheDocsWorks does what docs/plugins.md says, to the letter.
+// TestTheLabelerOfTheDocsWorks follows docs/plugins.md exactly.
 func TestTheLabelerOfTheDocsWorks(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -58,7 +58,7 @@ func TestTheLabelerOfTheDocsWorks(t *testing.T) {
 	}
 }
 
-// fenced are the blocks of code of a language.
+// fenced returns the code blocks of a language.
 func fenced(markdown, language string) []string {
 	var blocks []string
 	for {
@@ -79,8 +79,8 @@ func write(t *testing.T, dir, name, text string) {
 	}
 }
 
-// quotation matches a quoted declaration in the docs: a comment that names the file
-// and the declaration, and the code.
+// quotation matches a quoted declaration in the docs: a comment that names the
+// file and the declaration, and the code.
 var quotation = regexp.MustCompile("(?s)(<!-- quote (\\S+) (\\S+) -->\n```go\n)(.*?)\n```")
 
 // TestTheDocsQuoteExamplesThatRun compares the code in docs/plugins.md with the

@@ -12,9 +12,9 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// limited SIZE COMMAND... runs a command that, with all that it starts, may have so
-// much memory. All commands of a script with the same size are in one control
-// group.
+// limited SIZE COMMAND... runs a command that can use at most SIZE memory,
+// together with everything that it starts. All commands in a script with the
+// same size share a control group.
 func limitedScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) < 2 {
 		ts.Fatalf("usage: limited SIZE COMMAND [ARGUMENT...]")
@@ -35,8 +35,8 @@ func limitedScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// newMemoryGroup makes a control group, within that of the tests, whose processes
-// may have so much memory.
+// newMemoryGroup creates a control group, within that of the tests, whose
+// memory is limited.
 func newMemoryGroup(size string) (string, error) {
 	groups, err := os.ReadFile("/proc/self/cgroup")
 	if err != nil {
@@ -66,7 +66,7 @@ func newMemoryGroup(size string) (string, error) {
 	return "", err
 }
 
-// removeGroup removes a control group as soon as its last process has ended.
+// removeGroup removes a control group once its last process has ended.
 func removeGroup(group string) {
 	for deadline := time.Now().Add(5 * time.Second); os.Remove(group) != nil && time.Now().Before(deadline); {
 		time.Sleep(10 * time.Millisecond)

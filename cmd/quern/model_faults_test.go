@@ -20,7 +20,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Each stage has a model of its name, so that its requests can be counted.
+// Each stage has a model with the stage's name, so that its requests can be
+// counted.
 const faultyPipeline = `
 source "csv" "rows" {
   path = "rows.csv"
@@ -114,7 +115,7 @@ output "errors" {
 }
 `
 
-// faulty is an endpoint that has the fault that a request names, until it is
+// faulty is an endpoint with the fault that a request names, until it is
 // healed. It counts requests by model and fault.
 type faulty struct {
 	mu     sync.Mutex
@@ -239,7 +240,7 @@ func namesOf(t *testing.T, faults []openaitest.Fault) string {
 	return string(text)
 }
 
-// attempts is how many requests one apply makes about a fault.
+// attempts returns the number of requests that an apply makes with a fault.
 func attempts(f openaitest.Fault, retries int) int {
 	switch {
 	case f.Passes:
@@ -248,7 +249,7 @@ func attempts(f openaitest.Fault, retries int) int {
 	return 1
 }
 
-// countedRequests checks how often each model was asked with each fault.
+// countedRequests checks how often each model was called with each fault.
 func countedRequests(t *testing.T, when string, got map[string]int, want func(openaitest.Fault) int, faults []openaitest.Fault) {
 	t.Helper()
 	for model, perRow := range map[string]int{
@@ -291,9 +292,9 @@ label "llm" "x" {
 }
 `
 
-// An endpoint that sends one byte a second is given up at the time-out, and one
-// that redirects at once, without a request to where it points. What failed is
-// asked for again by the next apply.
+// An endpoint that sends one byte a second is given up after the timeout. One
+// that redirects is given up at once, without a request to the redirect's
+// target. The next apply sends the failed requests again.
 func TestDripsTimeOutAndRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	var strayed atomic.Int64
@@ -301,7 +302,7 @@ func TestDripsTimeOutAndRedirectsAreNotFollowed(t *testing.T) {
 	defer other.Close()
 	for name, c := range map[string]struct {
 		fault    openaitest.Fault
-		ends     bool // the stage
+		ends     bool // whether the stage ends
 		says     string
 		requests int64
 	}{
@@ -358,7 +359,8 @@ evaluate "prompt" "similar" {
 }
 `
 
-// A stage that gets no embeddings fails, and the next apply asks for these alone.
+// A stage that gets no embeddings fails, and the next apply requests only
+// these.
 func TestFaultsOfEndpointsForEmbeddings(t *testing.T) {
 	t.Parallel()
 	faultsOfEmbeddings(t, 1, 16)

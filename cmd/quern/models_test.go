@@ -13,7 +13,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// folder is a folder with files, by name.
+// folder creates a folder with files, by name.
 func folder(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -25,7 +25,7 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-// quernIn runs the program in a folder and returns what it prints.
+// quernIn runs the program in a folder and returns its output.
 func quernIn(t *testing.T, dir string, args ...string) string {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(binaries, "quern"), args...)
@@ -39,7 +39,7 @@ func quernIn(t *testing.T, dir string, args ...string) string {
 	return out.String() + problems.String()
 }
 
-func TestModelsOfOneNameAtTwoEndpointsShareNoAnswers(t *testing.T) {
+func TestModelsOfTheSameNameAtTwoEndpointsShareNoAnswers(t *testing.T) {
 	here, there := openaitest.Serve(t, openaitest.Options{}), openaitest.Serve(t, openaitest.Options{})
 	dir := folder(t, map[string]string{"a.csv": "text\ncat\ndog\n", "main.quern.hcl": `
 variable "base" {
@@ -175,7 +175,7 @@ output "kinds" {
   value = label.kind.counts.kind
 }
 `, e.URL())})
-	// Two examples, two messages each, and the question.
+	// Two examples of two messages each, and the question.
 	if said := quernIn(t, dir, "apply", "-auto-approve"); !strings.Contains(said, `"5" = 3`) {
 		t.Errorf("apply says\n%s", said)
 	}
@@ -200,7 +200,7 @@ label "llm" "said" {
 }
 `
 
-func TestAModelIsRetriedAsOftenAsItsBlockSays(t *testing.T) {
+func TestAModelsBlockSetsTheNumberOfRetries(t *testing.T) {
 	t.Parallel()
 	for _, retries := range []int64{0, 1} {
 		e := openaitest.Serve(t, openaitest.Options{FailEvery: 1})

@@ -41,7 +41,7 @@ func TestAPanicIsReportedAsABugOfQuern(t *testing.T) {
 
 func lose() error { panic("lost") }
 
-// executed returns the exit code of a command, and what it said.
+// executed returns the exit code of a command, and its output.
 func executed(t *testing.T, command func() error) (code int, said string) {
 	path := filepath.Join(t.TempDir(), "stderr")
 	f, err := os.Create(path)

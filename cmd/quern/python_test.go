@@ -39,7 +39,7 @@ func pythonPlugin(t *testing.T, dir string) {
 	}
 }
 
-func TestAPluginInPythonReadsRowsAndAsksModels(t *testing.T) {
+func TestAPluginInPythonReadsRowsAndCallsModels(t *testing.T) {
 	dir := folder(t, map[string]string{
 		"upper.sh": `while IFS= read -r line; do
   id=${line#*\"id\":}; id=${id%%,*}
@@ -94,7 +94,7 @@ label "py_ask" "said" {
 		t.Errorf("a second plan says\n%s", again)
 	}
 
-	// A mistake is shown at the user's own line.
+	// An error is reported at the user's own line.
 	config := filepath.Join(dir, "main.quern.hcl")
 	text, err := os.ReadFile(config)
 	if err != nil {

@@ -7,9 +7,9 @@ import (
 	"testing"
 )
 
-// The reference of the built-in types is generated from their schemas: go test
-// ./cmd/quern -run Reference -update.
-func TestTheReferenceSaysWhatTheSchemasSay(t *testing.T) {
+// The reference of the built-in types is generated from their schemas. To
+// update it, run go test ./cmd/quern -run Reference -update.
+func TestTheReferenceMatchesTheSchemas(t *testing.T) {
 	cmd := exec.Command(filepath.Join(binaries, "quern"), "plugin", "docs")
 	cmd.Dir = t.TempDir()
 	got, err := cmd.Output()

@@ -47,7 +47,7 @@ func writeReport(ctx context.Context, ui *terminal, args *arguments.Report) erro
 	}
 	bytes := 0
 	if args.Rows.Given() {
-		bytes = math.MaxInt // a user who sets -rows wants all of them, whatever their size
+		bytes = math.MaxInt // a user who sets -rows wants all of them, regardless of their size
 	}
 	err = replaceFile(path, 0o666, func(w io.Writer) error {
 		o := report.Options{Rows: args.Rows.Value, Bytes: bytes, Environment: st.Environment, Made: inst.Updated.Local().Format("2006-01-02 15:04")}

@@ -18,8 +18,8 @@ import (
 
 var update = flag.Bool("update", false, "rewrite what the scripts expect")
 
-// binaries is the folder of the programs under test, built once. The variable
-// QUERN_TEST_PROGRAMS names a folder with some of them.
+// binaries is the folder of the programs under test, which are built once. The
+// variable QUERN_TEST_PROGRAMS names a folder with some of them.
 var binaries string
 
 func TestMain(m *testing.M) {
@@ -39,7 +39,7 @@ func withBinaries(run func() int) (code int, err error) {
 		return 1, err
 	}
 	defer os.RemoveAll(dir)
-	// The user's own cache stays out of it, but for that of the builds.
+	// Hide the user's own caches, except for those of builds.
 	for name, value := range map[string]string{"GOCACHE": goEnv("GOCACHE"), "XDG_CACHE_HOME": filepath.Join(dir, "cache")} {
 		if err := os.Setenv(name, value); err != nil {
 			return 1, err
@@ -59,9 +59,10 @@ func withBinaries(run func() int) (code int, err error) {
 	return run(), nil
 }
 
-// provide makes a program available at a path: a link to the one in
-// QUERN_TEST_PROGRAMS if that folder has it, or else a new build. A symbolic link
-// would not do: a program looks for others in the folder that it leads to.
+// provide makes a program available at a path: as a link to the one in
+// QUERN_TEST_PROGRAMS if that folder contains it, and otherwise as a new build.
+// A symbolic link would not work, because a program looks for other programs in
+// the folder that the link points to.
 func provide(program string, args []string) error {
 	if folder := os.Getenv("QUERN_TEST_PROGRAMS"); folder != "" {
 		built := filepath.Join(folder, filepath.Base(program))
@@ -77,8 +78,9 @@ func provide(program string, args []string) error {
 	return nil
 }
 
-// TestScripts runs the stories in testdata/script: input files, commands and
-// what they print, each with the real binary and real plugin processes.
+// TestScripts runs the scripts in testdata/script. They contain input files,
+// commands, and expected output, and use the real binary and real plugin
+// processes.
 func TestScripts(t *testing.T) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
@@ -98,7 +100,7 @@ func TestScripts(t *testing.T) {
 				"QUERN_PLUGIN_PATH": binaries,
 				"TZ":                "UTC",
 				"PYTHON":            filepath.Join(root, ".cache", "references", "bin", "python"),
-				// So that a script can build what quern plugin new writes.
+				// Scripts can build what quern plugin new writes.
 				"GOMODCACHE": goEnv("GOMODCACHE"), "GOCACHE": goEnv("GOCACHE"), "GOPROXY": "off", "GOFLAGS": "-mod=mod -trimpath",
 			} {
 				env.Setenv(name, value)
@@ -139,7 +141,7 @@ func goEnv(name string) string {
 	return strings.TrimSpace(string(out))
 }
 
-// canMount says whether a small file system may be mounted.
+// canMount reports whether the tests can mount a small file system.
 func canMount() bool {
 	dir, err := os.MkdirTemp("", "quern-mount-")
 	if err != nil {
@@ -177,12 +179,13 @@ func exitCodeScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// What differs from run to run.
+// What differs between runs.
 var volatile = []struct {
 	pattern *regexp.Regexp
 	with    string
 }{
-	// How long stages took the last time, which is told of a second and more.
+	// How long stages took last time, which is printed if it is a second or
+	// more.
 	{regexp.MustCompile(`(?m)^ +about [\d.]+ (s|min)\n`), ""},
 	{regexp.MustCompile(`(?m)^Estimate: about [\d.]+ (s|min)( plus \d+ stages? of unknown duration)?\.\n`), ""},
 	{regexp.MustCompile(`, about [\d.]+ (s|min)\b( plus \d+ stages? of unknown duration)?`), ""},
@@ -193,7 +196,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b`), "N.Ns"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? s\b`), "N.N s"},
 	{regexp.MustCompile(`"seconds":[0-9.e-]+`), `"seconds":N`},
-	// Metrics, as processors round differently.
+	// Metrics, because processors round differently.
 	{regexp.MustCompile(`\b0\.\d{6,}\b`), "0.N"},
 	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "ID"},
 	{regexp.MustCompile(`\b[\d,]+ rows/s\b`), "N rows/s"},
@@ -202,13 +205,13 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b\d{8}T\d{6}\.\d+-`), "TIME-"},
 }
 
-// wrapped is where a paragraph of a diagnostic goes on in the next line.
+// wrapped matches where a paragraph of a diagnostic continues on the next line.
 var wrapped = regexp.MustCompile(`([^│╷\n])\n│ (\S)`)
 
-// normalize FILE TO replaces what differs from run to run, so that the file
-// can be compared: stdout and stderr name the last command's output. Where a
-// path of this machine stood, lines break elsewhere on another one; they are
-// joined.
+// normalize FILE TO replaces what differs between runs, so that the file can be
+// compared. stdout and stderr are the output of the last command. Lines that
+// contain a path of this machine are joined, because they would break elsewhere
+// on another machine.
 func normalizeScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: normalize stdout|stderr|FILE TO")
@@ -225,8 +228,9 @@ func normalizeScriptCommand(ts *testscript.TestScript, neg bool, args []string) 
 	ts.Check(os.WriteFile(ts.MkAbs(args[1]), []byte(text), 0o666))
 }
 
-// says PATTERN matches what the last command wrote to stderr, with the lines of each
-// paragraph joined: a pattern of several words matches wherever lines break.
+// says PATTERN matches what the last command wrote to stderr, with the lines of
+// each paragraph joined, so that a pattern of several words matches wherever
+// lines break.
 func saysScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if len(args) != 1 {
 		ts.Fatalf("usage: [!] says PATTERN")
@@ -239,7 +243,7 @@ func saysScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-// unwrap joins the lines of each paragraph of diagnostics.
+// unwrap joins the lines of each paragraph in diagnostics.
 func unwrap(text string) string {
 	// Each line is the end of one match and the beginning of the next.
 	return wrapped.ReplaceAllString(wrapped.ReplaceAllString(text, "$1 $2"), "$1 $2")
@@ -253,7 +257,7 @@ func copyTreeScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.CopyFS(ts.MkAbs(args[1]), os.DirFS(ts.MkAbs(args[0]))))
 }
 
-// replace OLD NEW FILE replaces a text that must be there.
+// replace OLD NEW FILE replaces a text that must occur.
 func replaceScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 3 {
 		ts.Fatalf("usage: replace OLD NEW FILE")
@@ -265,7 +269,7 @@ func replaceScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs(args[2]), []byte(strings.ReplaceAll(text, args[0], args[1])), 0o666))
 }
 
-// damage GLOB flips a bit in the middle of each file, as a bad disk does.
+// damage GLOB flips a bit in the middle of each file, like a failing disk.
 func damageScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: damage GLOB")
@@ -292,7 +296,7 @@ func flipBit(file string) error {
 	return os.WriteFile(file, content, 0o644)
 }
 
-// absent TEXT DIR fails if a file below the folder holds the text.
+// absent TEXT DIR fails if a file below the folder contains the text.
 func absentScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: absent TEXT DIR")
@@ -309,7 +313,7 @@ func absentScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	}))
 }
 
-// await TEXT FILE waits until a program in the background has written a text.
+// await TEXT FILE waits until a background program has written the text.
 func awaitScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: await TEXT FILE")
@@ -322,8 +326,8 @@ func awaitScriptCommand(ts *testscript.TestScript, neg bool, args []string) {
 	ts.Fatalf("%s does not hold %q after a minute", args[1], args[0])
 }
 
-// noprocess fails if a process of this script is still there five seconds later:
-// a plugin ends a moment after the quern that was killed.
+// noprocess fails if a process of this script still exists after five seconds.
+// A plugin ends shortly after the quern that was killed.
 func noProcessScriptCommand(ts *testscript.TestScript, neg bool, _ []string) {
 	for deadline := time.Now().Add(5 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		left, err := processes(ts.Getenv("WORK"))
@@ -337,8 +341,8 @@ func noProcessScriptCommand(ts *testscript.TestScript, neg bool, _ []string) {
 	}
 }
 
-// processes lists processes of the programs under test that work below a
-// folder.
+// processes lists processes of the programs under test whose working folder is
+// below a folder.
 func processes(dir string) ([]string, error) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {

@@ -41,8 +41,8 @@ label "rules" "by_rule" {
 }
 `
 
-// How long a stage took, for so many rows or calls, says how long it will take
-// for as many as there are now.
+// How long a stage took for a number of rows or calls predicts how long it will
+// take for the current number.
 func TestAPlanEstimatesSecondsFromTheLastRun(t *testing.T) {
 	t.Parallel()
 	e := openaitest.Serve(t, openaitest.Options{Latency: 40 * time.Millisecond})
@@ -61,16 +61,16 @@ func TestAPlanEstimatesSecondsFromTheLastRun(t *testing.T) {
 	if got := estimateOf(t, dir, "label.kind"); got.Seconds == nil || math.Abs(*got.Seconds-want) > 0.05*want {
 		t.Errorf("it took %g s for 40 calls, and the plan for 80 says %+v", took, got)
 	}
-	// Less than a second is in the JSON alone.
+	// An estimate of less than a second is only in the JSON.
 	if got := estimateOf(t, dir, "label.by_rule"); got.Seconds == nil || *got.Seconds <= 0 || *got.Seconds > 1 {
 		t.Errorf("of rules the plan says %+v", got)
 	}
-	if said := quernIn(t, dir, "plan"); len(regexp.MustCompile(`about \d+\.\d s`).FindAllString(said, -1)) != 2 { // and the sum
+	if said := quernIn(t, dir, "plan"); len(regexp.MustCompile(`about \d+\.\d s`).FindAllString(said, -1)) != 2 { // the second one is the sum
 		t.Errorf("the plan says\n%s", said)
 	}
 }
 
-// texts are so many rows, from a number on.
+// texts returns rows that are numbered from a given number.
 func texts(from, rows int) string {
 	text := "text\n"
 	for i := range rows {
@@ -79,7 +79,7 @@ func texts(from, rows int) string {
 	return text
 }
 
-// secondsOf is how long a stage has taken, by the record of the run that ran it.
+// secondsOf returns how long a stage took, according to the record of its run.
 func secondsOf(t *testing.T, dir, address string) float64 {
 	t.Helper()
 	var log struct{ Runs []history.Run }

@@ -76,8 +76,9 @@ evaluate "prompt" "e" {
 }
 `
 
-// What show prints of a prompt is what a run asks, examples and all; where only
-// embeddings that nobody has paid for would tell the examples it says so.
+// show prints the request that a run sends for a prompt, including the
+// examples. If finding the examples would require embeddings that have not been
+// paid for, it says so.
 func TestAPromptIsShownWithTheExamplesThatARunShows(t *testing.T) {
 	t.Parallel()
 	var mu sync.Mutex

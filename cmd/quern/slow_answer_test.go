@@ -30,7 +30,7 @@ prompt "p" {
 }
 `
 
-// The stages that ask a model for each row, and how often for each.
+// The stages that call a model for each row, and the number of calls per row.
 var slowStages = []struct {
 	name, address, block string
 	rows, perRow         int
@@ -67,9 +67,9 @@ evaluate "classification" "e" {
 `, 3000, 1},
 }
 
-// While the first row's answer is out, all others are asked for and counted:
-// no batch waits for it, and none is counted twice or beyond the total. The
-// answer comes only when the progress has said so.
+// While the answer for the first row is missing, all others are requested and
+// counted: no batch waits for it, and none is counted twice or beyond the
+// total. The answer comes only after the progress has shown this.
 func TestASlowAnswerDelaysNoOther(t *testing.T) {
 	for _, c := range slowStages {
 		t.Run(c.name, func(t *testing.T) {
@@ -119,9 +119,9 @@ func isClosed(c chan struct{}) bool {
 	}
 }
 
-// applyWatched applies what is in a folder and calls watch for the progress of
-// a stage. Where the run stands still for a minute the test fails, and unblock
-// is called.
+// applyWatched applies the pipeline in a folder and calls watch for the
+// progress of a stage. If the run makes no progress for a minute, the test
+// fails, and unblock is called.
 func applyWatched(t *testing.T, dir, address string, watch func(*events.Progress), unblock func()) {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(binaries, "quern"), "apply", "-auto-approve", "-json")

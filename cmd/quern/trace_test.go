@@ -19,8 +19,7 @@ import (
 	"github.com/quern-dev/quern/plugins/openai/openaitest"
 )
 
-// collector receives spans as OTLP over HTTP, as an OpenTelemetry collector
-// does.
+// collector receives spans in OTLP over HTTP, like an OpenTelemetry collector.
 type collector struct {
 	*httptest.Server
 	mu    sync.Mutex

@@ -19,16 +19,17 @@ import (
 const (
 	triage         = "../../examples/support-triage"
 	triageMessages = 520
-	// Both prompts ask about each message, for a label or in the evaluation.
+	// Both prompts are sent for each message, for a label or in the evaluation.
 	triageRequests = 2 * triageMessages
-	// triageAgain is how many answers may have no form and be asked for again:
-	// the form is enforced, but a small model may fill an answer with spaces.
+	// triageAgain is the maximum number of invalid answers that are requested
+	// again. The endpoint enforces the format, but a small model may fill an
+	// answer with spaces.
 	triageAgain = triageRequests / 100
 )
 
-// TestSupportTriage runs examples/support-triage with the real model that the
-// example is about. make test-llm installs that and sets QUERN_TEST_LLM to the
-// Python that has it; without it the test is skipped.
+// TestSupportTriage runs examples/support-triage with its real model. "make
+// test-llm" installs the model and sets QUERN_TEST_LLM to the Python that has
+// it. Otherwise, the test is skipped.
 func TestSupportTriage(t *testing.T) {
 	m := askedThrough(t, servedModel(t))
 	dir := triageFolder(t)
@@ -75,12 +76,12 @@ func TestSupportTriage(t *testing.T) {
 	})
 	triageReplace(t, filepath.Join(dir, "data/messages.csv"), "Can I track the card you sent to me?", "Can I follow the card that you sent me?")
 	m.asks(t, "a changed message", 2, 4, func() {
-		// Whether the gate lets the new student pass is not the question here.
+		// This test does not depend on whether the new student passes the gate.
 		quern(append(apply, "-var", "most_lost=1")...)
 	})
 }
 
-// figures are the example's outputs.
+// figures contains the example's outputs.
 type figures struct {
 	Rows     struct{ Messages, Train, Test int }
 	Labeled  map[string]float64
@@ -113,7 +114,7 @@ func triageFigures(t *testing.T, text string) figures {
 	return found
 }
 
-// check checks what holds of any run, whichever answers the model gave.
+// check checks what is true for any run, regardless of the model's answers.
 func (f figures) check(t *testing.T) {
 	t.Helper()
 	if r := f.Rows; r.Messages != triageMessages || r.Train+r.Test != triageMessages || r.Train == 0 || r.Test == 0 {
@@ -135,7 +136,7 @@ func (f figures) check(t *testing.T) {
 			t.Errorf("a difference is %+v, of %d rows", d, f.Rows.Test)
 		}
 	}
-	// Four queues of the same size: chance is 25 %.
+	// There are four queues of the same size, so guessing gets 25%.
 	if a := f.Accuracy["teacher"]; a.Low < 0.4 {
 		t.Errorf("the teacher is not surely better than guessing: %+v", a)
 	}
@@ -144,7 +145,7 @@ func (f figures) check(t *testing.T) {
 	}
 }
 
-// triageFolder is a copy of the example, without what was made there.
+// triageFolder returns a copy of the example without its results.
 func triageFolder(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -185,8 +186,9 @@ func triageReplace(t *testing.T, file, old, with string) {
 	}
 }
 
-// servedModel starts the example's server at a free port and returns its
-// address. It ends with the test, however that ends: its input ends then.
+// servedModel starts the example's server on a free port and returns its
+// address. The server ends when its input ends, which is at the latest when the
+// test ends.
 func servedModel(t *testing.T) *url.URL {
 	t.Helper()
 	python := os.Getenv("QUERN_TEST_LLM")
@@ -224,7 +226,7 @@ func servedModel(t *testing.T) *url.URL {
 	return u
 }
 
-// asked is an endpoint before a model, which counts how often that is asked.
+// asked is a proxy for a model that counts requests.
 type asked struct {
 	*httptest.Server
 	asked, open atomic.Int64
@@ -234,7 +236,7 @@ type asked struct {
 func askedThrough(t *testing.T, model *url.URL) *asked {
 	m := &asked{}
 	proxy := httputil.NewSingleHostReverseProxy(model)
-	// A killed client is what the test is about, and nothing to tell of.
+	// The test kills clients on purpose, so this is not worth reporting.
 	proxy.ErrorHandler = func(w http.ResponseWriter, _ *http.Request, _ error) { w.WriteHeader(http.StatusBadGateway) }
 	m.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		m.open.Add(1)
@@ -249,7 +251,7 @@ func askedThrough(t *testing.T, model *url.URL) *asked {
 	return m
 }
 
-// asks checks how often something asks the model.
+// asks checks how often something calls the model.
 func (m *asked) asks(t *testing.T, what string, least, most int64, do func()) {
 	t.Helper()
 	before := m.asked.Load()
@@ -259,8 +261,8 @@ func (m *asked) asks(t *testing.T, what string, least, most int64, do func()) {
 	}
 }
 
-// killDuringApply kills an apply when it has asked some times, and returns how
-// many answers it did not get.
+// killDuringApply kills an apply after a number of requests, and returns the
+// number of answers that it did not receive.
 func (m *asked) killDuringApply(t *testing.T, dir string, args []string) (lost int64) {
 	t.Helper()
 	const at = 50
@@ -280,7 +282,7 @@ func (m *asked) killDuringApply(t *testing.T, dir string, args []string) (lost i
 	if err == nil {
 		t.Fatalf("the apply ended before it was killed, after %d requests", m.asked.Load())
 	}
-	// Requests that were under way at the kill may still come in.
+	// Requests that were in flight when it was killed may still arrive.
 	for m.open.Load() > 0 {
 		time.Sleep(10 * time.Millisecond)
 	}

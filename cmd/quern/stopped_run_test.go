@@ -37,8 +37,8 @@ label "llm" "kind" {
 }
 `
 
-// A run that was stopped half way leaves rows and answers: the plan that goes on
-// counts the rows, and does not pretend to know about the answers.
+// A run that is stopped halfway leaves rows and answers. The next plan counts
+// the rows, but does not claim to know the answers.
 func TestAPlanEstimatesNoCallsForRowsOfAStoppedRun(t *testing.T) {
 	t.Parallel()
 	const rows = 600
@@ -62,7 +62,7 @@ func TestAPlanEstimatesNoCallsForRowsOfAStoppedRun(t *testing.T) {
 	stopAt(t, dir, 200)
 	close(more)
 	got := estimateOf(t, dir, "label.kind")
-	// Rows are kept in their order: some that are answered wait for others.
+	// Rows are committed in order, so some that have an answer wait for others.
 	if got.Calls >= rows || got.Calls < rows-200 || got.NewRows != got.Calls || !got.CallsAtMost {
 		t.Errorf("when some 200 of %d rows are there: %+v", rows, got)
 	}
@@ -81,8 +81,8 @@ func TestAPlanEstimatesNoCallsForRowsOfAStoppedRun(t *testing.T) {
 	}
 }
 
-// stopAt applies what is in a folder, and interrupts that when so many rows are
-// done.
+// stopAt applies the pipeline in a folder, and interrupts it after the given
+// number of rows.
 func stopAt(t *testing.T, dir string, rows int64) {
 	t.Helper()
 	cmd := exec.Command(filepath.Join(binaries, "quern"), "apply", "-auto-approve", "-json")

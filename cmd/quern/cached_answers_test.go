@@ -50,7 +50,7 @@ output "kinds" {
 }
 `
 
-// onlyAnswers leaves of a store what models have answered.
+// onlyAnswers removes everything but the answers of models from a store.
 func onlyAnswers(t *testing.T, dir string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Join(dir, ".quern"))
@@ -66,9 +66,9 @@ func onlyAnswers(t *testing.T, dir string) {
 	}
 }
 
-// A flipped bit in any file of the kept answers, embeddings among them, is found.
-// What can't be read any more is asked again, with a word about it, and is kept
-// anew; results are those of before.
+// A flipped bit in any file of cached answers or embeddings is detected. What
+// cannot be read is requested again with a warning, and cached again. The
+// results are the same as before.
 func TestDamagedAnswersAreRequestedAgain(t *testing.T) {
 	t.Parallel()
 	e := openaitest.Serve(t, openaitest.Options{})
@@ -119,11 +119,11 @@ func TestDamagedAnswersAreRequestedAgain(t *testing.T) {
 	}
 }
 
-// damageTold is what is said of damage, and of what comes of it.
+// damageTold matches the warning about damage and its consequences.
 var damageTold = regexp.MustCompile(`cached answers? .*damaged.*(requested again|requests the rest again)`)
 
-// damageAnswers flips a bit in all files of a kind among those of the kept
-// answers, and returns their names.
+// damageAnswers flips a bit in all files of a kind among the cached answers,
+// and returns their names.
 func damageAnswers(t *testing.T, dir, kind string) []string {
 	t.Helper()
 	paths, err := filepath.Glob(filepath.Join(dir, ".quern", "responses", "main", kind))
