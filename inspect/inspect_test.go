@@ -19,7 +19,7 @@ import (
 	"github.com/quern-dev/quern/ui/results/resultstest"
 )
 
-// stateOf is a state of instances that have produced nothing.
+// stateOf returns a state of instances that have produced nothing.
 func stateOf(addresses ...string) *state.State {
 	st := &state.State{Format: "f", Environment: "dev", Lineage: "l", Serial: 7, Instances: map[string]*state.Instance{}}
 	for _, a := range addresses {
@@ -197,8 +197,8 @@ func TestSizesAreInRowsOrBytes(t *testing.T) {
 	}
 }
 
-// fileOf is the file of the first blob of an artifact.
-func fileOf(t *testing.T, s *resultstest.Stood, address string) string {
+// fileOf returns the file of an artifact's first blob.
+func fileOf(t *testing.T, s *resultstest.Fixture, address string) string {
 	t.Helper()
 	a, err := artifact.Get(s.Store.Blobs, s.State.Instances[address].Outputs[""])
 	if err != nil {

@@ -12,7 +12,7 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// digest is a digest that ends in a letter.
+// digest returns a digest that ends in a letter.
 func digest(letter string) string { return "sha256:" + strings.Repeat("0", 63) + letter }
 
 func newStore(t *testing.T, entries ...*action.Entry) *store.Store {
@@ -34,7 +34,7 @@ func outputs(letter string) map[string]artifact.Ref {
 	return map[string]artifact.Ref{"": {Kind: artifact.Dataset, Digest: digest(letter), Manifest: digest(letter)}}
 }
 
-// tree writes a lineage in one line.
+// tree formats a lineage on one line.
 func tree(a *inspect.Ancestor) string {
 	text := a.Address
 	if a.Role != "" {
@@ -69,7 +69,7 @@ func TestLineageFollowsTheActionsOfAResult(t *testing.T) {
 			{Address: "transform.b", Digest: digest("b"), Action: split.Key},
 			{Address: "model.m", Digest: digest("d"), Role: action.RoleModel, Plugin: &action.PluginRef{Name: "openai"}},
 			{Address: "prompt.p", Digest: digest("e"), Role: action.RolePrompt},
-			{Address: "prompt.p", Digest: digest("e"), Role: action.RolePrompt}, // two arguments take it
+			{Address: "prompt.p", Digest: digest("e"), Role: action.RolePrompt}, // two arguments use it
 			{Address: "source.a", Action: source.Key, Role: action.RoleValues},
 		}}
 	s := newStore(t, source, split, label)
@@ -83,12 +83,13 @@ func TestLineageFollowsTheActionsOfAResult(t *testing.T) {
 			"gate.g(values transform.b seed=7(source.a))"},
 		{&state.Instance{Address: "deploy.d", Kind: "deploy", Deployment: &state.Deployment{}, Inputs: []action.InputRef{{Address: "source.a", Digest: digest("a"), Action: source.Key}}},
 			"deploy.d(source.a)"},
-		// Entries and states of earlier versions name their inputs by digest alone.
+		// Entries and states of earlier versions identify their inputs only by
+		// digest.
 		{&state.Instance{Address: "deploy.d", Kind: "deploy", Deployment: &state.Deployment{Digests: map[string]string{"artifact": digest("b")}}},
 			"deploy.d(transform.b seed=7(source.a))"},
 		{&state.Instance{Address: "deploy.d", Kind: "deploy", Deployment: &state.Deployment{Digests: map[string]string{"artifact": digest("f")}}},
 			"deploy.d(artifact missing)"},
-		// The address is that of the state: a stage can be renamed.
+		// The address is the one in the state, because a stage can be renamed.
 		{&state.Instance{Address: "source.renamed", Kind: "source", ActionKey: source.Key}, "source.renamed"},
 		{&state.Instance{Address: "source.x", Kind: "source", ActionKey: digest("9")}, "source.x missing"},
 	} {

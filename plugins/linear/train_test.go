@@ -267,7 +267,7 @@ func TestClassWeightsMoveTheDecisionBoundary(t *testing.T) {
 	}
 }
 
-func TestAMistakeIsShownAtItsArgument(t *testing.T) {
+func TestAMistakeIsReportedAtItsArgument(t *testing.T) {
 	o := DefaultOptions()
 	o.Epochs = 0
 	var mistake *plugin.ArgumentError

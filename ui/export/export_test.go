@@ -136,7 +136,7 @@ func TestFilesContainALimitedNumberOfRows(t *testing.T) {
 	}
 }
 
-// Python's own readers find the same values in all three formats.
+// Python's own readers must find the same values in all three formats.
 const sameValues = `
 import base64, csv, datetime, json, math, sys
 import pyarrow.parquet as pq
@@ -195,7 +195,7 @@ func TestHuntExportsReadBackByPython(t *testing.T) {
 	}
 }
 
-// makeFinite replaces the numbers that JSON has no form for.
+// makeFinite replaces numbers that JSON cannot represent.
 func makeFinite(a arrow.Array) {
 	switch a := a.(type) {
 	case *array.Float64:

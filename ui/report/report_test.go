@@ -29,7 +29,7 @@ func page(t *testing.T, address string, o report.Options) string {
 	return b.String()
 }
 
-// elements are the parts of a page with a name.
+// elements returns the elements of a page with a name.
 func elements(t *testing.T, text, name string) []*html.Node {
 	t.Helper()
 	doc, err := html.Parse(strings.NewReader(text))

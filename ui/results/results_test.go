@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-func read(t *testing.T, s *resultstest.Stood, address string) *results.Evaluation {
+func read(t *testing.T, s *resultstest.Fixture, address string) *results.Evaluation {
 	t.Helper()
 	e, err := results.Read(context.Background(), s.Store, s.State.Instances[address])
 	if err != nil {
@@ -45,7 +45,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// said is what a function writes.
+// said returns what a function writes.
 func said(t *testing.T, write func(io.Writer) error) string {
 	t.Helper()
 	var b bytes.Buffer
@@ -167,7 +167,7 @@ func TestRowsAreTakenFromTheDatasetThatWasEvaluated(t *testing.T) {
 	if got := strings.Join(texts(), "|"); got != "Where is my parcel?|I was charged twice|It crashes </script>|Reset my password" {
 		t.Errorf("the rows hold %q", got)
 	}
-	// Once the source has gone on, its rows are others.
+	// If the source changes, its rows are different.
 	ref := s.State.Instances["source.tickets"].Outputs[""]
 	ref.Digest = "sha256:" + strings.Repeat("2", 64)
 	s.State.Instances["source.tickets"].Outputs[""] = ref

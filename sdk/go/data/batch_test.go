@@ -32,7 +32,7 @@ func TestABatchSurvivesTheWire(t *testing.T) {
 	}
 }
 
-func TestASliceTakesNoRoomForWhatItIsASliceOf(t *testing.T) {
+func TestASliceDoesNotEncodeTheRestOfItsArray(t *testing.T) {
 	s := data.Schema{{Name: "text", Type: "string"}, {Name: "id", Type: "int64"}}
 	whole := datatest.Batch(rand.New(rand.NewPCG(3, 3)), s, 20000)
 	b, err := data.EncodeBatch(whole.NewSlice(100, 108))
@@ -72,7 +72,7 @@ func TestConformRefusesOtherColumns(t *testing.T) {
 	}
 }
 
-func TestConformEvensOutNamesInsideLists(t *testing.T) {
+func TestConformUnifiesNamesInsideLists(t *testing.T) {
 	s := data.Schema{{Name: "a", Type: "list<struct<x:list<int64>>>"}}
 	rec := datatest.Batch(rand.New(rand.NewPCG(1, 1)), s, 20)
 	named := arrow.ListOfField(arrow.Field{Name: "element", Nullable: true, Type: arrow.StructOf(
@@ -88,13 +88,13 @@ func TestConformEvensOutNamesInsideLists(t *testing.T) {
 	}
 }
 
-func TestBytesThatAreNoBatchAreAnErrorAndNoPanic(t *testing.T) {
+func TestInvalidBytesAreAnErrorAndNotAPanic(t *testing.T) {
 	r := rand.New(rand.NewPCG(4, 4))
 	whole, err := data.EncodeBatch(datatest.Batch(r, datatest.Schema(r), 5))
 	if err != nil {
 		t.Fatal(err)
 	}
-	for n := range len(whole) - 8 { // 8 bytes mark the end, and may be missing
+	for n := range len(whole) - 8 { // the last 8 bytes mark the end and may be missing
 		if rec, err := data.DecodeBatch(whole[:n]); err == nil && rec.NumRows() > 0 {
 			t.Fatalf("the first %d of %d bytes pass for a batch with rows", n, len(whole))
 		}

@@ -38,7 +38,8 @@ func writeFile(t *testing.T, path string, s data.Schema, batches ...arrow.Record
 	}
 }
 
-// same is a group that holds all columns of a file under their own names.
+// same returns a group that contains all columns of a file under their own
+// names.
 func same(path string, names ...string) data.Group {
 	g := data.Group{Path: path}
 	for _, n := range names {
@@ -129,7 +130,7 @@ func TestGroupsAreJoinedByPosition(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNotFitIsAnErrorThatSaysSo(t *testing.T) {
+func TestMismatchedFilesAreReported(t *testing.T) {
 	s := data.Schema{{Name: "n", Type: "int64"}}
 	r := rand.New(rand.NewPCG(8, 8))
 	dir := t.TempDir()
@@ -158,7 +159,7 @@ func TestWhatDoesNotFitIsAnErrorThatSaysSo(t *testing.T) {
 	}
 }
 
-func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
+func TestADamagedFileIsAnErrorAndNotAPanic(t *testing.T) {
 	s := data.Schema{{Name: "n", Type: "int64"}, {Name: "t", Type: "list<string>"}}
 	r := rand.New(rand.NewPCG(9, 9))
 	path := filepath.Join(t.TempDir(), "rows")
@@ -175,7 +176,7 @@ func TestADamagedFileIsAnErrorAndNoPanic(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, err := range data.Read(context.Background(), shards, nil, 0) {
-			_ = err // rows may be wrong: it is the store that verifies
+			_ = err // rows may be wrong, because only the store verifies files
 		}
 	}
 }
@@ -203,7 +204,7 @@ func TestAReaderMayStopEarly(t *testing.T) {
 	}
 }
 
-func TestColumnsAndArgumentsOfOneNameAreReadApart(t *testing.T) {
+func TestColumnsAndArgumentsWithTheSameNameAreDistinguished(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 9))
 	stored := data.Schema{{Name: "text", Type: "string"}, {Name: "argument0", Type: "int64"}}
 	rec, path := datatest.Batch(r, stored, 30), filepath.Join(t.TempDir(), "rows")

@@ -10,7 +10,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/datatest"
 )
 
-func TestTypeNamesAndArrowTypesAreTheSameThing(t *testing.T) {
+func TestTypeNamesAndArrowTypesCorrespond(t *testing.T) {
 	for _, name := range []string{
 		"string", "int64", "float64", "bool", "binary", "date", "timestamp",
 		"list<string>", "list<list<int64>>", "struct<a:int64,b:list<struct<c:bool>>>",
@@ -28,7 +28,7 @@ func TestTypeNamesAndArrowTypesAreTheSameThing(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoColumnTypeIsRefused(t *testing.T) {
+func TestInvalidTypeNamesAreRefused(t *testing.T) {
 	for _, name := range []string{
 		"", "text", "int", "String", "list", "list<", "list<>", "list<string", "string>", "list<string>>",
 		"struct<>", "struct<a>", "struct<a:>", "struct<:int64>", "struct<a:int64,a:int64>", "struct<a:int64,>", `struct<"a:int64>`,
@@ -72,7 +72,7 @@ func TestSchemasSurviveArrowAndProtocol(t *testing.T) {
 	}
 }
 
-func TestASchemaWithATwiceUsedOrEmptyNameIsRefused(t *testing.T) {
+func TestASchemaWithADuplicateOrEmptyNameIsRefused(t *testing.T) {
 	for _, s := range []data.Schema{
 		{{Name: "a", Type: "int64"}, {Name: "a", Type: "string"}},
 		{{Name: "", Type: "int64"}},

@@ -8,7 +8,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-func TestARandomOrderIsTheSeedsAndFavorsNoExample(t *testing.T) {
+func TestARandomOrderDependsOnTheSeedAndFavorsNoExample(t *testing.T) {
 	const n, seeds = 10, 20_000
 	var first [n]int
 	for seed := range int64(seeds) {
@@ -22,7 +22,8 @@ func TestARandomOrderIsTheSeedsAndFavorsNoExample(t *testing.T) {
 		}
 		first[order[0]]++
 	}
-	// Chi squared of nine degrees of freedom is above 27.88 once in a thousand.
+	// Chi squared with nine degrees of freedom exceeds 27.88 once in a
+	// thousand.
 	chi := 0.0
 	for _, k := range first {
 		chi += float64((k-seeds/n)*(k-seeds/n)) / (seeds / n)
@@ -32,8 +33,9 @@ func TestARandomOrderIsTheSeedsAndFavorsNoExample(t *testing.T) {
 	}
 }
 
-func TestARandomOrderStaysWhatItWas(t *testing.T) {
-	// Answers are kept under requests: another order would ask for all anew.
+func TestARandomOrderIsStable(t *testing.T) {
+	// Answers are cached by request, so another order would request all of them
+	// again.
 	if got := fmt.Sprint((&llm.ExampleSelection{Select: llm.SelectRandom, Seed: 1}).Order(8)); got != "[0 2 1 7 4 6 5 3]" {
 		t.Errorf("seed 1 gives %s", got)
 	}

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestMessagesAreReadInOpenAIsFormToo(t *testing.T) {
+func TestMessagesInOpenAIsFormAreRead(t *testing.T) {
 	for given, want := range map[string]string{
 		`{"role": "user", "content": "hi"}`:                                                                                                      `{"role":"user","content":"hi"}`,
 		`{"role": "assistant", "content": null}`:                                                                                                 `{"role":"assistant","content":""}`,
@@ -29,7 +29,7 @@ func TestMessagesAreReadInOpenAIsFormToo(t *testing.T) {
 	}
 }
 
-func TestMessagesThatRequestsCannotCarryAreRefused(t *testing.T) {
+func TestMessagesThatRequestsCannotContainAreRefused(t *testing.T) {
 	for given, want := range map[string]string{
 		`{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}`: "image_url",
 		`{"role": "user", "content": 3}`:                                         "not a text",

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-func TestTheNearestAreThoseOfTheGreatestCosine(t *testing.T) {
+func TestTheNearestExamplesHaveTheHighestCosine(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	var vectors, normed [][]float32
 	for range 20 {
@@ -35,10 +35,10 @@ func TestTheNearestAreThoseOfTheGreatestCosine(t *testing.T) {
 	}
 }
 
-func TestARowIsNotShownItself(t *testing.T) {
+func TestARowIsNotItsOwnExample(t *testing.T) {
 	examples := []Example{{"a", "x"}, {"b", "x"}, {"c", "x"}}
 	for _, d := range []*ExampleSelection{{Count: 3, Select: SelectFirst}, {Count: 3, Select: SelectRandom, Seed: 4}} {
-		// By the question, and by what is told apart from it.
+		// Compared by the question, and by a separate text.
 		for _, q := range []struct{ question, by string }{{"b", "b"}, {"Sort this: b", "b"}} {
 			chosen := d.choose(d.Order(len(examples)), examples, q.question, q.by)
 			if len(chosen) != 2 || slices.Contains(chosen, 1) {

@@ -21,7 +21,7 @@ type wordsArgs struct {
 	Way   string         `quern:"way"`
 }
 
-// words makes a row of each word, or goes wrong in the way that it is told to.
+// words produces a row for each word, or fails in the way that it is told to.
 type words struct{}
 
 func (words) Prepare(_ context.Context, p *plugin.Prepare[wordsArgs]) error {
@@ -87,7 +87,7 @@ func flat(t testing.TB, way any, texts ...any) (*plugintest.FlatMapResult, error
 	})
 }
 
-func TestAFlatMapperMakesAnyNumberOfRows(t *testing.T) {
+func TestAFlatMapperProducesAnyNumberOfRows(t *testing.T) {
 	got, err := flat(t, nil, "one two", "", nil, "three ?", "")
 	if err != nil {
 		t.Fatal(err)
@@ -120,7 +120,7 @@ func TestAFaultyFlatMapperIsNamed(t *testing.T) {
 	}
 }
 
-// quiet keeps what a test says.
+// quiet records what a test reports.
 type quiet struct {
 	testing.TB
 	said []string

@@ -18,8 +18,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-// largeRows makes messages small: of the 100 texts that it returns, the first
-// fit into one each, the last two do not.
+// largeRows makes messages small. Each of the 100 texts that it returns fits
+// into one message, except for the last two.
 func largeRows(t *testing.T) (rows []map[string]any) {
 	most := wire.MaxRows
 	t.Cleanup(func() { wire.MaxRows = most })
@@ -30,7 +30,7 @@ func largeRows(t *testing.T) (rows []map[string]any) {
 	return append(rows, map[string]any{"text": strings.Repeat("y", 8000)}, map[string]any{"text": strings.Repeat("z", 9000)})
 }
 
-// large is a plugin whose types repeat texts.
+// large returns a plugin whose types repeat texts.
 func large() plugin.Plugin {
 	return plugin.Plugin{Name: "large", Version: "1.0.0", Types: []plugin.Type{
 		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "large_repeat", BehaviorVersion: 1}, repeater{}),
@@ -63,7 +63,7 @@ func (repeater) Map(_ context.Context, a *largeArgs, b *plugin.Batch) error {
 	return nil
 }
 
-// wordRepeater makes rows of a text's words.
+// wordRepeater produces rows from a text's words.
 type wordRepeater struct{}
 
 func (wordRepeater) Prepare(_ context.Context, p *plugin.Prepare[largeArgs]) error {
@@ -85,7 +85,7 @@ func (wordRepeater) FlatMap(_ context.Context, a *largeArgs, b *plugin.FlatBatch
 	return nil
 }
 
-// prediction predicts what it is given, and when it runs has a model do so.
+// prediction predicts its input. When it runs, it lets a model do so.
 type prediction struct{}
 
 type predictArgs struct {
@@ -129,7 +129,7 @@ func (p prediction) LoadModel(context.Context, *plugin.ModelFiles) (plugin.Predi
 	return p, nil
 }
 
-// Predict makes of a text the same.
+// Predict returns the text unchanged.
 func (prediction) Predict(_ context.Context, rec arrow.RecordBatch) (arrow.RecordBatch, []plugin.RowError, error) {
 	b := array.NewStringBuilder(memory.DefaultAllocator)
 	defer b.Release()
@@ -217,7 +217,7 @@ func TestPredictionsThatAreTooLargeForAMessageComeInSeveral(t *testing.T) {
 		}
 	}
 
-	// A stage that asks the model sends the rows in several messages, too.
+	// A stage that uses the model also sends the rows in several messages.
 	model.Features = map[string]plugintest.Row{"text": "text"}
 	ran, err := plugintest.Run(t, large(), plugintest.Case{Type: "large_prediction", Rows: rows, Args: map[string]any{"model": model}})
 	if err != nil {

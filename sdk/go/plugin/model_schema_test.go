@@ -42,7 +42,7 @@ func TestPromptsSubjectsAndLateExpressionsAreDescribed(t *testing.T) {
 	}
 }
 
-func TestMistakesInLateTagsAreToldToTheAuthor(t *testing.T) {
+func TestMistakesInLateTagsAreReportedToTheAuthor(t *testing.T) {
 	for _, c := range []any{
 		struct {
 			M LateColumn `quern:"m"`

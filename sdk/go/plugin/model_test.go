@@ -19,7 +19,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-// asking is a plugin that gives models and has stages that ask them.
+// asking returns a plugin with models, and stages that call them.
 func asking() plugin.Plugin {
 	return plugin.Plugin{
 		Name: "asking", Version: "1.0.0",
@@ -33,7 +33,7 @@ func asking() plugin.Plugin {
 
 // ---- a provider ------------------------------------------------------------
 
-// Limits are arguments of several types.
+// Limits contains arguments that several types share.
 type Limits struct {
 	Limit int64 `quern:"limit,operational"`
 }
@@ -78,7 +78,7 @@ func (echo) Embed(_ context.Context, _ *echoArgs, texts []string) (*plugin.Embed
 	return out, nil
 }
 
-func TestAProviderAnswersWithArgumentsThatAreOpenedOnce(t *testing.T) {
+func TestAProviderOpensItsArgumentsOnce(t *testing.T) {
 	args := map[string]any{"prefix": "re: ", "limit": 3}
 	got, err := plugintest.Chat(t, asking(), plugintest.Case{Type: "asking_echo", Args: args}, ask("hello"))
 	if err != nil || got.Text != "re: hello 1 3" {
@@ -90,7 +90,7 @@ func TestAProviderAnswersWithArgumentsThatAreOpenedOnce(t *testing.T) {
 	}
 }
 
-func TestACallsErrorSaysWhetherToTryAgain(t *testing.T) {
+func TestACallErrorSaysWhetherToRetry(t *testing.T) {
 	_, err := plugintest.Chat(t, asking(), plugintest.Case{Type: "asking_echo", Args: map[string]any{"prefix": ""}}, ask("overloaded"))
 	var call *llm.CallError
 	if !errors.As(err, &call) || call.Status != 429 || !call.Temporary || call.RetryAfter == nil || *call.RetryAfter != 1500*time.Millisecond {
@@ -102,7 +102,7 @@ func TestACallsErrorSaysWhetherToTryAgain(t *testing.T) {
 	}
 }
 
-func TestAProviderSaysWhatItsModelCanDo(t *testing.T) {
+func TestAProviderDeclaresTheCapabilitiesOfItsModel(t *testing.T) {
 	got, err := plugintest.Prepare(t, asking(), plugintest.Case{Type: "asking_echo", Args: map[string]any{"prefix": "", "limit": 9}})
 	if err != nil {
 		t.Fatal(err)
@@ -177,7 +177,7 @@ func textPrompt(row map[string]any) *llm.Request {
 	return ask(row["text"].(string))
 }
 
-func TestAMapperAsksAModelAndItsBatchesAreCut(t *testing.T) {
+func TestAMapperCallsAModelAndItsBatchesAreLimited(t *testing.T) {
 	got, err := plugintest.Map(t, asking(), plugintest.Case{
 		Type: "asking_label", Rows: questions("a", "b", "bad", "", "c", "d", "e"),
 		Args: map[string]any{
@@ -202,7 +202,7 @@ func TestAMapperAsksAModelAndItsBatchesAreCut(t *testing.T) {
 	}
 }
 
-func TestAStageEndsWhereTheRunDoes(t *testing.T) {
+func TestAStageEndsWithTheRun(t *testing.T) {
 	_, err := plugintest.Map(t, asking(), plugintest.Case{
 		Type: "asking_label", Rows: questions("a", "b", "c"),
 		Args: map[string]any{
@@ -310,7 +310,7 @@ func scoreOf(ctx context.Context, h *plugin.Host, metric plugin.LateColumn, answ
 	return score, nil
 }
 
-func TestARunnerAsksSubjectsAndHasMetricsEvaluated(t *testing.T) {
+func TestARunnerAsksSubjectsAndEvaluatesMetrics(t *testing.T) {
 	got, err := plugintest.Run(t, asking(), plugintest.Case{
 		Type: "asking_metrics",
 		Rows: []map[string]any{{"text": "a", "want": "A"}, {"text": "b", "want": "b"}, {"text": "c", "want": "C"}},

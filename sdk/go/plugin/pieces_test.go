@@ -11,7 +11,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/wire"
 )
 
-func TestWhatComesOfRowsIsSentInSeveralMessagesOrTheRowFails(t *testing.T) {
+func TestTheResultsOfRowsAreSentInSeveralMessagesOrTheRowFails(t *testing.T) {
 	defer func(most int) { wire.MaxRows = most }(wire.MaxRows)
 	wire.MaxRows = 20_000
 	b := array.NewRecordBuilder(memory.DefaultAllocator, data.Schema{{Name: "text", Type: "string"}}.Arrow())

@@ -13,7 +13,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-func TestASourceGivesRowsAndSetsOthersAside(t *testing.T) {
+func TestASourceReturnsRowsAndSetsOthersAside(t *testing.T) {
 	got, err := plugintest.Read(t, sample(), plugintest.Case{
 		Type: "sample_numbers", Args: map[string]any{"upto": 4, "bad": 3},
 	})
@@ -31,7 +31,7 @@ func TestASourceGivesRowsAndSetsOthersAside(t *testing.T) {
 	}
 }
 
-func TestAMistakeIsShownAtItsArgument(t *testing.T) {
+func TestAMistakeIsReportedAtItsArgument(t *testing.T) {
 	got, err := plugintest.Prepare(t, sample(), plugintest.Case{
 		Type: "sample_numbers", Args: map[string]any{"upto": -1},
 	})
@@ -115,7 +115,7 @@ func TestArraysPassThroughAMapperUntouched(t *testing.T) {
 	}
 }
 
-func TestAnArgumentHidesNoColumnOfItsName(t *testing.T) {
+func TestAnArgumentDoesNotHideAColumnWithItsName(t *testing.T) {
 	got, err := plugintest.Map(t, sample(), plugintest.Case{
 		Type: "sample_twins",
 		Args: map[string]any{"text": plugintest.Computed{Type: "string", Func: func(row map[string]any) any { return strings.ToLower(row["title"].(string)) }}},
@@ -171,7 +171,7 @@ func TestATrainedModelPredictsForAnEvaluator(t *testing.T) {
 	}
 }
 
-func TestADeploymentGoesThroughItsLife(t *testing.T) {
+func TestTheLifeOfADeployment(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "deployed")
 	args := map[string]any{
 		"artifact": plugintest.Dataset{Rows: []map[string]any{{"a": 1}}},
@@ -217,7 +217,7 @@ func TestAPluginsOwnBlockReachesIt(t *testing.T) {
 	}
 }
 
-func TestAFaultyMapperIsToldApartFromAFaultyConfiguration(t *testing.T) {
+func TestAFaultyMapperIsDistinguishedFromAFaultyConfiguration(t *testing.T) {
 	c := plugintest.Case{
 		Type: "sample_copy", Name: "faulty",
 		Args: map[string]any{"columns": map[string]any{"a": plugintest.Row("n")}}, Rows: []map[string]any{{"n": 1}},

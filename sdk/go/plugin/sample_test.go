@@ -21,7 +21,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// sample is a plugin with a type of each kind.
+// sample returns a plugin with a type of each kind.
 func sample() plugin.Plugin {
 	config := &struct {
 		Greeting string `quern:"greeting" default:"\"hello\""`

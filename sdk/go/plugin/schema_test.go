@@ -72,7 +72,7 @@ func TestAStructIsDescribedByItsTags(t *testing.T) {
 	}
 }
 
-func TestMistakesInTagsAreToldToTheAuthor(t *testing.T) {
+func TestMistakesInTagsAreReportedToTheAuthor(t *testing.T) {
 	for name, c := range map[string]struct {
 		of   any
 		want string
@@ -160,7 +160,7 @@ func TestAConfigurationFillsTheStruct(t *testing.T) {
 	}
 }
 
-func TestValuesThatDoNotFitAreErrorsAtTheirArgument(t *testing.T) {
+func TestInvalidValuesAreReportedAtTheirArgument(t *testing.T) {
 	for name, c := range map[string]struct {
 		attr  string
 		value cty.Value
@@ -182,7 +182,7 @@ func TestValuesThatDoNotFitAreErrorsAtTheirArgument(t *testing.T) {
 	}
 }
 
-func TestWhatIsUnknownIsZeroAndSaidToBeUnknown(t *testing.T) {
+func TestUnknownValuesAreZeroAndMarkedAsUnknown(t *testing.T) {
 	in := config(t, map[string]cty.Value{
 		"mode":    cty.UnknownVal(cty.String),
 		"weights": cty.MapVal(map[string]cty.Value{"x": cty.NumberIntVal(1), "y": cty.UnknownVal(cty.Number)}),
@@ -220,7 +220,7 @@ func (noRows) Prepare(_ context.Context, p *Prepare[everything]) error {
 }
 func (noRows) Map(context.Context, *everything, *Batch) error { return nil }
 
-func TestAFaultyPrepareIsADiagnosticThatBlamesThePlugin(t *testing.T) {
+func TestAFaultyPrepareIsReportedAsABugInThePlugin(t *testing.T) {
 	m := NewMapper(Info{Kind: KindLabel, Name: "x"}, noRows{})
 	prepared := m.prepare(t.Context(), &pluginv1.Instance{})
 	if len(prepared.Diagnostics) != 1 || !strings.Contains(prepared.Diagnostics[0].Summary, "is faulty") {

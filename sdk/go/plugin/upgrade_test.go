@@ -15,7 +15,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// placed deploys nothing; it tells what state it was given.
+// placed deploys nothing. It reports the state that it was given.
 type placed struct{ prior func(*DeploymentState) }
 
 type placedArgs struct{}
@@ -40,8 +40,8 @@ func (d placed) Delete(_ context.Context, r *DeploymentDeleteRequest[placedArgs]
 	return nil
 }
 
-// upgrading is placed with states of version 2: a state of version 1 has its URL
-// under another name.
+// upgrading is placed with states of version 2. A state of version 1 has its
+// URL under another name.
 type upgrading struct{ placed }
 
 func (upgrading) UpgradeState(_ context.Context, version int64, s *DeploymentState) (*DeploymentState, error) {
@@ -65,7 +65,7 @@ func TestAStateOfAnEarlierVersionIsUpgraded(t *testing.T) {
 		impl    Deployment[placedArgs]
 		version int64
 		state   *pluginv1.DeploymentState
-		want    string // of an error
+		want    string // a part of the error
 	}{
 		"an attribute more":  {seen, 0, stateOf(t, 0, url), ""},
 		"an attribute less":  {seen, 0, stateOf(t, 0, map[string]cty.Value{"url": cty.StringVal("x"), "old": cty.True}), ""},
@@ -141,7 +141,7 @@ func TestRowsThatAreTooLargeForAMessageAreSentInSeveral(t *testing.T) {
 	}
 }
 
-func TestWhatTheSDKRefusesNamesThePluginAndTheType(t *testing.T) {
+func TestErrorsOfTheSDKNameThePluginAndTheType(t *testing.T) {
 	core := &core[placedArgs]{info: Info{Kind: KindTrain, Name: "acme_fit"}}
 	core.named("acme")
 	e := &execution{ctx: t.Context(), fault: core.fault}

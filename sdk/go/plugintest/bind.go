@@ -45,7 +45,7 @@ type boundRow struct {
 	drawing []byte
 }
 
-// bind makes an instance of a case.
+// bind creates an instance of a case.
 func (s *session) bind(c Case) *bound {
 	s.t.Helper()
 	typ := s.typeOf(c)
@@ -128,7 +128,7 @@ func join(key, step string) string {
 	return key + "." + step
 }
 
-// body makes the object of a body. Missing arguments have their defaults.
+// body creates the object of a body. Missing arguments have their defaults.
 func (b *binder) body(body *pluginv1.Body, given map[string]any, key string) cty.Value {
 	b.t.Helper()
 	attrs, known := map[string]cty.Value{}, map[string]bool{}
@@ -304,7 +304,7 @@ func (b *binder) of(a *pluginv1.Argument) string {
 	return b.rowsOf
 }
 
-// blocks makes the tuple of a block's objects.
+// blocks creates the tuple of a block's objects.
 func (b *binder) blocks(block *pluginv1.Block, v any, key string) cty.Value {
 	b.t.Helper()
 	given, ok := v.([]map[string]any)

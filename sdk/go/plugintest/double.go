@@ -20,11 +20,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// FakeModel is an argument that holds a language model. Its functions take the
-// place of the model in the test. They must depend on the request alone, so
-// that results are the same each time, and are called by many goroutines. A
-// *llm.CallError concerns the one request; any other error ends the stage. If a
-// function is nil, the model lacks that capability.
+// FakeModel is an argument that contains a language model. Its functions
+// replace the model in the test. They must depend only on the request, so that
+// results are the same each time, and many goroutines call them. A
+// *llm.CallError concerns only one request; any other error ends the stage. If
+// a function is nil, the model lacks that capability.
 type FakeModel struct {
 	Chat  func(r *llm.Request, draw int) (*llm.Response, error)
 	Embed func(text string) ([]float32, error)
@@ -41,12 +41,12 @@ func (m FakeModel) capabilities() []string {
 	return out
 }
 
-// Prompt is an argument that holds a prompt: it returns the request for a row,
-// or nil for null.
+// Prompt is an argument that contains a prompt: it returns the request for a
+// row, or nil for null.
 type Prompt func(row map[string]any) *llm.Request
 
-// LateColumn is an argument that holds a late row expression. The row has the
-// dataset's columns and the late names, with values as encoding/json would
+// LateColumn is an argument that contains a late row expression. The row has
+// the dataset's columns and the late names, with values as encoding/json would
 // encode them.
 type LateColumn func(row map[string]any) (any, error)
 
@@ -65,7 +65,7 @@ func (a PromptedModel) prompt() any {
 	return a.Prompt
 }
 
-// PromptWithExamples is an argument that holds a prompt whose examples come
+// PromptWithExamples is an argument that contains a prompt whose examples come
 // from a dataset with the columns user and assistant.
 type PromptWithExamples struct {
 	Prompt   Prompt

@@ -43,13 +43,13 @@ type Case struct {
 	Type, Kind string
 	// Name is the block's name; the default is "test".
 	Name string
-	// Config holds the arguments of the plugin's own block.
+	// Config contains the arguments of the plugin's own block.
 	Config map[string]any
-	// Args holds the arguments: Go values, slices and maps of them, or
+	// Args contains the arguments: Go values, slices and maps of them, or
 	// cty.Value. Inputs and row expressions are Dataset, Model, FakeModel, Row,
-	// Computed, Prompt, PromptedModel, PromptWithExamples, or LateColumn. Blocks
-	// are []map[string]any, with the labels next to the arguments. Unknown{} is
-	// a value that is not known yet.
+	// Computed, Prompt, PromptedModel, PromptWithExamples, or LateColumn.
+	// Blocks are []map[string]any, with the labels next to the arguments.
+	// Unknown{} is a value that is not known yet.
 	Args map[string]any
 	// Rows are the rows of every dataset argument that is not in Args. Columns
 	// are their columns; nil means that the values determine them.
@@ -60,7 +60,7 @@ type Case struct {
 	Dir string
 }
 
-// Dataset is an argument that holds a dataset.
+// Dataset is an argument that contains a dataset.
 type Dataset struct {
 	// Columns are the columns; nil means that the values determine them, sorted
 	// by name.
@@ -68,7 +68,7 @@ type Dataset struct {
 	Rows    []map[string]any
 }
 
-// Model is an argument that holds a trained model.
+// Model is an argument that contains a trained model.
 type Model struct {
 	Format    string
 	Signature plugin.Signature
@@ -93,7 +93,7 @@ type Computed struct {
 // Unknown is an argument whose value is not known yet.
 type Unknown struct{}
 
-// Failures holds the messages of failed rows by row number.
+// Failures contains the messages of failed rows by row number.
 type Failures map[int]string
 
 // session is a plugin that is being served.

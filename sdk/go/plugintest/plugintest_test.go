@@ -14,7 +14,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
 
-// recorder is a test that notes what it is failed with.
+// recorder is a testing.TB that records failures.
 type recorder struct {
 	testing.TB
 	failures []string
@@ -29,7 +29,7 @@ func (r *recorder) Fatalf(format string, args ...any) {
 	runtime.Goexit()
 }
 
-// record runs a test's body and returns what it is failed with.
+// record runs the body of a test and returns its failures.
 func record(t *testing.T, body func(testing.TB)) string {
 	r := &recorder{TB: t}
 	done := make(chan struct{})
@@ -41,7 +41,7 @@ func record(t *testing.T, body func(testing.TB)) string {
 	return strings.Join(r.failures, "\n")
 }
 
-// calls counts over all instances: what no plugin should do.
+// calls counts over all instances, which no plugin should do.
 var calls atomic.Int64
 
 type args struct {
@@ -89,7 +89,7 @@ func faulty() plugin.Plugin {
 	}}
 }
 
-func TestWhatDoesNotDependOnRowsAndArgumentsAloneFailsTheTest(t *testing.T) {
+func TestResultsThatDependOnAnythingElseFailTheTest(t *testing.T) {
 	rows := []map[string]any{{"a": "x"}, {"a": "y"}, {"a": "z"}, {"a": "w"}}
 	for name, c := range map[string]struct {
 		body func(testing.TB)

@@ -1,4 +1,4 @@
-// Package resultstest creates evaluations in a store of their own, for tests of
+// Package resultstest creates evaluations in a separate store, for tests of
 // what displays them: one of prompts and one of classifiers, both with hostile
 // texts.
 package resultstest
@@ -26,28 +26,28 @@ import (
 // Hostile is an answer that tries to become part of the page that shows it.
 const Hostile = "</script><script>alert(1)</script><!-- ]]> | `a` *b*\n=1+1\x1b[31m"
 
-// Stood is a state in a store with the evaluations evaluate.prompts and
+// Fixture is a store, and a state with the evaluations evaluate.prompts and
 // evaluate.labels.
-type Stood struct {
+type Fixture struct {
 	Store *store.Store
 	State *state.State
 }
 
 // New creates both evaluations.
-func New(t testing.TB) *Stood {
+func New(t testing.TB) *Fixture {
 	t.Helper()
 	s, err := store.Open(filepath.Join(t.TempDir(), ".quern"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	stood := &Stood{s, &state.State{Environment: "default", Instances: map[string]*state.Instance{}}}
-	stood.source(t)
-	stood.prompts(t)
-	stood.labels(t)
-	return stood
+	fixture := &Fixture{s, &state.State{Environment: "default", Instances: map[string]*state.Instance{}}}
+	fixture.source(t)
+	fixture.prompts(t)
+	fixture.labels(t)
+	return fixture
 }
 
-func (s *Stood) add(t testing.TB, address, kind, typ string, found string, outputs map[string]artifact.Ref) *state.Instance {
+func (s *Fixture) add(t testing.TB, address, kind, typ string, found string, outputs map[string]artifact.Ref) *state.Instance {
 	t.Helper()
 	inst := &state.Instance{Address: address, Kind: kind, Type: typ, Outputs: outputs, Preimage: []action.Field{{Name: "number confidence", Value: "0.95"}}}
 	if found != "" {
@@ -65,7 +65,7 @@ func (s *Stood) add(t testing.TB, address, kind, typ string, found string, outpu
 	return inst
 }
 
-func (s *Stood) dataset(t testing.TB, schema data.Schema, rows ...[]any) artifact.Ref {
+func (s *Fixture) dataset(t testing.TB, schema data.Schema, rows ...[]any) artifact.Ref {
 	t.Helper()
 	w := dataset.NewWriter(s.Store.Blobs, schema)
 	defer w.Abort()
@@ -79,7 +79,7 @@ func (s *Stood) dataset(t testing.TB, schema data.Schema, rows ...[]any) artifac
 	return s.put(t, &artifact.Artifact{Kind: artifact.Dataset, Dataset: m})
 }
 
-func (s *Stood) put(t testing.TB, a *artifact.Artifact) artifact.Ref {
+func (s *Fixture) put(t testing.TB, a *artifact.Artifact) artifact.Ref {
 	t.Helper()
 	ref, err := artifact.Put(s.Store.Blobs, a)
 	if err != nil {
@@ -88,8 +88,8 @@ func (s *Stood) put(t testing.TB, a *artifact.Artifact) artifact.Ref {
 	return ref
 }
 
-// report creates a report with a file for programs.
-func (s *Stood) report(t testing.TB, metrics string) artifact.Ref {
+// report creates a report with a metrics file.
+func (s *Fixture) report(t testing.TB, metrics string) artifact.Ref {
 	t.Helper()
 	dir := t.TempDir()
 	if err := os.WriteFile(filepath.Join(dir, "metrics.json"), []byte(metrics), 0o644); err != nil {
@@ -102,7 +102,7 @@ func (s *Stood) report(t testing.TB, metrics string) artifact.Ref {
 	return s.put(t, &artifact.Artifact{Kind: artifact.Report, Files: files})
 }
 
-func (s *Stood) source(t testing.TB) {
+func (s *Fixture) source(t testing.TB) {
 	t.Helper()
 	ref := s.dataset(t, data.Schema{{Name: "text", Type: "string"}, {Name: "team", Type: "string"}},
 		[]any{"Where is my parcel?", "shipping"}, []any{"I was charged twice", "billing"},
@@ -111,7 +111,7 @@ func (s *Stood) source(t testing.TB) {
 }
 
 // from records that an instance was computed from source.tickets.
-func (s *Stood) from(t testing.TB, inst *state.Instance, key string) {
+func (s *Fixture) from(t testing.TB, inst *state.Instance, key string) {
 	t.Helper()
 	ref := s.State.Instances["source.tickets"].Outputs[""]
 	a, err := artifact.Get(s.Store.Blobs, ref)
@@ -176,7 +176,7 @@ const promptMetrics = `{
   ]
 }`
 
-func (s *Stood) prompts(t testing.TB) {
+func (s *Fixture) prompts(t testing.TB) {
 	t.Helper()
 	schema := data.Schema{
 		{Name: "row", Type: "int64"}, {Name: "id", Type: "string"}, {Name: "subject", Type: "string"}, {Name: "draw", Type: "int64"},
@@ -228,7 +228,7 @@ const labelMetrics = `{
   ]
 }`
 
-func (s *Stood) labels(t testing.TB) {
+func (s *Fixture) labels(t testing.TB) {
 	t.Helper()
 	rows := s.dataset(t, data.Schema{
 		{Name: "row", Type: "int64"}, {Name: "target", Type: "string"}, {Name: "rules", Type: "string"}, {Name: "student", Type: "string"}, {Name: "student_confidence", Type: "float64"},
@@ -251,7 +251,7 @@ func quoted(text string) string {
 }
 
 // Other is an evaluation in an unknown form.
-func (s *Stood) Other(t testing.TB) *state.Instance {
+func (s *Fixture) Other(t testing.TB) *state.Instance {
 	inst := s.add(t, "evaluate.other", "evaluate", "agreement", "", nil)
 	inst.Value = value.Store(cty.ObjectVal(map[string]cty.Value{"alpha": cty.NumberFloatVal(0.7)}))
 	return inst

@@ -1,5 +1,5 @@
-// Command quern-plugin-test is a plugin that tells what reaches it, waits when
-// it is told to, and goes wrong in the ways that plugins do.
+// Command quern-plugin-test is a plugin that reports what it receives, waits
+// when it is told to, and fails in the ways that plugins fail.
 package main
 
 import (
@@ -34,10 +34,11 @@ type args struct {
 
 	Prepare string `quern:"prepare,operational" oneof:"exit,panic,hang,print,error" doc:"What goes wrong in Prepare."`
 
-	column string // that the labels go to
+	column string // the column for the labels
 }
 
-// clock is a source whose fingerprint is never the same: an author's mistake.
+// clock is a source whose fingerprint is different each time, which is a
+// mistake of its author.
 type clock struct{ asked *atomic.Int64 }
 
 func (clock) Prepare(_ context.Context, p *plugin.Prepare[struct{}]) error {
@@ -51,7 +52,7 @@ func (c clock) Fingerprint(context.Context, *struct{}, []byte) (plugin.Fingerpri
 
 func (clock) Read(context.Context, *struct{}, *plugin.RowWriter) error { return nil }
 
-// upper labels each text with itself in capitals.
+// upper labels each text with its uppercase form.
 type upper struct{}
 
 func (upper) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
@@ -90,8 +91,8 @@ func (upper) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	return appendTo(a.Trace, trace.String())
 }
 
-// words makes a row of each word of a text; a text that is a number gives so many
-// rows.
+// words produces a row for each word of a text. If a text is a number, it
+// produces that many rows.
 type words struct{}
 
 func (words) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
@@ -127,8 +128,8 @@ func (words) FlatMap(ctx context.Context, a *args, b *plugin.FlatBatch) error {
 	return appendTo(a.Trace, trace.String())
 }
 
-// tell gives a credential away in a log and in an error, in the forms in which
-// libraries quote what they were given.
+// tell reveals a credential in a log and in an error, in the forms in which
+// libraries quote their input.
 func tell(token string) error {
 	header := "Basic " + base64.StdEncoding.EncodeToString([]byte("user:"+token))
 	fmt.Fprintln(os.Stderr, "the token is", token)
@@ -142,8 +143,8 @@ type serviceArgs struct {
 	Token    string          `quern:"token,required,sensitive" doc:"The credential, without which nothing can be changed."`
 }
 
-// service is a deployment that needs a credential, and puts it into its
-// state if it is told to.
+// service is a deployment that needs a credential, and puts it into its state
+// if it is told to.
 type service struct{}
 
 var serviceValue = cty.Object(map[string]cty.Type{"path": cty.String, "said": cty.String, "load": cty.Number})
@@ -203,7 +204,8 @@ type stepArgs struct {
 	Hold    string         `quern:"hold,operational" doc:"Named pipes HOLD.begun and HOLD.save: the first is written when the work begins, the second is read before a checkpoint is left."`
 }
 
-// steps works until it is stopped, leaves a checkpoint, and goes on from there.
+// steps works until it is stopped, saves a checkpoint, and continues from
+// there.
 type steps struct{}
 
 func (steps) Prepare(_ context.Context, p *plugin.Prepare[stepArgs]) error {
@@ -247,7 +249,7 @@ func appendTo(file, text string) error {
 	return errors.Join(err, f.Close())
 }
 
-// hold says through a named pipe that there is work, and waits for a word
+// hold reports through a named pipe that it is working, and waits for a message
 // through another.
 func hold(ctx context.Context, pipes string) error {
 	if pipes == "" {
@@ -288,7 +290,8 @@ func fault(kind string) error {
 	return nil
 }
 
-// allocate takes memory that it uses, until there is none or it has 4 GiB.
+// allocate allocates memory and uses it, until there is none left or it has 4
+// GiB.
 func allocate() error {
 	var all [][]byte
 	for range 64 {

@@ -1,7 +1,7 @@
-// Command quern-plugin-rogue is a plugin that does not keep to the protocol: no
-// SDK would let it through. The stage type says in what way; under the name
-// quern-plugin-mad its schema makes no sense either, and under the name
-// quern-plugin-deaf it never answers.
+// Command quern-plugin-rogue is a plugin that violates the protocol in ways
+// that the SDK would prevent. The stage type says in which way. If the program
+// is named quern-plugin-mad, its schema is invalid, too, and if it is named
+// quern-plugin-deaf, it never answers.
 package main
 
 import (
@@ -22,15 +22,15 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// The ways in which it goes wrong, by stage type.
+// The ways in which it violates the protocol, by stage type.
 const (
-	none    = "_none"    // answers about no instance
-	twice   = "_twice"   // a column stands twice
-	over    = "_over"    // makes a column in place of one of the input's
-	types   = "_types"   // a column of an unknown type
-	columns = "_columns" // sends another column than it said
-	rows    = "_rows"    // sends a row too few
-	garbage = "_garbage" // sends what is no batch
+	none    = "_none"    // answers without an instance
+	twice   = "_twice"   // declares a column twice
+	over    = "_over"    // declares a column that replaces one of the input's
+	types   = "_types"   // declares a column of an unknown type
+	columns = "_columns" // sends a column that it did not declare
+	rows    = "_rows"    // sends one row too few
+	garbage = "_garbage" // sends bytes that are not a batch
 	counts  = "_counts"  // counts more rows than it sends
 )
 
@@ -117,7 +117,7 @@ func (r rogue) Map(stream grpc.BidiStreamingServer[pluginv1.MapRequest, pluginv1
 	}
 }
 
-// wrong is an answer to n rows.
+// wrong returns an invalid answer to n rows.
 func wrong(way string, n int) ([]byte, error) {
 	schema := data.Schema{{Name: "made", Type: "string"}}
 	switch way {

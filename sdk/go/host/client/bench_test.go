@@ -7,7 +7,7 @@ import (
 )
 
 // BenchmarkMap sends rows of 200 bytes through a plugin that answers with a
-// string column as large.
+// string column of the same size.
 func BenchmarkMap(b *testing.B) {
 	const batch = 16384
 	p := start(b, "good")

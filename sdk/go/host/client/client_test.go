@@ -49,7 +49,7 @@ func upper(do string) *pluginv1.Instance {
 
 var label = data.Schema{{Name: "label", Type: "string"}}
 
-// rows are n rows of a string column.
+// rows returns n rows of a string column.
 func rows(argument string, n int) arrow.RecordBatch {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, arrow.NewSchema([]arrow.Field{data.Arguments.Field(argument, arrow.BinaryTypes.String)}, nil))
 	defer b.Release()
@@ -129,7 +129,7 @@ func TestAPluginThatDoesNotStartSaysWhy(t *testing.T) {
 	}
 }
 
-func TestAProgramThatIsNoneIsAnError(t *testing.T) {
+func TestAFileThatIsNotAProgramIsAnError(t *testing.T) {
 	notExecutable := filepath.Join(t.TempDir(), "plugin")
 	if err := os.WriteFile(notExecutable, []byte("no program"), 0o755); err != nil {
 		t.Fatal(err)
@@ -143,7 +143,7 @@ func TestAProgramThatIsNoneIsAnError(t *testing.T) {
 	}
 }
 
-func TestAStartThatIsCalledOffKillsThePlugin(t *testing.T) {
+func TestACanceledStartKillsThePlugin(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
 	defer cancel()
 	_, err := client.Start(ctx, command("hangs"))
@@ -152,7 +152,7 @@ func TestAStartThatIsCalledOffKillsThePlugin(t *testing.T) {
 	}
 }
 
-func TestAWrongSchemaIsRefused(t *testing.T) {
+func TestAnInvalidSchemaIsRefused(t *testing.T) {
 	_, err := start(t, "wrong-schema").Schema(t.Context())
 	var told *client.CallError
 	if !errors.As(err, &told) {
@@ -176,7 +176,7 @@ func TestRowsAreMapped(t *testing.T) {
 	}
 }
 
-func TestAnswersOfSeveralMessagesDoNotRunIntoEachOther(t *testing.T) {
+func TestAnswersOfSeveralMessagesAreNotMixedUp(t *testing.T) {
 	s, err := start(t, "small-messages").Map(t.Context(), upper(""), label)
 	if err != nil {
 		t.Fatal(err)
@@ -211,7 +211,7 @@ func TestAnswersOfSeveralMessagesDoNotRunIntoEachOther(t *testing.T) {
 	}
 }
 
-func TestWhatAPluginPrintsWhileItServesDoesNoHarm(t *testing.T) {
+func TestOutputOfARunningPluginDoesNoHarm(t *testing.T) {
 	p := start(t, "good")
 	if _, err := mapOnce(t, p, upper("print")); err != nil {
 		t.Fatal(err)
@@ -276,7 +276,7 @@ func TestAKilledPluginIsACrashThatNamesTheSignal(t *testing.T) {
 	}
 }
 
-func TestAFailureOfTheWorkIsADiagnosticAtItsArgument(t *testing.T) {
+func TestAFailureOfTheWorkIsReportedAtItsArgument(t *testing.T) {
 	_, err := mapOnce(t, start(t, "good"), upper("fail"))
 	var told *client.DiagnosticError
 	if !errors.As(err, &told) {
@@ -288,7 +288,7 @@ func TestAFailureOfTheWorkIsADiagnosticAtItsArgument(t *testing.T) {
 	}
 }
 
-func TestACallThatIsCalledOffIsTheContextsError(t *testing.T) {
+func TestACanceledCallReturnsTheContextsError(t *testing.T) {
 	p := start(t, "good")
 	ctx, cancel := context.WithCancel(t.Context())
 	s, err := p.Map(ctx, upper("wait"), label)
@@ -309,7 +309,7 @@ func TestACallThatIsCalledOffIsTheContextsError(t *testing.T) {
 	}
 }
 
-func TestAnAnswerThatDoesNotFitIsAnError(t *testing.T) {
+func TestAnInvalidAnswerIsAnError(t *testing.T) {
 	p := start(t, "wrong-answers")
 	for typ, want := range map[string]string{
 		"no-arrow":      "decode",
@@ -357,7 +357,7 @@ func TestAPluginSeesACleanEnvironment(t *testing.T) {
 	}
 }
 
-// pids asks for the plugin's process number and that of a child it starts.
+// pids returns the plugin's process ID and that of a child that it starts.
 func pids(t *testing.T, p *client.Plugin) (self, child int) {
 	t.Helper()
 	f, err := p.Service().Fingerprint(t.Context(), &pluginv1.FingerprintRequest{Instance: instance("source", "pid", nil)})
@@ -375,7 +375,8 @@ func twoNumbers(t *testing.T, text string) (a, b int) {
 	return a, b
 }
 
-// watcher notices the end of a process that is not a child.
+// watch returns a function that reports whether a process that is not a child
+// has ended.
 func watch(t *testing.T, pid int) (gone func() bool) {
 	t.Helper()
 	fd, err := unix.PidfdOpen(pid, 0)
@@ -389,7 +390,7 @@ func watch(t *testing.T, pid int) (gone func() bool) {
 	}
 }
 
-func TestAClosedPluginTakesWhatItStartedAlong(t *testing.T) {
+func TestClosingAPluginEndsItsChildren(t *testing.T) {
 	for name, end := range map[string]func(*client.Plugin){"close": (*client.Plugin).Close, "kill": (*client.Plugin).Kill} {
 		t.Run(name, func(t *testing.T) {
 			p := start(t, "good")
@@ -403,7 +404,7 @@ func TestAClosedPluginTakesWhatItStartedAlong(t *testing.T) {
 	}
 }
 
-func TestAPluginAndWhatItStartedEndWithAParentThatIsKilled(t *testing.T) {
+func TestAPluginAndItsChildrenEndIfTheParentIsKilled(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), roleVariable+"=parent")
 	out, err := cmd.StdoutPipe()
@@ -429,8 +430,8 @@ func TestAPluginAndWhatItStartedEndWithAParentThatIsKilled(t *testing.T) {
 	}
 }
 
-// The kernel's help aside, the end of stdin is what ends a plugin; it is all
-// there is on other systems than Linux.
+// Apart from the kernel's help, the end of stdin is what ends a plugin. On
+// systems other than Linux, there is nothing else.
 func TestAPluginEndsWhenItsStdinEnds(t *testing.T) {
 	cmd := exec.CommandContext(t.Context(), os.Args[0])
 	cmd.Env = append(os.Environ(), roleVariable+"=good", "QUERN_PLUGIN=f2a1d5a4-5f0b-4c6e-9d1e-6f7c1f0a8b55", "PLUGIN_PROTOCOL_VERSIONS=1")
@@ -458,7 +459,7 @@ func TestAPluginEndsWhenItsStdinEnds(t *testing.T) {
 	_ = cmd.Wait()
 }
 
-func TestTwoPluginsOfOneProgramAreApart(t *testing.T) {
+func TestTwoPluginsOfTheSameProgramAreSeparate(t *testing.T) {
 	a, b := start(t, "good"), start(t, "good")
 	a.Kill()
 	if _, err := mapOnce(t, b, upper("")); err != nil {

@@ -8,7 +8,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// A NaN, which a plugin in another language may send, costs no other attribute.
+// A NaN, which a plugin in another language may send, does not affect other
+// attributes.
 func TestANaNIsReadAsAnInfinity(t *testing.T) {
 	text, err := msgpacked.Marshal([]any{
 		[]byte(`["object",{"id":"string","loads":["list","number"]}]`),

@@ -22,7 +22,7 @@ type embedderArgs struct {
 	Model plugin.Model   `quern:"model,required"`
 }
 
-// embedder is a labeler that asks a model for embeddings.
+// embedder is a labeler that requests embeddings from a model.
 type embedder struct{}
 
 func (embedder) Prepare(_ context.Context, p *plugin.Prepare[embedderArgs]) error {

@@ -23,7 +23,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// The test program is its own plugin: with this variable set it serves, and
+// The test binary is also the plugin. If this variable is set, it serves, and
 // the value says how it behaves.
 const roleVariable = "QUERN_TEST_ROLE"
 
@@ -35,8 +35,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// smallMessages is how many bytes of rows a plugin sends in a message in the
-// role of that name.
+// smallMessages is the maximum number of bytes of rows in a message, in the
+// role with that name.
 const smallMessages = 2000
 
 func play(role string) {
@@ -72,8 +72,8 @@ func play(role string) {
 	}
 }
 
-// parent starts a plugin that starts a process, tells their numbers and waits
-// to be killed.
+// parent starts a plugin that starts a process, prints the process IDs, and
+// waits to be killed.
 func parent() {
 	p, err := client.Start(context.Background(), command("good"))
 	if err != nil {
@@ -89,12 +89,12 @@ func parent() {
 	time.Sleep(time.Hour)
 }
 
-// command starts this test program in a role.
+// command returns the command that starts this test binary in a role.
 func command(role string) client.Command {
 	return client.Command{Name: "acme", Path: os.Args[0], Env: []string{roleVariable + "=" + role}}
 }
 
-// good is a plugin that behaves, unless its arguments say otherwise.
+// good returns a plugin that works, unless its arguments say otherwise.
 func good() plugin.Plugin {
 	return plugin.Plugin{Name: "good", Version: "1.0.0", Types: []plugin.Type{
 		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "upper", BehaviorVersion: 1}, mapper{}),
@@ -141,8 +141,7 @@ func (mapper) Map(ctx context.Context, a *mapperArgs, b *plugin.Batch) error {
 	return nil
 }
 
-// pidSource tells the plugin's process number and that of a child that it
-// starts.
+// pidSource returns the plugin's process ID and that of a child that it starts.
 type pidSource struct{}
 
 func (pidSource) Prepare(_ context.Context, p *plugin.Prepare[struct{}]) error {
@@ -178,7 +177,7 @@ type faultyArgs struct {
 	A string `quern:"a,mandatory"`
 }
 
-// serveRaw serves without the SDK, as another language's plugin does.
+// serveRaw serves without the SDK, like a plugin in another language.
 func serveRaw(version uint, service pluginv1.PluginServiceServer) {
 	handshake := wire.Handshake
 	handshake.ProtocolVersion = version
@@ -215,7 +214,8 @@ func (*wrongSchema) GetSchema(context.Context, *pluginv1.GetSchemaRequest) (*plu
 	}}}, nil
 }
 
-// wrongAnswers answers batches as the start's configuration says.
+// wrongAnswers answers batches according to the configuration of the start
+// message.
 type wrongAnswers struct {
 	pluginv1.UnimplementedPluginServiceServer
 }

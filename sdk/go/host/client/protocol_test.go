@@ -18,8 +18,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// onWire decodes a value's bytes by hand: its type's JSON, and the code that its
-// content begins with.
+// onWire decodes a value's bytes manually: the JSON of its type, and the code
+// that its content begins with.
 func onWire(t *testing.T, v cty.Value) (typ string, code byte, content *msgpack.Decoder) {
 	t.Helper()
 	b, err := client.EncodeValue(v)
@@ -40,7 +40,7 @@ func onWire(t *testing.T, v cty.Value) (typ string, code byte, content *msgpack.
 	return string(text), code, d
 }
 
-func TestNumbersTravelAsTheSpecificationSays(t *testing.T) {
+func TestNumbersAreEncodedAsSpecified(t *testing.T) {
 	for text, kind := range map[string]string{
 		"1": "int", "-7": "int", "9007199254740993": "int", "0.5": "float", "0.1": "string", "1e40": "string", "18446744073709551616": "string",
 	} {
@@ -65,7 +65,7 @@ func TestNumbersTravelAsTheSpecificationSays(t *testing.T) {
 	}
 }
 
-func TestUnknownsAndNullsTravelAsTheSpecificationSays(t *testing.T) {
+func TestUnknownsAndNullsAreEncodedAsSpecified(t *testing.T) {
 	for name, c := range map[string]struct {
 		value cty.Value
 		ext   int8
@@ -90,14 +90,14 @@ func TestUnknownsAndNullsTravelAsTheSpecificationSays(t *testing.T) {
 	}
 }
 
-func TestRowsTravelAsTheSpecificationSays(t *testing.T) {
+func TestRowsAreEncodedAsSpecified(t *testing.T) {
 	schema := data.Schema{{Name: "text", Type: "string"}, {Name: "tags", Type: "list<string>"}}.Arrow()
 	for _, f := range schema.Fields() {
 		if !f.Nullable {
 			t.Errorf("field %q is not nullable", f.Name)
 		}
 	}
-	// A stream with a schema alone, and one that is compressed.
+	// A stream that contains only a schema, and a compressed one.
 	var empty, small strings.Builder
 	if err := ipc.NewWriter(&empty, ipc.WithSchema(schema)).Close(); err != nil {
 		t.Fatal(err)
@@ -128,7 +128,7 @@ func TestRowsTravelAsTheSpecificationSays(t *testing.T) {
 	joined.Release()
 }
 
-func TestChatRequestsAreTheJSONOfTheSpecification(t *testing.T) {
+func TestChatRequestsAreEncodedAsSpecified(t *testing.T) {
 	zero, most, seed := 0.0, int64(9), int64(7)
 	r := &llm.Request{
 		Messages: []llm.Message{{Role: llm.User, Content: "Hi"}}, Tools: []llm.Tool{{Name: "f", Parameters: json.RawMessage(`{ "b": 1, "a": 2 }`)}},

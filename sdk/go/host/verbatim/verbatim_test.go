@@ -16,8 +16,8 @@ const (
 	decomposed = "Ko\u0308ln"
 )
 
-// TestTextKeepsItsBytes fails where cty.Value has another layout than Text
-// relies on.
+// TestTextKeepsItsBytes fails if cty.Value has a different layout from the one
+// that Text relies on.
 func TestTextKeepsItsBytes(t *testing.T) {
 	v := verbatim.Text(decomposed)
 	if v.Type() != cty.String || !v.IsKnown() || v.IsNull() || v.AsString() != decomposed {
@@ -39,7 +39,7 @@ func TestTextKeepsItsBytes(t *testing.T) {
 	}
 }
 
-func TestWhatNormalizingCannotChangeIsInert(t *testing.T) {
+func TestTextThatNormalizingCannotChangeIsInert(t *testing.T) {
 	for s, want := range map[string]bool{
 		"": true, "abc": true, composed: true, "日本\U0001f600": true,
 		decomposed: false, "\u0308": false, "\u212b": false, "\u1161": false, "\xff": false,
@@ -63,7 +63,7 @@ func values() []cty.Value {
 	}
 }
 
-func TestValuesComeBackWithTheirBytes(t *testing.T) {
+func TestValuesKeepTheirBytes(t *testing.T) {
 	for _, v := range values() {
 		for _, typ := range []cty.Type{v.Type(), cty.DynamicPseudoType} {
 			b, err := ctyjson.Marshal(v, typ)
@@ -101,7 +101,7 @@ func TestEscapesInJSONKeepTheirForm(t *testing.T) {
 	}
 }
 
-func TestKeysThatDifferInFormOnlyAreRefused(t *testing.T) {
+func TestKeysThatDifferOnlyInFormAreRefused(t *testing.T) {
 	text, _ := json.Marshal(map[string]int{composed: 1, decomposed: 2})
 	if v, err := verbatim.JSON(text, cty.Map(cty.Number)); err == nil {
 		t.Errorf("%s gives %#v", text, v)

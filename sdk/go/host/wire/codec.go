@@ -46,12 +46,12 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 			return field(readRows, rows.Rows, nil), nil
 		}
 	case *pluginv1.MapResponse:
-		return besideRows(m.Rows, &pluginv1.MapResponse{
+		return marshalWithRows(m.Rows, &pluginv1.MapResponse{
 			Errors: m.Errors, Diagnostics: m.Diagnostics, Finished: m.Finished, Failed: m.Failed, Failure: m.Failure, Counts: m.Counts,
 			More: m.More,
 		})
 	case *pluginv1.PredictResponse:
-		return besideRows(m.Rows, &pluginv1.PredictResponse{Errors: m.Errors, More: m.More})
+		return marshalWithRows(m.Rows, &pluginv1.PredictResponse{Errors: m.Errors, More: m.More})
 	case *pluginv1.RunResponse:
 		if rows, ok := m.Event.(*pluginv1.RunResponse_Rows); ok {
 			return nestedRows(rows.Rows), nil
@@ -77,8 +77,9 @@ func bufferOf(parts ...[]byte) mem.BufferSlice {
 	return out
 }
 
-// besideRows writes rows, field 1, followed by the rest of a message.
-func besideRows(rows []byte, rest pb.Message) (mem.BufferSlice, error) {
+// marshalWithRows writes rows, which are field 1, followed by the rest of a
+// message.
+func marshalWithRows(rows []byte, rest pb.Message) (mem.BufferSlice, error) {
 	tail, err := pb.Marshal(rest)
 	if err != nil {
 		return nil, fmt.Errorf("marshal %T: %w", rest, err)

@@ -10,7 +10,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// messages are those that the codec treats in its own way, and some others.
+// messages returns messages that the codec handles specially, and some others.
 func messages(rows []byte) map[string]proto.Message {
 	return map[string]proto.Message{
 		"map request":                &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: rows}},
@@ -52,7 +52,7 @@ func TestTheWireIsPlainProtocolBuffers(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// In pieces, as they come from the network.
+				// In pieces, as they arrive from the network.
 				back := m.ProtoReflect().New().Interface()
 				if err := (codec{}).Unmarshal(pieces(b), back); err != nil {
 					t.Fatal(err)

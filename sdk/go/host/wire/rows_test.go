@@ -24,7 +24,7 @@ func texts(lengths ...int) arrow.RecordBatch {
 	return array.NewRecordBatch(schema, []arrow.Array{b.NewArray()}, int64(len(lengths)))
 }
 
-func TestPiecesOfABatchAreGatheredAgain(t *testing.T) {
+func TestPiecesOfABatchAreJoined(t *testing.T) {
 	defer func(most int) { MaxRows = most }(MaxRows)
 	MaxRows = 3000
 	for name, c := range map[string]struct {
@@ -83,8 +83,8 @@ func TestPiecesOfABatchAreGatheredAgain(t *testing.T) {
 	}
 }
 
-// checkGathered compares an answer with the batch that was cut, of which rows
-// are lost.
+// checkGathered compares an answer with the batch that was split. The rows in
+// lost are missing.
 func checkGathered(t *testing.T, all *Gathering, rec arrow.RecordBatch, counts, lost []int64) {
 	t.Helper()
 	got, err := all.Record()
@@ -120,7 +120,7 @@ func checkGathered(t *testing.T, all *Gathering, rec arrow.RecordBatch, counts, 
 	}
 }
 
-func TestMessagesThatDoNotFitTheBatchAreErrors(t *testing.T) {
+func TestMessagesThatDoNotMatchTheBatchAreErrors(t *testing.T) {
 	rows := func(lengths ...int) []byte {
 		pieces, err := Cut(texts(lengths...), nil)
 		if err != nil {
@@ -134,7 +134,7 @@ func TestMessagesThatDoNotFitTheBatchAreErrors(t *testing.T) {
 	}
 	for name, c := range map[string]struct {
 		flat     bool
-		messages []*pluginv1.MapResponse // to a batch of three rows
+		messages []*pluginv1.MapResponse // for a batch of three rows
 		want     string
 	}{
 		"too few":             {false, []*pluginv1.MapResponse{{Rows: rows(1, 2)}}, "answered 3 rows with 2"},

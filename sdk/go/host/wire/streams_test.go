@@ -19,11 +19,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// answering is a HostService that answers by a function.
+// answering is a HostService that answers with a function.
 type answering struct {
 	pluginv1.UnimplementedHostServiceServer
 	answer  func(context.Context, string) (string, error)
-	streams atomic.Int64 // that were opened
+	streams atomic.Int64 // number of streams that were opened
 }
 
 func (a *answering) Chat(stream pluginv1.HostService_ChatServer) error {
@@ -34,7 +34,7 @@ func (a *answering) Chat(stream pluginv1.HostService_ChatServer) error {
 	})
 }
 
-// ask returns a function that asks a served host.
+// ask returns a function that makes requests to a served host.
 func ask(t *testing.T, host pluginv1.HostServiceServer) func(context.Context, string) (string, error) {
 	t.Helper()
 	socket := filepath.Join(t.TempDir(), "s")
@@ -60,7 +60,7 @@ func ask(t *testing.T, host pluginv1.HostServiceServer) func(context.Context, st
 	}
 }
 
-func TestAStreamIsKeptForTheNextRequest(t *testing.T) {
+func TestAStreamIsReused(t *testing.T) {
 	host := &answering{answer: func(_ context.Context, text string) (string, error) { return "so " + text, nil }}
 	call := ask(t, host)
 	for _, text := range []string{"a", "b", "c"} {
@@ -73,13 +73,13 @@ func TestAStreamIsKeptForTheNextRequest(t *testing.T) {
 	}
 }
 
-func TestRequestsAtOneTimeHaveStreamsOfTheirOwn(t *testing.T) {
+func TestConcurrentRequestsUseSeparateStreams(t *testing.T) {
 	const n = 5
 	var all sync.WaitGroup
 	all.Add(n)
 	host := &answering{answer: func(_ context.Context, text string) (string, error) {
 		all.Done()
-		all.Wait() // no answer before all requests are there
+		all.Wait() // no answer before all requests have arrived
 		return text, nil
 	}}
 	call := ask(t, host)
@@ -94,7 +94,7 @@ func TestRequestsAtOneTimeHaveStreamsOfTheirOwn(t *testing.T) {
 	callers.Wait()
 }
 
-func TestACallThatIsGivenUpEndsAtTheOtherEnd(t *testing.T) {
+func TestACanceledCallEndsOnTheServer(t *testing.T) {
 	asked, ended := make(chan struct{}), make(chan struct{})
 	host := &answering{answer: func(ctx context.Context, text string) (string, error) {
 		if text != "hang" {
@@ -117,7 +117,7 @@ func TestACallThatIsGivenUpEndsAtTheOtherEnd(t *testing.T) {
 	}
 }
 
-func TestAnErrorIsOfItsCallAlone(t *testing.T) {
+func TestAnErrorAffectsOnlyItsCall(t *testing.T) {
 	host := &answering{answer: func(_ context.Context, text string) (string, error) {
 		if text == "bad" {
 			return "", status.Error(codes.NotFound, "no such model")

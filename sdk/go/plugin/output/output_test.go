@@ -9,7 +9,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-func TestAColumnOfAnswersHasAllThatTheirTypeSays(t *testing.T) {
+func TestAColumnOfAnswersHasAllFieldsOfTheirType(t *testing.T) {
 	cost := 0.5
 	a := Array([]*llm.Response{nil, {Text: "x", Cost: &cost, ToolCalls: []llm.ToolCall{{Name: "f", Arguments: "{}"}}, Usage: llm.Usage{Input: 2, Output: 1}}})
 	defer a.Release()
