@@ -1,6 +1,8 @@
 package module
 
 import (
+	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
@@ -27,52 +29,111 @@ func (m *Module) checkStage(s *Stage) []*hcl.Diagnostic {
 
 func (m *Module) checkTraversals(r *Refs, user *Stage, within []hcl.Expression, bodies ...*hclsyntax.Body) []*hcl.Diagnostic {
 	var diags []*hcl.Diagnostic
+	c := &chains{module: m, refs: r, user: user}
 	for _, t := range r.traversals {
-		a, rest, ok := addr.FromTraversal(t)
-		if !ok {
+		s, rest := m.leadsTo(t, user)
+		if s == nil {
 			continue
 		}
-		s := m.byAddress[a.Stage]
-		if s == nil || s.unordered || s.broken || s == user {
-			continue
-		}
+		c.roots = append(c.roots, t.SourceRange())
 		v, _ := m.value(s, len(rest) > 0 && s.readPlain(t, nil))
-		if d := checkSteps(s, t, v); d != nil && (d.Summary != noInstance || !guarded(t, within, bodies...)) {
+		_, d := wholePlace(s, v.Type()).follow(t[2:])
+		if d != nil && (d.Summary != noInstance || !guarded(t, within, bodies...)) {
 			diags = append(diags, d)
 		}
 	}
-	return diags
+	return append(diags, c.check(within, bodies)...)
 }
 
-// checkSteps follows a traversal into the value of its stage, as far as the
-// value's type is known.
-func checkSteps(s *Stage, t hcl.Traversal, v cty.Value) *hcl.Diagnostic {
-	at := v.Type()
-	path := s.Config.Addr.String()
-	for i, step := range t[2:] {
-		name, text, ok := stepName(step)
-		if !ok {
-			return nil
-		}
-		instance := i == 0 && s.keyed != Single
-		switch {
-		case at.IsObjectType() && at.HasAttribute(name):
-			at = at.AttributeType(name)
-		case at.IsObjectType():
-			return missing(path, name, step, at, instance)
-		case instance && at.IsTupleType():
-			n, isNumber := stepNumber(step)
-			if !isNumber || n < 0 || n >= at.Length() {
-				return missingNumber(s, step, at.Length())
-			}
-			at = at.TupleElementType(n)
-		default:
-			return nil
-		}
-		path += text
+// leadsTo returns the stage that a traversal in an expression of user begins
+// with, and the steps after the stage or instance. It returns nil if the stage
+// cannot be seen: it does not exist, has errors, or is user itself.
+func (m *Module) leadsTo(t hcl.Traversal, user *Stage) (*Stage, hcl.Traversal) {
+	a, rest, ok := addr.FromTraversal(t)
+	if !ok {
+		return nil, nil
 	}
-	return nil
+	s := m.byAddress[a.Stage]
+	if s == nil || s.unordered || s.broken || s == user {
+		return nil, nil
+	}
+	return s, rest
 }
+
+// place is where a reference leads to within the value of a stage.
+type place struct {
+	path string
+	// types are those that the value can have: several after a computed index,
+	// and none if that is not known.
+	types []cty.Type
+	// group is set if the value is all instances of a stage.
+	group *Stage
+}
+
+// wholePlace is the place of a stage's whole value.
+func wholePlace(s *Stage, t cty.Type) place {
+	p := place{path: s.Config.Addr.String(), types: []cty.Type{t}}
+	if s.keyed != Single {
+		p.group = s
+	}
+	return p
+}
+
+// follow takes steps from a place, as far as types are known.
+func (p place) follow(steps hcl.Traversal) (place, *hcl.Diagnostic) {
+	for _, step := range steps {
+		next, d := p.step(step)
+		if d != nil || len(next.types) == 0 {
+			return place{}, d
+		}
+		p = next
+	}
+	return p, nil
+}
+
+func (p place) step(step hcl.Traverser) (place, *hcl.Diagnostic) {
+	name, text, ok := stepName(step)
+	if !ok || !slices.ContainsFunc(p.types, isStructure) {
+		return place{}, nil
+	}
+	to := place{path: p.path + text}
+	for _, t := range p.types {
+		n, isNumber := stepNumber(step)
+		switch {
+		case t.IsObjectType() && t.HasAttribute(name):
+			to.types = append(to.types, t.AttributeType(name))
+		case t.IsTupleType() && isNumber && n >= 0 && n < t.Length():
+			to.types = append(to.types, t.TupleElementType(n))
+		case !t.IsObjectType() && p.group == nil:
+			return place{}, nil
+		}
+	}
+	switch {
+	case len(to.types) > 0:
+		return to, nil
+	case p.group != nil && p.types[0].IsTupleType():
+		return place{}, missingNumber(p.group, step, p.types[0].Length())
+	}
+	return place{}, p.missing(name, step)
+}
+
+// elements returns the place of any element.
+func (p place) elements(text string) place {
+	to := place{path: p.path + text}
+	for _, t := range p.types {
+		switch {
+		case t.IsObjectType():
+			to.types = slices.AppendSeq(to.types, maps.Values(t.AttributeTypes()))
+		case t.IsTupleType():
+			to.types = append(to.types, t.TupleElementTypes()...)
+		default:
+			return place{}
+		}
+	}
+	return to
+}
+
+func isStructure(t cty.Type) bool { return t.IsObjectType() || t.IsTupleType() }
 
 func stepName(step hcl.Traverser) (name, text string, ok bool) {
 	switch step := step.(type) {
@@ -98,18 +159,20 @@ func stepNumber(step hcl.Traverser) (int, bool) {
 	return int(n), true
 }
 
-func missing(path, name string, step hcl.Traverser, of cty.Type, instance bool) *hcl.Diagnostic {
+// missing is the error about a step to an attribute or instance that does not
+// exist.
+func (p place) missing(name string, step hcl.Traverser) *hcl.Diagnostic {
 	subject := step.SourceRange()
-	names := sortedKeys(of.AttributeTypes())
-	if !instance {
+	names := p.attributes()
+	if p.group == nil {
 		detail := "It has no attributes."
 		if len(names) > 0 {
 			detail = "It has: " + diag.List(names) + "."
 		}
-		return diag.Errorf(&subject, "Unsupported attribute", "%s has no %q.%s %s", path, name, diag.Suggest(name, names), detail)
+		return diag.Errorf(&subject, "Unsupported attribute", "%s has no %q.%s %s", p.path, name, diag.Suggest(name, names), detail)
 	}
 	if _, isAttr := step.(hcl.TraverseAttr); isAttr {
-		return diag.Errorf(&subject, "Missing instance key", "%s uses for_each, so it can have several instances. Name one: %s[\"KEY\"].%s", path, path, name)
+		return diag.Errorf(&subject, "Missing instance key", "%s uses for_each, so it can have several instances. Name one: %s[\"KEY\"].%s", p.path, p.path, name)
 	}
 	detail := "It has no instances."
 	if len(names) > 0 {
@@ -119,7 +182,21 @@ func missing(path, name string, step hcl.Traverser, of cty.Type, instance bool) 
 		}
 		detail = "Its keys are: " + diag.List(quoted) + "."
 	}
-	return diag.Errorf(&subject, noInstance, "%s has no instance %q.%s %s", path, name, diag.Suggest(name, names), detail)
+	return diag.Errorf(&subject, noInstance, "%s has no instance %q.%s %s", p.path, name, diag.Suggest(name, names), detail)
+}
+
+// attributes returns the names of the attributes that values of any of the types
+// have, sorted.
+func (p place) attributes() []string {
+	all := map[string]bool{}
+	for _, t := range p.types {
+		if t.IsObjectType() {
+			for name := range t.AttributeTypes() {
+				all[name] = true
+			}
+		}
+	}
+	return sortedKeys(all)
 }
 
 func missingNumber(s *Stage, step hcl.Traverser, n int) *hcl.Diagnostic {
