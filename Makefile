@@ -26,9 +26,14 @@ GOLANGCI_VERSION    := v2.15.0
 BUF_VERSION         := v1.75.0
 GOVULNCHECK_VERSION := v1.9.0
 CYCLONEDX_VERSION   := v1.10.0
-# The release program, and the platform of the archive that it builds.
-RELEASE  := CYCLONEDX_GOMOD=$(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) $(GO) run ./internal/release
+ACTIONLINT_VERSION  := v1.7.12
+# The Python packages that releases are built with.
+RELEASE_TOOLS := $(CURDIR)/.cache/release
+# The release program, and the platforms that it builds for.
+RELEASE_ENV := CYCLONEDX_GOMOD=$(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) QUERN_RELEASE_PYTHON=$(RELEASE_TOOLS)/bin/python
+RELEASE  := $(RELEASE_ENV) $(GO) run ./internal/release
 TARGET   ?= $(shell $(GO) env GOOS)/$(shell $(GO) env GOARCH)
+TARGETS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
 
 .DEFAULT_GOAL := help
 
@@ -83,12 +88,13 @@ fuzz: ## Run each fuzz target for twenty seconds
 	./bench/fuzz.sh 20s
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) ## Check modules, formatting, golangci-lint, and the protocol
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) $(TOOLS)/actionlint-$(ACTIONLINT_VERSION) ## Check modules, formatting, golangci-lint, the protocol, and workflows
 	@for module in . sdk/go examples/plugins/*; do $(GO) -C $$module mod tidy -diff || { echo "go mod tidy would change $$module/go.mod"; exit 1; }; done
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run --build-tags $(TAGS) ./...
 	cd sdk/go && $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run ./...
 	cd sdk/proto && $(TOOLS)/buf-$(BUF_VERSION) lint
+	$(TOOLS)/actionlint-$(ACTIONLINT_VERSION)
 
 .PHONY: vulncheck
 vulncheck: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Check for known vulnerabilities in the code that the programs call
@@ -113,13 +119,26 @@ proto: $(TOOLS)/buf-$(BUF_VERSION) $(PYTHON)/installed ## Generate the code of b
 	cp $(PYTHON)/quern/plugin/v1/plugin_pb2.pyi $(PYSDK)/src/quern/plugin/_protocol.pyi
 
 .PHONY: release
-release: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Build an archive for TARGET (such as linux/arm64) in dist
-	$(RELEASE) archive -target $(TARGET) -out dist
+release: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) $(RELEASE_TOOLS)/installed ## Build archives for TARGET (such as "linux/amd64 linux/arm64") in dist
+	for target in $(TARGET); do $(RELEASE) archive -target $$target -out dist || exit 1; done
 	$(RELEASE) checksums -dir dist
 
+.PHONY: wheels
+wheels: release ## Build the archives and Python wheels for TARGET in dist
+	for target in $(TARGET); do $(RELEASE) wheel -target $$target -dir dist || exit 1; done
+	$(RELEASE) checksums -dir dist
+
+.PHONY: release-all
+release-all: ## Build the archives and wheels for all platforms in dist
+	$(MAKE) wheels TARGET="$(TARGETS)"
+
 .PHONY: release-test
-release-test: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) ## Release this commit locally, install it, and run the README's pipeline
-	CYCLONEDX_GOMOD=$< QUERN_TEST_RELEASE=1 $(GO) test -count=1 -timeout 60m -v ./internal/release
+release-test: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) $(RELEASE_TOOLS)/installed ## Release this commit locally, install it, and run the README's pipeline
+	$(RELEASE_ENV) QUERN_TEST_RELEASE=1 $(GO) test -count=1 -timeout 60m -v ./internal/release
+
+.PHONY: test-wheel
+test-wheel: wheels ## Install this machine's wheel with pip and uv, and run the README's pipeline
+	$(RELEASE_ENV) QUERN_TEST_WHEEL=$(CURDIR)/dist $(GO) test -count=1 -timeout 20m -run Wheel -v ./internal/release
 
 .PHONY: licenses
 licenses: ## Write the licenses of all dependencies to dist and check that they are allowed
@@ -146,9 +165,18 @@ $(PYTHON)/installed: $(PYSDK)/requirements.txt
 	$(PYTHON)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
 	touch $@
 
+$(RELEASE_TOOLS)/installed: internal/release/requirements.txt
+	python3 -m venv --clear $(RELEASE_TOOLS)
+	$(RELEASE_TOOLS)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
+	touch $@
+
 $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv $(TOOLS)/golangci-lint $@
+
+$(TOOLS)/actionlint-$(ACTIONLINT_VERSION):
+	GOBIN=$(TOOLS) $(GO) install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+	mv $(TOOLS)/actionlint $@
 
 $(TOOLS)/buf-$(BUF_VERSION):
 	GOBIN=$(TOOLS) $(GO) install github.com/bufbuild/buf/cmd/buf@$(BUF_VERSION)

@@ -205,6 +205,10 @@ func (o Options) complete() (Options, error) {
 			return o, err
 		}
 	}
+	// The bundled programs are next to the program, not next to a link to it.
+	if o.Program, err = filepath.EvalSymlinks(o.Program); err != nil {
+		return o, err
+	}
 	if o.BuiltinArgs == nil {
 		o.BuiltinArgs = []string{"serve-plugin"}
 	}

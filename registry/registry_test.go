@@ -194,6 +194,20 @@ func TestABundledProgramServesItsType(t *testing.T) {
 	}
 }
 
+// A package manager may link the program from a folder of its own.
+func TestABundledProgramIsNextToTheProgramThatALinkNames(t *testing.T) {
+	p := newPlace(t)
+	p.program(filepath.Join(p.bin, "quern-plugin-sql"), "sql")
+	options := p.options()
+	options.Program = filepath.Join(t.TempDir(), "quern")
+	if err := os.Symlink(filepath.Join(p.bin, "quern"), options.Program); err != nil {
+		t.Fatal(err)
+	}
+	if _, name, err := p.open(options).Type("transform", "sql", ""); err != nil || name != "sql" {
+		t.Errorf("got %q, %v", name, err)
+	}
+}
+
 func TestACachedSchemaStartsNoProcess(t *testing.T) {
 	p := newPlace(t)
 	first := p.open(p.options())

@@ -2,7 +2,6 @@ package main
 
 import (
 	"archive/tar"
-	"cmp"
 	"compress/gzip"
 	"context"
 	"crypto/sha256"
@@ -67,13 +66,18 @@ func archiveCommand(ctx context.Context, args []string) error {
 	if err := os.MkdirAll(*out, 0o755); err != nil {
 		return err
 	}
-	name := fmt.Sprintf("quern_%s_%s_%s", version.Number, t.os, t.arch)
+	name := archiveName(t)
 	path := filepath.Join(*out, name+".tar.gz")
 	if err := packFile(path, stage, name, at); err != nil {
 		return err
 	}
 	fmt.Println(path)
 	return os.CopyFS(filepath.Join(*out, "sbom", name), os.DirFS(filepath.Join(stage, "sbom")))
+}
+
+// archiveName returns the name of a platform's archive, without its extension.
+func archiveName(t target) string {
+	return fmt.Sprintf("quern_%s_%s_%s", version.Number, t.os, t.arch)
 }
 
 // commitTime returns the time of the released commit, which is the time of
@@ -134,11 +138,17 @@ type program struct {
 var programs = []program{{name: "quern"}, {name: "quern-plugin-sql", cgo: true}}
 
 func buildPrograms(ctx context.Context, stage string, t target) error {
+	stubs, err := os.MkdirTemp("", "quern-release-")
+	if err != nil {
+		return err
+	}
+	defer os.RemoveAll(stubs)
+	c, err := cToolchain(ctx, t, stubs)
+	if err != nil {
+		return fmt.Errorf("build for %s: %w", t, err)
+	}
 	for _, p := range programs {
-		args, env, err := p.build(t)
-		if err != nil {
-			return err
-		}
+		args, env := p.build(t, c)
 		args = append(args, "-o", filepath.Join(stage, p.name), "./cmd/"+p.name)
 		if _, err := output(ctx, ".", env, "go", args...); err != nil {
 			return err
@@ -149,52 +159,21 @@ func buildPrograms(ctx context.Context, stage string, t target) error {
 
 // build returns how to build the program for a platform: the arguments and the
 // environment of the go command.
-func (p program) build(t target) (args, env []string, err error) {
-	tags := "duckdb_arrow"
+func (p program) build(t target, c toolchain) (args, env []string) {
+	tags := []string{"duckdb_arrow"}
 	if t.os == "linux" {
-		tags += ",netgo,osusergo"
+		tags = append(tags, "netgo", "osusergo")
 	}
-	args = []string{"build", "-trimpath", "-buildvcs=false", "-tags", tags}
 	env = []string{"GOOS=" + t.os, "GOARCH=" + t.arch, "GOFLAGS=", "CGO_ENABLED=0"}
 	ldflags := "-s -w -buildid="
 	if p.cgo {
-		compiler, err := compilers(t)
-		if err != nil {
-			return nil, nil, fmt.Errorf("build %s for %s: %w", p.name, t, err)
-		}
-		env = append(env, "CGO_ENABLED=1")
-		env = append(env, compiler...)
-		if t.os == "linux" {
-			// Machines have a C library, but not always a C++ library.
-			ldflags += " -extldflags '-static-libstdc++ -static-libgcc -Wl,--build-id=none'"
+		env = append(append(env, "CGO_ENABLED=1"), c.env...)
+		tags = append(tags, c.tags...)
+		if len(c.ldflags) > 0 {
+			ldflags += " -extldflags '" + strings.Join(c.ldflags, " ") + "'"
 		}
 	}
-	return append(args, "-ldflags", ldflags), env, nil
-}
-
-// compilers returns the C and C++ compilers for a platform, as variables for
-// the go command: those in QUERN_CC and QUERN_CXX, the machine's own for its
-// own platform, or else Debian's cross-compilers.
-func compilers(t target) ([]string, error) {
-	cc, cxx := os.Getenv("QUERN_CC"), os.Getenv("QUERN_CXX")
-	if cc == "" && t.os == runtime.GOOS && t.arch == runtime.GOARCH {
-		return nil, nil
-	}
-	if triple := map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[t.arch] + "-linux-gnu-"; cc == "" && t.os == "linux" {
-		cc, cxx = triple+"gcc", triple+"g++"
-	}
-	if cc == "" {
-		return nil, fmt.Errorf("no C compiler for %s: run this on a machine of that platform, or name one in QUERN_CC and QUERN_CXX", t)
-	}
-	if name, _, _ := strings.Cut(cc, " "); !found(name) {
-		return nil, fmt.Errorf("the C compiler %s is missing: install it, or run this on a %s machine", name, t)
-	}
-	return []string{"CC=" + cc, "CXX=" + cmp.Or(cxx, cc)}, nil
-}
-
-func found(program string) bool {
-	_, err := exec.LookPath(program)
-	return err == nil
+	return []string{"build", "-trimpath", "-buildvcs=false", "-tags", strings.Join(tags, ","), "-ldflags", ldflags}, env
 }
 
 // bills writes an SBOM for each program, from the code that is linked into it.
@@ -296,28 +275,33 @@ func pack(w io.Writer, files fs.FS, name string, at time.Time) error {
 	return zipped.Close()
 }
 
-// checksumsCommand writes the SHA-256 of each archive, as sha256sum does.
+// checksumsCommand writes the SHA-256 of each archive and wheel, as sha256sum
+// does.
 func checksumsCommand(_ context.Context, args []string) error {
 	flags := flag.NewFlagSet("checksums", flag.ContinueOnError)
-	dir := flags.String("dir", "dist", "the folder of the archives")
+	dir := flags.String("dir", "dist", "the folder of the archives and wheels")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	archives, err := filepath.Glob(filepath.Join(*dir, "quern_*.tar.gz"))
-	if err != nil {
-		return err
-	}
-	if len(archives) == 0 {
-		return fmt.Errorf("%s has no archives", *dir)
-	}
-	slices.Sort(archives)
-	var text strings.Builder
-	for _, archive := range archives {
-		sum, err := digest(archive)
+	var files []string
+	for _, pattern := range []string{"quern_*.tar.gz", "quern-*.whl"} {
+		found, err := filepath.Glob(filepath.Join(*dir, pattern))
 		if err != nil {
 			return err
 		}
-		fmt.Fprintf(&text, "%x  %s\n", sum, filepath.Base(archive))
+		files = append(files, found...)
+	}
+	if len(files) == 0 {
+		return fmt.Errorf("%s has no archives or wheels", *dir)
+	}
+	slices.Sort(files)
+	var text strings.Builder
+	for _, file := range files {
+		sum, err := digest(file)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(&text, "%x  %s\n", sum, filepath.Base(file))
 	}
 	return os.WriteFile(filepath.Join(*dir, "checksums.txt"), []byte(text.String()), 0o644)
 }

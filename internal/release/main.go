@@ -1,6 +1,6 @@
 // Command release creates the parts of a quern release. "make release", "make
-// licenses", and the release workflow run it; docs/releasing.md describes how
-// to make a release.
+// wheels", "make licenses", and the release workflow run it; docs/releasing.md
+// describes how to make a release.
 package main
 
 import (
@@ -17,7 +17,9 @@ var commands = map[string]func(ctx context.Context, args []string) error{
 	"checksums": checksumsCommand,
 	"commit":    commitCommand,
 	"licenses":  licensesCommand,
+	"notes":     notesCommand,
 	"proxy":     proxyCommand,
+	"wheel":     wheelCommand,
 }
 
 func main() {
@@ -32,7 +34,7 @@ func main() {
 
 func run(ctx context.Context, args []string) error {
 	if len(args) == 0 || commands[args[0]] == nil {
-		return fmt.Errorf("usage: release archive|checksums|commit|licenses|proxy [flags]")
+		return fmt.Errorf("usage: release archive|checksums|commit|licenses|notes|proxy|wheel [flags]")
 	}
 	return commands[args[0]](ctx, args[1:])
 }

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"flag"
@@ -39,12 +38,8 @@ func commitCommand(ctx context.Context, args []string) error {
 	if err := parse(flags, args); err != nil {
 		return err
 	}
-	changes, err := os.ReadFile("CHANGELOG.md")
-	if err != nil {
+	if _, err := releaseNotes(version.Number); err != nil {
 		return err
-	}
-	if !bytes.Contains(changes, []byte("## "+version.Number+" ")) && !bytes.Contains(changes, []byte("## ["+version.Number+"]")) {
-		return fmt.Errorf("CHANGELOG.md has no section %s: rename \"Unreleased\"", version.Number)
 	}
 	if err := commit(ctx, *out); err != nil {
 		return err

@@ -98,23 +98,87 @@ func TestADependencyNeedsAPermittedLicense(t *testing.T) {
 	}
 }
 
-func TestOnlyPlatformsWithACompilerAreBuilt(t *testing.T) {
+func TestAPlatformIsBuiltWithItsToolchain(t *testing.T) {
 	if _, err := parseTarget("windows/amd64"); err == nil {
 		t.Error("windows/amd64 is a target")
 	}
 	t.Setenv("QUERN_CC", "")
-	own := target{runtime.GOOS, runtime.GOARCH}
-	if env, err := compilers(own); err != nil || env != nil {
-		t.Errorf("got %v, %v", env, err)
+	t.Setenv("QUERN_RELEASE_PYTHON", "/with space/python")
+	linux := target{"linux", runtime.GOARCH}
+	tools, err := cToolchain(t.Context(), linux, t.TempDir())
+	if runtime.GOOS == "linux" {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := `CC="/with space/python" -m ziglang cc -target `; !strings.HasPrefix(tools.env[0], want) || !strings.HasSuffix(tools.env[0], "-linux-gnu.2.28") {
+			t.Errorf("got %q", tools.env)
+		}
+		if flags := strings.Join(tools.ldflags, " "); !strings.Contains(flags, "-lduckdb_static ") || !strings.Contains(flags, "/libstdc++.a ") || strings.Contains(flags, "-rdynamic") {
+			t.Errorf("got %s", flags)
+		}
 	}
-	t.Setenv("PATH", t.TempDir())
+	t.Setenv("QUERN_CC", "missing-gcc -m64")
+	if _, err := cToolchain(t.Context(), linux, t.TempDir()); err == nil || !strings.Contains(err.Error(), "missing-gcc is missing") {
+		t.Errorf("got %v", err)
+	}
+	t.Setenv("QUERN_CC", "go")
+	if tools, err := cToolchain(t.Context(), linux, t.TempDir()); err != nil || strings.Join(tools.env, " ") != "CC=go CXX=go" {
+		t.Errorf("got %v, %v", tools, err)
+	}
+	t.Setenv("QUERN_CC", "")
+	t.Setenv("QUERN_RELEASE_PYTHON", "")
 	for _, other := range targets {
-		if other == own {
+		if other == (target{runtime.GOOS, runtime.GOARCH}) {
 			continue
 		}
-		if _, err := compilers(other); err == nil || !strings.Contains(err.Error(), other.String()) {
+		if _, err := cToolchain(t.Context(), other, t.TempDir()); err == nil || !strings.Contains(err.Error(), "make release") {
 			t.Errorf("%s: got %v", other, err)
 		}
+	}
+}
+
+func TestFlagsOfDuckDBMayNotChangeUnnoticed(t *testing.T) {
+	got, err := duckDBFlags("/*\n#cgo LDFLAGS: -rdynamic -la -lstdc++ -lm -L${SRCDIR}\n*/", "/lib", "x.a", "y.c")
+	if want := "-la x.a y.c -lm -L/lib"; err != nil || strings.Join(got, " ") != want {
+		t.Errorf("got %v, %v", got, err)
+	}
+	if _, err := duckDBFlags("#cgo LDFLAGS: -la -lc++\n", "/lib"); err == nil {
+		t.Error("flags without a C++ library are accepted")
+	}
+}
+
+// The stubs have what Go imports from macOS, and no more.
+func TestStubsHaveWhatGoImports(t *testing.T) {
+	dir := t.TempDir()
+	if _, err := appleStubs(t.Context(), dir); err != nil {
+		t.Fatal(err)
+	}
+	for file, want := range map[string][]string{
+		"CoreFoundation.framework/CoreFoundation.tbd": {"install-name: '/System/Library/Frameworks/CoreFoundation.framework/Versions/A/CoreFoundation'", "_CFRelease"},
+		"Security.framework/Security.tbd":             {"install-name: '/System/Library/Frameworks/Security.framework/Versions/A/Security'", "_SecTrustEvaluateWithError"},
+		"libresolv.tbd":                               {"install-name: '/usr/lib/libresolv.9.dylib'", "_res_9_nsearch"},
+	} {
+		stub, err := os.ReadFile(filepath.Join(dir, file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, text := range want {
+			if !strings.Contains(string(stub), text) {
+				t.Errorf("%s does not contain %s:\n%s", file, text, stub)
+			}
+		}
+	}
+}
+
+func TestNotesAreTheSectionOfTheVersion(t *testing.T) {
+	const changes = "# Changelog\n\n## Unreleased\n\n- new\n\n## 0.2.0 - 2026-12-01\n\n### Added\n\n- this\n\n## 0.2.0-rc.1\n\n- that\n\n## [0.1.0]\n"
+	for version, want := range map[string]string{"0.2.0": "### Added\n\n- this\n", "0.2.0-rc.1": "- that\n", "0.1.0": "\n"} {
+		if got, ok := section(changes, version); !ok || got != want {
+			t.Errorf("%s: got %q, %v", version, got, ok)
+		}
+	}
+	if got, ok := section(changes, "0.2"); ok {
+		t.Errorf("0.2: got %q", got)
 	}
 }
 
@@ -218,16 +282,25 @@ func runReadme(t *testing.T, archive []byte) {
 	apply := exec.Command("./quern", "-chdir=examples/banking77", "apply", "-auto-approve")
 	apply.Dir, apply.Env = clean, []string{"HOME=" + t.TempDir(), "PATH=/usr/bin:/bin"}
 	out, err := apply.CombinedOutput()
-	if err != nil || !strings.Contains(string(out), "Apply complete") {
+	if err != nil {
 		t.Fatalf("%v\n%s", err, out)
 	}
-	// What it computes is what the README shows.
-	readme, err := os.ReadFile(filepath.Join(clean, "README.md"))
+	checkReadme(t, clean, string(out))
+}
+
+// checkReadme checks that the output of the README's pipeline is what the README
+// in a folder shows.
+func checkReadme(t *testing.T, dir, out string) {
+	t.Helper()
+	if !strings.Contains(out, "Apply complete") {
+		t.Errorf("got %s", out)
+	}
+	readme, err := os.ReadFile(filepath.Join(dir, "README.md"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	deployed := regexp.MustCompile(`serving = "sha256:[0-9a-f]+"`)
-	if got, want := deployed.FindString(string(out)), deployed.FindString(string(readme)); got == "" || got != want {
+	if got, want := deployed.FindString(out), deployed.FindString(string(readme)); got == "" || got != want {
 		t.Errorf("the pipeline deploys %s; the README says %s", got, want)
 	}
 }
