@@ -98,7 +98,7 @@ func stageRelease(ctx context.Context, stage string, t target) error {
 	if err := bills(ctx, stage); err != nil {
 		return err
 	}
-	if err := describeCommands(ctx, stage); err != nil {
+	if err := describeCommands(ctx, stage, t); err != nil {
 		return err
 	}
 	for _, file := range []string{"LICENSE", "README.md", "CHANGELOG.md"} {
@@ -197,16 +197,19 @@ func bills(ctx context.Context, stage string) error {
 }
 
 // describeCommands writes completions for shells, and man pages.
-func describeCommands(ctx context.Context, stage string) error {
-	dir, err := os.MkdirTemp("", "quern-release-")
-	if err != nil {
-		return err
-	}
-	defer os.RemoveAll(dir)
-	// The staged program may be for another platform.
-	native := filepath.Join(dir, "quern")
-	if _, err := output(ctx, ".", []string{"GOFLAGS=", "CGO_ENABLED=0"}, "go", "build", "-trimpath", "-buildvcs=false", "-tags", "duckdb_arrow,netgo,osusergo", "-o", native, "./cmd/quern"); err != nil {
-		return err
+func describeCommands(ctx context.Context, stage string, t target) error {
+	native := filepath.Join(stage, "quern")
+	if own := (target{runtime.GOOS, runtime.GOARCH}); t != own {
+		dir, err := os.MkdirTemp("", "quern-release-")
+		if err != nil {
+			return err
+		}
+		defer os.RemoveAll(dir)
+		native = filepath.Join(dir, "quern")
+		args, env := programs[0].build(own, toolchain{})
+		if _, err := output(ctx, ".", env, "go", append(args, "-o", native, "./cmd/quern")...); err != nil {
+			return err
+		}
 	}
 	if err := os.MkdirAll(filepath.Join(stage, "completions"), 0o755); err != nil {
 		return err
@@ -220,7 +223,7 @@ func describeCommands(ctx context.Context, stage string) error {
 			return err
 		}
 	}
-	_, err = output(ctx, ".", nil, native, "man", filepath.Join(stage, "man"))
+	_, err := output(ctx, ".", nil, native, "man", filepath.Join(stage, "man"))
 	return err
 }
 
