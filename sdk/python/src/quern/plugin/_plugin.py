@@ -180,7 +180,8 @@ class Plugin:
 
         Args:
             workers: The number of processes that work on rows and predictions. More
-                than one uses several processors for functions in pure Python.
+                than one uses several processors for functions in pure Python; each
+                takes the memory and the start of another interpreter.
 
         Nothing may be printed to stdout before it is called. Later output, and that
         of ``logging``, goes to the log of the run.

@@ -13,7 +13,13 @@ import threading
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from ._plugin import Plugin
+    from ._workers import Pool
+
+# Set for a worker process.
+WORKER = "QUERN_PLUGIN_WORKER"
 
 COOKIE = "f2a1d5a4-5f0b-4c6e-9d1e-6f7c1f0a8b55"
 
@@ -41,10 +47,10 @@ def serve(plugin: Plugin, workers: int) -> None:
         print(f"1|1|unix|{socket}|grpc|", flush=True)
         _redirect_output()
 
-    _run(plugin, os.environ.get("PLUGIN_UNIX_SOCKET_DIR"), started)
+    _run(plugin, os.environ.get("PLUGIN_UNIX_SOCKET_DIR"), started, 1 if WORKER in os.environ else workers)
 
 
-def _run(plugin: Plugin, folder: str | None, started: object) -> None:
+def _run(plugin: Plugin, folder: str | None, started: Callable[[str], None], workers: int = 1) -> None:
     from ._server import Server, load
     from ._server import serve as listen
 
@@ -52,8 +58,7 @@ def _run(plugin: Plugin, folder: str | None, started: object) -> None:
     shutdown = threading.Event()
     try:
         socket = os.path.join(directory, "plugin.sock")
-        server = listen(Server(plugin), socket, shutdown)
-        assert callable(started)
+        server = listen(Server(plugin, _pool(workers, directory)), socket, shutdown)
         started(socket)
         if not shutdown.wait(_IDLE):
             load()
@@ -65,6 +70,14 @@ def _run(plugin: Plugin, folder: str | None, started: object) -> None:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(0)
+
+
+def _pool(workers: int, directory: str) -> Pool | None:
+    if workers <= 1:
+        return None
+    from ._workers import Pool
+
+    return Pool(workers, directory)
 
 
 def _redirect_output() -> None:
@@ -97,7 +110,7 @@ def _debug(plugin: Plugin) -> None:
 def _end_with_quern() -> None:
     """Ends the process, and everything that it started, when quern ends for any reason."""
     signal.signal(signal.SIGTERM, lambda *_: _end_group())
-    if sys.platform == "linux":
+    if sys.platform == "linux" and WORKER not in os.environ:
         _ask_for_sigterm()
 
     def watch() -> None:

@@ -21,6 +21,7 @@ from ._stream import Calls, Stream
 if TYPE_CHECKING:
     from ._host import Host
     from ._plugin import Plugin, Type
+    from ._workers import Pool
 
 # The most calls at a time. Threads are started when they are needed.
 THREADS = 1024
@@ -36,8 +37,9 @@ def load() -> None:
 class Server:
     """PluginService for a plugin. Failures of the work are diagnostics in the response; a status is for calls that violate the protocol."""
 
-    def __init__(self, plugin: Plugin) -> None:
+    def __init__(self, plugin: Plugin, pool: Pool | None = None) -> None:
         self.plugin = plugin
+        self._pool = pool
         self._schema: pb.GetSchemaResponse | None = None
         self._calls = Calls()
         self._models = Models()
@@ -53,10 +55,10 @@ class Server:
             "Fingerprint": (unary, self.fingerprint, pb.FingerprintRequest),
             "Read": (streaming, self.read, pb.ReadRequest),
             "Preview": (streaming, self.preview, pb.PreviewRequest),
-            "Map": (both, self.map, pb.MapRequest),
+            "Map": (both, self.map, None if self._pool else pb.MapRequest),
             "Run": (streaming, self.run, pb.RunRequest),
             "Stop": (unary, self.stop, pb.StopRequest),
-            "Predict": (both, self.predict, pb.PredictRequest),
+            "Predict": (both, self.predict, None if self._pool else pb.PredictRequest),
             "Chat": (both, self.chat, pb.ChatRequest),
             "Embed": (unary, self.embed, pb.EmbedRequest),
             "CheckModel": (unary, self.check_model, pb.CheckModelRequest),
@@ -68,7 +70,7 @@ class Server:
         return grpc.method_handlers_generic_handler(
             SERVICE,
             {
-                name: kind(function, request_deserializer=request.FromString, response_serializer=_serialize)
+                name: kind(function, request_deserializer=request and request.FromString, response_serializer=_serialize)
                 for name, (kind, function, request) in methods.items()
             },
         )
@@ -79,7 +81,10 @@ class Server:
         return self._schema
 
     def configure(self, request: pb.ConfigureRequest, context: grpc.ServicerContext) -> pb.ConfigureResponse:
-        return pb.ConfigureResponse(diagnostics=self.plugin.set_up(request))
+        diagnostics = self.plugin.set_up(request)
+        if self._pool is not None:
+            self._pool.configure(request)
+        return pb.ConfigureResponse(diagnostics=diagnostics)
 
     def prepare(self, request: pb.PrepareRequest, context: grpc.ServicerContext) -> pb.PrepareResponse:
         return pb.PrepareResponse(prepared=[self._find(i, context).prepare(i) for i in request.instances])
@@ -111,11 +116,14 @@ class Server:
         if failed:
             yield pb.ReadResponse(diagnostic=failed[0])
 
-    def map(self, requests: Iterator[pb.MapRequest], context: grpc.ServicerContext) -> Iterator[pb.MapResponse]:
+    def map(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[pb.MapResponse]:
         from . import _map
 
-        first = _first(requests, context)
+        first = _first(requests, context, pb.MapRequest)
         type = self._find(first.start, context, pb.MODE_MAP, pb.MODE_FLAT_MAP)
+        if self._pool is not None:
+            yield from self._pass_on("Map", first, requests, context, pb.MapResponse)
+            return
         with _failures(context, type) as failed, _hosted(first) as host:
             scope = Scope(first.start, dict(first.inputs), host, running=True)
             yield from _map.serve_map(type, first, requests, scope)
@@ -141,10 +149,27 @@ class Server:
         self._calls.stop(request.call)
         return pb.StopResponse()
 
-    def predict(self, requests: Iterator[pb.PredictRequest], context: grpc.ServicerContext) -> Iterator[pb.PredictResponse]:
+    def _pass_on(self, method: str, first: Any, requests: Iterator[bytes], context: grpc.ServicerContext, response: Any) -> Iterator[Any]:
+        """Has the workers answer a call."""
+        from ._workers import Ended
+
+        assert self._pool is not None
+        try:
+            yield from self._pool.pass_on(method, first, requests, response)
+        except Ended:
+            return
+        except grpc.RpcError as e:
+            if not context.is_active():
+                _abort(context, grpc.StatusCode.CANCELLED, "the call was canceled")
+            _abort(context, e.code(), e.details())
+
+    def predict(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[pb.PredictResponse]:
         from . import _predict
 
-        first = _first(requests, context)
+        first = _first(requests, context, pb.PredictRequest)
+        if self._pool is not None:
+            yield from self._pass_on("Predict", first, requests, context, pb.PredictResponse)
+            return
         try:
             type = _predict.find(self.plugin.types.values(), first.start.format)
             yield from _predict.serve_predict(type, first.start, requests)
@@ -155,7 +180,7 @@ class Server:
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, f"{d.summary}\n{d.detail}".strip())
 
     def chat(self, requests: Iterator[pb.ChatRequest], context: grpc.ServicerContext) -> Iterator[pb.ChatResponse]:
-        first = _first(requests, context)
+        first = _first(requests, context, pb.ChatRequest)
         type = self._provider(first.start, context, "chat")
         yield from _provider.chat(self._models, type, first.start, requests)
 
@@ -198,8 +223,10 @@ def _serialize(message: Any) -> bytes:
     return data
 
 
-def _first(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
+def _first(requests: Iterator[Any], context: grpc.ServicerContext, kind: Any) -> Any:
     first = next(requests, None)
+    if isinstance(first, bytes):
+        first = kind.FromString(first)
     if first is None or not first.HasField("start"):
         _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the first request must contain start")
     return first
