@@ -16,6 +16,12 @@ REFERENCES := $(CURDIR)/.cache/references
 # The Python SDK, and the environment that checks it.
 PYSDK    := sdk/python
 PYTHON   := $(CURDIR)/.cache/python
+PYTHON3  := python3
+PYSDK_REQUIREMENTS := requirements.txt
+# Empty: the types of the SDK are not checked.
+TYPES    := mypy
+# The first of several versions of Python that is on the path or among pyenv's.
+find-python = $(firstword $(foreach v,$(1),$(shell for p in python$(v) $(HOME)/.pyenv/versions/$(v).*/bin/python; do $$p -c '' 2>/dev/null && { echo $$p; break; }; done)))
 PORT     ?= 8137
 # Keep paths of the build machine out of the programs.
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
@@ -58,7 +64,12 @@ test: build references test-python ## Build everything and run the tests
 
 .PHONY: test-python
 test-python: $(PYTHON)/installed ## Check the types of the Python SDK and run its tests
-	cd $(PYSDK) && $(PYTHON)/bin/python -m mypy && $(PYTHON)/bin/python -m pytest
+	cd $(PYSDK) && $(if $(TYPES),$(PYTHON)/bin/python -m mypy &&) $(PYTHON)/bin/python -m pytest
+
+.PHONY: test-pythons
+test-pythons: ## Run the tests of the Python SDK with the oldest and the newest Python that are here
+	$(MAKE) test-python PYTHON=$(PYTHON)-oldest PYSDK_REQUIREMENTS=requirements-oldest.txt PYTHON3='$(call find-python,3.10 3.11)' TYPES=
+	$(MAKE) test-python PYTHON=$(PYTHON)-newest PYTHON3='$(call find-python,3.14 3.13 3.12)'
 
 .PHONY: references
 references: $(REFERENCES)/installed ## Install the tools that tests compare quern with
@@ -160,8 +171,8 @@ $(REFERENCES)/installed: internal/reference/requirements.txt
 	$(REFERENCES)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
 	touch $@
 
-$(PYTHON)/installed: $(PYSDK)/requirements.txt
-	python3 -m venv --clear $(PYTHON)
+$(PYTHON)/installed: $(PYSDK)/$(PYSDK_REQUIREMENTS)
+	$(PYTHON3) -m venv --clear $(PYTHON)
 	$(PYTHON)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
 	touch $@
 
