@@ -13,14 +13,16 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 )
 
-var stagingName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,127}$`)
+const longestStagingName = 128
+
+var stagingName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 
 // Staging returns a folder for work in progress, creating it if necessary. It
 // remains until it is removed: after a crash, work can continue in the folder
 // with the same name. A digest is a good name; its colon is written as a dash.
 func (s *Store) Staging(name string) (string, error) {
 	name = strings.ReplaceAll(name, ":", "-")
-	if !stagingName.MatchString(name) {
+	if len(name) > longestStagingName || !stagingName.MatchString(name) {
 		return "", fmt.Errorf("%q is not a valid name of a staging folder", name)
 	}
 	dir := filepath.Join(s.path("staging"), name)

@@ -124,7 +124,7 @@ func TestStagingFoldersStayUnderTheirNames(t *testing.T) {
 	if again, err := s.Staging(blob.Sum(nil)); err != nil || again != dir {
 		t.Error(again, err)
 	}
-	for _, name := range []string{"", "..", "../x", "a/b", ".x"} {
+	for _, name := range []string{"", "..", "../x", "a/b", ".x", strings.Repeat("x", 129)} {
 		if dir, err := s.Staging(name); err == nil {
 			t.Errorf("%q became %s", name, dir)
 		}

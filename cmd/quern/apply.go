@@ -15,6 +15,7 @@ import (
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/garbage"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner"
@@ -201,7 +202,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 		case <-ctx.Done():
 		}
 	}()
-	setGCPercent(gcWorking)
+	garbage.Work()
 	result, err := runner.Record(ctx, p, runner.Options{
 		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins,
 		Parallelism: a.args.Parallelism.Value, Secrets: w.secrets(p),

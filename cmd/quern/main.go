@@ -13,6 +13,7 @@ import (
 	"os"
 	"slices"
 
+	"github.com/quern-dev/quern/internal/garbage"
 	_ "github.com/quern-dev/quern/internal/openfiles" // refuses a limit that is too low
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/plugins/builtin"
@@ -51,13 +52,12 @@ func serve(args []string) int {
 		fmt.Fprintf(os.Stderr, "quern does not serve a plugin %q\n", name)
 		return exitError
 	}
-	setGCPercent(gcWorking)
+	garbage.Work()
 	plugin.Serve(plugins[i])
 	return exitOK
 }
 
 func run(args []string) int {
-	collectLate()
 	ui := newTerminal(os.Stdin, os.Stdout, os.Stderr)
 	if err := limit.Check(); err != nil {
 		return ui.finish(err)

@@ -130,11 +130,15 @@ func New(ctx context.Context, b backend.Backend, logs string) *Store {
 
 const prefix, suffix = "runs/", ".json"
 
-var runID = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]{0,63}$`)
+const longestID = 64
+
+var idPattern = regexp.MustCompile(`^[0-9A-Za-z][0-9A-Za-z-]*$`)
+
+func isID(s string) bool { return len(s) <= longestID && idPattern.MatchString(s) }
 
 // object returns the key of the object that contains a run's record.
 func object(id string) (string, error) {
-	if !runID.MatchString(id) {
+	if !isID(id) {
 		return "", fmt.Errorf("%q is not the ID of a run", id)
 	}
 	return prefix + id + suffix, nil
@@ -204,7 +208,7 @@ func (s *Store) List() ([]*Run, error) {
 			return nil, err
 		}
 		id, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, prefix), suffix)
-		if ok && runID.MatchString(id) {
+		if ok && isID(id) {
 			ids = append(ids, id)
 		}
 	}

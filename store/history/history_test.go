@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -44,8 +45,10 @@ func TestRunsAreListedNewestFirst(t *testing.T) {
 	if _, err := s.Get("none"); !errors.Is(err, fs.ErrNotExist) {
 		t.Error(err)
 	}
-	if _, err := s.Get("../x"); err == nil || errors.Is(err, fs.ErrNotExist) {
-		t.Error(err)
+	for _, id := range []string{"", "../x", strings.Repeat("x", 65)} {
+		if _, err := s.Get(id); err == nil || errors.Is(err, fs.ErrNotExist) {
+			t.Error(id, err)
+		}
 	}
 }
 

@@ -22,13 +22,11 @@ const (
 	besideName = "beside-"
 	// mostBeside is the number of processes that may have a cache open in
 	// addition to the one with the main database.
-	// that has the main database.
 	mostBeside = 63
 )
 
 // How long a process waits for another one that is opening the cache, and may
 // be merging what a third one left.
-// taking over what a third one left.
 const (
 	openWait = time.Minute
 	openPoll = 20 * time.Millisecond

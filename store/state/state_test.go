@@ -228,6 +228,19 @@ func TestASaveThatFailsHalfwayLeavesTheFormerState(t *testing.T) {
 	}
 }
 
+func TestNamesOfEnvironmentsAreChecked(t *testing.T) {
+	for _, env := range []string{"a", "0", "Prod_1.x-y", strings.Repeat("x", 64)} {
+		if err := state.CheckName(env); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, env := range []string{"", ".", "-a", "a/b", "ä", "a\n", strings.Repeat("x", 65)} {
+		if state.CheckName(env) == nil {
+			t.Errorf("%q is accepted", env)
+		}
+	}
+}
+
 func TestEnvironmentsAreCreatedAndDeleted(t *testing.T) {
 	s, _ := newStore(t)
 	st, err := s.Create("prod")

@@ -56,11 +56,13 @@ type Store struct {
 // calls, except those that take a context.
 func New(ctx context.Context, b backend.Backend) *Store { return &Store{ctx: ctx, backend: b} }
 
-var envName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$`)
+const longestName = 64
+
+var envName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]*$`)
 
 // CheckName returns an error if an environment's name is invalid.
 func CheckName(env string) error {
-	if !envName.MatchString(env) {
+	if len(env) > longestName || !envName.MatchString(env) {
 		return fmt.Errorf("%q is not a valid environment name: use up to 64 letters, digits, _, -, and ., starting with a letter or digit", env)
 	}
 	return nil

@@ -19,6 +19,7 @@ import (
 	"html/template"
 	"io"
 	"iter"
+	"sync"
 
 	"github.com/quern-dev/quern/ui/results"
 )
@@ -50,7 +51,9 @@ var styleText string
 //go:embed page.js
 var scriptText string
 
-var pageTemplate = template.Must(template.New("page").Funcs(template.FuncMap{"color": color}).Parse(pageText))
+var pageTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("page").Funcs(template.FuncMap{"color": color}).Parse(pageText))
+})
 
 // page is the data of the template.
 type page struct {
@@ -106,7 +109,7 @@ func Write(w io.Writer, e *results.Evaluation, rows iter.Seq2[*results.Row, erro
 		Embedded: int64(len(embedded.Rows)), Rows: e.Rows, Cut: embedded.cut, Answers: len(embedded.Rows) > 0,
 	}
 	var b bytes.Buffer
-	if err := pageTemplate.Execute(&b, p); err != nil {
+	if err := pageTemplate().Execute(&b, p); err != nil {
 		return fmt.Errorf("fill in the page: %w", err)
 	}
 	_, err = w.Write(b.Bytes())
