@@ -40,7 +40,7 @@ type builder struct {
 
 func newBuilder(ctx context.Context, o Options) *builder {
 	ctx, cancel := context.WithCancel(ctx)
-	s := secrets.New(o.Module.Variables, o.Variables, o.Store, o.Hidden)
+	s := secrets.New(o.Store, o.Hidden)
 	b := &builder{
 		Options: o, Collector: diagnostics.New(s.Redactor), ctx: ctx, cancel: cancel,
 		started:  time.Now().UTC().Truncate(time.Second),
@@ -49,7 +49,6 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		partial:  map[addr.Stage]bool{},
 	}
 	b.processes = processes.New(ctx, o.Plugins, b.Collector, s)
-	b.processes.Validating = o.validating
 	b.types = newTypes(o.Plugins, b.Collector)
 	if o.State != nil {
 		b.prior = o.State.Instances
@@ -119,7 +118,7 @@ func (b *builder) newPlan() *plan.Plan {
 		Format: plan.Format, QuernVersion: b.QuernVersion, Created: b.started,
 		Environment: b.Environment, Destroy: b.Destroy, RefreshOnly: b.RefreshOnly,
 		Partial: b.limited(),
-		Plugins: b.Plugins.Describe(), Variables: b.secrets.OpenVariables(),
+		Plugins: b.Plugins.Describe(), Variables: b.root.Secrets.Open(),
 	}
 	for name, config := range b.configs {
 		if described, ok := p.Plugins[name]; ok {

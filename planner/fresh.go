@@ -54,7 +54,7 @@ func (b *builder) lookAgain(n *plan.Node) {
 		b.Report(diag.Errorf(n.Range.Ptr(), "Cannot refresh the source", "quern cannot tell whether the saved plan still matches %s: %s", n.Address, err))
 	}
 	_, names := n.Body.Refs()
-	bound, diags := n.Body.Bind(b.secrets.With(nil, names))
+	bound, diags := n.Body.Bind(b.root.Secrets.With(nil, names))
 	if b.Report(diags...) {
 		return
 	}

@@ -37,10 +37,10 @@ type phases struct {
 
 func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *phases {
 	m := module.New(c, module.Settings{
-		Variables: variables, Validating: b.validating, Started: b.started, Hide: b.secrets.Hide,
+		Variables: variables, Validating: b.validating, Started: b.started,
 		Version: b.QuernVersion, Environment: b.Environment, StartedIn: b.StartedIn,
-	}, b.Collector)
-	conditions := &condition.Conditions{Module: m, Secrets: b.secrets, RefreshOnly: b.RefreshOnly}
+	}, b.secrets, b.Collector)
+	conditions := &condition.Conditions{Module: m, RefreshOnly: b.RefreshOnly}
 	expander := &expand.Expander{Module: m}
 	var outputs map[string]*state.Output
 	if b.State != nil {
@@ -49,21 +49,21 @@ func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *p
 	return &phases{
 		Module: m,
 		expand: expander,
-		decode: &decode.Decoder{Expander: expander, Conditions: conditions, Secrets: b.secrets, Plugins: b.Plugins},
+		decode: &decode.Decoder{Expander: expander, Conditions: conditions, Plugins: b.Plugins},
 		prepare: &prepare.Preparer{
-			Module: m, Context: b.ctx, Conditions: conditions, Processes: b.processes, Secrets: b.secrets,
+			Module: m, Context: b.ctx, Conditions: conditions, Processes: b.processes,
 			Cache: b.prepared, Prior: b.prior, Refresh: b.Refresh,
 		},
 		decide: &decide.Decider{
-			Module: m, Context: b.ctx, Conditions: conditions, Processes: b.processes, Secrets: b.secrets,
+			Module: m, Context: b.ctx, Conditions: conditions, Processes: b.processes,
 			Store: b.Store, Prior: b.prior, Replace: b.Replace, Refresh: b.Refresh, RefreshOnly: b.RefreshOnly,
 			TakeOver: b.State != nil && !b.limited(),
 		},
 		estimate: estimate.New(m, estimate.Options{
-			Context: b.ctx, Processes: b.processes, Secrets: b.secrets, Store: b.Store, Prior: b.prior,
+			Context: b.ctx, Processes: b.processes, Store: b.Store, Prior: b.prior,
 			Refresh: b.Refresh, Environment: b.Environment,
 		}),
-		output: &output.Outputs{Module: m, Conditions: conditions, Secrets: b.secrets, Store: b.Store, Prior: outputs},
+		output: &output.Outputs{Module: m, Conditions: conditions, Store: b.Store, Prior: outputs},
 	}
 }
 

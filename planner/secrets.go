@@ -75,7 +75,7 @@ func (b *builder) sealPlan(p *plan.Plan) {
 		names.add(fingerprint.Secrets(&plan.Node{}, m.Body))
 	}
 	for _, name := range sorted(names) {
-		digest, err := b.secrets.Seal(name)
+		digest, err := b.root.Secrets.Seal(name)
 		if err != nil {
 			b.Report(diag.Errorf(nil, "Cannot compute a key", "%s.", err))
 			return
@@ -113,7 +113,7 @@ func (b *builder) hideAgain(p *plan.Plan) {
 // with.
 func (b *builder) checkSealed(p *plan.Plan) {
 	for _, name := range sorted(p.Sealed) {
-		digest, err := b.secrets.Seal(name)
+		digest, err := b.root.Secrets.Seal(name)
 		if err == nil && digest == p.Sealed[name] {
 			continue
 		}

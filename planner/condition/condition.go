@@ -18,13 +18,11 @@ import (
 	"github.com/quern-dev/quern/planner/expand"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
-	"github.com/quern-dev/quern/planner/secrets"
 )
 
 // Conditions are the conditions of a module.
 type Conditions struct {
 	*module.Module
-	Secrets *secrets.Secrets
 	// RefreshOnly compiles preconditions without checking them.
 	RefreshOnly bool
 }

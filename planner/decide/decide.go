@@ -22,7 +22,6 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/prepare"
 	"github.com/quern-dev/quern/planner/processes"
-	"github.com/quern-dev/quern/planner/secrets"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/state"
@@ -34,7 +33,6 @@ type Decider struct {
 	Context    context.Context
 	Conditions *condition.Conditions
 	Processes  *processes.Processes
-	Secrets    *secrets.Secrets
 	Store      *store.Store
 	// Prior contains the instances in the state, by address.
 	Prior map[string]*state.Instance

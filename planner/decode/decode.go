@@ -26,7 +26,6 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/processes"
 	"github.com/quern-dev/quern/planner/schema"
-	"github.com/quern-dev/quern/planner/secrets"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -34,7 +33,6 @@ import (
 type Decoder struct {
 	*expand.Expander
 	Conditions *condition.Conditions
-	Secrets    *secrets.Secrets
 	Plugins    processes.Plugins
 }
 

@@ -14,7 +14,6 @@ import (
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/processes"
-	"github.com/quern-dev/quern/planner/secrets"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"
@@ -34,7 +33,6 @@ type Estimator struct {
 type Options struct {
 	Context   context.Context
 	Processes *processes.Processes
-	Secrets   *secrets.Secrets
 	Store     *store.Store
 	// Prior contains the instances in the state, by address.
 	Prior map[string]*state.Instance
@@ -46,7 +44,7 @@ type Options struct {
 
 // New returns an estimator for the instances of a module.
 func New(m *module.Module, o Options) *Estimator {
-	return &Estimator{Module: m, Options: o, forecasts: newForecaster(o), runs: map[string]*history.Run{}}
+	return &Estimator{Module: m, Options: o, forecasts: newForecaster(m.Secrets, o), runs: map[string]*history.Run{}}
 }
 
 // Estimate fills in the estimate of an instance.

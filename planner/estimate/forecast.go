@@ -12,6 +12,7 @@ import (
 	"github.com/quern-dev/quern/planner/decide"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/secrets"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/dataset"
@@ -51,14 +52,15 @@ type forecastOnce struct {
 // forecaster forecasts datasets. It is safe for concurrent use.
 type forecaster struct {
 	Options
+	secrets *secrets.Variables
 
 	mu    sync.Mutex
 	notes map[string]note          // by address
 	made  map[string]*forecastOnce // by address and port
 }
 
-func newForecaster(o Options) *forecaster {
-	return &forecaster{Options: o, notes: map[string]note{}, made: map[string]*forecastOnce{}}
+func newForecaster(s *secrets.Variables, o Options) *forecaster {
+	return &forecaster{Options: o, secrets: s, notes: map[string]note{}, made: map[string]*forecastOnce{}}
 }
 
 // note is what a forecast needs to know about an instance that is not

@@ -230,11 +230,11 @@ func (e *forecaster) askPreview(n *module.Instance, port *plan.Port) ([]arrow.Re
 // boundAgain returns the configuration of a decided instance. It returns false
 // if the configuration waits for values of other stages.
 func (e *forecaster) boundAgain(n *module.Instance) (*plan.Bound, bool) {
-	if refs, _ := n.Body.Refs(); len(refs) > 0 {
+	refs, names := n.Body.Refs()
+	if len(refs) > 0 {
 		return nil, false
 	}
-	_, names := n.Body.Refs()
-	bound, diags := n.Body.Bind(e.Secrets.With(nil, names))
+	bound, diags := n.Body.Bind(e.secrets.With(nil, names))
 	return bound, !diags.HasErrors()
 }
 

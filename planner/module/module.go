@@ -26,6 +26,7 @@ import (
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/planner/diagnostics"
 	"github.com/quern-dev/quern/planner/schema"
+	"github.com/quern-dev/quern/planner/secrets"
 )
 
 // Module is the state of one module's configuration.
@@ -33,6 +34,8 @@ type Module struct {
 	*diagnostics.Collector
 	Config *config.Module
 	Settings
+	// Secrets are what the module's expressions can keep secret.
+	Secrets *secrets.Variables
 
 	stages    []*Stage // in the order of the configuration
 	byAddress map[addr.Stage]*Stage
@@ -52,8 +55,6 @@ type Settings struct {
 	Validating bool
 	// Started is plantimestamp().
 	Started time.Time
-	// Hide is called by sensitive() and returns a name for a value.
-	Hide func(cty.Value) string
 	// Version and Environment are quern's version and the name of the
 	// environment.
 	Version, Environment string
@@ -61,10 +62,12 @@ type Settings struct {
 	StartedIn string
 }
 
-// New returns a module whose stages are not declared yet.
-func New(c *config.Module, s Settings, diags *diagnostics.Collector) *Module {
+// New returns a module whose stages are not declared yet. all are the secrets of
+// the plan, to which it adds its own.
+func New(c *config.Module, s Settings, all *secrets.Secrets, diags *diagnostics.Collector) *Module {
 	m := &Module{
 		Collector: diags, Config: c, Settings: s,
+		Secrets:   all.Variables(c.Variables, s.Variables),
 		byAddress: map[addr.Stage]*Stage{},
 		locals:    make(map[string]*Local, len(c.Locals)),
 		root:      &hcl.EvalContext{Functions: funcs.Functions(c.Dir)},
@@ -74,7 +77,7 @@ func New(c *config.Module, s Settings, diags *diagnostics.Collector) *Module {
 		}),
 	}
 	m.root.Functions["plantimestamp"] = funcs.PlanTimestamp(s.Started)
-	m.root.Functions[funcs.SensitiveName] = funcs.Sensitive(s.Hide)
+	m.root.Functions[funcs.SensitiveName] = funcs.Sensitive(m.Secrets.Hide)
 	for name, l := range c.Locals {
 		m.locals[name] = newLocal(l)
 	}

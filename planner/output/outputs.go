@@ -18,7 +18,6 @@ import (
 	"github.com/quern-dev/quern/planner/condition"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
-	"github.com/quern-dev/quern/planner/secrets"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -27,7 +26,6 @@ import (
 type Outputs struct {
 	*module.Module
 	Conditions *condition.Conditions
-	Secrets    *secrets.Secrets
 	Store      *store.Store
 	// Prior are the outputs in the state.
 	Prior map[string]*state.Output

@@ -8,16 +8,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/condition"
 	"github.com/quern-dev/quern/planner/decode"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/phase"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/processes"
-	"github.com/quern-dev/quern/planner/secrets"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/state"
@@ -34,7 +35,6 @@ type Preparer struct {
 	Context    context.Context
 	Conditions *condition.Conditions
 	Processes  *processes.Processes
-	Secrets    *secrets.Secrets
 	Cache      *Cache
 	// Prior contains the instances in the state, by address.
 	Prior map[string]*state.Instance
@@ -129,7 +129,7 @@ func (p *Preparer) askBatch(questions []*question) {
 	}
 	for i, q := range questions {
 		q.answer = prepared[i]
-		if p.Processes.Reveals(q.Node, q.answer) || p.Processes.Heard(q.Node, q.answer.GetDiagnostics()) {
+		if p.Processes.Reveals(q.Node, q.answer) || p.heard(q.Node, q.answer.GetDiagnostics()) {
 			q.failed = true
 			continue // an answer that reveals a secret must not be in the cache
 		}
@@ -137,6 +137,34 @@ func (p *Preparer) askBatch(questions []*question) {
 			p.Cache.remember(q.Question, q.Fingerprint, q.answer)
 		}
 	}
+}
+
+// heard reports a plugin's diagnostics about an instance, and whether the instance
+// is unusable. If a validation has no value for an argument and the plugin
+// therefore cannot use it, that is not an error; whatever depends on it is not
+// checked.
+func (p *Preparer) heard(n *plan.Node, all []*pluginv1.Diagnostic) bool {
+	open := false
+	if p.Validating {
+		all = slices.DeleteFunc(slices.Clone(all), func(d *pluginv1.Diagnostic) bool {
+			assumed := d.Severity != pluginv1.Diagnostic_SEVERITY_WARNING && p.assumes(n, d.Argument)
+			open = open || assumed
+			return assumed
+		})
+	}
+	return p.Processes.Heard(n, all) || open
+}
+
+// assumes reports whether an argument of an instance, or any argument if key is
+// empty, comes from a variable without a value.
+func (p *Preparer) assumes(n *plan.Node, key string) bool {
+	found := false
+	n.Body.Expressions(func(k string, _ *plan.Arg, e *expr.Compiled) {
+		if key == "" || k == key || strings.HasPrefix(k, key+".") || strings.HasPrefix(key, k+".") {
+			found = found || slices.ContainsFunc(e.Secrets, func(name string) bool { return !p.Secrets.IsGiven(name) })
+		}
+	})
+	return found
 }
 
 func (p *Preparer) call(questions []*question) ([]*pluginv1.Prepared, error) {

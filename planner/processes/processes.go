@@ -6,14 +6,11 @@ package processes
 import (
 	"context"
 	"fmt"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/quern-dev/quern/lang/diag"
-	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/diagnostics"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/secrets"
@@ -23,10 +20,6 @@ import (
 
 // Processes are the processes of plugins. They are safe for concurrent use.
 type Processes struct {
-	// Validating is set if an argument may come from a variable that has no
-	// value.
-	Validating bool
-
 	ctx     context.Context
 	plugins Plugins
 	diags   *diagnostics.Collector
@@ -112,32 +105,10 @@ func (p *Processes) Faulty(n *plan.Node, err error) {
 	p.diags.Report(diag.Errorf(n.Range.Ptr(), "Plugin is faulty", "%s %q of plugin %q returned an invalid response: %s. Report this to the plugin's author.", diag.Capital(n.Kind), n.Type, n.Plugin, err))
 }
 
-// Heard reports a plugin's diagnostics about an instance, and whether the
-// instance is unusable. If a validation has no value for an argument and the
-// plugin therefore cannot use it, that is not an error; whatever depends on it
-// is not checked.
+// Heard reports a plugin's diagnostics about an instance, and whether one of them
+// is an error.
 func (p *Processes) Heard(n *plan.Node, all []*pluginv1.Diagnostic) bool {
-	open := false
-	if p.Validating {
-		all = slices.DeleteFunc(slices.Clone(all), func(d *pluginv1.Diagnostic) bool {
-			assumed := d.Severity != pluginv1.Diagnostic_SEVERITY_WARNING && p.assumes(n, d.Argument)
-			open = open || assumed
-			return assumed
-		})
-	}
-	return p.diags.Report(diagnosed(n, all)...) || open
-}
-
-// assumes reports whether an argument of an instance, or any argument if key is
-// empty, comes from a variable without a value.
-func (p *Processes) assumes(n *plan.Node, key string) bool {
-	found := false
-	n.Body.Expressions(func(k string, _ *plan.Arg, e *expr.Compiled) {
-		if key == "" || k == key || strings.HasPrefix(k, key+".") || strings.HasPrefix(key, k+".") {
-			found = found || slices.ContainsFunc(e.Secrets, func(name string) bool { return !p.secrets.IsGiven(name) })
-		}
-	})
-	return found
+	return p.diags.Report(diagnosed(n, all)...)
 }
 
 // Reveals reports whatever a plugin prepared that contains a secret, such as

@@ -14,21 +14,19 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"google.golang.org/protobuf/proto"
 
-	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store"
 )
 
-// Secrets are the sensitive values of a plan. They are safe for concurrent use.
+// Secrets are the sensitive values of a plan, whichever module they are from. They
+// are safe for concurrent use.
 type Secrets struct {
 	// Redactor knows all values and removes them from texts.
 	*secret.Redactor
-	declared  map[string]*config.Variable
-	variables map[string]cty.Value
-	store     *store.Store // nil in a validation, which stores nothing
-	listen    func(name string, v cty.Value)
+	store  *store.Store // nil in a validation, which stores nothing
+	listen func(name string, v cty.Value)
 
 	mu sync.Mutex
 	// hidden are the values that sensitive() hides, by the names of their
@@ -36,64 +34,11 @@ type Secrets struct {
 	hidden map[string]cty.Value
 }
 
-// New returns the secrets among the variables of the root module. The store's
-// key seals what is stored; without a store, nothing is. listen, if not nil, is
-// called with each value that sensitive() hides and its name, one call at a
-// time.
-func New(declared map[string]*config.Variable, values map[string]cty.Value, s *store.Store, listen func(name string, v cty.Value)) *Secrets {
-	out := &Secrets{
-		Redactor: secret.New(), declared: declared, variables: values, store: s, listen: listen,
-		hidden: map[string]cty.Value{},
-	}
-	for _, v := range values {
-		if value.IsSensitive(v) {
-			out.Add(v)
-		}
-	}
-	return out
-}
-
-// Values returns the values of sensitive variables in clear text.
-func (s *Secrets) Values(names []string) map[string]cty.Value {
-	values := make(map[string]cty.Value, len(names))
-	for _, name := range names {
-		v, ok := s.variables[name]
-		if hidden, is := s.Hidden(name); is {
-			v, ok = hidden, true
-		}
-		if !ok {
-			v = cty.DynamicVal
-		}
-		values[name], _ = v.UnmarkDeep()
-	}
-	return values
-}
-
-// With adds the values of sensitive variables to the values that an expression
-// is evaluated with.
-func (s *Secrets) With(vars map[string]cty.Value, names []string) map[string]cty.Value {
-	if len(names) == 0 {
-		return vars
-	}
-	out := maps.Clone(vars)
-	if out == nil {
-		out = map[string]cty.Value{}
-	}
-	out["var"] = cty.ObjectVal(s.Values(names))
-	return out
-}
-
-// Seal returns the keyed digest of a sensitive variable's value.
-func (s *Secrets) Seal(variable string) (string, error) {
-	v := s.Values([]string{variable})[variable]
-	if s.store == nil || !v.IsWhollyKnown() {
-		return "", nil // a validation does not need keys
-	}
-	text, err := value.Value{Value: v}.MarshalJSON()
-	if err != nil {
-		return "", err
-	}
-	return s.store.Seal(text)
+// New returns secrets that know no values yet. The store's key seals what is
+// stored; without a store, nothing is. listen, if not nil, is called with each
+// value that sensitive() hides and its name, one call at a time.
+func New(s *store.Store, listen func(name string, v cty.Value)) *Secrets {
+	return &Secrets{Redactor: secret.New(), store: s, listen: listen, hidden: map[string]cty.Value{}}
 }
 
 // Hide registers the value of a call of sensitive() under a name, a keyed
@@ -167,37 +112,6 @@ func (s *Secrets) WithHidden(ctx *hcl.EvalContext) *hcl.EvalContext {
 	child := ctx.NewChild()
 	child.Variables = map[string]cty.Value{"var": cty.ObjectVal(all)}
 	return child
-}
-
-// IsSensitive reports whether a variable is declared as sensitive, or the name
-// is that of a hidden value.
-func (s *Secrets) IsSensitive(variable string) bool {
-	if _, hidden := s.Hidden(variable); hidden {
-		return true
-	}
-	v := s.declared[variable]
-	return v != nil && v.Sensitive
-}
-
-// IsGiven reports whether a variable has a value.
-func (s *Secrets) IsGiven(variable string) bool {
-	if _, hidden := s.Hidden(variable); hidden {
-		return true
-	}
-	v, ok := s.variables[variable]
-	v, _ = v.UnmarkDeep()
-	return ok && v.IsWhollyKnown()
-}
-
-// OpenVariables returns the values of the variables that are not sensitive.
-func (s *Secrets) OpenVariables() map[string]value.Value {
-	open := map[string]value.Value{}
-	for name, v := range s.variables {
-		if !s.IsSensitive(name) && v.IsWhollyKnown() {
-			open[name] = value.Value{Value: v}
-		}
-	}
-	return open
 }
 
 // SealText returns a text as it is stored. A text that contains a secret, such
