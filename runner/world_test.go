@@ -115,6 +115,7 @@ func (w *world) types() []plugin.Type {
 		plugin.NewMapper(info(plugin.KindLabel, "asked"), &asked{}),
 		plugin.NewRunner(info(plugin.KindEvaluate, "quiz"), &quiz{}),
 		plugin.NewRunner(info(plugin.KindEvaluate, "http_quiz"), &httpQuiz{}),
+		plugin.NewMapper(info(plugin.KindTransform, "scripted"), &scripted{w}),
 	}
 }
 

@@ -65,6 +65,9 @@ func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage 
 		}
 	}
 	d.secrets(seal)
+	for _, f := range n.Files {
+		d.add("file "+f.Name, f.Digest)
+	}
 	for i := range n.Outputs {
 		d.output(&n.Outputs[i])
 	}

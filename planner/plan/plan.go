@@ -188,6 +188,8 @@ type Node struct {
 	StopSeconds float64 `json:"stop_seconds,omitempty"`
 	// OpenAIAPI is set if the plugin calls the stage's language models over HTTP.
 	OpenAIAPI bool `json:"openai_api,omitempty"`
+	// Files are the user's files that the result depends on.
+	Files []SourceFile `json:"files,omitempty"`
 	// BatchRows is the maximum number of rows in a request to a row-wise
 	// stage's plugin. 0 means no preference.
 	BatchRows int64 `json:"batch_rows,omitempty"`

@@ -17,8 +17,8 @@ import (
 
 // Cache caches the answers of plugins to Prepare, so that a plan in which
 // nothing has changed starts only the plugins of sources and deployments. An
-// answer depends only on the plugin's program and the instance, and, for a
-// source, on its content.
+// answer depends only on the plugin's program and the instance, on the files that
+// the answer names, and, for a source, on its content.
 //
 // The cache is one file. Each plan rewrites it with the answers that it used,
 // so it does not grow. If the file cannot be read, quern asks the plugins
@@ -89,13 +89,25 @@ func (c *Cache) answer(key, fingerprint string) *pluginv1.Prepared {
 		return nil
 	}
 	p := &pluginv1.Prepared{}
-	if proto.Unmarshal(a.Prepared, p) != nil {
+	if proto.Unmarshal(a.Prepared, p) != nil || !unchanged(p.Files) {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.after[key] = a
 	return p
+}
+
+// unchanged reports whether the files that an answer depends on are as they
+// were.
+func unchanged(files []*pluginv1.SourceFile) bool {
+	for _, f := range files {
+		file := plan.SourceFile{Name: f.GetName(), Path: f.GetPath(), Digest: f.GetDigest()}
+		if same, err := file.Unchanged(); err != nil || !same {
+			return false
+		}
+	}
+	return true
 }
 
 // remember caches an answer for the next plan. An answer with diagnostics is

@@ -193,6 +193,10 @@ func (p *Preparer) finish(q *question) *Instance {
 		return nil
 	}
 	n := &answered{Instance: q.Instance, prepared: q.answer}
+	if err := n.takeFiles(); err != nil {
+		p.Processes.Faulty(n.Node, err)
+		return nil
+	}
 	if n.Mode == plan.ModeModel {
 		n.takeModel()
 		return n.Instance

@@ -1,8 +1,10 @@
 package prepare
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -327,6 +329,23 @@ func (n *answered) takeFeatures() {
 			n.Outputs[i].Features = features
 		}
 	}
+}
+
+// takeFiles records the user's files that the result depends on, by name.
+func (n *answered) takeFiles() error {
+	for _, f := range n.prepared.Files {
+		if f.GetName() == "" || !filepath.IsAbs(f.GetPath()) || !strings.HasPrefix(f.GetDigest(), "sha256:") {
+			return fmt.Errorf("it reads a file with the name %q, the path %q, and the digest %q", f.GetName(), f.GetPath(), f.GetDigest())
+		}
+		n.Files = append(n.Files, plan.SourceFile{Name: f.GetName(), Path: f.GetPath(), Digest: f.GetDigest()})
+	}
+	slices.SortFunc(n.Files, func(a, b plan.SourceFile) int { return cmp.Compare(a.Name, b.Name) })
+	for i := 1; i < len(n.Files); i++ {
+		if n.Files[i-1].Name == n.Files[i].Name {
+			return fmt.Errorf("two of the files that it reads have the name %q", n.Files[i].Name)
+		}
+	}
+	return nil
 }
 
 func (n *answered) takeEstimate() {

@@ -143,9 +143,15 @@ func (e *Engine) execute(ctx context.Context, t *engine.Task, res *engine.Result
 		Engine: e, Stage: s, task: t, res: res, end: ctx,
 		guard: &guard{Stage: s, redactor: e.redactor, blobs: e.Store.Blobs},
 	}
+	if err := unchanged(t.Node); err != nil {
+		return err
+	}
 	made, err := a.produce(limited)
 	if err != nil && limited.Err() != nil {
 		return context.Cause(limited)
+	}
+	if err == nil {
+		err = unchanged(t.Node)
 	}
 	if own := (*failure.Plugin)(nil); errors.As(err, &own) {
 		return s.ExplainEmpty(err, own)
@@ -154,6 +160,22 @@ func (e *Engine) execute(ctx context.Context, t *engine.Task, res *engine.Result
 		return err
 	}
 	return e.put(made, res)
+}
+
+// unchanged returns an error if a file that the plan's keys contain is no longer
+// the one that the stage reads.
+func unchanged(n *plan.Node) error {
+	for i := range n.Files {
+		f := &n.Files[i]
+		same, err := f.Unchanged()
+		if err != nil {
+			return err
+		}
+		if !same {
+			return failure.Errorf(nil, "A file has changed since the plan", "%s depends on %s, which has changed. Plan again.", n.Address, f.Path)
+		}
+	}
+	return nil
 }
 
 // limited returns the context of one attempt at a node.

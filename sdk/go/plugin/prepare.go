@@ -1,8 +1,12 @@
 package plugin
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"maps"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
@@ -240,6 +244,24 @@ func (p *preparation) AddModelCalls(c ModelCalls) {
 // a library that calls models only through OpenAI's API. Host.OpenAIAPI returns
 // the address.
 func (p *preparation) UseOpenAIAPI() { p.out.OpenaiApi = true }
+
+// AddFile declares that the result depends on a file of the user, such as a
+// script. Its content becomes part of the stage's definition, and quern calls
+// Prepare again when it changes. name identifies the file among those of the
+// instance; it must not depend on where the configuration is.
+func (p *preparation) AddFile(name, path string) error {
+	path, err := filepath.Abs(path)
+	if err != nil {
+		return err
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	sum := sha256.Sum256(content)
+	p.out.Files = append(p.out.Files, &pluginv1.SourceFile{Name: name, Path: path, Digest: "sha256:" + hex.EncodeToString(sum[:])})
+	return nil
+}
 
 // misuse records a mistake of the plugin's author, not of the user.
 func (p *preparation) misuse(format string, args ...any) {
