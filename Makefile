@@ -63,8 +63,8 @@ test: build references test-python ## Build everything and run the tests
 	for plugin in examples/plugins/*; do $(GO) -C $$plugin test ./... || exit 1; done
 
 .PHONY: test-python
-test-python: $(PYTHON)/installed ## Check the types of the Python SDK and run its tests
-	cd $(PYSDK) && $(if $(TYPES),$(PYTHON)/bin/python -m mypy &&) $(PYTHON)/bin/python -m pytest
+test-python: build $(PYTHON)/installed ## Check the types of the Python SDK and run its tests
+	cd $(PYSDK) && $(if $(TYPES),$(PYTHON)/bin/python -m mypy &&) QUERN=$(CURDIR)/bin/quern $(PYTHON)/bin/python -m pytest
 
 .PHONY: test-pythons
 test-pythons: ## Run the tests of the Python SDK with the oldest and the newest Python that are here
