@@ -71,6 +71,7 @@ func suites() []suite {
 		{"stages", stages},
 		{"rows", rowwise},
 		{"many-rows", flatMemory},
+		{"python", python},
 		{"expression", expression},
 		{"terraform", terraform},
 		{"llm", languageModels},

@@ -168,7 +168,8 @@ def instance(kind: str, type: str, config: Mapping[str, Any], **more: Any) -> pb
         made = [pb.Column(name=n, type=t) for n, t in columns.items()]
         out.inputs["input"].CopyFrom(pb.Input(kind=pb.ARTIFACT_KIND_DATASET, columns=made))
     for key, t in more.pop("rows", {}).items():
-        config.setdefault(key, key)
+        if "." not in key:
+            config.setdefault(key, key)
         out.row_arguments[key].CopyFrom(pb.RowArgument(type=t, rows_of="input"))
     for key, made in inputs.items():
         out.inputs[key].CopyFrom(made)

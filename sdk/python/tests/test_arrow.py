@@ -21,6 +21,7 @@ CONVERTED = [
     (pa.array(["a", None], pa.large_string()), "string", ["a", None]),
     (pa.array(["a", None]).cast(pa.string_view()), "string", ["a", None]),
     (pa.array(["a", None, "a"]).dictionary_encode(), "string", ["a", None, "a"]),
+    (pa.DictionaryArray.from_arrays(pa.array([1, None, 0], pa.uint32()), pa.array(["a", "b"]).cast(pa.string_view())), "string", ["b", None, "a"]),
     (pa.array([1, None, 1]).dictionary_encode(), "float64", [1.0, None, 1.0]),
     (pa.RunEndEncodedArray.from_arrays([2, 3], ["a", None]), "string", ["a", "a", None]),
     (pa.nulls(2), "list<int64>", [None, None]),

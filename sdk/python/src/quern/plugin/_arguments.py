@@ -231,6 +231,8 @@ class Field:
 
     def decode(self, value: Any, pointer: str, key: str, scope: Scope, unknown: Unknown) -> Any:
         """Returns the field's value. Where it is unknown, the default or an empty value."""
+        if self.label:
+            return value
         if self.block is not None:
             return self._blocks(value, pointer, key, scope, unknown)
         if unknown.has(pointer, key):

@@ -104,7 +104,7 @@ def coerce(values: pa.Array, want: pa.DataType) -> pa.Array:
     if isinstance(have, pa.BaseExtensionType):
         return coerce(values.storage, want)
     if types.is_dictionary(have):
-        return coerce(values.dictionary_decode(), want)
+        return coerce(values.dictionary, want).take(values.indices)
     if types.is_run_end_encoded(have):
         return coerce(pc.run_end_decode(values), want)
     if types.is_null(have):

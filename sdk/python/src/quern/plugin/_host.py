@@ -30,8 +30,11 @@ class Host:
         self._idle: queue.SimpleQueue[_Exchange] = queue.SimpleQueue()
         self._predictions: dict[str, _Exchange] = {}
         self._lock = threading.Lock()
+        self._streams: list[_Exchange] = []
 
     def close(self) -> None:
+        for stream in self._streams:
+            stream.end()
         self._channel.close()
 
     def chat(self, model: str, request: ChatRequest, draw: int) -> ChatResponse:
@@ -101,7 +104,9 @@ class Host:
 
     def _open(self, method: str, request: Any, response: Any) -> _Exchange:
         call = self._channel.stream_stream(_SERVICE + method, request.SerializeToString, response.FromString)
-        return _Exchange(call)
+        stream = _Exchange(call)
+        self._streams.append(stream)
+        return stream
 
     def _call(self, method: str, request: Any, response: Any) -> Any:
         with _over():
@@ -114,6 +119,9 @@ class _Exchange:
     def __init__(self, call: Any) -> None:
         self._requests: queue.SimpleQueue[Any] = queue.SimpleQueue()
         self._answers = call(iter(self._requests.get, None))
+
+    def end(self) -> None:
+        self._requests.put(None)
 
     def send(self, request: Any) -> None:
         self._requests.put(request)

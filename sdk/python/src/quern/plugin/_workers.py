@@ -158,6 +158,9 @@ class _Call:
             self._arrived.put((None, None))
         except Exception as e:  # the call was canceled
             self._arrived.put((None, e))
+        finally:
+            for part in self._parts:
+                part.requests.put(None)
 
     def _receive(self, part: _Part) -> None:
         try:

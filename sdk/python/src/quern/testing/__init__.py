@@ -1,13 +1,13 @@
 """Tests of plugins with the real quern.
 
 ``check`` runs a pipeline with a plugin several times, also interrupted, and compares
-what comes out. A plain function of a plugin needs none of this: a type is a dataclass,
-so a test can make one and call its methods.
+what comes out. ``new`` makes an object of a type, to call its methods in the test itself.
 """
 
 from __future__ import annotations
 
 import atexit
+import dataclasses
 import json
 import os
 import shlex
@@ -19,17 +19,27 @@ import tempfile
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
     from quern.plugin import Plugin
 
-__all__ = ["Pipeline", "QuernError", "check"]
+__all__ = ["Pipeline", "QuernError", "check", "new"]
+
+T = TypeVar("T")
 
 # When an apply is interrupted, as shares of the time that a whole one takes.
 _MOMENTS = ((signal.SIGINT, 0.5), (signal.SIGKILL, 0.4), (signal.SIGKILL, 0.7))
+
+
+def new(type: type[T], **arguments: Any) -> T:
+    """Returns an object of a type, with its defaults and the given arguments. What is required and not given is None."""
+    required = [f.name for f in dataclasses.fields(type) if f.default is f.default_factory]  # type: ignore[arg-type]
+    made = type(**{**dict.fromkeys(required), **arguments})
+    getattr(made, "open", lambda: None)()
+    return made
 
 
 class QuernError(Exception):
