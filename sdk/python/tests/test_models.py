@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
@@ -39,6 +40,23 @@ class Prompted(plugin.Mapper):
 
     def map_row(self, prompt: plugin.ChatRequest) -> str:
         return self.model.chat(prompt, draw=1).text
+
+
+@p.evaluate("m_library")
+class Library(plugin.Runner):
+    """Hands its model to a library, and depends on a script."""
+
+    model: plugin.Model
+    script: str
+
+    def prepare(self, p: plugin.Prepare) -> None:
+        p.use_openai_api()
+        p.add_file("script", self.script)
+        p.set_value_type({"at": str})
+
+    def run(self, run: plugin.Run) -> None:
+        api = self.model.openai_api
+        run.set_value({"at": f"{api.base_url} {api.api_key} {api.model}"})
 
 
 @p.transform("m_wait")
@@ -178,3 +196,18 @@ def test_a_batch_gets_tokens_too(client):
     it = instance("transform", "m_wait_batch", {}, columns={}, rows={"text": "string"}, address="transform.it")
     [answer] = client.map(it, [texts("a", "b")])
     assert [(e.row, e.HasField("pending")) for e in answer.errors] == [(0, True), (1, True)]
+
+
+def test_a_library_gets_the_address_of_openais_api(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text("1")
+    made = instance("evaluate", "m_library", {"script": str(script)}, inputs=MODEL)
+    api = pb.OpenAIAPI(base_url="http://127.0.0.1:1/v1", api_key="secret")
+    with served(p) as client, Host().serving() as socket:
+        prepared = client.prepare(made)
+        assert prepared.openai_api
+        [file] = prepared.files
+        assert (file.name, file.path) == ("script", str(script))
+        assert file.digest == "sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+        *_, done = client.run(made, host_socket=socket, openai_api=api, work_dir=str(tmp_path))
+        assert json.loads(done.done.value_json) == {"at": "http://127.0.0.1:1/v1 secret model"}

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pyarrow as pa
 
     from ._errors import RowError
-    from ._host import Host
+    from ._host import Host, OpenAIAPI
 
 T = TypeVar("T")
 
@@ -216,6 +216,11 @@ class Model(_Input):
             CallError: The request failed.
         """
         return self._scope.needs_host().embed(self.key, texts)
+
+    @property
+    def openai_api(self) -> OpenAIAPI:
+        """Where the model can be called through OpenAI's API, if ``prepare`` called ``use_openai_api``."""
+        return self._scope.needs_host().openai_api(self.key)
 
     def inputs(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         """Returns the columns of ``signature.inputs`` in a batch of rows that the model is to predict over.

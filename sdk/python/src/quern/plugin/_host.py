@@ -6,6 +6,7 @@ import contextlib
 import queue
 import threading
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import grpc
@@ -21,10 +22,27 @@ from ._llm import ChatRequest, ChatResponse
 _SERVICE = "/quern.plugin.v1.HostService/"
 
 
+@dataclass(frozen=True)
+class OpenAIAPI:
+    """Where a stage's language models can be called through OpenAI's API.
+
+    Requests are cached, limited, retried, and counted like those of ``Model.chat``, so
+    a client should not retry them.
+    """
+
+    base_url: str
+    """Such as ``http://127.0.0.1:40123/v1``."""
+    api_key: str
+    """The key that every request needs."""
+    model: str
+    """The name of the model in requests."""
+
+
 class Host:
     """A call's connection to quern. All methods can be called from many threads."""
 
-    def __init__(self, socket: str, open_chats: int) -> None:
+    def __init__(self, socket: str, open_chats: int, openai: tuple[str, str] | None = None) -> None:
+        self.openai = openai
         self._channel = grpc.insecure_channel(f"unix:{socket}", options=LIMITS)
         self._chatting = threading.BoundedSemaphore(open_chats) if open_chats > 0 else contextlib.nullcontext()
         self._idle: queue.SimpleQueue[_Exchange] = queue.SimpleQueue()
@@ -36,6 +54,11 @@ class Host:
         for stream in self._streams:
             stream.end()
         self._channel.close()
+
+    def openai_api(self, model: str) -> OpenAIAPI:
+        if self.openai is None:
+            raise Fault("the stage has no address of OpenAI's API; call use_openai_api in prepare")
+        return OpenAIAPI(*self.openai, model=model)
 
     def chat(self, model: str, request: ChatRequest, draw: int) -> ChatResponse:
         with self._chatting:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -218,6 +220,25 @@ class Prepare:
     ) -> None:
         """Declares what the work is expected to take. None is unknown, which is not zero."""
         self.out.estimate.CopyFrom(pb.Estimate(rows=rows, seconds=seconds, input_tokens=input_tokens, output_tokens=output_tokens))
+
+    def use_openai_api(self) -> None:
+        """Asks quern to serve the stage's language models over HTTP, too, for a library that calls models only through OpenAI's API. See ``Model.openai_api``."""
+        self.out.openai_api = True
+
+    def add_file(self, name: str, path: str | os.PathLike[str]) -> None:
+        """Declares that the result depends on a file of the user, such as a script.
+
+        Its content becomes part of the stage's definition, and quern calls ``prepare``
+        again when it changes.
+
+        Args:
+            name: Identifies the file among those of the instance. It must not depend on
+                where the configuration is.
+            path: Where it is.
+        """
+        with open(path, "rb") as file:
+            digest = hashlib.sha256(file.read())
+        self.out.files.append(pb.SourceFile(name=name, path=os.path.abspath(path), digest=f"sha256:{digest.hexdigest()}"))
 
     def add_model_calls(self, calls: ModelCalls) -> None:
         """Declares requests to a model, so that plans can show their cost."""

@@ -299,7 +299,7 @@ class PrepareResponse(_message.Message):
     def __init__(self, prepared: _Optional[_Iterable[_Union[Prepared, _Mapping]]] = ...) -> None: ...
 
 class Prepared(_message.Message):
-    __slots__ = ("diagnostics", "outputs", "value_type", "reads", "estimate", "model", "batch_rows", "open_requests", "calls", "stop_seconds")
+    __slots__ = ("diagnostics", "outputs", "value_type", "reads", "estimate", "model", "batch_rows", "open_requests", "calls", "stop_seconds", "openai_api", "files")
     class ReadsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -317,6 +317,8 @@ class Prepared(_message.Message):
     OPEN_REQUESTS_FIELD_NUMBER: _ClassVar[int]
     CALLS_FIELD_NUMBER: _ClassVar[int]
     STOP_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    OPENAI_API_FIELD_NUMBER: _ClassVar[int]
+    FILES_FIELD_NUMBER: _ClassVar[int]
     diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
     value_type: bytes
@@ -327,7 +329,27 @@ class Prepared(_message.Message):
     open_requests: int
     calls: _containers.RepeatedCompositeFieldContainer[ModelCalls]
     stop_seconds: float
-    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., value_type: _Optional[bytes] = ..., reads: _Optional[_Mapping[str, Reads]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., batch_rows: _Optional[int] = ..., open_requests: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[ModelCalls, _Mapping]]] = ..., stop_seconds: _Optional[float] = ...) -> None: ...
+    openai_api: bool
+    files: _containers.RepeatedCompositeFieldContainer[SourceFile]
+    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., value_type: _Optional[bytes] = ..., reads: _Optional[_Mapping[str, Reads]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., batch_rows: _Optional[int] = ..., open_requests: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[ModelCalls, _Mapping]]] = ..., stop_seconds: _Optional[float] = ..., openai_api: _Optional[bool] = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ...) -> None: ...
+
+class SourceFile(_message.Message):
+    __slots__ = ("name", "path", "digest")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    PATH_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    path: str
+    digest: str
+    def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
+
+class OpenAIAPI(_message.Message):
+    __slots__ = ("base_url", "api_key")
+    BASE_URL_FIELD_NUMBER: _ClassVar[int]
+    API_KEY_FIELD_NUMBER: _ClassVar[int]
+    base_url: str
+    api_key: str
+    def __init__(self, base_url: _Optional[str] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class ModelCalls(_message.Message):
     __slots__ = ("prompt", "model", "per_row", "added", "output_tokens", "longest_answer", "reads_answers", "texts", "draws")
@@ -548,7 +570,7 @@ class Progress(_message.Message):
     def __init__(self, done: _Optional[int] = ..., total: _Optional[int] = ..., unit: _Optional[str] = ..., message: _Optional[str] = ...) -> None: ...
 
 class MapRequest(_message.Message):
-    __slots__ = ("start", "rows", "host", "inputs", "open_chats", "host_socket", "tokens")
+    __slots__ = ("start", "rows", "host", "inputs", "open_chats", "host_socket", "tokens", "openai_api")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -563,6 +585,7 @@ class MapRequest(_message.Message):
     OPEN_CHATS_FIELD_NUMBER: _ClassVar[int]
     HOST_SOCKET_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
+    OPENAI_API_FIELD_NUMBER: _ClassVar[int]
     start: Instance
     rows: bytes
     host: int
@@ -570,7 +593,8 @@ class MapRequest(_message.Message):
     open_chats: int
     host_socket: str
     tokens: _containers.RepeatedCompositeFieldContainer[RowToken]
-    def __init__(self, start: _Optional[_Union[Instance, _Mapping]] = ..., rows: _Optional[bytes] = ..., host: _Optional[int] = ..., inputs: _Optional[_Mapping[str, Artifact]] = ..., open_chats: _Optional[int] = ..., host_socket: _Optional[str] = ..., tokens: _Optional[_Iterable[_Union[RowToken, _Mapping]]] = ...) -> None: ...
+    openai_api: OpenAIAPI
+    def __init__(self, start: _Optional[_Union[Instance, _Mapping]] = ..., rows: _Optional[bytes] = ..., host: _Optional[int] = ..., inputs: _Optional[_Mapping[str, Artifact]] = ..., open_chats: _Optional[int] = ..., host_socket: _Optional[str] = ..., tokens: _Optional[_Iterable[_Union[RowToken, _Mapping]]] = ..., openai_api: _Optional[_Union[OpenAIAPI, _Mapping]] = ...) -> None: ...
 
 class RowToken(_message.Message):
     __slots__ = ("row", "token")
@@ -681,7 +705,7 @@ class File(_message.Message):
     def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., digest: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class RunRequest(_message.Message):
-    __slots__ = ("instance", "inputs", "work_dir", "host", "open_chats", "call", "host_socket")
+    __slots__ = ("instance", "inputs", "work_dir", "host", "open_chats", "call", "host_socket", "openai_api")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -696,6 +720,7 @@ class RunRequest(_message.Message):
     OPEN_CHATS_FIELD_NUMBER: _ClassVar[int]
     CALL_FIELD_NUMBER: _ClassVar[int]
     HOST_SOCKET_FIELD_NUMBER: _ClassVar[int]
+    OPENAI_API_FIELD_NUMBER: _ClassVar[int]
     instance: Instance
     inputs: _containers.MessageMap[str, Artifact]
     work_dir: str
@@ -703,7 +728,8 @@ class RunRequest(_message.Message):
     open_chats: int
     call: str
     host_socket: str
-    def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., inputs: _Optional[_Mapping[str, Artifact]] = ..., work_dir: _Optional[str] = ..., host: _Optional[int] = ..., open_chats: _Optional[int] = ..., call: _Optional[str] = ..., host_socket: _Optional[str] = ...) -> None: ...
+    openai_api: OpenAIAPI
+    def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., inputs: _Optional[_Mapping[str, Artifact]] = ..., work_dir: _Optional[str] = ..., host: _Optional[int] = ..., open_chats: _Optional[int] = ..., call: _Optional[str] = ..., host_socket: _Optional[str] = ..., openai_api: _Optional[_Union[OpenAIAPI, _Mapping]] = ...) -> None: ...
 
 class RunResponse(_message.Message):
     __slots__ = ("progress", "rows", "done", "diagnostic", "failure", "pending")
@@ -855,14 +881,16 @@ class Embedding(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class HostServiceChatRequest(_message.Message):
-    __slots__ = ("model", "request", "draw")
+    __slots__ = ("model", "request", "draw", "accepts_truncated")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
     DRAW_FIELD_NUMBER: _ClassVar[int]
+    ACCEPTS_TRUNCATED_FIELD_NUMBER: _ClassVar[int]
     model: str
     request: bytes
     draw: int
-    def __init__(self, model: _Optional[str] = ..., request: _Optional[bytes] = ..., draw: _Optional[int] = ...) -> None: ...
+    accepts_truncated: bool
+    def __init__(self, model: _Optional[str] = ..., request: _Optional[bytes] = ..., draw: _Optional[int] = ..., accepts_truncated: _Optional[bool] = ...) -> None: ...
 
 class HostServiceChatResponse(_message.Message):
     __slots__ = ("response", "error")

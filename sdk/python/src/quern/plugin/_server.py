@@ -263,7 +263,8 @@ def _hosted(request: pb.MapRequest | pb.RunRequest) -> Iterator[Host | None]:
         return
     from ._host import Host
 
-    host = Host(request.host_socket, request.open_chats)
+    openai = (request.openai_api.base_url, request.openai_api.api_key) if request.HasField("openai_api") else None
+    host = Host(request.host_socket, request.open_chats, openai)
     try:
         yield host
     finally:
