@@ -67,10 +67,10 @@ class Train(plugin.Runner):
 
     @classmethod
     def load_model(cls, model):
-        return cls
+        return Pid()
 
-    @staticmethod
-    def predict(batch):
+class Pid:
+    def predict(self, batch):
         import pyarrow as pa
         return pa.record_batch({"pid": [os.getpid()] * batch.num_rows})
 
