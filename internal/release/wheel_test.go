@@ -119,16 +119,19 @@ func TestAWheelRunsTheReadme(t *testing.T) {
 	}
 	example := filepath.Join(t.TempDir(), "banking77")
 	copyExample(t, example)
-	clean := func(args ...string) string {
+	run := func(env []string, args ...string) string {
 		t.Helper()
 		cmd := exec.Command(args[0], args[1:]...)
-		cmd.Dir, cmd.Env = t.TempDir(), []string{"HOME=" + home, "PATH=/usr/bin:/bin"}
+		cmd.Dir, cmd.Env = t.TempDir(), append(env, "HOME="+home, "PATH=/usr/bin:/bin")
 		out, err := cmd.CombinedOutput()
 		if err != nil {
 			t.Fatalf("%s: %v\n%s", strings.Join(args, " "), err, out)
 		}
 		return string(out)
 	}
+	clean := func(args ...string) string { return run(nil, args...) }
+	// uv needs the machine's settings of the network.
+	uv := func(args ...string) string { return run(os.Environ(), args...) }
 	program := filepath.Join(environment, "bin", "quern")
 	if out := clean(program, "version"); !strings.HasPrefix(out, "quern "+version.Number+" on ") {
 		t.Errorf("got %s", out)
@@ -139,11 +142,11 @@ func TestAWheelRunsTheReadme(t *testing.T) {
 	}
 	// Without an installation, as a user of uv does. The plan finds what the other
 	// program computed.
-	if out := clean(tool("uvx"), "--from", path, "quern", "-chdir="+example, "plan"); !strings.Contains(out, "No changes") {
+	if out := uv(tool("uvx"), "--from", path, "quern", "-chdir="+example, "plan"); !strings.Contains(out, "No changes") {
 		t.Errorf("got %s", out)
 	}
 	// uv links the program from another folder.
-	clean(tool("uv"), "tool", "install", "--quiet", path)
+	uv(tool("uv"), "tool", "install", "--quiet", path)
 	if out := clean(filepath.Join(home, ".local", "bin", "quern"), "-chdir="+example, "plan"); !strings.Contains(out, "No changes") {
 		t.Errorf("got %s", out)
 	}
