@@ -59,16 +59,16 @@ func (j *judge) check(p *plugin.Prepare[args]) {
 	}
 	switch j.Kind {
 	case "rubric", "closed_qa":
-		need("rubric", j.Rubric != "" || j.Criterion.IsSet(), "what the answer is graded by")
+		need("rubric", j.Rubric != "" || j.Criterion.IsSet(), "the criteria for the grade")
 	case "g_eval":
-		need("rubric", j.Rubric != "", "what the answer is graded by")
+		need("rubric", j.Rubric != "", "the criteria for the grade")
 	case "factuality":
-		need("expected", j.Expected.IsSet(), "the answer that is right")
+		need("expected", j.Expected.IsSet(), "the correct answer")
 	case "faithfulness":
-		need("context", j.Context.IsSet(), "the text that the answer should be drawn from")
+		need("context", j.Context.IsSet(), "the text that the answer should be based on")
 	case "context_recall":
-		need("context", j.Context.IsSet(), "the text that is looked into")
-		need("expected", j.Expected.IsSet(), "the answer that is right")
+		need("context", j.Context.IsSet(), "the text to search")
+		need("expected", j.Expected.IsSet(), "the correct answer")
 	case "pairwise":
 		if p.Known(key+".baseline") && (j.Baseline == "") == !j.Expected.IsSet() {
 			p.Errorf(key, "A pairwise judge compares two answers\nSet either baseline, to the name of a subject, or expected.")

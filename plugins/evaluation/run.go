@@ -359,7 +359,7 @@ func (e *run) notes() (notes []string, err error) {
 	}
 	for _, m := range e.Args.measures {
 		if m.values == 0 {
-			warn(m.key, fmt.Sprintf("The metric %q is null for all answers", m.name), "Its figures are null, and a gate on them does not hold.")
+			warn(m.key, fmt.Sprintf("The metric %q is null for all answers", m.name), "Its figures are null, and a gate on them does not pass.")
 		}
 	}
 	return notes, err

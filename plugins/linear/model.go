@@ -166,7 +166,7 @@ func readHead(open func(name string) (io.ReadCloser, error)) (*head, error) {
 		return nil, fmt.Errorf("%s: %w", headFile, err)
 	}
 	if h.Places < 0 || h.Places > 1<<h.Features.Bits || len(h.Classes) < 1 || int64(h.Places)*int64(len(h.Classes)) > maxWeights {
-		return nil, fmt.Errorf("%s: %d places and %d classes cannot be", headFile, h.Places, len(h.Classes))
+		return nil, fmt.Errorf("%s cannot have %d places and %d classes", headFile, h.Places, len(h.Classes))
 	}
 	return &h, nil
 }

@@ -191,7 +191,7 @@ func vectors(got *embeddings, n int) (*plugin.Embeddings, error) {
 	out := &plugin.Embeddings{Vectors: make([][]float32, n), InputTokens: int64(got.Usage.Prompt)}
 	for _, e := range got.Data {
 		if e.Index < 0 || e.Index >= n || out.Vectors[e.Index] != nil {
-			return nil, provider.Garbled(http.StatusOK, fmt.Errorf("it has an embedding %d for %d texts", e.Index, n))
+			return nil, provider.Garbled(http.StatusOK, fmt.Errorf("it has an embedding with index %d for %d texts", e.Index, n))
 		}
 		v := make([]float32, len(e.Embedding))
 		for i, x := range e.Embedding {

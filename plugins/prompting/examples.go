@@ -50,7 +50,7 @@ func NewPool(ctx context.Context, host *plugin.Host, prompt plugin.Prompt, in *p
 		user, ok := rec.Column(0).(*array.String)
 		assistant, ok2 := rec.Column(1).(*array.String)
 		if !ok || !ok2 {
-			return nil, fmt.Errorf("the examples are %s and %s, and have to be strings", rec.Column(0).DataType(), rec.Column(1).DataType())
+			return nil, fmt.Errorf("the examples have the types %s and %s, but must be strings", rec.Column(0).DataType(), rec.Column(1).DataType())
 		}
 		for i := range int(rec.NumRows()) {
 			if user.IsValid(i) && assistant.IsValid(i) {

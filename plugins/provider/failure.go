@@ -238,7 +238,7 @@ func Unreached(ctx context.Context, err error) *llm.CallError {
 	if misconfigured(err) || isDial(err) {
 		return &llm.CallError{Message: "no connection to " + err.Error(), Temporary: !misconfigured(err)}
 	}
-	return Broken("the connection was broken off before a response: " + err.Error())
+	return Broken("the connection was closed before a response: " + err.Error())
 }
 
 // Broken returns the failure of a request that was accepted before the other

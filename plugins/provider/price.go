@@ -46,7 +46,7 @@ func (t *Table) Price(model string) *llm.Price {
 // Free returns the price of a model that costs nothing.
 func Free() *llm.Price {
 	zero := 0.0
-	return &llm.Price{Input: &zero, Output: &zero, CachedInput: &zero, Source: "runs here, and nobody bills for it"}
+	return &llm.Price{Input: &zero, Output: &zero, CachedInput: &zero, Source: "runs locally, free of charge"}
 }
 
 func priceKey(i int, name string) string { return "price." + strconv.Itoa(i) + "." + name }

@@ -96,7 +96,7 @@ func BootstrapCounts(counts []int, statistic func(counts []int) float64, o Optio
 	n := 0
 	for i, c := range counts {
 		if c < 0 {
-			return Estimate{}, fmt.Errorf("count %d is %d, less than nothing", i, c)
+			return Estimate{}, fmt.Errorf("count %d is negative: %d", i, c)
 		}
 		n += c
 	}

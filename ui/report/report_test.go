@@ -113,7 +113,7 @@ func TestBigEvaluationsAreTruncatedWithANote(t *testing.T) {
 func TestThePageShowsFiguresDifferencesAndClasses(t *testing.T) {
 	for address, wants := range map[string][]string{
 		"evaluate.prompts": {"33.3%", "[6.1, 79.2]", "&#43;3.5", "-66.7", "&lt; 0.0001", "careful is higher", "not shown", "The answer is polite &amp; short."},
-		"evaluate.labels":  {"macro F1", "Confusion matrix of rules", "technical, given (none): 1 of 1", "4 rows; 1 more have no right label"},
+		"evaluate.labels":  {"macro F1", "Confusion matrix of rules", "technical, given (none): 1 of 1", "4 rows; 1 more have no correct label"},
 	} {
 		text := page(t, address, report.Options{})
 		for _, want := range wants {

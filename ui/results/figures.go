@@ -148,7 +148,7 @@ func (e *Evaluation) Extent() string {
 		text += fmt.Sprintf(", each asked %s", english.Count(e.Repeats, "time"))
 	}
 	if e.Skipped > 0 {
-		text += fmt.Sprintf("; %d more have no right label", e.Skipped)
+		text += fmt.Sprintf("; %d more have no correct label", e.Skipped)
 	}
 	if e.Confidence == 0 {
 		return text + ". Brackets show confidence intervals."

@@ -19,7 +19,7 @@ type Evaluation struct {
 	Address string `json:"address"`
 	Type    string `json:"type"`
 	Rows    int64  `json:"rows"`
-	// Skipped rows have no right label.
+	// Skipped rows have no correct label.
 	Skipped int64 `json:"skipped,omitempty"`
 	// Repeats is how often each model was called for each row.
 	Repeats int `json:"repeats,omitempty"`

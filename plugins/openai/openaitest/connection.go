@@ -14,7 +14,7 @@ import (
 // connectionFaults returns faults below HTTP, or at its edge.
 func connectionFaults() []Fault {
 	return []Fault{
-		{"a reset before the status line", true, true, "broken off", onConnection(func(c *net.TCPConn, _ string) { reset(c) })},
+		{"a reset before the status line", true, true, "closed before a response", onConnection(func(c *net.TCPConn, _ string) { reset(c) })},
 		{"a reset in the body", true, true, "can't be read", onConnection(func(c *net.TCPConn, body string) {
 			respond(c, "HTTP/1.1", fmt.Sprintf("Content-Length: %d", len(body)), body[:len(body)/2])
 			reset(c)

@@ -106,8 +106,8 @@ func TestAPluginThatDoesNotStartSaysWhy(t *testing.T) {
 	for role, c := range map[string]struct{ reason, stderr string }{
 		"prints-first": {`wrote "Loading the dictionary ..." to its standard output`, "dictionary found"},
 		"exits":        {"ended before it was ready (exit code 3)", "no license found"},
-		"hangs":        {"did not get ready within 300ms", "waiting for the moon"},
-		"next-version": {"speaks version 2 of the plugin protocol, and this quern version 1", ""},
+		"hangs":        {"was not ready within 300ms", "waiting for the moon"},
+		"next-version": {"uses version 2 of the plugin protocol, but this quern uses version 1", ""},
 		"faulty":       {"ended before it was ready (exit code 1)", `unknown option "mandatory"`},
 	} {
 		t.Run(role, func(t *testing.T) {
@@ -313,9 +313,9 @@ func TestAnInvalidAnswerIsAnError(t *testing.T) {
 	p := start(t, "wrong-answers")
 	for typ, want := range map[string]string{
 		"no-arrow":      "decode",
-		"too-few":       "answered 3 rows with 1",
+		"too-few":       "answered 1 rows, but the batch has 3",
 		"far-row":       "reports row 3 of 3",
-		"other-columns": "was to make the columns",
+		"other-columns": "declared the columns",
 		"silent":        "1 batches unanswered",
 	} {
 		t.Run(typ, func(t *testing.T) {

@@ -20,7 +20,7 @@ import (
 type StartError struct {
 	Plugin string
 	Path   string
-	// Reason is what went wrong: "did not get ready within 15s".
+	// Reason is what went wrong: "was not ready within 15s".
 	Reason string
 	// Stderr holds the last lines that the plugin wrote.
 	Stderr []string
@@ -67,7 +67,7 @@ func OutOfMemory() string {
 		limit = fmt.Sprintf(", whose limit here is %d MiB", n>>20)
 	}
 	return "memory ran out" + limit +
-		"; raise the limit, run fewer stages at once with -parallelism, or have the stage work on less at a time"
+		"; raise the limit, run fewer stages at once with -parallelism, or let the stage process less data at a time"
 }
 
 // CallError is a call that a plugin answered with an error, or with a response
@@ -88,7 +88,7 @@ func quote(lines []string) string {
 	if len(lines) == 0 {
 		return "; it wrote nothing to stderr"
 	}
-	return ", the last it wrote to stderr:\n  " + strings.Join(lines, "\n  ")
+	return "; its last output on stderr:\n  " + strings.Join(lines, "\n  ")
 }
 
 // lastWords is how long to wait for a process that broke a call to end and its
@@ -104,15 +104,15 @@ func (p *Plugin) startError(err error) error {
 		out.Reason = "can't be started: " + strings.TrimPrefix(err.Error(), "fork/exec "+p.command.Path+": ")
 		return out
 	case line != "" && !isHandshake(line):
-		out.Reason = fmt.Sprintf("wrote %q to its standard output, where only the handshake may stand", line)
+		out.Reason = fmt.Sprintf("wrote %q to its standard output, but must write only the handshake there", line)
 	case isHandshake(line) && otherVersion(line) != "":
-		out.Reason = fmt.Sprintf("speaks version %s of the plugin protocol, and this quern version 1", otherVersion(line))
+		out.Reason = fmt.Sprintf("uses version %s of the plugin protocol, but this quern uses version 1", otherVersion(line))
 	case strings.Contains(err.Error(), "timeout while waiting"):
-		out.Reason = fmt.Sprintf("did not get ready within %s (QUERN_PLUGIN_START_TIMEOUT gives it longer)", p.command.StartTimeout)
+		out.Reason = fmt.Sprintf("was not ready within %s (set QUERN_PLUGIN_START_TIMEOUT to wait longer)", p.command.StartTimeout)
 	case p.ended(lastWords / 4):
 		out.Reason = fmt.Sprintf("ended before it was ready (%s)", p.crash().how())
 	default:
-		out.Reason = "can't be talked to: " + err.Error()
+		out.Reason = "cannot be called: " + err.Error()
 	}
 	p.process.kill()
 	p.drain()

@@ -23,7 +23,7 @@ func (p *Plugin) Schema(ctx context.Context) (*pluginv1.GetSchemaResponse, error
 	if err := CheckSchema(s); err != nil {
 		return nil, &CallError{
 			Plugin: p.command.Name, Code: codes.Internal, Stderr: p.Stderr(),
-			Message: "its schema is wrong: " + err.Error() + quote(p.Stderr()),
+			Message: "its schema is invalid: " + err.Error() + quote(p.Stderr()),
 		}
 	}
 	p.UseJSON(s.GetJsonValues())

@@ -172,7 +172,7 @@ func (s *BatchStream) answer(g *wire.Gathering) (*Answer, error) {
 	}
 	got, err := data.FromArrow(rec.Schema())
 	if err == nil && !got.Equal(s.want) {
-		err = fmt.Errorf("it was to make the columns %v and made %v", s.want, got)
+		err = fmt.Errorf("it declared the columns %v, but sent %v", s.want, got)
 	}
 	if err != nil {
 		rec.Release()
@@ -196,6 +196,6 @@ func (s *BatchStream) wrong(format string, args ...any) error {
 	lines := s.plugin.Stderr()
 	return &CallError{
 		Plugin: s.plugin.Name(), Code: codes.Internal, Stderr: lines,
-		Message: "it sent a wrong answer: " + fmt.Sprintf(format, args...) + quote(lines),
+		Message: "it sent an invalid answer: " + fmt.Sprintf(format, args...) + quote(lines),
 	}
 }

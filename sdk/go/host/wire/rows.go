@@ -34,7 +34,7 @@ func (p *Piece) TooLarge() bool { return p.Size > MaxRows }
 // to do.
 func (p *Piece) Excess() string {
 	const mib = 1 << 20
-	return fmt.Sprintf("%d MiB, and a row between quern and a plugin can take %d MiB at most; keep such content in a file, and its path in the row",
+	return fmt.Sprintf("%d MiB, but a row between quern and a plugin can take at most %d MiB; keep such content in a file, and its path in the row",
 		(p.Size+mib-1)/mib, MaxRows/mib)
 }
 
@@ -155,9 +155,9 @@ func (g *Gathering) Add(m *pluginv1.MapResponse) (whole bool, err error) {
 func (g *Gathering) check(n int64, m *pluginv1.MapResponse) error {
 	switch answered := g.answered + n; {
 	case m.GetMore() && (n == 0 || answered >= g.Rows):
-		return fmt.Errorf("it answered %d rows of a batch of %d, %d of them by now, and says that more follow", n, g.Rows, answered)
+		return fmt.Errorf("it says that more rows follow after a message with %d rows, but has then answered %d of %d rows", n, answered, g.Rows)
 	case !m.GetMore() && answered != g.Rows:
-		return fmt.Errorf("it answered %d rows with %d", g.Rows, answered)
+		return fmt.Errorf("it answered %d rows, but the batch has %d", answered, g.Rows)
 	}
 	for _, e := range m.GetErrors() {
 		if e.GetRow() < 0 || e.GetRow() >= n {
@@ -172,12 +172,12 @@ func checkCounts(counts []int64, made int64) error {
 	left := made
 	for i, n := range counts {
 		if n < 0 || n > left {
-			return fmt.Errorf("it says that %d rows came of row %d, and made %d rows in all", n, i, made)
+			return fmt.Errorf("it counts %d output rows for row %d, but sent %d in total", n, i, made)
 		}
 		left -= n
 	}
 	if left != 0 {
-		return fmt.Errorf("it says that %d rows came of %d rows, and made %d rows", made-left, len(counts), made)
+		return fmt.Errorf("it counts %d output rows for %d rows, but sent %d", made-left, len(counts), made)
 	}
 	return nil
 }

@@ -137,15 +137,15 @@ func TestMessagesThatDoNotMatchTheBatchAreErrors(t *testing.T) {
 		messages []*pluginv1.MapResponse // for a batch of three rows
 		want     string
 	}{
-		"too few":             {false, []*pluginv1.MapResponse{{Rows: rows(1, 2)}}, "answered 3 rows with 2"},
-		"too few in all":      {false, []*pluginv1.MapResponse{{Rows: rows(1), More: true}, {Rows: rows(1)}}, "answered 3 rows with 2"},
-		"too many":            {false, []*pluginv1.MapResponse{{Rows: rows(1, 2), More: true}, {Rows: rows(1, 2)}}, "answered 3 rows with 4"},
-		"no end":              {false, []*pluginv1.MapResponse{{Rows: rows(1, 2, 3), More: true}}, "more follow"},
-		"no rows and more":    {false, []*pluginv1.MapResponse{{Rows: rows(), More: true}}, "more follow"},
-		"no counts and more":  {true, []*pluginv1.MapResponse{{Rows: rows(), More: true}}, "more follow"},
-		"too few counts":      {true, []*pluginv1.MapResponse{{Rows: rows(1, 2), Counts: []int64{1, 1}}}, "answered 3 rows with 2"},
-		"a negative count":    {true, []*pluginv1.MapResponse{{Rows: rows(1), Counts: []int64{2, -1, 0}}}, "came of row 0"},
-		"counts of more rows": {true, []*pluginv1.MapResponse{{Rows: rows(1, 2), Counts: []int64{1, 0, 0}}}, "made 2 rows"},
+		"too few":             {false, []*pluginv1.MapResponse{{Rows: rows(1, 2)}}, "answered 2 rows, but the batch has 3"},
+		"too few in all":      {false, []*pluginv1.MapResponse{{Rows: rows(1), More: true}, {Rows: rows(1)}}, "answered 2 rows, but the batch has 3"},
+		"too many":            {false, []*pluginv1.MapResponse{{Rows: rows(1, 2), More: true}, {Rows: rows(1, 2)}}, "answered 4 rows, but the batch has 3"},
+		"no end":              {false, []*pluginv1.MapResponse{{Rows: rows(1, 2, 3), More: true}}, "more rows follow"},
+		"no rows and more":    {false, []*pluginv1.MapResponse{{Rows: rows(), More: true}}, "more rows follow"},
+		"no counts and more":  {true, []*pluginv1.MapResponse{{Rows: rows(), More: true}}, "more rows follow"},
+		"too few counts":      {true, []*pluginv1.MapResponse{{Rows: rows(1, 2), Counts: []int64{1, 1}}}, "answered 2 rows, but the batch has 3"},
+		"a negative count":    {true, []*pluginv1.MapResponse{{Rows: rows(1), Counts: []int64{2, -1, 0}}}, "output rows for row 0"},
+		"counts of more rows": {true, []*pluginv1.MapResponse{{Rows: rows(1, 2), Counts: []int64{1, 0, 0}}}, "sent 2"},
 		"an error of a row of another message": {false, []*pluginv1.MapResponse{
 			{Rows: rows(1, 2), More: true}, {Rows: rows(3), Errors: []*pluginv1.RowError{{Row: 2}}},
 		}, "row 2 of 1"},
