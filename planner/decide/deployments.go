@@ -117,24 +117,25 @@ func (d *Decider) planDeployment(n *Instance, service pluginv1.PluginServiceClie
 	return d.decideDeployment(n, resp.Action, known)
 }
 
+// deploymentActions are the actions of a plan by those of the protocol.
+var deploymentActions = map[pluginv1.DeploymentAction]plan.Action{
+	pluginv1.DeploymentAction_DEPLOYMENT_ACTION_CREATE:  plan.Create,
+	pluginv1.DeploymentAction_DEPLOYMENT_ACTION_UPDATE:  plan.Update,
+	pluginv1.DeploymentAction_DEPLOYMENT_ACTION_REPLACE: plan.Replace,
+	pluginv1.DeploymentAction_DEPLOYMENT_ACTION_NONE:    plan.Keep,
+}
+
 // decideDeployment translates the plugin's answer. known reports whether all
 // digests are known.
 func (d *Decider) decideDeployment(n *Instance, a pluginv1.DeploymentAction, known bool) bool {
-	switch a {
-	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_CREATE:
-		n.Action = plan.Create
-	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_UPDATE:
-		n.Action = plan.Update
-	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_REPLACE:
-		n.Action = plan.Replace
-	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_NONE:
-		n.Action = plan.Keep
-		if !known {
-			n.Action = plan.MayRun
-		}
-	default:
+	action, ok := deploymentActions[a]
+	if !ok {
 		d.Processes.Faulty(n.Node, fmt.Errorf("its action is %s", a))
 		return false
+	}
+	n.Action = action
+	if action == plan.Keep && !known {
+		n.Action = plan.MayRun
 	}
 	if n.Replaced && n.Deployment != nil {
 		n.Action = plan.Replace

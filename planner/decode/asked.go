@@ -7,7 +7,6 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
-	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -21,82 +20,83 @@ import (
 var askedParts = map[string]string{"model": plan.KindModel, "prompt": plan.KindPrompt}
 
 // writtenAsked decodes an element that is a literal object.
-func (d *bodyDecoder) writtenAsked(a *schema.Argument, src *hclsyntax.ObjectConsExpr, sc *module.Scope, key string) *plan.Arg {
+func (a *artifactArgument) writtenAsked(src *hclsyntax.ObjectConsExpr, key string) *plan.Arg {
 	out := &plan.Arg{Map: map[string]*plan.Arg{}}
 	for _, item := range src.Items {
 		name := hcl.ExprAsKeyword(item.KeyExpr)
-		if v, diags := eval.Value(item.KeyExpr, sc.Values); name == "" && !diags.HasErrors() && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
+		if v, diags := eval.Value(item.KeyExpr, a.scope.Values); name == "" && !diags.HasErrors() && v.Type() == cty.String && v.IsKnown() && !v.IsNull() {
 			name = v.AsString()
 		}
 		if _, ok := askedParts[name]; !ok || out.Map[name] != nil {
-			d.errorf(item.KeyExpr.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … } or %s.%s", a.Name, a.Holds(), diag.Suggest(name, sorted(askedParts)))
+			a.errorf(item.KeyExpr.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … } or %s.%s", a.Name, a.Holds(), diag.Suggest(name, sorted(askedParts)))
 			return nil
 		}
-		part := d.writtenPart(a, item.ValueExpr, sc, key, name)
+		part := a.writtenPart(item.ValueExpr, key, name)
 		if part == nil {
 			return nil
 		}
 		out.Map[name] = part
 	}
-	return d.completeAsked(a, out, src.Range())
+	return a.completeAsked(out, src.Range())
 }
 
 // writtenPart decodes the model or the prompt of a literal element.
-func (d *bodyDecoder) writtenPart(a *schema.Argument, e hclsyntax.Expression, sc *module.Scope, key, name string) *plan.Arg {
-	if arg, ok := d.choice(askedArgument(a, name), e, sc, key+"."+name); ok {
+func (a *artifactArgument) writtenPart(e hclsyntax.Expression, key, name string) *plan.Arg {
+	if arg, ok := a.part(name).choice(e, key+"."+name); ok {
 		if arg != nil {
 			arg.Range = diag.NewRange(e.Range())
 		}
 		return arg
 	}
-	v, diags := eval.Value(e, sc.Handles)
-	d.diags = append(d.diags, diags...)
+	v, diags := eval.Value(e, a.scope.Handles)
+	a.diags = append(a.diags, diags...)
 	if diags.HasErrors() {
 		return nil
 	}
-	return d.askedPart(a, v, e, key, name)
+	return a.askedPart(v, e, key, name)
 }
 
 // evaluatedAsked decodes an element from a value.
-func (d *bodyDecoder) evaluatedAsked(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
+func (a *artifactArgument) evaluatedAsked(v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
 	out := &plan.Arg{Map: map[string]*plan.Arg{}}
 	for name := range v.Type().AttributeTypes() {
 		if _, ok := askedParts[name]; !ok {
-			d.errorf(e.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … }, but this one has %q.%s", a.Name, name, diag.Suggest(name, sorted(askedParts)))
+			a.errorf(e.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … }, but this one has %q.%s", a.Name, name, diag.Suggest(name, sorted(askedParts)))
 			return nil
 		}
 	}
 	for _, name := range sorted(v.Type().AttributeTypes()) {
-		part := d.askedPart(a, v.GetAttr(name), e, key, name)
+		part := a.askedPart(v.GetAttr(name), e, key, name)
 		if part == nil {
 			return nil
 		}
 		out.Map[name] = part
 	}
-	return d.completeAsked(a, out, e.Range())
+	return a.completeAsked(out, e.Range())
 }
 
 // askedPart decodes the model or the prompt.
-func (d *bodyDecoder) askedPart(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key, name string) *plan.Arg {
-	arg := d.value(askedArgument(a, name), v, e, key+"."+name)
+func (a *artifactArgument) askedPart(v cty.Value, e hclsyntax.Expression, key, name string) *plan.Arg {
+	arg := a.part(name).value(v, e, key+"."+name)
 	if arg != nil {
 		arg.Range = diag.NewRange(e.Range())
 	}
 	return arg
 }
 
-// askedArgument is the schema of an attribute of an element.
-func askedArgument(a *schema.Argument, name string) *schema.Argument {
-	return &schema.Argument{
+// part returns the argument that an attribute of an element is.
+func (a *artifactArgument) part(name string) *artifactArgument {
+	of := &schema.Argument{
 		Argument: &pluginv1.Argument{Name: name, RowsOf: a.RowsOf}, Element: a.Element, Rows: a.Rows,
 		Kinds: []string{askedParts[name]},
 	}
+	return &artifactArgument{&argument{of, a.bodyDecoder, a.scope}}
 }
 
-func (d *bodyDecoder) completeAsked(a *schema.Argument, out *plan.Arg, at hcl.Range) *plan.Arg {
+func (a *artifactArgument) completeAsked(out *plan.Arg, at hcl.Range) *plan.Arg {
 	for _, name := range sorted(askedParts) {
 		if out.Map[name] == nil {
-			d.errorf(at, "Missing "+name, "A subject that asks a model needs both: { model = model.…, prompt = prompt.… }. This element of the argument %q has no %s.", a.Name, name)
+			a.errorf(at, "Missing "+name, "A subject that asks a model needs both: { model = model.…, prompt = prompt.… }. This element of the argument %q has no %s.", a.Name, name)
 			return nil
 		}
 	}

@@ -16,7 +16,6 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
-	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -34,30 +33,30 @@ type indexing struct {
 
 // choice decodes an index into artifacts whose key depends on a result. ok is
 // false for any other expression.
-func (d *bodyDecoder) choice(a *schema.Argument, e hclsyntax.Expression, sc *module.Scope, key string) (arg *plan.Arg, ok bool) {
-	in := d.indexing(e, sc)
+func (a *artifactArgument) choice(e hclsyntax.Expression, key string) (arg *plan.Arg, ok bool) {
+	in := a.indexing(e, a.scope)
 	if in == nil {
 		return nil, false
 	}
-	if v, diags := eval.Value(in.key, sc.Values); diags.HasErrors() || v.IsKnown() || d.MayBeAnything(v) {
+	if v, diags := eval.Value(in.key, a.scope.Values); diags.HasErrors() || v.IsKnown() || a.MayBeAnything(v) {
 		return nil, false
 	}
-	compiled, diags := expr.Compile(in.key, d.scopeOf(sc), cty.String)
-	d.diags = append(d.diags, diags...)
+	compiled, diags := expr.Compile(in.key, valueScope(a.scope), cty.String)
+	a.diags = append(a.diags, diags...)
 	if diags.HasErrors() {
 		return nil, true
 	}
 	if len(compiled.Secrets) > 0 {
-		d.errorf(in.key.Range(), "Sensitive index", "The choice of artifact would reveal the value of a sensitive variable. Take the index from a variable that is not sensitive, or wrap it in nonsensitive(…).")
+		a.errorf(in.key.Range(), "Sensitive index", "The choice of artifact would reveal the value of a sensitive variable. Take the index from a variable that is not sensitive, or wrap it in nonsensitive(…).")
 		return nil, true
 	}
-	return d.candidates(a, in, compiled, e, key), true
+	return a.candidates(in, compiled, e, key), true
 }
 
 // indexing returns the index that an expression consists of, possibly in
 // parentheses, with steps after it, or under the name of a local. It returns
 // nil if the expression is not an index into artifacts.
-func (d *bodyDecoder) indexing(e hclsyntax.Expression, sc *module.Scope) *indexing {
+func (d *Decoder) indexing(e hclsyntax.Expression, sc *module.Scope) *indexing {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
 		return d.indexing(e.Expression, sc)
@@ -79,7 +78,7 @@ func (d *bodyDecoder) indexing(e hclsyntax.Expression, sc *module.Scope) *indexi
 	return nil
 }
 
-func (d *bodyDecoder) indexingLocal(e *hclsyntax.ScopeTraversalExpr, sc *module.Scope) *indexing {
+func (d *Decoder) indexingLocal(e *hclsyntax.ScopeTraversalExpr, sc *module.Scope) *indexing {
 	if e.Traversal.RootName() != "local" || len(e.Traversal) < 2 {
 		return nil
 	}
@@ -113,16 +112,16 @@ func holdsArtifacts(v cty.Value) bool {
 
 // candidates decodes the candidates of a choice and checks that they have one
 // type.
-func (d *bodyDecoder) candidates(a *schema.Argument, in *indexing, by *expr.Compiled, e hclsyntax.Expression, key string) *plan.Arg {
+func (a *artifactArgument) candidates(in *indexing, by *expr.Compiled, e hclsyntax.Expression, key string) *plan.Arg {
 	c := &plan.Choice{Key: by, Of: map[string]*plan.Arg{}}
 	var among []*module.Handle
 	for _, element := range value.Elements(in.collection) {
 		v, diags := in.steps.TraverseRel(element.Value)
 		if diags.HasErrors() {
-			d.diags = append(d.diags, diags...)
+			a.diags = append(a.diags, diags...)
 			return nil
 		}
-		arg := d.candidate(a, v, e, key)
+		arg := a.candidate(v, e, key)
 		if arg == nil {
 			return nil
 		}
@@ -131,24 +130,24 @@ func (d *bodyDecoder) candidates(a *schema.Argument, in *indexing, by *expr.Comp
 			among = append(among, h)
 		}
 	}
-	if len(among) > 0 && !d.chooseAmong(among, by, e, key) {
+	if len(among) > 0 && !a.chooseAmong(among, by, e, key) {
 		return nil
 	}
 	return &plan.Arg{Choice: c}
 }
 
 // candidate decodes one candidate of a choice. It returns nil if it has errors.
-func (d *bodyDecoder) candidate(a *schema.Argument, v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
-	brought, failed := len(d.extra), len(d.diags)
-	arg := d.value(a, v, e, key)
+func (a *artifactArgument) candidate(v cty.Value, e hclsyntax.Expression, key string) *plan.Arg {
+	brought, failed := len(a.extra), len(a.diags)
+	arg := a.value(v, e, key)
 	switch {
 	case arg == nil:
-		if len(d.diags) == failed && !d.skip {
-			d.errorf(e.Range(), "Wrong type of value", "The argument %q must be %s, but one of the candidates of this choice is null.", a.Name, a.Holds())
+		if len(a.diags) == failed && !a.skip {
+			a.errorf(e.Range(), "Wrong type of value", "The argument %q must be %s, but one of the candidates of this choice is null.", a.Name, a.Holds())
 		}
 		return nil
-	case arg.Map != nil || len(d.extra) > brought:
-		d.errorf(e.Range(), "Cannot wait for this choice", "A result can choose among models, datasets, reports, and prompts without examples. To choose a model and a prompt, write { model = …, prompt = … } with a choice in each part.")
+	case arg.Map != nil || len(a.extra) > brought:
+		a.errorf(e.Range(), "Cannot wait for this choice", "A result can choose among models, datasets, reports, and prompts without examples. To choose a model and a prompt, write { model = …, prompt = … } with a choice in each part.")
 		return nil
 	}
 	arg.Range = diag.NewRange(e.Range())
@@ -157,14 +156,14 @@ func (d *bodyDecoder) candidate(a *schema.Argument, v cty.Value, e hclsyntax.Exp
 
 // chooseAmong returns an input that is one of several artifacts. It returns
 // false if their types differ.
-func (d *bodyDecoder) chooseAmong(among []*module.Handle, by *expr.Compiled, e hclsyntax.Expression, key string) bool {
+func (a *artifactArgument) chooseAmong(among []*module.Handle, by *expr.Compiled, e hclsyntax.Expression, key string) bool {
 	port, differ := commonPort(among)
 	if differ != "" {
-		d.errorf(e.Range(), "Choice among different types", "Which one is chosen depends on a result that is not known yet, so all candidates must have the same type. %s", differ)
+		a.errorf(e.Range(), "Choice among different types", "Which one is chosen depends on a result that is not known yet, so all candidates must have the same type. %s", differ)
 		return false
 	}
 	first := among[0].From
-	d.inputs[key] = &module.Handle{Port: port, Among: among, From: &module.Instance{
+	a.inputs[key] = &module.Handle{Port: port, Among: among, From: &module.Instance{
 		Node: &plan.Node{Address: by.Text, Kind: first.Kind, Mode: first.Mode, Plugin: first.Plugin},
 	}}
 	return true

@@ -35,7 +35,7 @@ func (d *Decoder) Credentials(address string, prior *state.Instance) (body *plan
 	if a.HasKey() {
 		sc = d.ScopeOf(s, sc, a.Key)
 	}
-	decoder := &bodyDecoder{Decoder: d, stage: s, node: &plan.Node{Address: address, Kind: a.Kind}}
+	decoder := d.newBody(s, &plan.Node{Address: address, Kind: a.Kind})
 	out, missing := decoder.sensitive(s.Config.Body, s.Type.Body, sc), prior.Deployment.Sensitive
 	if !decoder.diags.HasErrors() && !decoder.skip {
 		missing = slices.DeleteFunc(slices.Clone(missing), func(key string) bool { return slices.Contains(out.Sensitive(), key) })

@@ -47,7 +47,7 @@ func (c *promptCompiler) examples(body *hclsyntax.Body, sc *module.Scope) []stri
 // compared with like, and a row that is itself one of the examples is
 // recognized, whatever the prompt puts around it.
 func (c *promptCompiler) sameAsExamples(user hclsyntax.Expression, key string, sc *module.Scope) {
-	compiled, diags := expr.Compile(user, c.scope(sc, c.rows), cty.String)
+	compiled, diags := expr.Compile(user, rowScope(sc, c.rows), cty.String)
 	if diags.HasErrors() {
 		return
 	}
@@ -87,7 +87,7 @@ func (c *promptCompiler) rowArgument(b *hclsyntax.Body, name string, of *module.
 	if e == nil {
 		return
 	}
-	compiled, diags := expr.Compile(e, c.scope(sc, of), cty.String)
+	compiled, diags := expr.Compile(e, rowScope(sc, of), cty.String)
 	c.d.diags = append(c.d.diags, diags...)
 	if diags.HasErrors() {
 		c.failed = true

@@ -7,7 +7,6 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
-	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/planner/secrets"
 )
 
@@ -27,10 +26,10 @@ func (d *bodyDecoder) discreet(arg *plan.Arg, at hcl.Range, key string) bool {
 
 // unexposed reports an argument that the plugin writes into its results, if its
 // value contains a secret.
-func (d *bodyDecoder) unexposed(a *schema.Argument, arg *plan.Arg, at hcl.Range) bool {
+func (a *argument) unexposed(arg *plan.Arg, at hcl.Range) bool {
 	if !a.Recorded || arg.Expr == nil || !arg.Expr.Exposes() {
 		return true
 	}
-	d.errorf(at, "Secret in a result", "The argument %q is stored with the results, but its value contains %s. Use a variable that is not sensitive. If the value is not secret here, wrap it in nonsensitive(…).", a.Name, diag.List(secrets.Names(arg.Expr.Secrets)))
+	a.errorf(at, "Secret in a result", "The argument %q is stored with the results, but its value contains %s. Use a variable that is not sensitive. If the value is not secret here, wrap it in nonsensitive(…).", a.Name, diag.List(secrets.Names(arg.Expr.Secrets)))
 	return false
 }

@@ -16,7 +16,6 @@ import (
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/schema"
-	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 // A prompt is a template over rows. It has no columns of its own to be checked
@@ -26,18 +25,18 @@ import (
 // schema (llm.Request) for a row.
 
 // prompt compiles a prompt over the rows of an argument's dataset.
-func (d *bodyDecoder) prompt(a *schema.Argument, h *module.Handle, use hcl.Range, key string) *plan.Arg {
-	of := d.inputs[a.Rows]
+func (a *artifactArgument) prompt(h *module.Handle, use hcl.Range, key string) *plan.Arg {
+	of := a.inputs[a.Rows]
 	if of == nil {
-		if !d.diags.HasErrors() && !d.skip && !d.starved {
-			d.errorf(use, "No dataset for this prompt", "The argument %q is filled in for each row of the argument %q, which is not set.", a.Name, a.Rows)
+		if !a.diags.HasErrors() && !a.skip && !a.starved {
+			a.errorf(use, "No dataset for this prompt", "The argument %q is filled in for each row of the argument %q, which is not set.", a.Name, a.Rows)
 		}
 		return nil
 	}
-	d.prompts = append(d.prompts, h.From)
-	c := &promptCompiler{d: d, node: h.From, rows: of, key: key, rowsOf: a.Rows}
+	a.prompts = append(a.prompts, h.From)
+	c := &promptCompiler{d: a.bodyDecoder, node: h.From, rows: of, key: key, rowsOf: a.Rows}
 	text := c.request(h.From.Prompt.Stage.Config.Body, h.From.Prompt.Scope)
-	if c.failed || d.diags.HasErrors() {
+	if c.failed || a.diags.HasErrors() {
 		return nil
 	}
 	compiled := c.compile(text, h.From.Range.HCL())
@@ -122,7 +121,7 @@ func (c *promptCompiler) fields(b *hclsyntax.Body, sc *module.Scope, names ...st
 // piece compiles one expression of the prompt and returns its text. If it
 // fails, the errors are reported and the text must not be used.
 func (c *promptCompiler) piece(e hclsyntax.Expression, sc *module.Scope, want cty.Type) string {
-	s := c.scope(sc, c.rows)
+	s := rowScope(sc, c.rows)
 	if !expr.MentionsRow(e) {
 		s.Row, s.RowOf = nil, ""
 	}
@@ -135,21 +134,13 @@ func (c *promptCompiler) piece(e hclsyntax.Expression, sc *module.Scope, want ct
 	return compiled.Text
 }
 
-func (c *promptCompiler) scope(sc *module.Scope, rows *module.Handle) *expr.Scope {
-	s := &expr.Scope{Eval: sc.Values, Definitions: sc.Definitions, Row: rows.Port.Columns, RowOf: rows.String()}
-	if s.Row == nil {
-		s.Row = data.Schema{}
-	}
-	return s
-}
-
 // compile compiles the text of the whole request. Its parts have been compiled
 // already, so an error here is a bug in quern.
 func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
 	e, diags := limit.ParseExpression([]byte(text), at.Filename, at.Start)
 	if !diags.HasErrors() {
 		var compiled *expr.Compiled
-		s := c.scope(c.node.Prompt.Scope, c.rows)
+		s := rowScope(c.node.Prompt.Scope, c.rows)
 		s.Eval = c.d.Secrets.WithHidden(s.Eval)
 		if compiled, diags = expr.Compile(e, s, cty.String); compiled != nil {
 			compiled.Range = diag.NewRange(at)

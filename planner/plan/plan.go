@@ -137,6 +137,15 @@ const (
 )
 
 // Node is an instance of a stage and the action to take.
+//
+// A node of a plan is complete. While it is planned, each phase fills in its own
+// fields, and has a type of its own for what is known so far, which contains the
+// type of the phase before: expand.Instance (address to behavior, and range),
+// decode.Instance (body, dependencies, and how it runs), prepare.Instance (what
+// the plugin derives: reads, outputs, the type of values, a fingerprint), and
+// decide.Instance (action, reasons, keys, deployment). Later phases take only the
+// last of these, and other stages see only a module.Instance. The node itself is
+// one record because it is stored, and because the runner needs all of it.
 type Node struct {
 	Address string `json:"address"`
 	Kind    string `json:"kind"`

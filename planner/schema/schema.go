@@ -63,25 +63,23 @@ type Block struct {
 // how many rows, or answers and grades, may fail.
 const MaxErrors = "max_errors"
 
+// modes are the modes of a plan by those of the protocol.
+var modes = map[pluginv1.Mode]string{
+	pluginv1.Mode_MODE_READ:     plan.ModeRead,
+	pluginv1.Mode_MODE_MAP:      plan.ModeMap,
+	pluginv1.Mode_MODE_FLAT_MAP: plan.ModeFlatMap,
+	pluginv1.Mode_MODE_RUN:      plan.ModeRun,
+	pluginv1.Mode_MODE_DEPLOY:   plan.ModeDeploy,
+	pluginv1.Mode_MODE_MODEL:    plan.ModeModel,
+}
+
 // NewType prepares a stage type of a plugin, given the plugin's local name.
 func NewType(t *pluginv1.Type, plugin string) (*Type, error) {
-	out := &Type{Plugin: plugin, Behavior: strconv.FormatInt(t.BehaviorVersion, 10)}
-	switch t.Mode {
-	case pluginv1.Mode_MODE_READ:
-		out.Mode = plan.ModeRead
-	case pluginv1.Mode_MODE_MAP:
-		out.Mode = plan.ModeMap
-	case pluginv1.Mode_MODE_FLAT_MAP:
-		out.Mode = plan.ModeFlatMap
-	case pluginv1.Mode_MODE_RUN:
-		out.Mode = plan.ModeRun
-	case pluginv1.Mode_MODE_DEPLOY:
-		out.Mode = plan.ModeDeploy
-	case pluginv1.Mode_MODE_MODEL:
-		out.Mode = plan.ModeModel
-	default:
+	mode, ok := modes[t.Mode]
+	if !ok {
 		return nil, fmt.Errorf("%s %q of plugin %q has a mode that this version of quern does not support; use a newer version", t.Kind, t.Name, plugin)
 	}
+	out := &Type{Plugin: plugin, Mode: mode, Behavior: strconv.FormatInt(t.BehaviorVersion, 10)}
 	var err error
 	if out.Body, err = NewBody(t.Body); err != nil {
 		return nil, fmt.Errorf("the schema of %s %q of plugin %q is invalid: %w", t.Kind, t.Name, plugin, err)
