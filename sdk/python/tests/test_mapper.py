@@ -164,3 +164,47 @@ def test_a_result_that_does_not_fit_fails_its_row(client):
     [answer] = client.map(it, [batch(value=[2**63 - 1, 1], other=[5.0, 1.0])])
     assert [r["n"] for r in rows_of([answer])] == [None, 2]
     assert [e.row for e in answer.errors] == [0]
+
+
+def test_answers_that_are_too_large_come_in_several_messages(client, monkeypatch):
+    from quern.plugin import _arrow
+
+    monkeypatch.setattr(_arrow, "MAX_ROWS", 4096)
+    texts = ["x" * 1000] * 6 + ["y" * 9000, "z"]
+    it = instance("transform", "t_upper", {}, columns={"text": "string"}, rows={"text": "string"})
+    answers = client.map(it, [batch(text=texts)])
+    assert [a.more for a in answers] == [True] * (len(answers) - 1) + [False] and len(answers) > 3
+    assert [r["upper"] for r in rows_of(answers)] == [*(t.upper() for t in texts[:6]), None, "Z"]
+    [e] = [e for a in answers for e in a.errors]
+    assert e.message.startswith("its result takes 1 MiB, and a row between quern and a plugin can take")
+
+    it = instance("transform", "t_words", {}, columns={"text": "string"}, rows={"text": "string"}, address="transform.word")
+    answers = client.map(it, [batch(text=["a b", " ".join(["w" * 500] * 20), "c", None])])
+    assert [c for a in answers for c in a.counts] == [2, 0, 1, 0]
+    assert [r["word"] for r in rows_of(answers)] == ["a", "b", "c"]
+
+
+def test_texts_keep_their_bytes(client):
+    texts = ["a\rb", "e\u0301", "\x00", "\U0001f600", "\u2028"]
+    it = instance("transform", "t_words", {}, columns={"text": "string"}, rows={"text": "string"}, address="transform.word")
+    [answer] = client.map(it, [batch(text=["e\u0301", "\x00", "\U0001f600"])])
+    assert [r["word"] for r in rows_of([answer])] == ["e\u0301", "\x00", "\U0001f600"]
+    it = instance("transform", "t_upper", {}, columns={"text": "string"}, rows={"text": "string"})
+    assert [r["upper"] for r in rows_of(client.map(it, [batch(text=texts)]))] == [pc.utf8_upper(pa.scalar(t)).as_py() for t in texts]
+
+
+def test_a_row_that_utf8_cannot_encode_fails_alone(client):
+    q = plugin.Plugin("u", version="1.0.0")
+
+    @q.transform("u_it")
+    class It(plugin.Mapper):
+        text: plugin.Row[str]
+
+        def map_row(self, text: str) -> str:
+            return "\ud800" if text == "bad" else text
+
+    it = instance("transform", "u_it", {}, columns={}, rows={"text": "string"}, address="transform.it")
+    with served(q) as c:
+        [answer] = c.map(it, [batch(text=["ok", "bad"])])
+    assert [r["it"] for r in rows_of([answer])] == ["ok", None]
+    assert answer.errors[0].row == 1 and "which is not a valid string" in answer.errors[0].message
