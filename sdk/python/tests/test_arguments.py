@@ -234,3 +234,32 @@ def test_data_frames_are_batches(library):
     frame = frames.DataFrame({"b": ["x", None], "a": [1, 2]})
     schema = pa.schema({"a": pa.int64(), "b": pa.string()})
     assert conform(frame, schema).to_pylist() == [{"a": 1, "b": "x"}, {"a": 2, "b": None}]
+
+
+def test_a_models_answer_is_a_late_value_as_gos():
+    from quern.plugin._arguments import cty_type
+    from quern.plugin._arrow import type_name
+
+    answers = plugin.Output.array(
+        [plugin.ChatResponse("{}", usage=plugin.Usage(3, 4, 1), tool_calls=[plugin.ToolCall("f", "{}", "1")], finish_reason="refusal"), None]
+    )
+    answer, missing = answers.to_pylist()
+    assert missing is None
+    assert (answer["json"], answer["refused"], answer["cost"], answer["logprobs"]) == ("{}", True, None, None)
+    assert answer["tokens"] == {"input": 3, "cached_input": 1, "output": 4, "total": 7}
+    # The declared type and the values' have the same members; "dynamic" is JSON.
+    members = {"string": "string", "dynamic": "string", "number": ("int64", "float64"), "bool": "bool"}
+
+    def same(declared, column):
+        if isinstance(declared, str):
+            assert str(column) in members[declared] or str(column) == members[declared]
+        elif declared[0] == "list":
+            same(declared[1], column.items)
+        else:
+            assert [n for n, _ in column.fields] == list(declared[1])
+            for name, t in column.fields:
+                same(declared[1][name], t)
+
+    from quern.plugin._columns import parse
+
+    same(cty_type(plugin.Output), parse(type_name(answers.type)))

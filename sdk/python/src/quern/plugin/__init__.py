@@ -12,6 +12,7 @@ from ._columns import Column
 from ._errors import CallError, Error, Pending, RowError, Stopped
 from ._handles import Artifact, Dataset, File, Late, Model, Prompt, Row, RowOrModel, Signature, Subject
 from ._llm import ChatRequest, ChatResponse, Message, OutputSchema, TokenLogprob, Tool, ToolCall, Usage
+from ._output import Output, OutputTokens, OutputToolCall
 from ._plugin import Plugin
 from ._prepare import ModelCalls, ModelInfo, Prepare, Price, Selection
 from ._source import Fingerprint, RowCount
@@ -65,7 +66,10 @@ __all__ = [
     "ModelCalls",
     "ModelFiles",
     "ModelInfo",
+    "Output",
     "OutputSchema",
+    "OutputTokens",
+    "OutputToolCall",
     "PartlyApplied",
     "Pending",
     "Plan",

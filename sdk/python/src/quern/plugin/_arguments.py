@@ -71,7 +71,8 @@ def argument(
         feature: For a trainer's row expression: the model needs it to predict.
         constant: For a row expression: it may be the same for every row.
         rows_of: For a row expression: the dataset argument that ``row`` refers to.
-        late: For a Late: the additional names of the expression and their types.
+        late: For a Late: the additional names of the expression and their types. A
+            model's answer has the type Output.
     """
     options = _Options(doc, sensitive, operational, recorded, feature, constant, rows_of, late or {})
     if default_factory is not dataclasses.MISSING:

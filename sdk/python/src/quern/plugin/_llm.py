@@ -114,6 +114,11 @@ class ChatResponse:
     cost: float | None = None
     cached: bool = False
 
+    @property
+    def refused(self) -> bool:
+        """The model, or a filter of its provider, refused to answer."""
+        return bool(self.refusal) or self.finish_reason in ("refusal", "content_filter")
+
     def encode(self) -> bytes:
         """Returns the answer as JSON, for quern."""
         out = _compact(self)
