@@ -99,13 +99,14 @@ fuzz: ## Run each fuzz target for twenty seconds
 	./bench/fuzz.sh 20s
 
 .PHONY: lint
-lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) $(TOOLS)/actionlint-$(ACTIONLINT_VERSION) ## Check modules, formatting, golangci-lint, the protocol, and workflows
+lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) $(TOOLS)/actionlint-$(ACTIONLINT_VERSION) $(PYTHON)/installed ## Check modules, formatting, golangci-lint, the protocol, workflows, and the Python SDK
 	@for module in . sdk/go examples/plugins/*; do $(GO) -C $$module mod tidy -diff || { echo "go mod tidy would change $$module/go.mod"; exit 1; }; done
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run --build-tags $(TAGS) ./...
 	cd sdk/go && $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run ./...
 	cd sdk/proto && $(TOOLS)/buf-$(BUF_VERSION) lint
 	$(TOOLS)/actionlint-$(ACTIONLINT_VERSION)
+	$(PYTHON)/bin/python -m ruff check $(PYSDK) && $(PYTHON)/bin/python -m ruff format --check $(PYSDK)
 
 .PHONY: vulncheck
 vulncheck: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Check for known vulnerabilities in the code that the programs call

@@ -46,7 +46,7 @@ class Client:
         """Makes a call: unary_unary, unary_stream, or stream_stream."""
         names = {"Preview": "ReadResponse"}
         response = getattr(pb, names.get(method, method + "Response"))
-        serialize = (lambda m: m.SerializeToString())
+        serialize = lambda m: m.SerializeToString()
         return getattr(self.channel, kind)(f"/{SERVICE}/{method}", serialize, response.FromString)(request, **options)
 
     def schema(self) -> pb.GetSchemaResponse:
@@ -96,7 +96,9 @@ class Host:
             self.most = max(self.most, self.open)
             try:
                 text = self.answer_chat(r.model, json.loads(r.request), r.draw)
-                yield pb.HostServiceChatResponse(response=json.dumps({"text": text, "usage": {"input": 1, "output": 2}, "cost": 0.5}).encode())
+                yield pb.HostServiceChatResponse(
+                    response=json.dumps({"text": text, "usage": {"input": 1, "output": 2}, "cost": 0.5}).encode()
+                )
             except CallError as e:
                 yield pb.HostServiceChatResponse(error=pb.CallError(message=e.message, status=e.status, temporary=e.temporary))
             except PermissionError as e:
@@ -129,8 +131,11 @@ class Host:
         handlers = {
             name: kind(function, getattr(pb, f"HostService{name}Request").FromString, serialize)
             for name, kind, function in (
-                ("Chat", both, self.chat), ("Predict", both, self.predict), ("Embed", unary, self.embed),
-                ("Reject", unary, self.reject), ("Evaluate", unary, self.evaluate),
+                ("Chat", both, self.chat),
+                ("Predict", both, self.predict),
+                ("Embed", unary, self.embed),
+                ("Reject", unary, self.reject),
+                ("Evaluate", unary, self.evaluate),
             )
         }
         with tempfile.TemporaryDirectory() as folder:

@@ -151,7 +151,14 @@ def test_a_late_expression_is_evaluated_by_quern(client):
 
 
 def test_subjects_and_what_is_either(client):
-    it = instance("evaluate", "a_measure", {"subjects": {"a": {"model": "subjects.a.model", "prompt": "subjects.a.prompt"}, "b": "subjects.b", "c": "subjects.c"}, "either": "either"})
+    it = instance(
+        "evaluate",
+        "a_measure",
+        {
+            "subjects": {"a": {"model": "subjects.a.model", "prompt": "subjects.a.prompt"}, "b": "subjects.b", "c": "subjects.c"},
+            "either": "either",
+        },
+    )
     for key in ("subjects.a.model", "subjects.b", "either"):
         it.inputs[key].CopyFrom(pb.Input(kind=pb.ARTIFACT_KIND_MODEL, format="f/v1"))
     it.row_arguments["subjects.c"].CopyFrom(pb.RowArgument(type="string"))
@@ -241,7 +248,10 @@ def test_a_models_answer_is_a_late_value_as_gos():
     from quern.plugin._arrow import type_name
 
     answers = plugin.Output.array(
-        [plugin.ChatResponse("{}", usage=plugin.Usage(3, 4, 1), tool_calls=[plugin.ToolCall("f", "{}", "1")], finish_reason="refusal"), None]
+        [
+            plugin.ChatResponse("{}", usage=plugin.Usage(3, 4, 1), tool_calls=[plugin.ToolCall("f", "{}", "1")], finish_reason="refusal"),
+            None,
+        ]
     )
     answer, missing = answers.to_pylist()
     assert missing is None

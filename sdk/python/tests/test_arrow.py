@@ -21,7 +21,11 @@ CONVERTED = [
     (pa.array(["a", None], pa.large_string()), "string", ["a", None]),
     (pa.array(["a", None]).cast(pa.string_view()), "string", ["a", None]),
     (pa.array(["a", None, "a"]).dictionary_encode(), "string", ["a", None, "a"]),
-    (pa.DictionaryArray.from_arrays(pa.array([1, None, 0], pa.uint32()), pa.array(["a", "b"]).cast(pa.string_view())), "string", ["b", None, "a"]),
+    (
+        pa.DictionaryArray.from_arrays(pa.array([1, None, 0], pa.uint32()), pa.array(["a", "b"]).cast(pa.string_view())),
+        "string",
+        ["b", None, "a"],
+    ),
     (pa.array([1, None, 1]).dictionary_encode(), "float64", [1.0, None, 1.0]),
     (pa.RunEndEncodedArray.from_arrays([2, 3], ["a", None]), "string", ["a", "a", None]),
     (pa.nulls(2), "list<int64>", [None, None]),
@@ -42,7 +46,11 @@ CONVERTED = [
     (pa.array([["a"], None, []], pa.large_list(pa.large_string())), "list<string>", [["a"], None, []]),
     (pa.array([[1, 2], None], pa.list_(pa.int32(), 2)), "list<int64>", [[1, 2], None]),
     (pa.array([["x"], ["a"], None, []], pa.list_(pa.large_string())).slice(1), "list<string>", [["a"], None, []]),
-    (pa.array([{"b": 1, "a": "x"}, None], pa.struct({"b": pa.int8(), "a": pa.string()})), "struct<a:string,b:int64>", [{"a": "x", "b": 1}, None]),
+    (
+        pa.array([{"b": 1, "a": "x"}, None], pa.struct({"b": pa.int8(), "a": pa.string()})),
+        "struct<a:string,b:int64>",
+        [{"a": "x", "b": 1}, None],
+    ),
     (
         pa.array([[{"a": "x"}], None], pa.large_list(pa.struct({"a": pa.large_string()}))),
         "list<struct<a:string>>",
@@ -105,7 +113,9 @@ def test_names_inside_lists_do_not_matter():
     assert encode(conform(pa.record_batch({"a": named}), pa.schema({"a": pa.list_(pa.int64())})))
 
 
-@pytest.mark.parametrize("name", ["string", "list<list<date>>", "struct<a:string,b-c:list<struct<x:bool>>>", 'struct<"a b":int64,"é\\"":binary>'])
+@pytest.mark.parametrize(
+    "name", ["string", "list<list<date>>", "struct<a:string,b-c:list<struct<x:bool>>>", 'struct<"a b":int64,"é\\"":binary>']
+)
 def test_column_types_are_read_as_they_are_written(name):
     assert str(parse(name)) == name
     assert type_name(arrow_type(name)) == name

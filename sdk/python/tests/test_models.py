@@ -185,7 +185,9 @@ def test_a_row_can_be_pending_and_comes_back_with_its_token(client):
     assert (e.row, e.message, e.pending.token, e.pending.check_after_seconds) == (0, "submitted", b"a", 60)
     answers = client.call(
         "Map",
-        iter([pb.MapRequest(start=it), pb.MapRequest(rows=encode(arguments(texts("b", "a"), it)), tokens=[pb.RowToken(row=1, token=b"a")])]),
+        iter(
+            [pb.MapRequest(start=it), pb.MapRequest(rows=encode(arguments(texts("b", "a"), it)), tokens=[pb.RowToken(row=1, token=b"a")])]
+        ),
         "stream_stream",
     )
     [answer] = list(answers)

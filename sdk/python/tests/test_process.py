@@ -19,7 +19,7 @@ from quern.plugin._process import COOKIE
 
 SOURCE = str(Path(__file__).parents[1] / "src")
 
-PROGRAM = '''
+PROGRAM = """
 import logging, os, subprocess, sys, time
 from quern import plugin
 
@@ -44,7 +44,7 @@ class It(plugin.Source):
         time.sleep(1000)
 
 p.serve()
-'''
+"""
 
 
 @pytest.fixture

@@ -149,7 +149,12 @@ def chat(client, *texts, **config):
 
 def test_a_provider_answers_requests(client):
     info = client.prepare(instance("model", "q_shout", {})).model
-    assert (list(info.capabilities), info.price.input, info.price.HasField("cached_input"), info.cache) == (["chat", "embed"], 1.5, False, True)
+    assert (list(info.capabilities), info.price.input, info.price.HasField("cached_input"), info.cache) == (
+        ["chat", "embed"],
+        1.5,
+        False,
+        True,
+    )
     ok, late, bug, again = chat(client, "hi", "far too long", "bug", "yo")
     assert json.loads(ok.response) == {"text": "HI", "finish_reason": "stop", "usage": {"input": 2, "output": 1}}
     assert (late.error.message, late.error.status, late.error.temporary, late.error.retry_after_seconds) == ("too long", 429, True, 1.5)

@@ -38,6 +38,8 @@ def test_the_labeler_in_the_readme_works():
 @pytest.mark.skipif(not (os.environ.get("QUERN") or shutil.which("quern")), reason="quern is not built")
 def test_the_tests_in_the_readme_pass(tmp_path, monkeypatch):
     plain, checked = re.findall(r"```python\n(.*?)```", README[README.index("## Tests") :], re.DOTALL)
-    (tmp_path / "shout_tests.py").write_text(labeler().replace('if __name__ == "__main__":', f"{plain}\n{checked}\n\nif __name__ == \"__main__\":"))
+    (tmp_path / "shout_tests.py").write_text(
+        labeler().replace('if __name__ == "__main__":', f'{plain}\n{checked}\n\nif __name__ == "__main__":')
+    )
     monkeypatch.syspath_prepend(str(tmp_path))
     __import__("shout_tests").test_the_labeler()

@@ -55,10 +55,10 @@ class Majority(plugin.Runner):
 
     def run(self, run: plugin.Run) -> None:
         checkpoint = os.path.join(run.work_dir, "epoch")
-        epoch = int(open(checkpoint).read()) if os.path.exists(checkpoint) else 0
+        epoch = first = int(open(checkpoint).read()) if os.path.exists(checkpoint) else 0
         counts: dict[str, int] = {}
         try:
-            for epoch in range(epoch, self.epochs):
+            for epoch in range(first, self.epochs):
                 for batch in self.dataset.batches(self.target):
                     for target in batch.column(0).drop_null().to_pylist():
                         counts[target] = counts.get(target, 0) + 1
@@ -145,9 +145,7 @@ def dataset(tmp_path):
     def group(path, columns, first, end):
         table = pa.table({stored: pa.array(rows[n][first:end], pa.string()) for stored, n, _ in columns})
         pq.write_table(table, tmp_path / path, row_group_size=2)
-        return pb.ColumnGroup(
-            path=str(tmp_path / path), columns=[pb.StoredColumn(stored=s, name=n, argument=a) for s, n, a in columns]
-        )
+        return pb.ColumnGroup(path=str(tmp_path / path), columns=[pb.StoredColumn(stored=s, name=n, argument=a) for s, n, a in columns])
 
     text, label, target = ("text", "text", False), ("c1", "label", True), ("target", "target", True)
     string = lambda *names: [pb.Column(name=n, type="string") for n in names]
@@ -203,7 +201,9 @@ def test_a_trainer_writes_a_model_that_predicts(client, dataset, tmp_path):
     model = pb.Artifact(kind=pb.ARTIFACT_KIND_MODEL, format="r.majority/v1", signature=prepared.outputs[0].signature)
     model.files.append(pb.File(name="label.txt", path=path))
     rows = pa.record_batch({"text": ["a", None]})
-    requests = iter([pb.PredictRequest(start=model), pb.PredictRequest(rows=encode(rows)), pb.PredictRequest(rows=encode(rows.slice(0, 0)))])
+    requests = iter(
+        [pb.PredictRequest(start=model), pb.PredictRequest(rows=encode(rows)), pb.PredictRequest(rows=encode(rows.slice(0, 0)))]
+    )
     answers = list(client.call("Predict", requests, "stream_stream"))
     assert [decode(a.rows).to_pylist() for a in answers] == [[{"label": "x"}, {"label": "x"}], []]
     assert [(e.row, e.message) for e in answers[0].errors] == [(1, "no text")]

@@ -18,7 +18,7 @@ from quern.plugin._process import COOKIE
 
 SOURCE = str(Path(__file__).parents[1] / "src")
 
-PROGRAM = '''
+PROGRAM = """
 import dataclasses, os, time
 from collections.abc import Iterator
 from quern import plugin
@@ -75,7 +75,7 @@ class Pid:
         return pa.record_batch({"pid": [os.getpid()] * batch.num_rows})
 
 p.serve(workers=2)
-'''
+"""
 
 
 @pytest.fixture

@@ -448,7 +448,9 @@ def cty_type(declared: Any) -> Any:
     if isinstance(declared, type) and dataclasses.is_dataclass(declared):
         hints = hints_of(declared)
         return ["object", {f.name: cty_type(hints[f.name]) for f in dataclasses.fields(declared)}]
-    raise Fault(f"{declared!r} cannot be the type of a value: use str, int, float, Decimal, bool, date, datetime, timedelta, Path, Any, a list or dict of these, or a dataclass")
+    raise Fault(
+        f"{declared!r} cannot be the type of a value: use str, int, float, Decimal, bool, date, datetime, timedelta, Path, Any, a list or dict of these, or a dataclass"
+    )
 
 
 def _decode(declared: Any, value: Any, pointer: str, key: str, unknown: Unknown) -> Any:

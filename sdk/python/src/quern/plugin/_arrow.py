@@ -333,9 +333,3 @@ def _excess(size: int) -> str:
         f"{(size + mib - 1) // mib} MiB, and a row between quern and a plugin can take {MAX_ROWS // mib} MiB at most;"
         " keep such content in a file, and its path in the row"
     )
-
-
-def python_values(column: pa.Array) -> list[Any]:
-    """Returns the values as Python objects."""
-    values: list[Any] = column.to_pylist()
-    return values

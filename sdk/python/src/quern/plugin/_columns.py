@@ -64,7 +64,9 @@ def hints_of(of: Any) -> dict[str, Any]:
         return typing.get_type_hints(of, include_extras=True)
     except NameError as e:
         name = getattr(of, "__qualname__", of)
-        raise Fault(f"a type of {name} cannot be found: {e}. Define and import what the SDK reads at the top of the file, not in a function or under TYPE_CHECKING") from None
+        raise Fault(
+            f"a type of {name} cannot be found: {e}. Define and import what the SDK reads at the top of the file, not in a function or under TYPE_CHECKING"
+        ) from None
 
 
 def field_types(declared: type) -> list[tuple[str, Any]]:

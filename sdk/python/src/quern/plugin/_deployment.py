@@ -229,4 +229,3 @@ def _proto(type: Type, state: State, value_type: bytes = b"") -> pb.DeploymentSt
         if size > _MAX_STATE:
             raise Fault(f"the deployment's state cannot be written: its {what} take {size} bytes, and at most {_MAX_STATE} are allowed")
     return pb.DeploymentState(value_json=value, private=state.private, version=type.options.state_version)
-

@@ -145,5 +145,3 @@ def authors_traceback(e: BaseException) -> str:
         [frame for frame in traceback.extract_tb(e.__traceback__) if not frame.filename.startswith(_HERE)]
     )
     return "Traceback (most recent call last):\n" + "".join(frames.format()).rstrip() if frames else ""
-
-

@@ -57,9 +57,7 @@ class _Batch:
 
 def filled(prepared: pb.Prepared) -> list[Column]:
     """Returns the columns that the plugin fills."""
-    return [
-        Column(c.name, c.type) for out in prepared.outputs for c in out.columns if c.origin == pb.COLUMN_ORIGIN_UNSPECIFIED
-    ]
+    return [Column(c.name, c.type) for out in prepared.outputs for c in out.columns if c.origin == pb.COLUMN_ORIGIN_UNSPECIFIED]
 
 
 @dataclasses.dataclass
@@ -104,7 +102,9 @@ def _check(result: _Result, rows: int) -> _Result:
         if result.rows.num_rows != rows:
             raise Fault(f"map_batch returned {result.rows.num_rows} rows for a batch of {rows} rows")
     elif len(result.counts) != rows or sum(result.counts) != result.rows.num_rows or any(c < 0 for c in result.counts):
-        raise Fault(f"map_batch returned counts that do not add up: {len(result.counts)} counts for {rows} rows, with a sum of {sum(result.counts)} for {result.rows.num_rows} rows")
+        raise Fault(
+            f"map_batch returned counts that do not add up: {len(result.counts)} counts for {rows} rows, with a sum of {sum(result.counts)} for {result.rows.num_rows} rows"
+        )
     for e in result.errors:
         if not 0 <= e.row < rows:
             raise Fault(f"row {e.row} was marked as failed, but the batch has {rows} rows")
@@ -261,9 +261,7 @@ class _Values:
 def _messages(result: _Result, rows: int) -> list[pb.MapResponse]:
     """Returns the messages that answer a batch: one, or more if the rows are too large for one."""
     pieces = cut(result.rows, result.counts)
-    return [
-        pb.MapResponse(rows=p.rows, counts=p.counts, errors=row_errors(p, result.errors), more=p.end < rows) for p in pieces
-    ]
+    return [pb.MapResponse(rows=p.rows, counts=p.counts, errors=row_errors(p, result.errors), more=p.end < rows) for p in pieces]
 
 
 def row_errors(piece: Piece, errors: Sequence[RowError]) -> list[pb.RowError]:

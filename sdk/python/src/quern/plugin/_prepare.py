@@ -187,7 +187,9 @@ class Prepare:
             if not c.name:
                 self.error("A column has no name\nEvery column of a dataset needs one.")
             elif c.name in seen:
-                self.error(f'Two columns would be named "{c.name}"\nThe names of a dataset\'s columns are unique. {self._other_name(c.name)}')
+                self.error(
+                    f'Two columns would be named "{c.name}"\nThe names of a dataset\'s columns are unique. {self._other_name(c.name)}'
+                )
             seen.add(c.name)
         out = pb.Output(name=name, kind=pb.ARTIFACT_KIND_DATASET, columns=to_proto(declared))
         if selection is not None:
@@ -333,7 +335,9 @@ class Prepare:
             column.replaces = column.name in self._dropped
             out.columns.append(column)
         elif have[0].origin == pb.COLUMN_ORIGIN_INPUT:
-            text = f'The dataset already has a column named "{column.name}"\n{self.address} would replace it. {self._other_name(column.name)}'
+            text = (
+                f'The dataset already has a column named "{column.name}"\n{self.address} would replace it. {self._other_name(column.name)}'
+            )
             self.error(text, argument=argument)
         else:
             self.error(f'Two columns would be named "{column.name}"\n{self._other_name(column.name)}', argument=argument)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import os
@@ -101,10 +102,8 @@ def _debug(plugin: Plugin) -> None:
             flush=True,
         )
 
-    try:
+    with contextlib.suppress(KeyboardInterrupt):
         _run(plugin, None, started)
-    except KeyboardInterrupt:
-        pass
 
 
 def _end_with_quern() -> None:

@@ -11,8 +11,8 @@ from ._columns import Column, from_proto
 from ._errors import Fault, diagnostic, legible
 from ._handles import Scope
 from ._plugin import Type
-from ._source import Fingerprint
 from ._rows import RowBuffer
+from ._source import Fingerprint
 from ._stream import Stream
 
 _PROGRESS_EVERY = 0.1
@@ -84,7 +84,6 @@ class RowWriter:
     def finish(self) -> None:
         """Sends the rows that wait. The SDK calls it."""
         self._buffer.flush()
-
 
 
 def fingerprint(type: Type, request: pb.FingerprintRequest) -> pb.FingerprintResponse:

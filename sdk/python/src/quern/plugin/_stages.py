@@ -21,7 +21,6 @@ if TYPE_CHECKING:
     from . import _protocol as pb
     from ._deployment import Apply, Delete, DeploymentPlan, Plan, State
     from ._errors import RowError
-    from ._llm import ChatRequest, ChatResponse
     from ._prepare import Prepare
     from ._read import RowWriter
     from ._source import Fingerprint

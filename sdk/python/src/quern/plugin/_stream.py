@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
 from collections.abc import Callable, Iterator
@@ -30,13 +31,16 @@ class Stream(Generic[T]):
 
     def send(self, message: T) -> None:
         """Sends a message. Raises Stopped if the call was canceled."""
+        if not self._put(message):
+            raise Stopped
+
+    def _put(self, message: Any) -> bool:
+        """Waits until the message can be sent, or the call is canceled."""
         while not self.canceled.is_set():
-            try:
+            with contextlib.suppress(queue.Full):
                 self._queue.put(message, timeout=0.1)
-                return
-            except queue.Full:
-                continue
-        raise Stopped
+                return True
+        return False
 
     def check(self) -> None:
         """Raises Stopped if the work is to end."""
@@ -57,12 +61,7 @@ class Stream(Generic[T]):
             except BaseException as e:
                 failure.append(e)
             finally:
-                while not self.canceled.is_set():
-                    try:
-                        self._queue.put(self._end, timeout=0.1)
-                        return
-                    except queue.Full:
-                        continue
+                self._put(self._end)
 
         thread = threading.Thread(target=run, daemon=True)
         thread.start()

@@ -61,7 +61,9 @@ class Pipeline:
         quern: The program; by default the variable QUERN, or ``quern`` on the path.
     """
 
-    def __init__(self, plugin: Plugin | str | Path, files: Mapping[str, str | bytes], folder: str | Path, *, quern: str | None = None) -> None:
+    def __init__(
+        self, plugin: Plugin | str | Path, files: Mapping[str, str | bytes], folder: str | Path, *, quern: str | None = None
+    ) -> None:
         self.folder = Path(folder)
         self._quern = _program(quern)
         name, program = _source(plugin)
@@ -72,7 +74,7 @@ class Pipeline:
         start = self.folder / ".quern" / "plugins" / f"quern-plugin-{name}"
         start.parent.mkdir(parents=True)
         path = os.pathsep.join(p for p in sys.path if p)
-        start.write_text(f"#!/bin/sh\nPYTHONPATH={shlex.quote(path)} exec {shlex.quote(sys.executable)} {shlex.quote(str(program))} \"$@\"\n")
+        start.write_text(f'#!/bin/sh\nPYTHONPATH={shlex.quote(path)} exec {shlex.quote(sys.executable)} {shlex.quote(str(program))} "$@"\n')
         start.chmod(0o755)
         self.run("init")
 
@@ -123,7 +125,9 @@ class Pipeline:
     def _start(self, *command: str) -> subprocess.Popen[str]:
         # quern remembers what programs offer; this plugin may change.
         env = {**os.environ, "XDG_CACHE_HOME": str(self.folder / ".quern" / "cache" / "user"), "NO_COLOR": "1"}
-        return subprocess.Popen([self._quern, *command], cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        return subprocess.Popen(
+            [self._quern, *command], cwd=self.folder, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
 
 
 def check(plugin: Plugin | str | Path, files: Mapping[str, str | bytes], *, quern: str | None = None) -> Pipeline:
