@@ -42,7 +42,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 	ctx, cancel := context.WithCancel(ctx)
 	s := secrets.New(o.Store, o.Hidden)
 	b := &builder{
-		Options: o, Collector: diagnostics.New(s.Redactor), ctx: ctx, cancel: cancel,
+		Options: o, Collector: diagnostics.New(o.Module, s.Redactor), ctx: ctx, cancel: cancel,
 		started:  time.Now().UTC().Truncate(time.Second),
 		secrets:  s,
 		prepared: prepare.NewCache(o.Store, o.Environment),

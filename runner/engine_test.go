@@ -18,6 +18,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/runner"
 	"github.com/quern-dev/quern/runner/engine"
 	"github.com/quern-dev/quern/runner/engine/local"
@@ -325,7 +326,7 @@ func TestAFailureInAnotherProcessIsReportedInItsOwnWords(t *testing.T) {
 	failed := p.stage(p.apply(src), "train.model").Diagnostics
 	here := newPipeline(t)
 	want := here.stage(here.apply(src), "train.model").Diagnostics
-	if len(failed) != 1 || len(want) != 1 || failed[0].Summary != want[0].Summary || failed[0].Detail != want[0].Detail || *failed[0].Subject != *want[0].Subject {
+	if len(failed) != 1 || len(want) != 1 || failed[0].Summary != want[0].Summary || failed[0].Detail != want[0].Detail || *failed[0].Subject != *want[0].Subject || diag.Address(failed[0]) != "train.model" {
 		t.Errorf("told: %v; in one process: %v", failed, want)
 	}
 	if !strings.Contains(failed[0].Detail, "In row 5 of label.loud") {

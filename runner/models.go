@@ -17,6 +17,7 @@ import (
 type Refused struct{ Diagnostics hcl.Diagnostics }
 
 func (e *Refused) Error() string { return e.Diagnostics.Error() }
+func (e *Refused) Unwrap() error { return e.Diagnostics }
 
 // preflight looks for problems that would stop a run later.
 type preflight struct {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner"
 	"github.com/quern-dev/quern/runner/events"
@@ -185,7 +186,7 @@ output "top" {
 		t.Errorf("got %v", got)
 	}
 	failed := p.stage(res, "transform.top").Diagnostics
-	if len(failed) != 1 || failed[0].Summary != "Out of luck" || failed[0].Subject == nil {
+	if len(failed) != 1 || failed[0].Summary != "Out of luck" || failed[0].Subject == nil || diag.Address(failed[0]) != "transform.top" {
 		t.Errorf("told: %v", failed)
 	}
 	if _, ok := res.Outputs["top"]; ok {

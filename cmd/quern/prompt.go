@@ -89,7 +89,7 @@ func chosenUse(p *plan.Plan, prompt, stage string) (preview.Use, error) {
 	if len(uses) == 0 {
 		return preview.Use{}, diag.Failed(fmt.Sprintf("%s is not used by any stage", prompt), "A prompt is filled in with the rows of a stage that uses it.")
 	}
-	return preview.Use{}, errors.New(prompt + " is not used by " + stage + "\nIt is used by " + strings.Join(stages, ", ") + ".")
+	return preview.Use{}, diag.Failed(prompt+" is not used by "+stage, "It is used by %s.", strings.Join(stages, ", "))
 }
 
 func printRequest(ui *terminal, req *llm.Request) {

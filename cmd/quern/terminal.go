@@ -22,7 +22,6 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/lang/value"
-	"github.com/quern-dev/quern/runner"
 )
 
 // terminal is the input and output of a command: results go to out, everything
@@ -70,6 +69,7 @@ func (t *terminal) width(f *os.File) int {
 type diagnosed struct{ diags hcl.Diagnostics }
 
 func (d diagnosed) Error() string { return d.diags.Error() }
+func (d diagnosed) Unwrap() error { return d.diags }
 
 // failed returns the diagnostics as an error if any of them is one. Otherwise,
 // it prints the warnings and returns nil.
@@ -133,24 +133,8 @@ func (t *terminal) finish(err error) int {
 	return exitError
 }
 
-// diagnosticsOf converts an error to diagnostics. The first line of a plain
-// error is the summary.
-func diagnosticsOf(err error) hcl.Diagnostics {
-	var d diagnosed
-	if errors.As(err, &d) {
-		return d.diags
-	}
-	var refused *runner.Refused
-	if errors.As(err, &refused) {
-		return refused.Diagnostics
-	}
-	err = withHint(err)
-	if e := (*diag.Error)(nil); errors.As(err, &e) {
-		return diag.Of(err)
-	}
-	summary, detail, _ := strings.Cut(err.Error(), "\n")
-	return hcl.Diagnostics{{Severity: hcl.DiagError, Summary: diag.Capital(summary), Detail: diag.Capital(detail)}}
-}
+// diagnosticsOf converts an error to diagnostics.
+func diagnosticsOf(err error) hcl.Diagnostics { return diag.Of(withHint(err)) }
 
 // withHint adds to an error about an unknown name how to list the existing
 // ones.

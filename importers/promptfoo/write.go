@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/importers"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/format"
 )
 
@@ -288,7 +289,7 @@ func render(im *importer, name string, blocks string) ([]byte, error) {
 	src := []byte(w.String())
 	out, diags := format.Source(src, name+".quern.hcl")
 	if diags.HasErrors() {
-		return nil, fmt.Errorf("the import created an invalid pipeline, which is a bug in quern\n%w", diags)
+		return nil, diag.Failed("the import created an invalid pipeline, which is a bug in quern", "%w", diags)
 	}
 	return out, nil
 }

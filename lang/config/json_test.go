@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
 )
 
 func TestJSONNodesHaveTheRangesOfTheirText(t *testing.T) {
@@ -156,4 +157,24 @@ func FuzzParseJSON(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestDiagnosticsNameTheStageInWhoseBlockTheyAre(t *testing.T) {
+	for name, src := range map[string]string{
+		"main.quern.hcl":  "source \"csv\" \"a\" {\n  path = 1\n}\ntransform \"map\" \"b\" {\n  input = source.missing\n}\noutput \"o\" {\n  value = source.gone\n}\n",
+		"main.quern.json": `{"source": {"csv": {"a": {"path": 1}}}, "transform": {"map": {"b": {"input": "${source.missing}"}}}, "output": {"o": {"value": "${source.gone}"}}}`,
+	} {
+		_, diags := Parse(name, []byte(src))
+		got := map[string]string{}
+		for _, d := range diags {
+			for _, word := range []string{"missing", "gone"} {
+				if strings.Contains(d.Detail, word) {
+					got[word] = diag.Address(d)
+				}
+			}
+		}
+		if len(got) != 2 || got["missing"] != "transform.b" || got["gone"] != "" {
+			t.Errorf("%s: %v of %v", name, got, diags)
+		}
+	}
 }

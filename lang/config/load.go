@@ -160,6 +160,7 @@ func onceEach(diags hcl.Diagnostics) hcl.Diagnostics {
 
 func (l *loader) finish() (*Module, hcl.Diagnostics) {
 	l.checkReferences()
+	l.m.Locate(l.diags)
 	diag.Sort(l.diags)
 	return l.m, l.diags
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/zclconf/go-cty/cty"
 )
 
@@ -196,8 +197,23 @@ type Stage struct {
 	json *jsonBody
 	own  func(*hclsyntax.Body) *hclsyntax.Body
 
-	// DeclRange is the block's header.
-	TypeRange, NameRange, DeclRange hcl.Range
+	// DeclRange is the block's header, and Range the whole block.
+	TypeRange, NameRange, DeclRange, Range hcl.Range
+}
+
+// Locate sets the address of diagnostics about stages: those with a place in the
+// block of one.
+func (m *Module) Locate(diags hcl.Diagnostics) {
+	for _, d := range diags {
+		if d.Subject == nil {
+			continue
+		}
+		for _, s := range m.Stages {
+			if s.Range.Filename == d.Subject.Filename && s.Range.ContainsPos(d.Subject.Start) {
+				diag.About(s.Addr.String(), d)
+			}
+		}
+	}
 }
 
 // Resources are what an instance of a stage occupies while it runs. A nil field

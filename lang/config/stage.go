@@ -42,6 +42,7 @@ func (l *loader) stage(b *hclsyntax.Block) {
 		Addr:      addr.Stage{Kind: b.Type, Name: b.Labels[last]},
 		NameRange: b.LabelRanges[last],
 		DeclRange: b.DefRange(),
+		Range:     hcl.RangeBetween(b.DefRange(), b.CloseBraceRange),
 	}
 	s.json = l.raw[b.Body]
 	if last > 0 {

@@ -261,3 +261,14 @@ func TestLongLinesAreCutAroundTheSubject(t *testing.T) {
 		t.Errorf("got %+v", s)
 	}
 }
+
+func TestAddressesAreKeptWithWhatIsHidden(t *testing.T) {
+	d := Errorf(rangeOf(source, `"a"`), "Bad", "Mend it.")
+	d.Extra = Secret{}
+	About("label.x", d)
+	About("label.other", d)
+	got := JSON(hcl.Diagnostics{d}, map[string][]byte{"a.quern.hcl": []byte(source)}, PrintOptions{})[0]
+	if got.Address != "label.x" || strings.Contains(got.Snippet.Code, `"a"`) {
+		t.Errorf("got %+v, %+v", got, got.Snippet)
+	}
+}

@@ -45,3 +45,36 @@ func TestAnErrorWithinADetailIsASentence(t *testing.T) {
 		t.Errorf("got %q, want %q", outer.Detail, want)
 	}
 }
+
+// described is an error of a package that does not import diag.
+type described struct{}
+
+func (described) Error() string                { return "disk full: free some space" }
+func (described) Diagnostic() (string, string) { return "disk full", "free some space" }
+
+func TestErrorsOfOtherPackagesAreDiagnosticsToo(t *testing.T) {
+	d := diag.Of(fmt.Errorf("save the state: %w", described{}))
+	if len(d) != 1 || d[0].Summary != "Save the state: disk full" || d[0].Detail != "Free some space" {
+		t.Errorf("got %v", d)
+	}
+}
+
+func TestJoinedErrorsAreDiagnosticsOfTheirOwn(t *testing.T) {
+	d := diag.Of(errors.Join(io.EOF, nil, diag.Failed("no plan", "try again")))
+	if len(d) != 2 || d[0].Summary != "EOF" || d[1].Summary != "No plan" || d[1].Detail != "Try again" {
+		t.Errorf("got %v", d)
+	}
+	if d := diag.Of(fmt.Errorf("%w and %w", io.EOF, io.ErrClosedPipe)); len(d) != 1 || d[0].Summary != "EOF and io: read/write on closed pipe" {
+		t.Errorf("one text with two causes: %v", d)
+	}
+}
+
+func TestAnErrorNamesItsStage(t *testing.T) {
+	err := fmt.Errorf("apply: %w", &diag.Error{Summary: "no", Address: `label.x["a"]`})
+	if got := diag.Address(diag.Of(err)[0]); got != `label.x["a"]` {
+		t.Errorf("got %q", got)
+	}
+	if got := diag.Address(diag.Of(io.EOF)[0]); got != "" {
+		t.Errorf("an error about no stage: %q", got)
+	}
+}

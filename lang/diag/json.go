@@ -7,6 +7,9 @@ type Diagnostic struct {
 	Severity string `json:"severity"` // error or warning
 	Summary  string `json:"summary"`
 	Detail   string `json:"detail,omitempty"`
+	// Address of the stage or instance that the diagnostic is about; absent if it
+	// is not about one.
+	Address string `json:"address,omitempty"`
 	// Range and Snippet are absent if the diagnostic has no place,
 	// Snippet also if the file's text is not available.
 	Range   *Range   `json:"range,omitempty"`
@@ -19,7 +22,7 @@ func JSON(diags hcl.Diagnostics, src map[string][]byte, opts PrintOptions) []Dia
 	p := printer{src: src, opts: opts, parsed: map[string]*hcl.File{}}
 	out := make([]Diagnostic, 0, len(diags))
 	for _, d := range diags {
-		j := Diagnostic{Severity: "error", Summary: p.redact(d.Summary), Detail: p.redact(d.Detail), Snippet: p.snippet(d)}
+		j := Diagnostic{Severity: "error", Summary: p.redact(d.Summary), Detail: p.redact(d.Detail), Address: p.redact(Address(d)), Snippet: p.snippet(d)}
 		if d.Severity == hcl.DiagWarning {
 			j.Severity = "warning"
 		}

@@ -68,9 +68,9 @@ func (p *printer) snippet(d *hcl.Diagnostic) *Snippet {
 	}
 	s.HighlightEnd = max(s.HighlightStart, s.HighlightEnd)
 	switch {
-	case d.Extra == (SecretLines{}):
+	case has[SecretLines](d):
 		s.hideAll()
-	case d.Extra == (Secret{}):
+	case has[Secret](d):
 		s.hide()
 	}
 	if p.redact(s.Code) != s.Code {

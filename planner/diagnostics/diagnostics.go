@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/secret"
@@ -16,13 +17,16 @@ import (
 // concurrent use.
 type Collector struct {
 	redactor *secret.Redactor
+	module   *config.Module
 
 	mu    sync.Mutex
 	diags hcl.Diagnostics
 }
 
-// New returns an empty collector.
-func New(r *secret.Redactor) *Collector { return &Collector{redactor: r} }
+// New returns an empty collector for diagnostics about a module.
+func New(m *config.Module, r *secret.Redactor) *Collector {
+	return &Collector{module: m, redactor: r}
+}
 
 // Report adds diagnostics and reports whether any of them is an error.
 func (c *Collector) Report(diags ...*hcl.Diagnostic) bool {
@@ -36,10 +40,11 @@ func (c *Collector) Report(diags ...*hcl.Diagnostic) bool {
 }
 
 // Sorted returns the collected diagnostics in the order of the configuration,
-// without duplicates.
+// without duplicates, and with the addresses of the stages that they are about.
 func (c *Collector) Sorted() hcl.Diagnostics {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.module.Locate(c.diags)
 	diag.Sort(c.diags)
 	c.diags = diag.Unique(c.diags)
 	return c.diags

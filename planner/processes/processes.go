@@ -97,18 +97,18 @@ func (p *Processes) Failed(n *plan.Node, what string, err error) {
 	if trouble := disk.TooManyOpen(err); trouble != nil {
 		summary, err = trouble.What, trouble
 	}
-	p.diags.Report(diag.Errorf(n.Range.Ptr(), summary, "The plugin %q could not %s:\n%s", n.Plugin, what, err))
+	p.report(n, diag.Errorf(n.Range.Ptr(), summary, "The plugin %q could not %s:\n%s", n.Plugin, what, err))
 }
 
 // Faulty reports a plugin that violates the protocol.
 func (p *Processes) Faulty(n *plan.Node, err error) {
-	p.diags.Report(diag.Errorf(n.Range.Ptr(), "Plugin is faulty", "%s %q of plugin %q returned an invalid response: %s. Report this to the plugin's author.", diag.Capital(n.Kind), n.Type, n.Plugin, err))
+	p.report(n, diag.Errorf(n.Range.Ptr(), "Plugin is faulty", "%s %q of plugin %q returned an invalid response: %s. Report this to the plugin's author.", diag.Capital(n.Kind), n.Type, n.Plugin, err))
 }
 
 // Heard reports a plugin's diagnostics about an instance, and whether one of them
 // is an error.
 func (p *Processes) Heard(n *plan.Node, all []*pluginv1.Diagnostic) bool {
-	return p.diags.Report(diagnosed(n, all)...)
+	return p.report(n, diagnosed(n, all)...)
 }
 
 // Reveals reports whatever a plugin prepared that contains a secret, such as
@@ -117,8 +117,14 @@ func (p *Processes) Reveals(n *plan.Node, prepared *pluginv1.Prepared) bool {
 	if !p.secrets.InPrepared(prepared) {
 		return false
 	}
-	return p.diags.Report(diagnosed(n, prepared.Diagnostics)...) || p.diags.Report(diag.Errorf(n.Range.HCL().Ptr(), "Secret in a plan",
+	return p.report(n, diagnosed(n, prepared.Diagnostics)...) || p.report(n, diag.Errorf(n.Range.HCL().Ptr(), "Secret in a plan",
 		"Something that %s derives from its arguments, such as the name of a column, contains the value of a sensitive variable and would be stored in plain text. Use a variable that is not sensitive. If the value is not secret here, wrap it in nonsensitive(…).", n.Address))
+}
+
+// report reports diagnostics about an instance, and whether any is an error.
+func (p *Processes) report(n *plan.Node, diags ...*hcl.Diagnostic) bool {
+	diag.About(n.Address, diags...)
+	return p.diags.Report(diags...)
 }
 
 // diagnosed converts a plugin's diagnostics about an instance to ones that

@@ -10,7 +10,7 @@ import (
 func FromHCL(diags hcl.Diagnostics) []Diagnostic {
 	out := make([]Diagnostic, 0, len(diags))
 	for _, d := range diags {
-		e := Diagnostic{Severity: "error", Summary: d.Summary, Detail: d.Detail}
+		e := Diagnostic{Severity: "error", Summary: d.Summary, Detail: d.Detail, Address: diag.Address(d)}
 		if d.Severity == hcl.DiagWarning {
 			e.Severity = "warning"
 		}
@@ -35,6 +35,7 @@ func ToHCL(diags []Diagnostic) hcl.Diagnostics {
 			subject := e.Range.HCL()
 			d.Subject = &subject
 		}
+		diag.About(e.Address, d)
 		out = append(out, d)
 	}
 	return out

@@ -146,6 +146,7 @@ type Diagnostic struct {
 	Severity string      `json:"severity"` // error, warning
 	Summary  string      `json:"summary"`
 	Detail   string      `json:"detail,omitempty"`
+	Address  string      `json:"address,omitempty"` // of the stage or instance that it is about
 	Range    *diag.Range `json:"range,omitempty"`
 }
 

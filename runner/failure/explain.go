@@ -24,11 +24,18 @@ import (
 // stderr returns the last lines that a plugin wrote.
 func Explain(n *plan.Node, err error, stderr func(plugin string) []string) hcl.Diagnostics {
 	if told := (*Diagnosed)(nil); errors.As(err, &told) {
+		diag.About(n.Address, told.Diagnostics...)
 		return told.Diagnostics
 	}
 	if f := (*Failure)(nil); errors.As(err, &f) {
 		return events.ToHCL(f.Diagnostics)
 	}
+	d := explain(n, err, stderr)
+	diag.About(n.Address, d)
+	return hcl.Diagnostics{d}
+}
+
+func explain(n *plan.Node, err error, stderr func(plugin string) []string) *hcl.Diagnostic {
 	subject, summary, detail := n.Range.Ptr(), "Stage failed", err.Error()
 	var (
 		own     *Plugin
@@ -96,7 +103,7 @@ func Explain(n *plan.Node, err error, stderr func(plugin string) []string) hcl.D
 			summary = "Out of memory"
 		}
 	}
-	return hcl.Diagnostics{diag.Errorf(subject, diag.Capital(summary), "%s", diag.Capital(detail))}
+	return diag.Errorf(subject, diag.Capital(summary), "%s", diag.Capital(detail))
 }
 
 // Faulty is the error for a plugin that violates the protocol.

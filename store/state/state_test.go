@@ -197,6 +197,9 @@ func TestADamagedStateIsReportedWithAFix(t *testing.T) {
 	if _, err := s.Load("dev"); !errors.As(err, &damaged) || damaged.Backup == "" {
 		t.Fatal(err)
 	}
+	if summary, detail := damaged.Diagnostic(); summary != `the state of environment "dev" cannot be read` || !strings.Contains(detail, damaged.Backup) {
+		t.Errorf("summary %q, detail %q", summary, detail)
+	}
 	if err := s.Save(st); err == nil {
 		t.Error("a damaged state is overwritten")
 	}

@@ -36,11 +36,17 @@ type Damaged struct {
 }
 
 func (e *Damaged) Error() string {
+	summary, detail := e.Diagnostic()
+	return summary + "\n" + detail
+}
+
+// Diagnostic returns what is wrong, and what to do about it.
+func (e *Damaged) Diagnostic() (summary, detail string) {
 	way := "It has no backup. If you delete the file, the environment starts empty. quern finds its artifacts again by their keys, but not its deployments."
 	if e.Backup != "" {
 		way = fmt.Sprintf("The state before the last change is in %s. To go back to it, copy it over the file. The next apply finds the artifacts that were produced since then.", e.Backup)
 	}
-	return fmt.Sprintf("the state of environment %q cannot be read\n%v. %s", e.Environment, e.Err, way)
+	return fmt.Sprintf("the state of environment %q cannot be read", e.Environment), fmt.Sprintf("%v. %s", e.Err, way)
 }
 
 func (e *Damaged) Unwrap() error { return e.Err }

@@ -37,20 +37,21 @@ type RowError struct {
 	Temporary bool
 }
 
-// diagnostic converts an error to what the user sees. The first line of the
-// text is the summary.
+// diagnostic converts an error to what the user sees.
 func diagnostic(err error) *pluginv1.Diagnostic {
 	crash(err)
-	summary, detail, _ := strings.Cut(legible(err.Error()), "\n")
-	d := &pluginv1.Diagnostic{
-		Severity: pluginv1.Diagnostic_SEVERITY_ERROR,
-		Summary:  summary, Detail: strings.TrimSpace(detail),
+	argument := ""
+	if at := (*ArgumentError)(nil); errors.As(err, &at) {
+		argument = at.Argument
 	}
-	var at *ArgumentError
-	if errors.As(err, &at) {
-		d.Argument = at.Argument
-	}
-	return d
+	return described(pluginv1.Diagnostic_SEVERITY_ERROR, argument, err.Error())
+}
+
+// described returns a diagnostic for a text of an author: its first line is the
+// summary, and the rest is the detail. Beyond this function, the two are separate.
+func described(severity pluginv1.Diagnostic_Severity, argument, text string) *pluginv1.Diagnostic {
+	summary, detail, _ := strings.Cut(legible(text), "\n")
+	return &pluginv1.Diagnostic{Severity: severity, Summary: summary, Detail: strings.TrimSpace(detail), Argument: argument}
 }
 
 // diagnostics is diagnostic for an error that may be nil.

@@ -170,10 +170,7 @@ func (p *preparation) Warnf(argument, format string, args ...any) {
 }
 
 func (p *preparation) diagnose(severity pluginv1.Diagnostic_Severity, argument, format string, args []any) {
-	summary, detail, _ := strings.Cut(legible(fmt.Sprintf(format, args...)), "\n")
-	p.out.Diagnostics = append(p.out.Diagnostics, &pluginv1.Diagnostic{
-		Severity: severity, Summary: summary, Detail: strings.TrimSpace(detail), Argument: argument,
-	})
+	p.out.Diagnostics = append(p.out.Diagnostics, described(severity, argument, fmt.Sprintf(format, args...)))
 }
 
 func (p *preparation) hasErrors() bool {

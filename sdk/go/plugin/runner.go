@@ -3,7 +3,6 @@ package plugin
 import (
 	"context"
 	"fmt"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/zclconf/go-cty/cty"
@@ -115,10 +114,8 @@ func (r *execution) FailRow(row int64, temporary bool, err error) error {
 // Warnf shows the user a warning without ending the run. The first line of the
 // text is the summary. argument is the key of the argument at fault, or empty.
 func (r *execution) Warnf(argument, format string, args ...any) error {
-	summary, detail, _ := strings.Cut(legible(fmt.Sprintf(format, args...)), "\n")
-	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Diagnostic{Diagnostic: &pluginv1.Diagnostic{
-		Severity: pluginv1.Diagnostic_SEVERITY_WARNING, Summary: summary, Detail: detail, Argument: argument,
-	}}})
+	warning := described(pluginv1.Diagnostic_SEVERITY_WARNING, argument, fmt.Sprintf(format, args...))
+	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Diagnostic{Diagnostic: warning}})
 }
 
 // ModelInput is a model input of a stage.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"reflect"
-	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -113,10 +112,7 @@ func (d *deployment[A]) request(ctx context.Context, in *pluginv1.Instance, s *p
 type warnings struct{ all []*pluginv1.Diagnostic }
 
 func (w *warnings) warnf(argument, format string, args []any) {
-	summary, detail, _ := strings.Cut(legible(fmt.Sprintf(format, args...)), "\n")
-	w.all = append(w.all, &pluginv1.Diagnostic{
-		Severity: pluginv1.Diagnostic_SEVERITY_WARNING, Summary: summary, Detail: strings.TrimSpace(detail), Argument: argument,
-	})
+	w.all = append(w.all, described(pluginv1.Diagnostic_SEVERITY_WARNING, argument, fmt.Sprintf(format, args...)))
 }
 
 // checkState compares a state with what Prepare declared.

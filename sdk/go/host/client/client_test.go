@@ -272,7 +272,10 @@ func TestAKilledPluginIsACrashThatNamesTheSignal(t *testing.T) {
 	_, err = s.Recv()
 	var crash *client.Crash
 	if !errors.As(err, &crash) || crash.Signal != "killed" {
-		t.Errorf("got %v", err)
+		t.Fatalf("got %v", err)
+	}
+	if summary, detail := crash.Diagnostic(); !strings.HasSuffix(summary, "ended unexpectedly (signal: killed)") || detail != "It wrote nothing to stderr." {
+		t.Errorf("got %q, %q", summary, detail)
 	}
 }
 
@@ -285,6 +288,10 @@ func TestAFailureOfTheWorkIsReportedAtItsArgument(t *testing.T) {
 	d := told.Diagnostics[0]
 	if d.Argument != "text" || d.Summary != "this text is too hard" || d.Detail != "Try another." {
 		t.Errorf("got %v", d)
+	}
+	summary, detail := told.Diagnostic()
+	if summary != `plugin "`+told.Plugin+`": text: this text is too hard` || detail != "Try another." || err.Error() != summary+"\n"+detail {
+		t.Errorf("got %q, %q of %q", summary, detail, err)
 	}
 }
 

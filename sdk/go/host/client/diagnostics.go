@@ -15,6 +15,13 @@ type DiagnosticError struct {
 }
 
 func (e *DiagnosticError) Error() string {
+	summary, detail := e.Diagnostic()
+	return strings.TrimSuffix(summary+"\n"+detail, "\n")
+}
+
+// Diagnostic returns the summary of the first error. The detail has everything
+// else.
+func (e *DiagnosticError) Diagnostic() (summary, detail string) {
 	var texts []string
 	for _, d := range e.Diagnostics {
 		if d.GetSeverity() != pluginv1.Diagnostic_SEVERITY_ERROR {
@@ -24,12 +31,12 @@ func (e *DiagnosticError) Error() string {
 		if d.GetArgument() != "" {
 			text = d.GetArgument() + ": " + text
 		}
-		if d.GetDetail() != "" {
-			text += "\n" + d.GetDetail()
-		}
 		texts = append(texts, text)
+		if d.GetDetail() != "" {
+			texts = append(texts, d.GetDetail())
+		}
 	}
-	return fmt.Sprintf("plugin %q: %s", e.Plugin, strings.Join(texts, "\n"))
+	return fmt.Sprintf("plugin %q: %s", e.Plugin, texts[0]), strings.Join(texts[1:], "\n")
 }
 
 func (*DiagnosticError) pluginError() {}

@@ -32,6 +32,11 @@ func (e *StartError) Error() string {
 }
 func (e *StartError) Unwrap() error { return e.Err }
 
+// Diagnostic returns why the plugin could not be started, and what it wrote last.
+func (e *StartError) Diagnostic() (summary, detail string) {
+	return fmt.Sprintf("plugin %q (%s) %s", e.Plugin, e.Path, e.Reason), lastWritten(e.Stderr)
+}
+
 // Crash says that a plugin ended while it was needed.
 type Crash struct {
 	Plugin string
@@ -47,6 +52,11 @@ type Crash struct {
 
 func (e *Crash) Error() string {
 	return fmt.Sprintf("plugin %q ended unexpectedly (%s)%s", e.Plugin, e.how(), quote(e.Stderr))
+}
+
+// Diagnostic returns how the plugin ended, and what it wrote last.
+func (e *Crash) Diagnostic() (summary, detail string) {
+	return fmt.Sprintf("plugin %q ended unexpectedly (%s)", e.Plugin, e.how()), lastWritten(e.Stderr)
 }
 
 func (e *Crash) how() string {
@@ -89,6 +99,14 @@ func quote(lines []string) string {
 		return "; it wrote nothing to stderr"
 	}
 	return "; its last output on stderr:\n  " + strings.Join(lines, "\n  ")
+}
+
+// lastWritten is quote as a text of its own.
+func lastWritten(lines []string) string {
+	if len(lines) == 0 {
+		return "It wrote nothing to stderr."
+	}
+	return "The last lines that it wrote to stderr:\n  " + strings.Join(lines, "\n  ")
 }
 
 // lastWords is how long to wait for a process that broke a call to end and its

@@ -23,6 +23,9 @@ type Panic struct {
 
 func (p *Panic) Error() string { return fmt.Sprintf("%v\n\n%s", p.Value, p.Stack) }
 
+// Diagnostic returns the value and the stack.
+func (p *Panic) Diagnostic() (summary, detail string) { return fmt.Sprint(p.Value), string(p.Stack) }
+
 // Call calls f and returns a panic as a *Panic.
 func Call(f func() error) (err error) {
 	defer func() {
