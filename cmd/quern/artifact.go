@@ -65,11 +65,7 @@ func artifactShowCommand(ui *terminal) *cli.Command {
 		ArgsUsage: "ADDRESS[.PORT]|DIGEST",
 	}
 	return command(ui, c, &arguments.ArtifactShow{}, func(ctx context.Context, args *arguments.ArtifactShow) error {
-		s, st, err := stateHere(ui, args.Env.Value)
-		if err != nil {
-			return err
-		}
-		found, err := inspect.FindArtifact(st, args.Artifact)
+		s, found, err := artifactHere(ui, args.Env.Value, args.Artifact)
 		if err != nil {
 			return err
 		}

@@ -32,11 +32,7 @@ func artifactExportCommand(ui *terminal) *cli.Command {
 		if args.Rows == export.Parquet && args.File == "" && args.Dir == "" && term.IsTerminal(int(ui.out.Fd())) {
 			return &diag.Error{Summary: "Parquet cannot be printed to a terminal", Detail: "Write it to a file with -o FILE, or redirect standard output."}
 		}
-		s, st, err := stateHere(ui, args.Env.Value)
-		if err != nil {
-			return err
-		}
-		found, err := inspect.FindArtifact(st, args.Artifact)
+		s, found, err := artifactHere(ui, args.Env.Value, args.Artifact)
 		if err != nil {
 			return err
 		}

@@ -245,6 +245,17 @@ func instanceHere(ui *terminal, env, given string) (*store.Store, *state.State, 
 	return s, st, inst, err
 }
 
+// artifactHere returns the store of this folder and the artifact with a name in an
+// environment.
+func artifactHere(ui *terminal, env, name string) (*store.Store, inspect.Artifact, error) {
+	s, st, err := stateHere(ui, env)
+	if err != nil {
+		return nil, inspect.Artifact{}, err
+	}
+	found, err := inspect.FindArtifact(st, name)
+	return s, found, err
+}
+
 func printInstance(ui *terminal, s *store.Store, inst *state.Instance) error {
 	what := inst.Kind
 	if inst.Type != "" { // gates have none

@@ -2,19 +2,18 @@ package annotation
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"math"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/measurement"
+	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/plugins/stats"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -59,8 +58,6 @@ type agreement struct{}
 // Cohen's kappa is computed.
 const mostPairedAnnotators = 20
 
-var figureType = cty.Object(map[string]cty.Type{"value": cty.Number, "low": cty.Number, "high": cty.Number, "n": cty.Number})
-
 // Prepare declares the figures.
 func (agreement) Prepare(_ context.Context, p *plugin.Prepare[agreementArgs]) error {
 	a := p.Args
@@ -77,7 +74,7 @@ func (agreement) Prepare(_ context.Context, p *plugin.Prepare[agreementArgs]) er
 	p.AddReport("")
 	p.SetValueType(cty.Object(map[string]cty.Type{
 		"items": cty.Number, "votes": cty.Number, "annotators": cty.Number,
-		"alpha": figureType, "fleiss": figureType, "cohen": cty.Map(figureType),
+		"alpha": measurement.FigureType, "fleiss": measurement.FigureType, "cohen": cty.Map(measurement.FigureType),
 	}))
 	return nil
 }
@@ -106,22 +103,14 @@ func (a *agreementArgs) checkOrder(p *plugin.Prepare[agreementArgs]) {
 // ordered reports whether the figures depend on the order of the labels.
 func (a *agreementArgs) ordered() bool { return a.Level != "nominal" || a.Weights != "none" }
 
-// figure is an agreement with its interval. Unknown values are null.
-type figure struct {
-	Value *float64 `json:"value"`
-	Low   *float64 `json:"low"`
-	High  *float64 `json:"high"`
-	N     int      `json:"n"`
-}
-
 // agreements contains all figures.
 type agreements struct {
-	Items      int               `json:"items"`
-	Votes      int               `json:"votes"`
-	Annotators int               `json:"annotators"`
-	Alpha      figure            `json:"alpha"`
-	Fleiss     figure            `json:"fleiss"`
-	Cohen      map[string]figure `json:"cohen"`
+	Items      int                           `json:"items"`
+	Votes      int                           `json:"votes"`
+	Annotators int                           `json:"annotators"`
+	Alpha      measurement.Figure            `json:"alpha"`
+	Fleiss     measurement.Figure            `json:"fleiss"`
+	Cohen      map[string]measurement.Figure `json:"cohen"`
 }
 
 // Run computes the figures.
@@ -152,7 +141,7 @@ func (a *agreementArgs) measure(b *ballot) (*agreements, error) {
 		return nil, err
 	}
 	o := stats.Options{Confidence: a.Confidence, Resamples: a.Resamples, Seed: a.Seed}
-	out := &agreements{Items: b.rows, Votes: len(b.votes), Annotators: len(b.annotators), Cohen: map[string]figure{}}
+	out := &agreements{Items: b.rows, Votes: len(b.votes), Annotators: len(b.annotators), Cohen: map[string]measurement.Figure{}}
 	items := make([][]float64, b.rows)
 	for _, v := range b.votes {
 		items[v.Item] = append(items[v.Item], values[v.Label])
@@ -271,49 +260,30 @@ func (a *agreementArgs) pairs(b *ballot, o stats.Options, out *agreements) error
 
 // defined converts an estimate to a figure. The figure is null if the estimate
 // is undefined.
-func defined(e stats.Estimate, err error) (figure, error) {
+func defined(e stats.Estimate, err error) (measurement.Figure, error) {
 	if errors.Is(err, stats.ErrUndefined) || errors.Is(err, stats.ErrNoObservations) {
-		return figure{}, nil
+		return measurement.Figure{}, nil
 	}
-	return figure{known(e.Value), known(e.Low), known(e.High), e.N}, err
-}
-
-func known(v float64) *float64 {
-	if math.IsNaN(v) || math.IsInf(v, 0) {
-		return nil
-	}
-	return &v
-}
-
-func (f figure) value() cty.Value {
-	number := func(v *float64) cty.Value {
-		if v == nil {
-			return cty.NullVal(cty.Number)
-		}
-		return cty.NumberFloatVal(*v)
-	}
-	return cty.ObjectVal(map[string]cty.Value{
-		"value": number(f.Value), "low": number(f.Low), "high": number(f.High), "n": cty.NumberIntVal(int64(f.N)),
-	})
+	return figures.Of(e, e.N), err
 }
 
 func (a *agreements) value() cty.Value {
-	cohen := cty.MapValEmpty(figureType)
+	cohen := cty.MapValEmpty(measurement.FigureType)
 	if len(a.Cohen) > 0 {
 		pairs := map[string]cty.Value{}
 		for name, f := range a.Cohen {
-			pairs[name] = f.value()
+			pairs[name] = f.Object()
 		}
 		cohen = cty.MapVal(pairs)
 	}
 	return cty.ObjectVal(map[string]cty.Value{
 		"items": cty.NumberIntVal(int64(a.Items)), "votes": cty.NumberIntVal(int64(a.Votes)), "annotators": cty.NumberIntVal(int64(a.Annotators)),
-		"alpha": a.Alpha.value(), "fleiss": a.Fleiss.value(), "cohen": cohen,
+		"alpha": a.Alpha.Object(), "fleiss": a.Fleiss.Object(), "cohen": cohen,
 	})
 }
 
-// String formats a figure with its interval.
-func (f figure) String() string {
+// text formats a figure with its interval.
+func text(f measurement.Figure) string {
 	if f.Value == nil {
 		return "not defined"
 	}
@@ -329,20 +299,11 @@ func (a *agreements) report(r *plugin.Run[agreementArgs]) error {
 	if err != nil {
 		return err
 	}
-	text, err := json.MarshalIndent(a, "", "  ")
-	if err != nil {
-		return fmt.Errorf("encode the figures: %w", err)
-	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "# %s\n\n%d annotators gave %d labels to %d items. Brackets show %g%% confidence intervals.\n\n", r.Name(), a.Annotators, a.Votes, a.Items, 100*r.Args.Confidence)
-	fmt.Fprintf(&b, "| measure | agreement | items |\n| --- | --- | --- |\n| Krippendorff's alpha (%s) | %s | %d |\n| Fleiss' kappa | %s | %d |\n", r.Args.Level, a.Alpha, a.Alpha.N, a.Fleiss, a.Fleiss.N)
+	fmt.Fprintf(&b, "| measure | agreement | items |\n| --- | --- | --- |\n| Krippendorff's alpha (%s) | %s | %d |\n| Fleiss' kappa | %s | %d |\n", r.Args.Level, text(a.Alpha), a.Alpha.N, text(a.Fleiss), a.Fleiss.N)
 	for _, pair := range slices.Sorted(maps.Keys(a.Cohen)) {
-		fmt.Fprintf(&b, "| Cohen's kappa, %s | %s | %d |\n", strings.ReplaceAll(pair, "|", "\\|"), a.Cohen[pair], a.Cohen[pair].N)
+		fmt.Fprintf(&b, "| Cohen's kappa, %s | %s | %d |\n", figures.Cell(pair), text(a.Cohen[pair]), a.Cohen[pair].N)
 	}
-	for name, content := range map[string]string{"metrics.json": string(text) + "\n", "report.md": b.String()} {
-		if err := os.WriteFile(filepath.Join(dir, name), []byte(content), 0o644); err != nil {
-			return fmt.Errorf("write the report: %w", err)
-		}
-	}
-	return nil
+	return figures.WriteReport(dir, a, b.String())
 }

@@ -260,16 +260,10 @@ func (r *csvFiles) file(ctx context.Context, f file, read *progress) error {
 			err = r.add(take.row, len(o.record))
 		}
 		if err == nil {
-			err = read.another()
+			err = read.another(ctx, f.name, r.rows)
 		}
 		if err != nil {
 			return err
-		}
-		if r.rows == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			read.tell(f.name)
 		}
 	}
 	return nil

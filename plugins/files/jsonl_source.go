@@ -281,16 +281,10 @@ func (r *jsonlFiles) file(ctx context.Context, f file, read *progress) error {
 			err = r.refuse(f.name, rows.at, raw, err)
 		}
 		if err == nil {
-			err = read.another()
+			err = read.another(ctx, f.name, r.rows)
 		}
 		if err != nil {
 			return err
-		}
-		if r.rows == 0 {
-			if err := ctx.Err(); err != nil {
-				return err
-			}
-			read.tell(f.name)
 		}
 	}
 }

@@ -79,13 +79,21 @@ func (p *progress) pass(before int64, w *window, f *opened) {
 	}
 }
 
-// another counts a row that was read.
-func (p *progress) another() error {
+// another counts a row that was read from a file. After each batch, when no rows
+// are buffered, it reports the progress and ends if the context has.
+func (p *progress) another(ctx context.Context, name string, buffered int) error {
 	if p.limit > 0 {
 		if p.limit--; p.limit == 0 {
 			return errEnough
 		}
 	}
+	if buffered > 0 {
+		return nil
+	}
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p.tell(name)
 	return nil
 }
 

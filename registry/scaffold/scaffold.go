@@ -147,7 +147,8 @@ func addModule(files map[string][]byte, dir string, o Options) error {
 	return nil
 }
 
-// relative is a path to source from dir; absolute where there is none.
+// relative returns a path to source from dir, or an absolute one if no relative path
+// exists.
 func relative(dir, source string) string {
 	abs, err := filepath.Abs(dir)
 	if err != nil {
