@@ -2,9 +2,11 @@
 
 comma    := ,
 GO       ?= go
-# duckdb_arrow is DuckDB's tag. On Linux, all programs use Go's own resolver and user
-# database, so that programs with and without C share compiled packages.
-TAGS     := duckdb_arrow$(if $(filter Linux,$(shell uname)),$(comma)netgo$(comma)osusergo)
+LINUX    := $(filter Linux,$(shell uname))
+# duckdb_arrow is DuckDB's tag. With arrow_json_stdlib, Arrow uses Go's JSON package and
+# not one that takes as long to compile as Pebble. On Linux, all programs use Go's own
+# resolver and user database, so that programs with and without C share compiled packages.
+TAGS     := duckdb_arrow,arrow_json_stdlib$(if $(LINUX),$(comma)netgo$(comma)osusergo)
 TOOLS    := $(CURDIR)/.cache/tools
 # The Go SDK is a module of its own.
 SDK      := github.com/quern-dev/quern/sdk/go
@@ -27,6 +29,8 @@ PORT     ?= 8137
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 # Without debug tables, programs are a third smaller, and quern hashes a plugin before it starts it.
 LDFLAGS  := -s -w
+# DuckDB would export its symbols for extensions, which quern does not load.
+SQL_LDFLAGS := $(LDFLAGS)$(if $(LINUX), -extldflags=-Wl$(comma)--no-export-dynamic)
 
 GOLANGCI_VERSION    := v2.15.0
 BUF_VERSION         := v1.75.0
@@ -50,7 +54,7 @@ help: ## List the targets
 .PHONY: build
 build: ## Build bin/quern and bin/quern-plugin-sql
 	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/quern
-	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/quern-plugin-sql
+	$(GO) build -tags $(TAGS) -ldflags '$(SQL_LDFLAGS)' -o bin/ ./cmd/quern-plugin-sql
 
 .PHONY: demo
 demo: build ## Build everything and run the banking77 example

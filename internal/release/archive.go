@@ -137,6 +137,9 @@ type program struct {
 // library.
 var programs = []program{{name: "quern"}, {name: "quern-plugin-sql", cgo: true}}
 
+// buildTags are the same as in the Makefile, which explains them.
+const buildTags = "duckdb_arrow,arrow_json_stdlib"
+
 func buildPrograms(ctx context.Context, stage string, t target) error {
 	stubs, err := os.MkdirTemp("", "quern-release-")
 	if err != nil {
@@ -160,7 +163,7 @@ func buildPrograms(ctx context.Context, stage string, t target) error {
 // build returns how to build the program for a platform: the arguments and the
 // environment of the go command.
 func (p program) build(t target, c toolchain) (args, env []string) {
-	tags := []string{"duckdb_arrow"}
+	tags := []string{buildTags}
 	if t.os == "linux" {
 		tags = append(tags, "netgo", "osusergo")
 	}

@@ -88,7 +88,7 @@ func dependencies(ctx context.Context, platforms []target) ([]dependency, error)
 	for _, t := range platforms {
 		env := []string{"GOOS=" + t.os, "GOARCH=" + t.arch, "CGO_ENABLED=1", "GOFLAGS="}
 		const form = `{{with .Module}}{{.Path}}{{"\t"}}{{.Version}}{{"\t"}}{{.Dir}}{{end}}`
-		lines, err := output(ctx, ".", env, "go", "list", "-deps", "-tags", "duckdb_arrow", "-f", form, "./cmd/...")
+		lines, err := output(ctx, ".", env, "go", "list", "-deps", "-tags", buildTags, "-f", form, "./cmd/...")
 		if err != nil {
 			return nil, err
 		}

@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -122,7 +123,7 @@ func TestAPlatformIsBuiltWithItsToolchain(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	t.Setenv("QUERN_CC", "go")
-	if tools, err := cToolchain(t.Context(), linux, t.TempDir()); err != nil || strings.Join(tools.env, " ") != "CC=go CXX=go" {
+	if tools, err := cToolchain(t.Context(), linux, t.TempDir()); err != nil || strings.Join(tools.env, " ") != "CC=go CXX=go" || !slices.Contains(tools.ldflags, "-Wl,--no-export-dynamic") {
 		t.Errorf("got %v, %v", tools, err)
 	}
 	t.Setenv("QUERN_CC", "")
@@ -134,6 +135,16 @@ func TestAPlatformIsBuiltWithItsToolchain(t *testing.T) {
 		if _, err := cToolchain(t.Context(), other, t.TempDir()); err == nil || !strings.Contains(err.Error(), "make release") {
 			t.Errorf("%s: got %v", other, err)
 		}
+	}
+}
+
+func TestAReleaseIsBuiltWithTheTagsOfTheMakefile(t *testing.T) {
+	makefile, err := os.ReadFile("../../Makefile")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "\nTAGS     := " + buildTags + "$(if $(LINUX),$(comma)netgo$(comma)osusergo)\n"; !strings.Contains(string(makefile), want) {
+		t.Errorf("the Makefile has no line%s", want)
 	}
 }
 

@@ -65,7 +65,7 @@ func named(t target, cc, cxx string) (toolchain, error) {
 	tools := toolchain{env: []string{"CC=" + cc, "CXX=" + cxx}}
 	if t.os == "linux" {
 		// Machines have a C library, but not always a C++ library.
-		tools.ldflags = []string{"-static-libstdc++", "-static-libgcc", "-Wl,--build-id=none"}
+		tools.ldflags = []string{"-static-libstdc++", "-static-libgcc", "-Wl,--build-id=none", "-Wl,--no-export-dynamic"}
 	}
 	return tools, nil
 }
