@@ -7,7 +7,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from ._columns import Column, ColumnType, parse, struct
 from ._errors import Fault
@@ -106,7 +105,7 @@ def coerce(values: pa.Array, want: pa.DataType) -> pa.Array:
     if types.is_dictionary(have):
         return coerce(values.dictionary, want).take(values.indices)
     if types.is_run_end_encoded(have):
-        return coerce(pc.run_end_decode(values), want)
+        return coerce(_compute().run_end_decode(values), want)
     if types.is_null(have):
         return pa.nulls(len(values), want)
     if types.is_struct(want) and types.is_struct(have):
@@ -145,7 +144,15 @@ def _cast(values: pa.Array, want: pa.DataType) -> pa.Array:
         raise Unfit(f"cannot be converted from {values.type} to {want} without losing something: {e}") from None
 
 
+def _compute() -> Any:
+    """Returns Arrow's functions. Most plugins can start without them."""
+    import pyarrow.compute
+
+    return pyarrow.compute
+
+
 def _coerce_decimal(values: pa.Array, want: pa.DataType) -> pa.Array:
+    pc = _compute()
     out = _cast(values, want)
     try:
         exact = pc.all(pc.equal(out.cast(values.type, safe=False), values)).as_py()
@@ -170,6 +177,7 @@ def _coerce_struct(values: pa.Array, want: pa.DataType) -> pa.Array:
 def _coerce_list(values: pa.Array, want: pa.DataType) -> pa.Array:
     if not pa.types.is_list(values.type):
         values = _cast(values, pa.list_(values.type.value_type))
+    pc = _compute()
     # Offsets of an array that is a slice do not begin at 0, and nulls can have items.
     items = coerce(values.flatten(), want.value_type)
     lengths = pc.fill_null(pc.list_value_length(values), 0)
