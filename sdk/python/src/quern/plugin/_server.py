@@ -246,9 +246,9 @@ def _failures(context: grpc.ServicerContext, type: Type) -> Iterator[list[pb.Dia
     except GeneratorExit:
         raise
     except Stopped as e:
-        if not context.is_active():
-            _abort(context, grpc.StatusCode.CANCELLED, "the call was canceled")
-        failed.append(diagnostic(Error(str(e) or "the stage was stopped")))
+        if not str(e) or not context.is_active():  # quern knows
+            _abort(context, grpc.StatusCode.CANCELLED, "the call was stopped")
+        failed.append(diagnostic(Error(str(e))))
     except Exception as e:
         if not context.is_active():
             _abort(context, grpc.StatusCode.CANCELLED, "the call was canceled")
