@@ -132,7 +132,7 @@ proto: $(TOOLS)/buf-$(BUF_VERSION) $(PYTHON)/installed ## Generate the code of b
 	cd sdk/proto && PATH=$(TOOLS):$$PATH $(TOOLS)/buf-$(BUF_VERSION) generate
 	$(TOOLS)/buf-$(BUF_VERSION) build sdk/proto --as-file-descriptor-set --exclude-source-info -o $(PYSDK)/src/quern/plugin/_protocol.binpb
 	$(PYTHON)/bin/python -m grpc_tools.protoc -Isdk/proto --pyi_out=$(PYTHON) quern/plugin/v1/plugin.proto
-	cp $(PYTHON)/quern/plugin/v1/plugin_pb2.pyi $(PYSDK)/src/quern/plugin/_protocol.pyi
+	{ echo '# mypy: ignore-errors'; cat $(PYTHON)/quern/plugin/v1/plugin_pb2.pyi; } > $(PYSDK)/src/quern/plugin/_protocol.pyi
 
 .PHONY: release
 release: $(TOOLS)/cyclonedx-gomod-$(CYCLONEDX_VERSION) $(RELEASE_TOOLS)/installed ## Build archives for TARGET (such as "linux/amd64 linux/arm64") in dist
