@@ -10,7 +10,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// talker gives models that chat.
+// talker is a type of models that chat.
 type talker struct{}
 
 type talkerArgs struct {
@@ -26,7 +26,7 @@ func (talker) Chat(context.Context, *talkerArgs, *llm.Request) (*llm.Response, e
 	return &llm.Response{}, nil
 }
 
-// contest evaluates subjects that may be asked, by metrics that come late.
+// contest evaluates subjects, which may be models with prompts, by late metrics.
 type contest struct{}
 
 type contestArgs struct {
@@ -37,7 +37,7 @@ type contestArgs struct {
 
 func (contest) Prepare(_ context.Context, p *plugin.Prepare[contestArgs]) error {
 	for name, s := range p.Args.Subjects {
-		// What came where is seen in a mistake that nobody makes otherwise.
+		// The error shows which inputs the plugin received.
 		if want := "subjects." + name + ".prompt"; name == "asked" && (s.Prompt.Key != want || !p.Input(s.Model.Key).Can(plugin.CanChat)) {
 			p.Errorf("subjects", "The subject came as %+v", s)
 		}
@@ -92,14 +92,14 @@ func TestAModelWithItsPromptIsOneSubjectAndTwoInputs(t *testing.T) {
 		if in := bound.Inputs["subjects.student"]; in == nil || in.Of != "dataset" {
 			t.Errorf("the trained model: %+v", in)
 		}
-		// A metric is late by its argument, not by what it happens to read.
+		// A metric is late because of its argument, whatever it reads.
 		for _, name := range []string{"metrics.long", "metrics.two"} {
 			if row := bound.Rows[name]; row == nil || !row.Late || row.Expr.ColumnType != "bool" {
 				t.Errorf("%s: %+v", name, row)
 			}
 		}
 		if reads := fmt.Sprint(n.PluginReads["dataset"].Columns); reads != "[text]" {
-			t.Errorf("the plugin is given %s of the rows to pass on", reads)
+			t.Errorf("the plugin receives %s of the rows to pass on", reads)
 		}
 		key := bound.Config.GetAttr("subjects").GetAttr("asked").GetAttr("prompt").AsString()
 		if key != "subjects.asked.prompt" {

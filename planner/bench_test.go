@@ -10,8 +10,8 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// chains is a configuration of transform "map" stages in chains of ten, on one
-// source.
+// chains returns a configuration of transform "map" stages in chains of ten that
+// begin with one source.
 func chains(stages int) string {
 	var b strings.Builder
 	b.WriteString("source \"lines\" \"root\" {\n  path = \"a.txt\"\n}\n")

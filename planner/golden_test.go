@@ -19,9 +19,9 @@ import (
 var update = flag.Bool("update", false, "write what plans look like now into testdata")
 
 // TestPlansLookAsTheyShould runs the archives of testdata/plans. Files whose
-// names begin with apply are applied one after the other; world then changes
-// what sources hold ("a.txt = 120 rows") and what stands on shelves;
-// plan.quern.hcl is planned with the flags of options, and has to look like
+// names begin with apply are applied one after the other. Then world changes
+// what sources contain ("a.txt = 120 rows") and what is deployed to shelves.
+// plan.quern.hcl is planned with the flags in options, and the plan must equal
 // plan.txt.
 func TestPlansLookAsTheyShould(t *testing.T) {
 	golden(t, "testdata/plans", "plan.txt", func(p *pipeline, files map[string]string, options func(*planner.Options)) string {
@@ -35,7 +35,7 @@ func TestPlansLookAsTheyShould(t *testing.T) {
 }
 
 // TestMistakesAreExplained runs the archives of testdata/mistakes as
-// TestPlansLookAsTheyShould does; planning has to end with diagnostics.txt.
+// TestPlansLookAsTheyShould does. Planning must end with diagnostics.txt.
 func TestMistakesAreExplained(t *testing.T) {
 	golden(t, "testdata/mistakes", "diagnostics.txt", func(p *pipeline, files map[string]string, options func(*planner.Options)) string {
 		_, diags := p.plan(files["plan.quern.hcl"], options)
@@ -44,7 +44,7 @@ func TestMistakesAreExplained(t *testing.T) {
 }
 
 // TestValidationFindsTheSameMistakes validates the configurations of
-// testdata/mistakes that need no state to be wrong.
+// testdata/mistakes whose errors do not depend on a state.
 func TestValidationFindsTheSameMistakes(t *testing.T) {
 	names, _ := filepath.Glob("testdata/mistakes/*.txtar")
 	for _, name := range names {
@@ -123,8 +123,8 @@ func rewrite(t *testing.T, name string, a *txtar.Archive, file, text string) {
 	}
 }
 
-// change changes the world by lines NAME = CONTENT; without content something
-// is taken away.
+// change changes the world by lines of the form NAME = CONTENT. Without content, it
+// removes something.
 func (p *pipeline) change(text string) {
 	for line := range strings.Lines(text) {
 		name, content, _ := strings.Cut(strings.TrimSpace(line), " = ")

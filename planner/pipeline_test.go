@@ -33,7 +33,7 @@ type pipeline struct {
 	plugins *testPlugins
 	store   *store.Store
 	state   *state.State
-	// unchanging, by address, gives a stage outputs that depend on nothing.
+	// unchanging are the addresses of stages whose outputs never change.
 	unchanging map[string]bool
 	src        map[string][]byte
 	secrets    map[string]cty.Value
@@ -56,7 +56,7 @@ func newPipeline(t testing.TB) *pipeline {
 	return &pipeline{t: t, world: w, plugins: startPlugins(t, w), store: s, state: st, unchanging: map[string]bool{}}
 }
 
-// plan plans a configuration; set changes options.
+// plan plans a configuration. set changes the options.
 func (p *pipeline) plan(src string, set ...func(*planner.Options)) (*plan.Plan, hcl.Diagnostics) {
 	p.t.Helper()
 	o, diags := p.options(src)
@@ -90,7 +90,7 @@ func (p *pipeline) options(src string) (planner.Options, hcl.Diagnostics) {
 	}, nil
 }
 
-// mustPlan is plan for a configuration without mistakes.
+// mustPlan is plan for a configuration without errors.
 func (p *pipeline) mustPlan(src string, set ...func(*planner.Options)) *plan.Plan {
 	p.t.Helper()
 	made, diags := p.plan(src, set...)
@@ -106,8 +106,8 @@ func (p *pipeline) print(diags hcl.Diagnostics) string {
 	return b.String()
 }
 
-// apply plans and carries the plan out, as a runner would: bodies are resolved
-// from the plan alone, and keys are made of what really came out.
+// apply plans and executes the plan as a runner would: it resolves bodies from the
+// plan alone, and computes keys from the actual outputs.
 func (p *pipeline) apply(src string, set ...func(*planner.Options)) *plan.Plan {
 	p.t.Helper()
 	made := p.mustPlan(src, set...)
@@ -177,7 +177,7 @@ func (p *pipeline) carryOutNode(n *plan.Node, nodes map[string]*plan.Node, scope
 		p.t.Fatal(diags)
 	}
 	if !bound.Config.IsWhollyKnown() {
-		p.t.Fatalf("%s: the configuration has unknown values when it is carried out", n.Address)
+		p.t.Fatalf("%s: the configuration has unknown values when the stage runs", n.Address)
 	}
 	n = n.Resolved(bound, func(key string) map[string]*expr.Compiled {
 		port, _ := nodes[bound.Inputs[key].Address].Port(bound.Inputs[key].Port)
@@ -199,7 +199,7 @@ func (p *pipeline) carryOutNode(n *plan.Node, nodes map[string]*plan.Node, scope
 	p.make(n, i)
 }
 
-// seal is the digest of a secret under the key of the test's store.
+// seal returns the digest of a secret with the key of the test's store.
 func (p *pipeline) seal(name string) (string, error) {
 	v, _ := p.secrets[name].UnmarkDeep()
 	text, err := value.Value{Value: v}.MarshalJSON()
@@ -242,8 +242,8 @@ func digestOf(parts ...string) string {
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
-// make makes up the outputs of an instance: their values follow from its
-// action key. Columns that are passed on stay what they were.
+// make generates the outputs of an instance from its action key. Columns that are
+// passed on do not change.
 func (p *pipeline) make(n *plan.Node, i *state.Instance) {
 	p.t.Helper()
 	seed := i.ActionKey
@@ -301,7 +301,7 @@ func (p *pipeline) manifest(n *plan.Node, port *plan.Port, seed string) *dataset
 	return m
 }
 
-// example is a value of a type.
+// example returns a value of a type.
 func example(t cty.Type) cty.Value {
 	switch {
 	case t.IsObjectType():
@@ -331,7 +331,7 @@ func (p *pipeline) deploy(n *plan.Node, i *state.Instance, bound *plan.Bound) {
 	n.Deployment = &plan.Deployment{Value: i.Deployment.Value}
 }
 
-// made is what an instance of the state made.
+// made returns the result of an instance in the state.
 func (p *pipeline) made(n *plan.Node) *plan.Made {
 	i := p.state.Instances[n.Address]
 	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
@@ -357,7 +357,7 @@ func (p *pipeline) made(n *plan.Node) *plan.Made {
 	return made
 }
 
-// actions are the nodes' actions by address.
+// actions returns the actions of the nodes by address.
 func actions(p *plan.Plan) map[string]plan.Action {
 	out := map[string]plan.Action{}
 	for _, n := range p.Nodes {

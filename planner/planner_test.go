@@ -116,12 +116,12 @@ func TestAChangeThatProducesTheSameBytesRunsNothingDownstream(t *testing.T) {
 	changed := strings.Replace(lifecycle, "select distinct", "select  distinct", 1)
 	made := p.mustPlan(changed)
 	if got := actions(made)["label.intent"]; got != plan.MayRun {
-		t.Fatalf("label.intent is %q before it is known what comes out", got)
+		t.Fatalf("label.intent is %q before its input is known", got)
 	}
 	p.carryOut(&plan.Plan{Nodes: made.Nodes[:2], Outputs: nil})
 	for address, action := range actions(p.mustPlan(changed)) {
 		if action != plan.Keep {
-			t.Errorf("%s is %q though its input came out the same", address, action)
+			t.Errorf("%s is %q although its input did not change", address, action)
 		}
 	}
 }
@@ -175,7 +175,7 @@ label "rules" "d" {
 			t.Errorf("%s is %q: %+v\nbefore %+v\nnow    %+v", n.Address, n.Action, n.Reasons, p.state.Instances[n.Address].Preimage, n.Preimage)
 		}
 		if text := fmt.Sprint(n.Preimage); strings.Contains(text, "hunter2") {
-			t.Errorf("the preimage of %s holds a secret: %s", n.Address, text)
+			t.Errorf("the preimage of %s contains a secret: %s", n.Address, text)
 		}
 	}
 	var saved bytes.Buffer
@@ -183,7 +183,7 @@ label "rules" "d" {
 		t.Fatal(err)
 	}
 	if strings.Contains(saved.String(), "hunter2") {
-		t.Error("the plan holds a secret")
+		t.Error("the plan contains a secret")
 	}
 }
 
@@ -208,16 +208,16 @@ func TestASavedPlanIsAppliedLikeANewOne(t *testing.T) {
 
 func TestAStalePlanIsRefused(t *testing.T) {
 	for name, change := range map[string]func(*pipeline){
-		"the state moved on":              func(p *pipeline) { p.state.Serial++ },
-		"the source holds something else": func(p *pipeline) { p.world.sources["a.txt"] = "101 rows" },
-		"the plugin is another program":   func(p *pipeline) { p.plugins.digest = "sha256:" + strings.Repeat("cd", 32) },
+		"the state moved on":                    func(p *pipeline) { p.state.Serial++ },
+		"the content of the source has changed": func(p *pipeline) { p.world.sources["a.txt"] = "101 rows" },
+		"the plugin is another program":         func(p *pipeline) { p.plugins.digest = "sha256:" + strings.Repeat("cd", 32) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPipeline(t)
 			made := p.mustPlan(lifecycle)
 			o, _ := p.options(lifecycle)
 			if diags := planner.CheckFresh(context.Background(), made, o); len(diags) > 0 {
-				t.Fatalf("refused while nothing has changed: %s", diags)
+				t.Fatalf("refused although nothing has changed: %s", diags)
 			}
 			change(p)
 			diags := planner.CheckFresh(context.Background(), made, o)
@@ -309,7 +309,7 @@ output "x" {
 	}
 	diags = planner.Validate(context.Background(), planner.Options{Module: m, Variables: values, Plugins: p.plugins})
 	if len(diags) > 0 {
-		t.Errorf("validation of a right configuration says:\n%s", p.print(diags))
+		t.Errorf("validation of a correct configuration reports:\n%s", p.print(diags))
 	}
 }
 
@@ -327,13 +327,13 @@ func TestPlansAreTheSameEveryTime(t *testing.T) {
 	first := text()
 	for range 5 {
 		if again := text(); again != first {
-			t.Fatalf("two plans of one thing differ:\n%s\n%s", first, again)
+			t.Fatalf("two plans of the same configuration differ:\n%s\n%s", first, again)
 		}
 	}
 }
 
-// Values can be large: those of a stage whose artifact alone is used are not
-// even decoded.
+// Values can be large. If only the artifact of a stage is used, its values are not
+// decoded.
 func TestAPlanReadsOnlyReferencedValues(t *testing.T) {
 	p := newPipeline(t)
 	p.apply(lifecycle)
@@ -392,7 +392,7 @@ plugin "test" {
 	}
 }
 
-// noFiles are plugins that cannot be started, because too many files are open.
+// noFiles are plugins that cannot start because too many files are open.
 type noFiles struct{ planner.Plugins }
 
 func (noFiles) Type(string, string, string) (*pluginv1.Type, string, error) {
@@ -407,7 +407,7 @@ func TestTooManyOpenFilesAreReportedOnceAndByTheirName(t *testing.T) {
 	}
 }
 
-// boast is an evaluation that says itself what quern adds.
+// boast is an evaluation that declares a value that quern adds.
 type boast struct{ score }
 
 func (b boast) Prepare(ctx context.Context, p *plugin.Prepare[scoreArgs]) error {

@@ -29,8 +29,8 @@ type testPlugins struct {
 	mu      sync.Mutex
 }
 
-// startPlugins serves the stage types of this file. The world is what they
-// look at.
+// startPlugins serves the stage types of this file, which read and change the
+// world.
 func startPlugins(t testing.TB, w *world) *testPlugins {
 	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
@@ -46,7 +46,7 @@ func startPlugins(t testing.TB, w *world) *testPlugins {
 		cancel()
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { c.Close(); <-done; cancel() }) // to cancel first would end the serving twice at once
+	t.Cleanup(func() { c.Close(); <-done; cancel() }) // canceling first would stop serving twice at once
 	schema, err := c.Service().GetSchema(ctx, &pluginv1.GetSchemaRequest{})
 	if err != nil {
 		t.Fatal(err)
@@ -67,7 +67,7 @@ func (p *testPlugins) Type(kind, name, _ string) (*pluginv1.Type, string, error)
 			names = append(names, t.Name)
 		}
 	}
-	return nil, "", fmt.Errorf("there is no %s type %q.%s", kind, name, diag.Suggest(name, names))
+	return nil, "", fmt.Errorf("%s type %q does not exist.%s", kind, name, diag.Suggest(name, names))
 }
 
 func (p *testPlugins) ConfigSchema(string) (*pluginv1.Body, error) { return p.schema.Config, nil }
@@ -90,12 +90,12 @@ func (p *testPlugins) Describe() map[string]plan.Plugin {
 	return map[string]plan.Plugin{"test": {Source: "builtin", Version: "1.2.3", Digest: p.digest}}
 }
 
-// world is what the test plugin's sources and deployments look at.
+// world is what the test plugin's sources read and its deployments change.
 type world struct {
 	mu sync.Mutex
-	// sources by path: what they hold.
+	// sources are the contents of sources by path.
 	sources map[string]string
-	// shelves that stand, by place: the digest on them.
+	// shelves are the digests on the shelves that exist, by place.
 	shelves map[string]string
 }
 
@@ -207,7 +207,7 @@ func (ask) Prepare(_ context.Context, p *plugin.Prepare[askArgs]) error {
 
 func (ask) Run(context.Context, *plugin.Run[askArgs]) error { return nil }
 
-// part makes several datasets.
+// part produces several datasets.
 type part struct{}
 
 type partArgs struct {
@@ -253,7 +253,7 @@ func (rules) Prepare(_ context.Context, p *plugin.Prepare[rulesArgs]) error {
 
 func (rules) Map(context.Context, *rulesArgs, *plugin.Batch) error { return nil }
 
-// toy trains.
+// toy is a trainer.
 type toy struct{}
 
 type toyArgs struct {
@@ -277,7 +277,7 @@ func (toy) Prepare(_ context.Context, p *plugin.Prepare[toyArgs]) error {
 
 func (toy) Run(context.Context, *plugin.Run[toyArgs]) error { return nil }
 
-// score evaluates.
+// score is an evaluation.
 type score struct{}
 
 type scoreArgs struct {

@@ -87,7 +87,7 @@ func TestATraversalIsSplitAfterItsAddress(t *testing.T) {
 	for _, text := range []string{"var.x", "module.a.transform.x"} {
 		traversal, _ := hclsyntax.ParseTraversalAbs([]byte(text), "", hcl.InitialPos)
 		if _, _, ok := FromTraversal(traversal); ok {
-			t.Errorf("%s is held to be a stage", text)
+			t.Errorf("%s counts as a stage", text)
 		}
 	}
 }

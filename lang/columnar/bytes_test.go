@@ -22,7 +22,7 @@ const (
 	decomposed = "Ko\u0308ln"
 )
 
-// TestTextKeepsItsBytes fails where cty normalizes a text of a row.
+// TestTextKeepsItsBytes fails if cty normalizes text from a row.
 func TestTextKeepsItsBytes(t *testing.T) {
 	schema := data.Schema{{Name: "a", Type: "string"}, {Name: "l", Type: "list<string>"}, {Name: "m", Type: "string"}, {Name: "n", Type: "int64"},
 		{Name: "u\u0308", Type: "string"}}
@@ -101,8 +101,8 @@ func TestTextKeepsItsBytes(t *testing.T) {
 		`local.nfd`:                                                 decomposed,
 		`"${local.nfd}${row.n}"`:                                    decomposed + "7",
 		`"${local.angstrom}${row.n}"`:                               "\u212b7",
-		// What is written in a configuration, names, and keys are in NFC, as
-		// in Terraform.
+		// Literals in a configuration, names, and keys are in NFC, as in
+		// Terraform.
 		`"` + decomposed + `"`:                            composed,
 		`"o` + `\u0308"`:                                  "\u00f6",
 		`row.a == "` + decomposed + `"`:                   "false",
@@ -144,8 +144,8 @@ func TestTextKeepsItsBytes(t *testing.T) {
 	}
 }
 
-// Of two columns whose names differ in form only, a row as a whole could hold
-// just one.
+// If the names of two columns differ only in their normal form, a row as a whole
+// could contain only one of the columns.
 func TestRowsWithNamesThatAreTheSameInNFCAreRefusedAsAWhole(t *testing.T) {
 	scope := &expr.Scope{Row: data.Schema{{Name: composed, Type: "string"}, {Name: decomposed, Type: "string"}}, Eval: &hcl.EvalContext{Functions: funcs.Pure()}}
 	if _, diags := expr.Compile(exprtest.Parse("jsonencode(row)"), scope, cty.String); !diags.HasErrors() || diags[0].Summary != "Columns with the same name" {

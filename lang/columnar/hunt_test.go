@@ -35,8 +35,8 @@ var hostileRow = data.Schema{
 	{Name: "b", Type: "bool"}, {Name: "l", Type: "list<string>"}, {Name: "m", Type: "list<int64>"}, {Name: "o", Type: "struct<a:string,b:int64>"},
 }
 
-// The limit on time is one on time that passes: on a busy machine it may strike
-// one evaluation of an expression and not another.
+// The time limit applies to elapsed time, so on a busy machine one evaluation of
+// an expression may exceed it and another not.
 func TestMain(m *testing.M) {
 	if err := os.Setenv(limit.SecondsVariable, "600"); err != nil {
 		panic(err)
@@ -44,7 +44,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// hostile texts and numbers are those on which functions stumble.
+// Texts and numbers that functions often handle badly.
 var (
 	hostileTexts = []string{
 		"", " ", "a", "e\u0301", "\u0301", "日本語", "x\xffy", "\ufeffa", "a,b\n1,2\n", "\ufeffa,b\n1,2", "%s", "%1000000000d", "%[1]s%[1]s", "%z", "(abc", "[", "/(/", "/a/", "a{1000}",
@@ -54,19 +54,19 @@ var (
 	}
 	hostileNumbers = []int64{0, 1, -1, 2, 3, 10, 16, 62, 63, 99, 1000, 1_000_000, 1_000_000_000, math.MaxInt64, math.MinInt64}
 	hostileFloats  = []float64{0, math.Copysign(0, -1), 0.5, -0.5, 1, 1e300, -1e300, 5e-324, math.NaN(), math.Inf(1), math.Inf(-1)}
-	// literals stand beside the row in a call.
+	// hostileLiterals are arguments of calls that do not come from the row.
 	hostileLiterals = []string{
 		"null", "true", "0", "1", "-1", "0.5", "1e3000", "-1e3000", "1000000000", "[]", "{}", "[null]", "[1, \"a\", null]", "[[[[1]]]]", "{ a = [1], b = null }", "[{ a = 1 }, { b = 2 }]", "range(1000)",
 		"toset([\"a\", \"b\"])", "[\"a\", \"b\"]", "[true, null]", "{ x = \"a\" }", "[0, -1.5]", "[range(200), range(200), range(200)]...", "local.deep", "local.secret", "row", "row.o.a", "[row.s, row.t]", "{ x = row.s }", "[row.n]",
 	}
 )
 
-// hostile makes calls of functions with arguments that nobody expects.
+// hostile generates calls of functions with unusual arguments.
 type hostile struct{ *rand.Rand }
 
 func (h hostile) text() string { return hostileTexts[h.IntN(len(hostileTexts))] }
 
-// record is a batch with one row.
+// record returns a batch with one row.
 func (h hostile) record() arrow.RecordBatch {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, hostileRow.Arrow())
 	defer b.Release()
@@ -143,7 +143,8 @@ func hostileScope(functions *hcl.EvalContext) *expr.Scope {
 	return &expr.Scope{Eval: functions, Row: hostileRow}
 }
 
-// evaluated is what both evaluators must agree on.
+// evaluated returns the result of an evaluation, and checks that it stays within
+// the limits and does not panic.
 func evaluated(t *testing.T, what string, evaluate func() (cty.Value, string)) (cty.Value, string) {
 	t.Helper()
 	before := computed(t)
@@ -156,14 +157,14 @@ func evaluated(t *testing.T, what string, evaluate func() (cty.Value, string)) (
 	}
 	if failed == "" {
 		if _, err := limit.Measure(v); err != nil {
-			t.Errorf("%s is beyond a limit: %v", what, err)
+			t.Errorf("%s exceeds a limit: %v", what, err)
 		}
 	}
 	return v, failed
 }
 
-// computed is how long this process has computed. Unlike the time that passes, it
-// does not depend on what else the machine does.
+// computed returns the CPU time of this process. Unlike elapsed time, it does not
+// depend on other processes.
 func computed(t *testing.T) time.Duration {
 	t.Helper()
 	var used syscall.Rusage
@@ -195,7 +196,7 @@ func TestHuntForCallsThatFunctionsDoNotExpect(t *testing.T) {
 			compared++
 		}
 		if t.Failed() {
-			t.Fatalf("the expression was %s\nof %s", src, rowText(rec, hostileRow, 0))
+			t.Fatalf("the expression was %s\nover %s", src, rowText(rec, hostileRow, 0))
 		}
 		rec.Release()
 	}
@@ -204,8 +205,8 @@ func TestHuntForCallsThatFunctionsDoNotExpect(t *testing.T) {
 	}
 }
 
-// compare evaluates a call as a row expression, by closures and by hcl, and as
-// one of the plan; false where it does not compile.
+// compare evaluates a call as a row expression, with closures and with hcl, and as
+// an expression of the plan. It returns false if the call does not compile.
 func (h hostile) compare(t *testing.T, src string, rec arrow.RecordBatch) bool {
 	s := hostileScope(&hcl.EvalContext{Functions: funcs.Pure()})
 	attrs := map[string]cty.Value{}

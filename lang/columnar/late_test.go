@@ -19,15 +19,14 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// answerColumn is how such answers come; it has more than the type says, and
-// integers where that says number.
+// answerColumn is the column type of such answers. It has more fields than
+// exprtest.Answer, and integers for some of its numbers.
 const answerColumn = "struct<cost:float64,finish_reason:string,id:string,json:string,refused:bool,text:string," +
 	"tokens:struct<input:int64,output:int64,total:int64>,tool_calls:list<struct<arguments:string,name:string>>,words:list<string>>"
 
 var lateSchema = data.Schema{{Name: "output", Type: answerColumn}}
 
-// lateRows are rows of columns, of which those from at on are what late names
-// stand for.
+// lateRows returns a batch in which the columns from index at on are late values.
 func lateRows(rec arrow.RecordBatch, at int) arrow.RecordBatch {
 	fields := slices.Clone(rec.Schema().Fields())
 	for i := at; i < len(fields); i++ {

@@ -17,7 +17,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// awkward texts and numbers, some of which the closures must leave to hcl.
+// Texts and numbers that are hard to handle. The closures leave some to hcl.
 var (
 	texts = []string{"", " ", "a", "Hello", "HELLO wörld ", "\t x \n", "é", "e\u0301", "\u0301", "straße", "İ", "a\r\nb",
 		"12", "-0.5", "true", "/x/", "card 42", "日本語", "👩‍👩‍👧", "x\xffy", "$", "${}", `{"a": "x", "b": [1, {"c": null}]}`, `["a", 2.5]`, "the quick brown fox jumps over the lazy dog"}
@@ -25,7 +25,8 @@ var (
 	reals    = []float64{0, math.Copysign(0, -1), 0.1, 0.85, -2.5, 1, 3, 1e21, 1e-7, 1 << 53, math.MaxFloat64, 5e-324, math.NaN(), math.Inf(1)}
 )
 
-// randomRows makes a batch of the columns of exprtest.Row, a fifth of it null.
+// randomRows returns a batch with the columns of exprtest.Row. A fifth of the
+// values are null.
 func randomRows(r *rand.Rand, rows int) arrow.RecordBatch { return randomRowsOf(r, exprtest.Row, rows) }
 
 func randomRowsOf(r *rand.Rand, schema data.Schema, rows int) arrow.RecordBatch {
@@ -74,7 +75,7 @@ func appendRandom(r *rand.Rand, b array.Builder) {
 	}
 }
 
-// compileRow compiles a row expression and makes its program.
+// compileRow compiles a row expression and returns its program.
 func compileRow(t testing.TB, src string) *Program {
 	c, diags := expr.Compile(exprtest.Parse(src), exprtest.Scope(), cty.DynamicPseudoType)
 	if diags.HasErrors() {
@@ -87,7 +88,8 @@ func compileRow(t testing.TB, src string) *Program {
 	return p
 }
 
-// sameAnswers runs a program by closures and by hcl alone and compares.
+// sameAnswers runs a program with closures and with hcl alone and compares the
+// results.
 func sameAnswers(t *testing.T, p *Program, rec arrow.RecordBatch) {
 	t.Helper()
 	if p.column != "" {
@@ -106,7 +108,7 @@ func sameAnswers(t *testing.T, p *Program, rec arrow.RecordBatch) {
 	if !array.Equal(fast, slow) {
 		for i := range fast.Len() {
 			if !array.SliceEqual(fast, int64(i), int64(i+1), slow, int64(i), int64(i+1)) {
-				t.Errorf("%s in row %d:\nclosures give %s\nhcl gives     %s\nof %s", p.compiled.Text, i, fast.ValueStr(i), slow.ValueStr(i), rowText(rec, p.columns, i))
+				t.Errorf("%s in row %d:\nclosures: %s\nhcl:      %s\nrow: %s", p.compiled.Text, i, fast.ValueStr(i), slow.ValueStr(i), rowText(rec, p.columns, i))
 				return
 			}
 		}
@@ -125,7 +127,7 @@ func rowText(rec arrow.RecordBatch, columns data.Schema, i int) string {
 	return out
 }
 
-// vectorized are expressions that closures must know.
+// vectorized are expressions that must have closures.
 var vectorized = []string{
 	`"${lower(trimspace(row.text))} #${row.id}"`,
 	`"${row.text}${row.intent}"`,

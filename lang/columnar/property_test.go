@@ -20,16 +20,17 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// writer makes up row expressions of a given type.
+// writer generates row expressions of a given type.
 type writer struct {
 	*rand.Rand
-	// late makes it use the late names of lateScope too.
+	// late allows the late names of exprtest.LateScope.
 	late bool
 }
 
 func (w writer) pick(choices ...func() string) string { return choices[w.IntN(len(choices))]() }
 
-// orLate is one of some late names every third time, where they may be used.
+// orLate returns one of the late names in a third of cases, if they are allowed,
+// and leaf otherwise.
 func (w writer) orLate(names []string, leaf string) string {
 	if w.late && w.IntN(3) == 0 {
 		return names[w.IntN(len(names))]
@@ -74,8 +75,7 @@ func (w writer) text(depth int) string {
 	)
 }
 
-// json is what an object or a list that is written out may hold, and those
-// themselves.
+// json returns a literal object or list, or something that it may contain.
 func (w writer) json(depth int) string {
 	if depth == 0 {
 		return w.pick(
@@ -161,8 +161,8 @@ func (w writer) any(depth int) string {
 	)
 }
 
-// checkCompiled holds a compiled expression to what is promised: its text
-// compiles to itself, and both evaluators give the same answers.
+// checkCompiled checks that the text of a compiled expression compiles to itself,
+// and that both evaluators return the same results.
 func checkCompiled(t *testing.T, c *expr.Compiled, s *expr.Scope, rec arrow.RecordBatch, late data.Schema) {
 	t.Helper()
 	e, diags := hclsyntax.ParseExpression([]byte(c.Text), "", hcl.InitialPos)
@@ -212,11 +212,11 @@ func sameAtRandom(t *testing.T, w writer, s *expr.Scope, late data.Schema) {
 		}
 	}
 	if compiled < tries/2 || closures < compiled/2 {
-		t.Errorf("of %d expressions %d compiled and %d have closures: too few to say anything", tries, compiled, closures)
+		t.Errorf("of %d expressions, %d compiled and %d have closures: too few for this test", tries, compiled, closures)
 	}
 }
 
-// costly are sources that may ask for gigabytes.
+// costly matches sources that may need gigabytes.
 var costly = regexp.MustCompile(`[0-9]{5,}|[eE][+-]?[0-9]{2,}|pow|range|indent|bcrypt|setproduct`)
 
 func FuzzCompile(f *testing.F) {
@@ -246,7 +246,7 @@ func FuzzCompile(f *testing.F) {
 		}
 		c, diags := expr.Compile(e, s, cty.DynamicPseudoType)
 		if (c == nil) != diags.HasErrors() {
-			t.Fatalf("result %v beside %v", c, diags)
+			t.Fatalf("result %v with diagnostics %v", c, diags)
 		}
 		if c != nil {
 			checkCompiled(t, c, s, rec, lateSchema)

@@ -14,7 +14,8 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
-// What depends on a secret is hidden as a whole, and what is around it is shown.
+// Whatever depends on a secret is hidden completely, and the text around it is
+// shown.
 func TestARedactedProgramHidesWhatDependsOnASecret(t *testing.T) {
 	schema := data.Schema{{Name: "text", Type: "string"}}
 	b := array.NewStringBuilder(memory.DefaultAllocator)

@@ -77,7 +77,7 @@ func TestABatchWithOtherColumnsIsRefused(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	if _, err := New(p.compiled, data.Schema{{Name: "other", Type: "string"}}, nil); err == nil {
-		t.Error("a program was made for rows without the column")
+		t.Error("New returned a program for rows without the column")
 	}
 }
 

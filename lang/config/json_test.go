@@ -86,7 +86,7 @@ func TestABodyInJSONTakesTheShapeOfItsType(t *testing.T) {
 	if s.Body.Attributes["rule"] == nil || len(s.Body.Blocks) != 1 {
 		t.Errorf("before: %+v", s.Body)
 	}
-	for range 2 { // it can be given again
+	for range 2 { // it can be applied twice
 		diags = s.Shape(func() map[string]*Shape {
 			return map[string]*Shape{"rule": {Labels: []string{"label"}, Blocks: map[string]*Shape{"inner": {}}}}
 		})

@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// folder writes files into a folder of their own.
+// folder writes files to a new folder.
 func folder(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -294,7 +294,7 @@ func TestAFileThatIsNotUTF8IsReportedWithThePosition(t *testing.T) {
 			t.Errorf("%s: %v", name, diags)
 		}
 		if name == "Latin-1" && (diags[0].Subject.Start.Line != 2 || diags[0].Subject.Start.Column != 18) {
-			t.Errorf("the place is %v", diags[0].Subject)
+			t.Errorf("the range is %v", diags[0].Subject)
 		}
 	}
 }
@@ -310,7 +310,7 @@ func TestWindowsLineEndingsBecomeUnixOnes(t *testing.T) {
 		t.Errorf("the text is %#v: %v", got, diags)
 	}
 	if string(m.Sources["main.quern.hcl"]) != unix {
-		t.Error("places in diagnostics would not fit the text that is kept for them")
+		t.Error("ranges of diagnostics would not match the stored text")
 	}
 }
 
@@ -343,7 +343,7 @@ func TestAFolderWithoutConfigurationSaysWhatToDo(t *testing.T) {
 		}
 	}
 	if m, diags := Load(filepath.Join(t.TempDir(), "none")); m == nil || len(diags) != 1 || diags[0].Summary != "Cannot read folder" {
-		t.Errorf("a folder that is not there: %v", diags)
+		t.Errorf("a folder that does not exist: %v", diags)
 	}
 }
 

@@ -10,7 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
 
-// longFile has many blocks, one of which is as given.
+// longFile has many blocks, one of which contains the given text.
 func longFile(block string) []byte {
 	var b strings.Builder
 	for i := range 4_000 {
@@ -48,6 +48,6 @@ func TestALongFileParsedInPiecesIsTheFileParsedAsAWhole(t *testing.T) {
 
 func TestAFileOfManyBlocksIsParsedInPieces(t *testing.T) {
 	if body := parsePieces("x.quern.hcl", pieces(longFile(""))); body == nil {
-		t.Error("it was not")
+		t.Error("the file was parsed as a whole")
 	}
 }

@@ -71,17 +71,17 @@ func TestDiagnosticsArePrintedWithTheirLines(t *testing.T) {
 		opts PrintOptions
 		want string
 	}{
-		"wide letters before the subject": {Errorf(rangeOf(source, `"a"`), "Bad", "Mend it."), PrintOptions{}, `╷
+		"wide letters before the subject": {Errorf(rangeOf(source, `"a"`), "Bad", "Fix it."), PrintOptions{}, `╷
 │ Error: Bad
 │
 │   on a.quern.hcl line 2, in locals:
 │    2:   ü日 = "a"
 │               ^^^
 │
-│ Mend it.
+│ Fix it.
 ╵
 `},
-		"a subject over lines": {Errorf(rangeOf(source, "[1,\n    2]"), "Bad", "Mend it."), PrintOptions{}, `╷
+		"a subject over lines": {Errorf(rangeOf(source, "[1,\n    2]"), "Bad", "Fix it."), PrintOptions{}, `╷
 │ Error: Bad
 │
 │   on a.quern.hcl line 3, in locals:
@@ -90,7 +90,7 @@ func TestDiagnosticsArePrintedWithTheirLines(t *testing.T) {
 │    4:     2]
 │           ^^
 │
-│ Mend it.
+│ Fix it.
 ╵
 `},
 		"a warning without a place, wrapped": {Warningf(nil, "Odd", "one two three four five six\n  laid out already, whatever its width is"), PrintOptions{Width: 22}, `╷
@@ -101,17 +101,17 @@ func TestDiagnosticsArePrintedWithTheirLines(t *testing.T) {
 │   laid out already, whatever its width is
 ╵
 `},
-		"a file whose text is not at hand": {&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Bad", Subject: &hcl.Range{Filename: "b", Start: hcl.Pos{Line: 7}}}, PrintOptions{}, `╷
+		"a file whose text is not available": {&hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Bad", Subject: &hcl.Range{Filename: "b", Start: hcl.Pos{Line: 7}}}, PrintOptions{}, `╷
 │ Error: Bad
 │
 │   on b line 7:
 │   (the text of this file is not available)
 ╵
 `},
-		"in colour": {Errorf(rangeOf(source, `"a"`), "Bad", "Mend it."), PrintOptions{Color: true}, "\x1b[31m╷\x1b[0m\n" +
+		"in color": {Errorf(rangeOf(source, `"a"`), "Bad", "Fix it."), PrintOptions{Color: true}, "\x1b[31m╷\x1b[0m\n" +
 			"\x1b[31m│\x1b[0m \x1b[1m\x1b[31mError: \x1b[0m\x1b[1mBad\x1b[0m\n\x1b[31m│\x1b[0m\n" +
 			"\x1b[31m│\x1b[0m   on a.quern.hcl line 2, in locals:\n" +
-			"\x1b[31m│\x1b[0m    2:   ü日 = \x1b[4m\"a\"\x1b[0m\n\x1b[31m│\x1b[0m\n\x1b[31m│\x1b[0m Mend it.\n\x1b[31m╵\x1b[0m\n"},
+			"\x1b[31m│\x1b[0m    2:   ü日 = \x1b[4m\"a\"\x1b[0m\n\x1b[31m│\x1b[0m\n\x1b[31m│\x1b[0m Fix it.\n\x1b[31m╵\x1b[0m\n"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			if d := cmp.Diff(c.want, show(source, c.opts, c.d)); d != "" {
@@ -124,7 +124,7 @@ func TestDiagnosticsArePrintedWithTheirLines(t *testing.T) {
 func TestValuesThatMatteredAreShown(t *testing.T) {
 	src := "a = local.n + var.token + local.list[0] + upstream.x + local.missing + local.o + local.n\n"
 	e, _ := hclsyntax.ParseExpression([]byte(src[4:len(src)-1]), "a.quern.hcl", hcl.Pos{Line: 1, Column: 5, Byte: 4})
-	d := Errorf(e.Range().Ptr(), "Bad", "Mend it.")
+	d := Errorf(e.Range().Ptr(), "Bad", "Fix it.")
 	d.Expression = e
 	d.EvalContext = &hcl.EvalContext{Variables: map[string]cty.Value{
 		"local": cty.ObjectVal(map[string]cty.Value{
@@ -166,7 +166,7 @@ func TestStatementsSayWhatAValueIs(t *testing.T) {
 
 func TestLongSubjectsAreCut(t *testing.T) {
 	src := "a = [\n" + strings.Repeat("  1,\n", 50) + "]\n"
-	got := show(src, PrintOptions{}, Errorf(rangeOf(src, src[4:len(src)-1]), "Bad", "Mend it."))
+	got := show(src, PrintOptions{}, Errorf(rangeOf(src, src[4:len(src)-1]), "Bad", "Fix it."))
 	if n := strings.Count(got, "1,"); n != maxLines-1 {
 		t.Errorf("%d lines are shown:\n%s", n, got)
 	}
@@ -184,7 +184,7 @@ func TestRangesOutsideTheTextAreHarmless(t *testing.T) {
 
 func TestJSONContainsEverythingThatIsPrinted(t *testing.T) {
 	src := map[string][]byte{"a.quern.hcl": []byte(source)}
-	diags := hcl.Diagnostics{Errorf(rangeOf(source, `"a"`), "Bad", "Mend it."), Warningf(nil, "Odd", "")}
+	diags := hcl.Diagnostics{Errorf(rangeOf(source, `"a"`), "Bad", "Fix it."), Warningf(nil, "Odd", "")}
 	got, err := json.MarshalIndent(JSON(diags, src, PrintOptions{}), "", "  ")
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +193,7 @@ func TestJSONContainsEverythingThatIsPrinted(t *testing.T) {
   {
     "severity": "error",
     "summary": "Bad",
-    "detail": "Mend it.",
+    "detail": "Fix it.",
     "range": {
       "file": "a.quern.hcl",
       "start": {
@@ -224,7 +224,7 @@ func TestJSONContainsEverythingThatIsPrinted(t *testing.T) {
 		t.Error(d)
 	}
 	if none, _ := json.Marshal(JSON(nil, nil, PrintOptions{})); string(none) != "[]" {
-		t.Errorf("no diagnostics are %s", none)
+		t.Errorf("without diagnostics, the result is %s", none)
 	}
 }
 

@@ -123,7 +123,7 @@ func checkDistinct(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 		same := norm.NFC.String(name)
 		if seen[same] {
 			return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "Columns with the same name",
-				"%s has two columns whose names are both %q in Unicode normal form NFC, which expressions use for names. Rename one of them in the data, or refer to the columns you need instead of the whole row.", capital(s.rowTitle()), same)}
+				"%s has two columns whose names are both %q in Unicode normal form NFC, which expressions use for names. Rename one of them in the data, or refer to the columns you need instead of the whole row.", diag.Capital(s.rowTitle()), same)}
 		}
 		seen[same] = true
 	}

@@ -221,12 +221,5 @@ func noColumn(s *Scope, name string, subject hcl.Range) *hcl.Diagnostic {
 		detail = "Its columns are: " + diag.List(names) + "."
 	}
 	return diag.Errorf(&subject, "Unknown column", "%s has no column %q.%s %s",
-		capital(s.rowTitle()), name, diag.Suggest(name, names), detail)
-}
-
-func capital(s string) string {
-	if strings.HasPrefix(s, "the ") {
-		return "T" + s[1:]
-	}
-	return s
+		diag.Capital(s.rowTitle()), name, diag.Suggest(name, names), detail)
 }

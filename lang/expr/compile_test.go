@@ -160,7 +160,7 @@ func TestMistakesInRowExpressionsAreReported(t *testing.T) {
 			}
 			for _, d := range diags {
 				if d.Subject == nil {
-					t.Errorf("%v has no place", d)
+					t.Errorf("%v has no range", d)
 				}
 			}
 		})

@@ -94,14 +94,14 @@ func TestADeferredExpressionIsEvaluatedLater(t *testing.T) {
 		t.Fatal(err)
 	}
 	if strings.Contains(string(text), "s3cr3t") {
-		t.Errorf("the secret stands in %s", text)
+		t.Errorf("the secret is in %s", text)
 	}
 	var back expr.Compiled
 	if err := json.Unmarshal(text, &back); err != nil {
 		t.Fatal(err)
 	}
 	if again, _ := back.Eval(vars); !again.RawEquals(got) {
-		t.Errorf("read back from JSON it gives %#v", again)
+		t.Errorf("after decoding from JSON, the result is %#v", again)
 	}
 }
 
@@ -111,7 +111,7 @@ func TestAnErrorInADeferredExpressionPointsToItsSource(t *testing.T) {
 	e := exprtest.Parse("\n\n  evaluate.student.ok + 1")
 	c, diags := expr.Compile(e, s, cty.DynamicPseudoType)
 	if c != nil || !diags.HasErrors() {
-		t.Fatal("a bool was added to")
+		t.Fatal("adding 1 to a bool is not an error")
 	}
 	c, diags = expr.Compile(exprtest.Parse("\n\n  evaluate.student.accuracy + 1"), s, cty.DynamicPseudoType)
 	if diags.HasErrors() {

@@ -67,7 +67,7 @@ func TestMistakesAboutLateNamesAreReported(t *testing.T) {
 	}
 	for _, s := range []*expr.Scope{exprtest.Scope(), {Eval: exprtest.Scope().Eval}} {
 		if _, diags := expr.Compile(exprtest.Parse(`output.text`), s, cty.DynamicPseudoType); !strings.Contains(diags.Error(), "documented as late") {
-			t.Errorf("where nothing is late: %v", diags)
+			t.Errorf("without late names: %v", diags)
 		}
 	}
 }
@@ -93,6 +93,6 @@ func TestOnlyAttributesOfALateNameThatAreReadAreRequested(t *testing.T) {
 	}
 	c, _ := expr.Compile(exprtest.Parse(`jsonencode(output)`), exprtest.LateScope(), cty.DynamicPseudoType)
 	if !c.Late["output"].Equals(exprtest.Answer) {
-		t.Errorf("the whole exprtest.Answer has become %s", c.Late["output"].GoString())
+		t.Errorf("the type of the whole answer is %s", c.Late["output"].GoString())
 	}
 }

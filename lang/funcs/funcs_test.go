@@ -52,7 +52,7 @@ func TestEveryFunctionIsDocumentedOnce(t *testing.T) {
 			t.Errorf("%s is documented twice", name)
 		}
 		if _, ok := functions[name]; !ok {
-			t.Errorf("%s is documented but is not there", name)
+			t.Errorf("%s is documented but does not exist", name)
 		}
 	}
 	if len(names) != len(functions) {
@@ -64,7 +64,7 @@ func TestPureFunctionsNeedNoFilesAndNoClock(t *testing.T) {
 	pure := Pure()
 	for _, name := range []string{"file", "fileset", "templatefile", "abspath", "pathexpand", "timestamp", "uuid"} {
 		if _, ok := pure[name]; ok {
-			t.Errorf("%s is held to be pure", name)
+			t.Errorf("%s counts as pure", name)
 		}
 	}
 	for _, name := range []string{"basename", "lower", "try", "jsonencode", "uuidv5", "templatestring"} {
@@ -73,11 +73,11 @@ func TestPureFunctionsNeedNoFilesAndNoClock(t *testing.T) {
 		}
 	}
 	if !Impure("uuid") || Impure("uuidv5") {
-		t.Error("Impure does not tell uuid from uuidv5")
+		t.Error("Impure does not distinguish uuid from uuidv5")
 	}
 }
 
-// write fills a folder with files.
+// write creates files in a folder.
 func write(t *testing.T, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -202,7 +202,7 @@ func TestUnknownArgumentsHaveUnknownResults(t *testing.T) {
 			t.Errorf("%s = %#v %v", text, v, diags)
 		}
 	}
-	// What an unknown element cannot change is known.
+	// A result that an unknown element cannot change is known.
 	e, _ := hclsyntax.ParseExpression([]byte(`anytrue(b)`), "test", hcl.InitialPos)
 	if v, diags := e.Value(ctx); diags.HasErrors() || !v.RawEquals(cty.True) {
 		t.Errorf("anytrue of true and unknown = %#v %v", v, diags)

@@ -99,7 +99,7 @@ func TestRefusalsAreRecognized(t *testing.T) {
 		"Sorry! I cannot\ndo that.",
 	} {
 		if !refuses(text) {
-			t.Errorf("%q is held for an answer", text)
+			t.Errorf("%q is not recognized as a refusal", text)
 		}
 	}
 	for _, text := range []string{
@@ -114,7 +114,7 @@ func TestRefusalsAreRecognized(t *testing.T) {
 		"Sure. " + strings.Repeat("Here is more. ", 40) + "I cannot help with anything else.",
 	} {
 		if refuses(text) {
-			t.Errorf("%q is held for a refusal", text)
+			t.Errorf("%q is recognized as a refusal", text)
 		}
 	}
 }

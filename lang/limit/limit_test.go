@@ -11,7 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// nested are texts that would take more stack than there is.
+// nested are texts that would overflow the stack.
 func nested(n int) map[string]string {
 	many := func(s string) string { return strings.Repeat(s, n) }
 	return map[string]string{
@@ -86,7 +86,7 @@ func TestValuesAreMeasuredInLittleTime(t *testing.T) {
 		"marked":   cty.TupleVal([]cty.Value{double.Mark("x")}),
 	} {
 		if _, err := Measure(v); err == nil {
-			t.Errorf("%s is not beyond any limit", name)
+			t.Errorf("%s exceeds no limit", name)
 		}
 	}
 	if took := time.Since(start); took > 5*time.Second {

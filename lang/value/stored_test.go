@@ -23,7 +23,7 @@ func TestAStoredValueComesBackAsItWas(t *testing.T) {
 	}
 	again, err := json.MarshalIndent(back, "", "  ")
 	if err != nil || string(again) != string(text) {
-		t.Errorf("written again it is %s, %v", again, err)
+		t.Errorf("encoded again, it is %s, %v", again, err)
 	}
 }
 
@@ -53,7 +53,7 @@ func TestAnAttributeOfAStoredValueIsReadAlone(t *testing.T) {
 	if v, err := number.Attribute("overlap"); err != nil || v != cty.NilVal {
 		t.Errorf("of a number, got %#v, %v", v, err)
 	}
-	// The value of another attribute is not looked at.
+	// The values of other attributes are not decoded.
 	faulty := Stored{text: []byte(`{"type": ["object", {"a": "number", "b": "number"}], "value": {"a": "x", "b": 2}}`)}
 	if v, err := faulty.Attribute("b"); err != nil || !v.RawEquals(cty.NumberIntVal(2)) {
 		t.Errorf("got %#v, %v", v, err)

@@ -39,11 +39,11 @@ func TestAValueWithASensitivePartIsSensitive(t *testing.T) {
 		cty.ObjectVal(map[string]cty.Value{"x": cty.True}).Mark(Sensitive{"token"}),
 	} {
 		if !IsSensitive(v) {
-			t.Errorf("%#v is not", v)
+			t.Errorf("%#v is not sensitive", v)
 		}
 	}
 	if IsSensitive(cty.NilVal) || IsSensitive(cty.True) || IsSensitive(cty.True.Mark("other")) {
-		t.Error("a value without one is")
+		t.Error("a value without a sensitive part is sensitive")
 	}
 }
 
@@ -68,7 +68,7 @@ func TestValuesAndTypesComeBackFromJSON(t *testing.T) {
 	}
 	var none Type
 	if err := json.Unmarshal([]byte("null"), &none); err != nil || none.Type != cty.NilType {
-		t.Error("no type does not come back", err)
+		t.Error("cty.NilType does not survive encoding", err)
 	}
 }
 

@@ -14,7 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
-// load writes files into a folder and reads its configuration.
+// load writes files to a folder and reads the configuration in it.
 func load(t *testing.T, files map[string]string) *config.Module {
 	t.Helper()
 	dir := t.TempDir()
@@ -174,7 +174,7 @@ func TestErrorsInValuesSayHowToFixThem(t *testing.T) {
 			Inputs{},
 			[]string{`Value is null: var.x has nullable = false, but quern.vars.hcl sets it to null.`},
 		},
-		"validations that do not hold": {
+		"validations that fail": {
 			map[string]string{"a.quern.hcl": variable("x", `
   default = 3
   validation {

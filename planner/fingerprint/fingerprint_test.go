@@ -114,8 +114,8 @@ func TestADefinitionThatWaitsHasNoKey(t *testing.T) {
 	}
 }
 
-// The figures of this test are the format: where they change, every result in
-// every store is made anew.
+// The digests in this test are part of the format: if they change, every result in
+// every store is computed again.
 func TestKeysDoNotChange(t *testing.T) {
 	n := sample()
 	definition, _, err := Definition(n, n.Body, nil)

@@ -122,8 +122,8 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-// FuzzDecodeJSON is FuzzDecode behind the compression, which a fuzzer can't
-// see through.
+// FuzzDecodeJSON is FuzzDecode without the compression, which hides the content from
+// the fuzzer.
 func FuzzDecodeJSON(f *testing.F) {
 	sample, err := json.Marshal(samplePlan())
 	if err != nil {
@@ -138,11 +138,11 @@ func FuzzDecodeJSON(f *testing.F) {
 	})
 }
 
-// use does with a plan that was read what its readers do.
+// use does with a decoded plan what its readers do.
 func use(t *testing.T, p *Plan) {
 	scope, err := NewScope(p)
 	if err != nil {
-		t.Fatalf("a plan was read that has a wrong address: %s", err)
+		t.Fatalf("a decoded plan has an invalid address: %s", err)
 	}
 	p.Total()
 	p.HasChanges()
@@ -157,9 +157,9 @@ func use(t *testing.T, p *Plan) {
 	}
 	text, err := json.Marshal(p)
 	if err != nil {
-		t.Fatalf("a plan was read that can't be written: %s", err)
+		t.Fatalf("a decoded plan cannot be encoded: %s", err)
 	}
 	if _, err := decodeJSON(bytes.NewReader(text)); err != nil {
-		t.Fatalf("a plan was written that can't be read: %s", err)
+		t.Fatalf("an encoded plan cannot be decoded: %s", err)
 	}
 }

@@ -50,9 +50,9 @@ func TestAnOverlapOfSeveralFeaturesNamesAllOfThem(t *testing.T) {
 		t.Errorf("the warning is %v", d)
 	}
 	if (&Overlap{Rows: 37, N: 310, Distinct: 20}).Warning(nil, "train.m", features) != nil {
-		t.Error("features with few values are taken for duplicates")
+		t.Error("features with few values count as duplicates")
 	}
 	if (&Overlap{N: 310}).Warning(nil, "train.m", features) != nil {
-		t.Error("without an overlap there is a warning")
+		t.Error("a warning without an overlap")
 	}
 }

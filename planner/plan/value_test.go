@@ -26,14 +26,14 @@ func TestAStageValueShowsArtifactsAndPlainValues(t *testing.T) {
 		"best":     cty.ObjectVal(map[string]cty.Value{"digest": cty.UnknownVal(cty.String), "format": cty.StringVal("f/v1")}),
 	})
 	if got := StageValue(node, nil); !got.RawEquals(unknown) {
-		t.Errorf("before it is made:\n%#v\nwant\n%#v", got, unknown)
+		t.Errorf("before it exists:\n%#v\nwant\n%#v", got, unknown)
 	}
 	known := StageValue(node, &Made{
 		Outputs: map[string]Artifact{"": {Digest: "d"}, "rows": {Digest: "e", Rows: 7}, "best": {Digest: "f"}},
 		Value:   cty.ObjectVal(map[string]cty.Value{"accuracy": cty.NumberFloatVal(0.5)}),
 	})
 	if !known.Type().Equals(unknown.Type()) {
-		t.Errorf("the value's type changes when it is made: %#v", known.Type())
+		t.Errorf("the value's type changes once it exists: %#v", known.Type())
 	}
 	if got := known.GetAttr("rows").GetAttr("rows"); !got.RawEquals(cty.NumberIntVal(7)) {
 		t.Errorf("rows = %#v", got)

@@ -150,7 +150,7 @@ func FuzzDiffKeepsBothTexts(f *testing.F) {
 			}
 		}
 		if a.String() != before || b.String() != after {
-			t.Errorf("the pieces make %q and %q of %q and %q", a.String(), b.String(), before, after)
+			t.Errorf("the pieces form %q and %q, not %q and %q", a.String(), b.String(), before, after)
 		}
 	})
 }

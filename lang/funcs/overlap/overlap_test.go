@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// reference is what other implementations give; see testdata/scores.py.
+// reference has the results of other implementations; see testdata/scores.py.
 type reference struct {
 	Text       string     `json:"text"`
 	References []string   `json:"references"`
@@ -65,8 +65,8 @@ func TestPublishedExamplesHaveTheirPublishedScores(t *testing.T) {
 		// Papineni et al. 2002, section 2.1: the modified unigram precision of
 		// a text that repeats a word is 2/7, the unmodified one 7/7.
 		"clipped precision": {float64(clipped(grams(Words("the the the the the the the"), 1), [][]string{Words("The cat is on the mat."), Words("There is a cat on the mat.")}, 1)) / 7, 2.0 / 7},
-		// Lin 2004, section 3: S2 and S3 have the same ROUGE-2 beside S1, and
-		// ROUGE-L tells them apart.
+		// Lin 2004, section 3: S2 and S3 have the same ROUGE-2 against S1, and
+		// ROUGE-L distinguishes them.
 		"ROUGE-2 of S2": {RougeN("police kill the gunman", []string{"police killed the gunman"}, 2).F1(), 1.0 / 3},
 		"ROUGE-2 of S3": {RougeN("the gunman kill police", []string{"police killed the gunman"}, 2).F1(), 1.0 / 3},
 		"ROUGE-L of S2": {RougeL("police kill the gunman", []string{"police killed the gunman"}).F1(), 3.0 / 4},
@@ -87,11 +87,11 @@ func TestTextsWithoutWordsHaveNothingInCommon(t *testing.T) {
 		refs := []string{pair[1]}
 		got := fmt.Sprint(RougeN(pair[0], refs, 1), RougeL(pair[0], refs), Gleu(pair[0], refs), Meteor(pair[0], refs))
 		if got != "{0 0} {0 0} 0 0" {
-			t.Errorf("%q beside %q: %s", pair[0], pair[1], got)
+			t.Errorf("%q against %q: %s", pair[0], pair[1], got)
 		}
 	}
 	if Bleu("", []string{"a"}) != 0 || Bleu("a", []string{""}) != 0 || Bleu("a", nil) != 0 || RougeL("a", nil) != (Score{}) {
-		t.Error("BLEU of nothing is something")
+		t.Error("BLEU of empty texts is not 0")
 	}
 }
 
@@ -110,10 +110,10 @@ func FuzzScoresAreSharesOfOne(f *testing.F) {
 		}
 		if len(Words(text)) > 0 {
 			if x := RougeL(text, append(references, text)).F1(); x != 1 {
-				t.Errorf("ROUGE-L of a text beside itself is %g", x)
+				t.Errorf("ROUGE-L of a text against itself is %g", x)
 			}
 			if x := Gleu(text, append(references, text)); x != 1 {
-				t.Errorf("GLEU of a text beside itself is %g", x)
+				t.Errorf("GLEU of a text against itself is %g", x)
 			}
 		}
 	})

@@ -6,7 +6,7 @@ import (
 	"testing"
 )
 
-// testdata/porter.txt is what nltk 3.10.4's PorterStemmer gives for some words.
+// testdata/porter.txt contains the results of PorterStemmer in nltk 3.10.4 for some words.
 func TestStemsAreThoseOfNLTK(t *testing.T) {
 	text, err := os.ReadFile("testdata/porter.txt")
 	if err != nil {

@@ -9,12 +9,12 @@ func holds(t *testing.T, what string, f func(string) bool, yes, no []string) {
 	t.Helper()
 	for _, text := range yes {
 		if !f(text) {
-			t.Errorf("%q is held not to be %s", text, what)
+			t.Errorf("%q does not count as %s", text, what)
 		}
 	}
 	for _, text := range no {
 		if f(text) {
-			t.Errorf("%q is held to be %s", text, what)
+			t.Errorf("%q counts as %s", text, what)
 		}
 	}
 }
@@ -66,7 +66,7 @@ func TestInvalidSchemasAreRefused(t *testing.T) {
 		}
 	}
 	if n := len(compiled.schemas); n > mostSchemas {
-		t.Errorf("%d schemas are kept", n)
+		t.Errorf("%d schemas are cached", n)
 	}
 }
 
@@ -122,12 +122,12 @@ func TestSQLIsRecognizedInEachDialect(t *testing.T) {
 	}
 	for _, text := range []string{"select " + strings.Repeat("(", maxBrackets+1), "select " + strings.Repeat(" ", maxSQL)} {
 		if _, err := IsSQL(text, "mysql"); err == nil {
-			t.Error("there is no end to what is parsed")
+			t.Error("parsing does not stop")
 		}
 	}
 }
 
-// TestEveryTextIsHandledQuickly would run into the time limit of all tests if it did.
+// TestEveryTextIsHandledQuickly exceeds the time limit of all tests if a text is not.
 func TestEveryTextIsHandledQuickly(t *testing.T) {
 	const n = 1 << 17
 	for _, part := range []string{"[", "{", `{"a":`, "<a>", "<", "<a ", "<!--", "{[", "<b></"} {
