@@ -31,6 +31,8 @@ type Batch struct {
 	err    error
 	host   *hostConn
 	inputs map[string]*pluginv1.Artifact
+	// tokens are those of rows that were pending, by row.
+	tokens map[int][]byte
 	// finished counts rows; nil if progress is not reported.
 	finished *finished
 }
@@ -196,9 +198,29 @@ func (b *Batch) Fail(row int, temporary bool, err error) {
 	b.errors = append(b.errors, RowError{Row: row, Message: legible(err.Error()), Temporary: temporary})
 }
 
+// SetPending marks a row as pending and drops the values that were set for it.
+// The next apply passes the row again. token is what the plugin needs to ask
+// then instead of submitting again, such as the ID of a batch job: up to
+// [TokenBytes] bytes, or nil. quern stores it unencrypted as soon as Map
+// returns, so return soon after you have submitted something.
+func (b *Batch) SetPending(row int, token []byte, why *Pending) {
+	if len(token) > TokenBytes {
+		b.fault("SetPending got a token of %d bytes, but at most %d are allowed", len(token), TokenBytes)
+		return
+	}
+	b.errors = append(b.errors, RowError{
+		Row: row, Message: legible(why.Reason), pending: &pluginv1.PendingRow{Token: token, CheckAfterSeconds: why.checkAfter()},
+	})
+}
+
+// Token returns the token that SetPending got for the row in an earlier call, or
+// nil if the row is new, has changed, or has failed since. Rows that were
+// submitted together can come in different batches.
+func (b *Batch) Token(row int) []byte { return b.tokens[row] }
+
 // ReportDone counts one more row as done before Map returns, so that users see
-// progress. A mapper that waits for each row calls it once per row, except for
-// rows that failed temporarily. Any number of goroutines can call it.
+// progress. A mapper that waits for each row calls it once per row, also for
+// pending ones, but not for rows that failed temporarily. Any number of goroutines can call it.
 func (b *Batch) ReportDone() {
 	if b.finished != nil {
 		b.finished.one(nil)

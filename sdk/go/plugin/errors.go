@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"time"
 
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -35,7 +36,37 @@ type RowError struct {
 	Message string
 	// Temporary is true if another attempt may succeed.
 	Temporary bool
+	// pending is set if the row has not failed, but waits for something outside.
+	pending *pluginv1.PendingRow
 }
+
+// Pending says that a row or a stage has no result yet because it waits for
+// something outside: a person, a batch API, a hosted job. The apply ends without
+// the stage's result, and the next one asks again. A Mapper or FlatMapper passes
+// it to Batch.SetPending. A Runner returns it as an error, after it has saved in
+// WorkDir what it needs to continue.
+type Pending struct {
+	// Reason is what it waits for, in one line for people: "batch_abc: 40 of 100
+	// requests are done". quern shortens it to 1 KiB.
+	Reason string
+	// CheckAfter is when it is worth asking again, from now on; 0 means unknown.
+	// It only informs the user.
+	CheckAfter time.Duration
+}
+
+func (p *Pending) Error() string { return p.Reason }
+
+// checkAfter returns CheckAfter in seconds, or nil if it is unknown.
+func (p *Pending) checkAfter() *float64 {
+	if p.CheckAfter <= 0 {
+		return nil
+	}
+	seconds := p.CheckAfter.Seconds()
+	return &seconds
+}
+
+// TokenBytes is the maximum length of a pending row's token.
+const TokenBytes = 4096
 
 // diagnostic converts an error to what the user sees.
 func diagnostic(err error) *pluginv1.Diagnostic {

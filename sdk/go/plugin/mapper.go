@@ -15,7 +15,8 @@ type Mapper[A any] interface {
 	// AddArgumentColumn.
 	Prepare(context.Context, *Prepare[A]) error
 	// Map fills the declared columns of a batch. Values that are not set are
-	// null. Batch.Fail fails one row; an error fails the stage.
+	// null. Batch.Fail fails one row, Batch.SetPending lets it wait for something
+	// outside; an error fails the stage.
 	Map(ctx context.Context, args *A, b *Batch) error
 }
 

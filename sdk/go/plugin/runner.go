@@ -18,7 +18,10 @@ type Runner[A any] interface {
 	// SetValueType, and the columns to read with ReadAll and ReadColumns.
 	Prepare(context.Context, *Prepare[A]) error
 	// Run does the work. When ctx ends, it saves a checkpoint in WorkDir if it
-	// can, and returns within 30 seconds, or the time that Stopper allows.
+	// can, and returns within 30 seconds, or the time that Stopper allows. If the
+	// work waits for something outside, such as a hosted job, Run saves in WorkDir
+	// what it needs to continue and returns a *Pending; the next apply calls it
+	// again with the same WorkDir.
 	Run(context.Context, *Run[A]) error
 }
 

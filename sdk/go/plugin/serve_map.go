@@ -158,7 +158,7 @@ func (w *mapping[A]) batch(ctx context.Context, req *pluginv1.MapRequest) ([]*pl
 				return ctx.Err()
 			}
 			defer func() { <-w.slots }()
-			return w.part(ctx, rec, &parts[i])
+			return w.part(ctx, rec, req.GetTokens(), &parts[i])
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -175,15 +175,26 @@ type part struct {
 	errors   []RowError
 }
 
+// tokens returns the tokens of the part's rows.
+func (p *part) tokens(all []*pluginv1.RowToken) map[int][]byte {
+	out := map[int][]byte{}
+	for _, t := range all {
+		if row := int(t.GetRow()); row >= p.from && row < p.to {
+			out[row-p.from] = t.GetToken()
+		}
+	}
+	return out
+}
+
 // part works on one batch.
-func (w *mapping[A]) part(ctx context.Context, rec arrow.RecordBatch, p *part) error {
+func (w *mapping[A]) part(ctx context.Context, rec arrow.RecordBatch, tokens []*pluginv1.RowToken, p *part) error {
 	rows := rec.NewSlice(int64(p.from), int64(p.to))
 	defer rows.Release()
 	out, err := newOutColumns(w.schema)
 	if err != nil {
 		return err
 	}
-	b := &Batch{N: p.to - p.from, name: w.name, in: rows, out: out, host: w.host, inputs: w.inputs, finished: w.finished}
+	b := &Batch{N: p.to - p.from, name: w.name, in: rows, out: out, host: w.host, inputs: w.inputs, tokens: p.tokens(tokens), finished: w.finished}
 	if !w.flat() {
 		b.made = b.N
 	}

@@ -2,6 +2,7 @@ package plugin
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -43,7 +44,13 @@ func (r *runner[A]) run(ctx context.Context, req *pluginv1.RunRequest, stream ru
 		outputs: prepared.Outputs, valueType: prepared.ValueType, folders: map[string]string{},
 		value: cty.NilVal,
 	}
-	if err := r.impl.Run(ctx, &Run[A]{Args: args, WorkDir: req.WorkDir, execution: e}); err != nil {
+	err = r.impl.Run(ctx, &Run[A]{Args: args, WorkDir: req.WorkDir, execution: e})
+	if why := (*Pending)(nil); errors.As(err, &why) {
+		return stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Pending{
+			Pending: &pluginv1.Pending{Reason: legible(why.Reason), CheckAfterSeconds: why.checkAfter()},
+		}})
+	}
+	if err != nil {
 		return err
 	}
 	done, err := e.done()

@@ -128,14 +128,14 @@ func encoded(rec arrow.RecordBatch, send func(rows []byte) error) error {
 // produced and, for a FlatMapper, how many came from each row. A row whose
 // result is too large to send fails.
 func answerOf(made arrow.RecordBatch, counts []int64, errs []RowError) ([]*pluginv1.MapResponse, error) {
-	pieces, err := wire.Cut(made, counts)
+	pieces, err := wire.CutNoted(made, counts, noteSizes(errs))
 	if err != nil {
 		return nil, err
 	}
 	rows := pieces[len(pieces)-1].To
 	for _, e := range errs {
 		if e.Row < 0 || int64(e.Row) >= rows {
-			return nil, fmt.Errorf("row %d was marked as failed, but the batch has %d rows", e.Row, rows)
+			return nil, fmt.Errorf("row %d was marked as failed or pending, but the batch has %d rows", e.Row, rows)
 		}
 	}
 	out := make([]*pluginv1.MapResponse, len(pieces))
@@ -143,6 +143,15 @@ func answerOf(made arrow.RecordBatch, counts []int64, errs []RowError) ([]*plugi
 		out[i] = &pluginv1.MapResponse{Rows: p.Rows, Counts: p.Counts, Errors: protoRowErrors(within(p, errs)), More: p.To < rows}
 	}
 	return out, nil
+}
+
+// noteSizes returns how many bytes the errors of each row take in a message.
+func noteSizes(errs []RowError) map[int64]int {
+	sizes := make(map[int64]int, len(errs))
+	for _, e := range errs {
+		sizes[int64(e.Row)] += wire.NoteBytes + len(e.Message) + len(e.pending.GetToken())
+	}
+	return sizes
 }
 
 // within returns the errors of a piece's rows, numbered from its first row.
@@ -177,7 +186,7 @@ func describeColumns(s data.Schema) string {
 func protoRowErrors(errs []RowError) []*pluginv1.RowError {
 	out := make([]*pluginv1.RowError, len(errs))
 	for i, e := range errs {
-		out[i] = &pluginv1.RowError{Row: int64(e.Row), Message: e.Message, Temporary: e.Temporary}
+		out[i] = &pluginv1.RowError{Row: int64(e.Row), Message: e.Message, Temporary: e.Temporary, Pending: e.pending}
 	}
 	return out
 }

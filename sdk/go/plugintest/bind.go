@@ -33,6 +33,7 @@ type bound struct {
 	// doubles are language models and late are late expressions, by key.
 	doubles map[string]FakeModel
 	late    map[string]LateColumn
+	workDir string
 }
 
 // boundRow is a row expression: a column, a computed value, or a prompt.
@@ -98,7 +99,7 @@ func (s *session) bind(c Case) *bound {
 		}
 		in.RowArguments[key] = &pluginv1.RowArgument{Type: column.Type, RowsOf: r.of, Column: r.column}
 	}
-	return &bound{typ: typ, instance: in, datasets: b.datasets, models: b.models, rows: b.rows, doubles: b.doubles, late: b.late}
+	return &bound{typ: typ, instance: in, datasets: b.datasets, models: b.models, rows: b.rows, doubles: b.doubles, late: b.late, workDir: c.WorkDir}
 }
 
 func signatureProto(m Model) *pluginv1.Signature {

@@ -4,8 +4,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"reflect"
 	"testing"
+	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -17,25 +19,23 @@ import (
 // MapResult is the output of a Mapper.
 type MapResult struct {
 	// Table has all columns of the output, including kept and computed ones. The
-	// columns that the plugin fills are nil in failed rows.
+	// columns that the plugin fills are nil in failed and pending rows.
 	*Table
 	Failures Failures
+	Pending  Pending
 }
 
 // Map runs a Mapper on the case's rows. It fails the test if the result of a
-// row depends on its batch.
+// row depends on its batch. Rows that are pending the first time get their
+// tokens the second time.
 func Map(t testing.TB, p plugin.Plugin, c Case) (*MapResult, error) {
 	t.Helper()
 	m, results, err := mapTwice(t, p, c, pluginv1.Mode_MODE_MAP)
 	if err != nil {
 		return nil, err
 	}
-	out := &MapResult{Table: m.assemble(results), Failures: Failures{}}
-	for i, r := range results {
-		if r.failed {
-			out.Failures[i] = r.failure
-		}
-	}
+	out := &MapResult{Table: m.assemble(results)}
+	out.Failures, out.Pending = unresolved(results)
 	return out, nil
 }
 
@@ -45,8 +45,10 @@ type FlatMapResult struct {
 	*Table
 	// Counts is the number of output rows for each input row, in order.
 	Counts []int
-	// Failures are the rows that failed. They have no output rows.
+	// Failures are the rows that failed, and Pending those that wait. They have no
+	// output rows.
 	Failures Failures
+	Pending  Pending
 }
 
 // FlatMap runs a FlatMapper on the case's rows. It fails the test if the output
@@ -57,12 +59,10 @@ func FlatMap(t testing.TB, p plugin.Plugin, c Case) (*FlatMapResult, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &FlatMapResult{Table: m.assemble(results), Counts: make([]int, len(results)), Failures: Failures{}}
+	out := &FlatMapResult{Table: m.assemble(results), Counts: make([]int, len(results))}
+	out.Failures, out.Pending = unresolved(results)
 	for i, r := range results {
 		out.Counts[i] = len(r.rows)
-		if r.failed {
-			out.Failures[i] = r.failure
-		}
 	}
 	return out, nil
 }
@@ -85,16 +85,22 @@ func mapTwice(t testing.TB, p plugin.Plugin, c Case, mode pluginv1.Mode) (*mapRu
 	m.rows = m.input(prepared.Reads[m.output.RowsOf])
 	defer m.rows.Release()
 	n := int(m.rows.NumRows())
-	first, err := m.run(forward(n))
+	first, err := m.run(forward(n), c.Pending)
 	if err != nil {
 		return nil, nil, err
 	}
-	second, err := m.run(backward(n))
+	tokens := maps.Clone(c.Pending)
+	if _, pending := unresolved(first); tokens == nil {
+		tokens = pending
+	} else {
+		maps.Copy(tokens, pending)
+	}
+	second, err := m.run(backward(n), tokens)
 	if err != nil {
 		return nil, nil, fmt.Errorf("second pass: %w", err)
 	}
 	for i := range n {
-		if !reflect.DeepEqual(first[i], second[i]) {
+		if first[i].pending == nil && !reflect.DeepEqual(first[i], second[i]) {
 			t.Errorf("the result of row %d depends on its batch: first %v, then %v", i, first[i], second[i])
 		}
 	}
@@ -106,6 +112,21 @@ type result struct {
 	rows    []map[string]any
 	failure string
 	failed  bool
+	pending *PendingRow
+}
+
+// unresolved returns the rows without a result.
+func unresolved(results []result) (Failures, Pending) {
+	failures, pending := Failures{}, Pending{}
+	for i, r := range results {
+		switch {
+		case r.pending != nil:
+			pending[i] = *r.pending
+		case r.failed:
+			failures[i] = r.failure
+		}
+	}
+	return failures, pending
 }
 
 // mapRun is a Map call's input and what it declared.
@@ -146,8 +167,9 @@ func backward(n int) [][2]int {
 	return out
 }
 
-// run maps the rows in batches over a new stream.
-func (m *mapRun) run(batches [][2]int) ([]result, error) {
+// run maps the rows in batches over a new stream. pending are rows that were
+// pending before.
+func (m *mapRun) run(batches [][2]int, pending Pending) ([]result, error) {
 	start := &pluginv1.MapRequest{Event: &pluginv1.MapRequest_Start{Start: m.b.instance}, Inputs: m.b.modelArtifacts(m.s)}
 	for key := range m.b.datasets {
 		if key != m.output.RowsOf {
@@ -174,7 +196,7 @@ func (m *mapRun) run(batches [][2]int) ([]result, error) {
 	go func() {
 		for _, b := range batches {
 			part := m.rows.NewSlice(int64(b[0]), int64(b[1]))
-			err := stream.Send(part)
+			err := stream.SendAgain(part, pending.tokens(b[0], b[1]))
 			part.Release()
 			if err != nil && !errors.Is(err, io.EOF) {
 				sent <- err
@@ -198,7 +220,7 @@ func (m *mapRun) run(batches [][2]int) ([]result, error) {
 			out[b[0]+i].rows, made = made[:n:n], made[n:]
 		}
 		for _, e := range a.Errors {
-			out[b[0]+int(e.Row)] = m.failed(e.Message)
+			out[b[0]+int(e.Row)] = m.without(e)
 		}
 		a.Rows.Release()
 	}
@@ -213,13 +235,35 @@ func (m *mapRun) run(batches [][2]int) ([]result, error) {
 
 func (m *mapRun) flat() bool { return m.b.typ.Mode == pluginv1.Mode_MODE_FLAT_MAP }
 
-// failed is the result of a failed row: a row without values, or none.
-func (m *mapRun) failed(message string) result {
-	r := result{failure: message, failed: true}
+// tokens returns the tokens of the rows from from to to-1.
+func (p Pending) tokens(from, to int) []*pluginv1.RowToken {
+	var out []*pluginv1.RowToken
+	for row := from; row < to; row++ {
+		if token := p[row].Token; token != "" {
+			out = append(out, &pluginv1.RowToken{Row: int64(row - from), Token: []byte(token)})
+		}
+	}
+	return out
+}
+
+// without is the result of a row that failed or is pending: a row without
+// values, or none.
+func (m *mapRun) without(e *pluginv1.RowError) result {
+	r := result{failure: e.Message, failed: e.Pending == nil}
+	if p := e.Pending; p != nil {
+		r.pending = &PendingRow{plugin.Pending{Reason: e.Message, CheckAfter: seconds(p.CheckAfterSeconds)}, string(p.Token)}
+	}
 	if !m.flat() {
 		r.rows = []map[string]any{{}}
 	}
 	return r
+}
+
+func seconds(s *float64) time.Duration {
+	if s == nil {
+		return 0
+	}
+	return time.Duration(*s * float64(time.Second))
 }
 
 // assemble combines the output as quern does.

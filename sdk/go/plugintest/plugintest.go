@@ -58,6 +58,13 @@ type Case struct {
 	// Dir is the folder that relative paths start from; the default is a
 	// temporary folder.
 	Dir string
+	// Pending are the rows that an earlier Map or FlatMap with the same rows
+	// returned as pending: their tokens are passed back, as by the next apply.
+	Pending Pending
+	// WorkDir is the folder of a Run, for types that can be pending: pass the same
+	// one again, as the next apply does. Run then runs the type only once. The
+	// default is a temporary folder.
+	WorkDir string
 }
 
 // Dataset is an argument that contains a dataset.
@@ -95,6 +102,15 @@ type Unknown struct{}
 
 // Failures contains the messages of failed rows by row number.
 type Failures map[int]string
+
+// Pending holds the pending rows by row number.
+type Pending map[int]PendingRow
+
+// PendingRow is a row that waits for something outside.
+type PendingRow struct {
+	plugin.Pending
+	Token string
+}
 
 // session is a plugin that is being served.
 type session struct {

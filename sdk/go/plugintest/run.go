@@ -38,7 +38,7 @@ type RunResult struct {
 }
 
 // Run runs a Runner. It fails the test if a second run has different results,
-// to the byte.
+// to the byte. If the stage is pending, the error is a *plugin.Pending.
 func Run(t testing.TB, p plugin.Plugin, c Case) (*RunResult, error) {
 	t.Helper()
 	s := start(t, p, c)
@@ -48,8 +48,8 @@ func Run(t testing.TB, p plugin.Plugin, c Case) (*RunResult, error) {
 		return nil, err
 	}
 	first, err := s.run(b, prepared)
-	if err != nil {
-		return nil, err
+	if err != nil || c.WorkDir != "" {
+		return first, err
 	}
 	second, err := s.run(b, prepared)
 	if err != nil {
@@ -84,7 +84,10 @@ func (s *session) compare(a, b *RunResult) {
 
 func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*RunResult, error) {
 	s.t.Helper()
-	req := &pluginv1.RunRequest{Instance: b.instance, Inputs: map[string]*pluginv1.Artifact{}, WorkDir: s.t.TempDir()}
+	req := &pluginv1.RunRequest{Instance: b.instance, Inputs: map[string]*pluginv1.Artifact{}, WorkDir: b.workDir}
+	if req.WorkDir == "" {
+		req.WorkDir = s.t.TempDir()
+	}
 	for key := range b.datasets {
 		req.Inputs[key] = s.datasetArtifact(b, key, prepared.Reads[key])
 	}
@@ -146,6 +149,8 @@ func (s *session) receive(stream pluginv1.PluginService_RunClient, out *RunResul
 			out.Failures = append(out.Failures, plugin.RowError{
 				Row: int(e.Failure.GetRow()), Message: e.Failure.GetMessage(), Temporary: e.Failure.GetTemporary(),
 			})
+		case *pluginv1.RunResponse_Pending:
+			return nil, &plugin.Pending{Reason: e.Pending.GetReason(), CheckAfter: seconds(e.Pending.CheckAfterSeconds)}
 		case *pluginv1.RunResponse_Done:
 			done = e.Done
 		}

@@ -22,7 +22,7 @@ import (
 type BatchStream struct {
 	plugin *Plugin
 	want   data.Schema
-	send   func(rows []byte) error
+	send   func(rows []byte, tokens []*pluginv1.RowToken) error
 	close  func() error
 	recv   func() (*pluginv1.MapResponse, error)
 	// flat means that a row produces any number of rows.
@@ -40,8 +40,8 @@ type Answer struct {
 	// Counts is the number of Rows for each row of the batch, for a FlatMapper;
 	// otherwise nil.
 	Counts []int64
-	// Errors are the rows that failed, numbered within the batch. Their values
-	// are ignored.
+	// Errors are the rows that failed or are pending, numbered within the batch.
+	// Their values are ignored.
 	Errors []*pluginv1.RowError
 }
 
@@ -73,8 +73,8 @@ func (p *Plugin) mapRows(ctx context.Context, start *pluginv1.MapRequest, made d
 	}
 	return &BatchStream{
 		plugin: p, want: made, close: s.CloseSend, flat: flat,
-		send: func(rows []byte) error {
-			return s.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: rows}})
+		send: func(rows []byte, tokens []*pluginv1.RowToken) error {
+			return s.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: rows}, Tokens: tokens})
 		},
 		recv: func() (*pluginv1.MapResponse, error) {
 			r, err := s.Recv()
@@ -98,7 +98,7 @@ func (p *Plugin) Predict(ctx context.Context, model *pluginv1.Artifact) (*BatchS
 	}
 	return &BatchStream{
 		plugin: p, want: data.FromProto(model.GetSignature().GetOutputs()), close: s.CloseSend,
-		send: func(rows []byte) error {
+		send: func(rows []byte, _ []*pluginv1.RowToken) error {
 			return s.Send(&pluginv1.PredictRequest{Event: &pluginv1.PredictRequest_Rows{Rows: rows}})
 		},
 		recv: func() (*pluginv1.MapResponse, error) {
@@ -110,7 +110,11 @@ func (p *Plugin) Predict(ctx context.Context, model *pluginv1.Artifact) (*BatchS
 
 // Send sends a batch. io.EOF means that the call has ended; Recv returns the
 // reason. The caller keeps its reference to rec.
-func (s *BatchStream) Send(rec arrow.RecordBatch) error {
+func (s *BatchStream) Send(rec arrow.RecordBatch) error { return s.SendAgain(rec, nil) }
+
+// SendAgain is Send for a batch with rows that were pending. tokens are those
+// that a Map call answered them with.
+func (s *BatchStream) SendAgain(rec arrow.RecordBatch, tokens []*pluginv1.RowToken) error {
 	rows, err := data.EncodeBatch(rec)
 	if err != nil {
 		return err
@@ -118,7 +122,7 @@ func (s *BatchStream) Send(rec arrow.RecordBatch) error {
 	s.mu.Lock()
 	s.sent = append(s.sent, rec.NumRows())
 	s.mu.Unlock()
-	return s.send(rows)
+	return s.send(rows, tokens)
 }
 
 // CloseSend says that no more batches follow.

@@ -35,7 +35,8 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 	switch m := v.(type) {
 	case *pluginv1.MapRequest:
 		if rows, ok := m.Event.(*pluginv1.MapRequest_Rows); ok {
-			return field(mapRequestRows, rows.Rows, nil), nil
+			tail, err := pb.Marshal(&pluginv1.MapRequest{Tokens: m.Tokens})
+			return field(mapRequestRows, rows.Rows, tail), err
 		}
 	case *pluginv1.PredictRequest:
 		if rows, ok := m.Event.(*pluginv1.PredictRequest_Rows); ok {

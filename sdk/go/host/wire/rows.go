@@ -42,11 +42,52 @@ func (p *Piece) Excess() string {
 // large for one message. For a FlatMapper, counts is the number of rows for
 // each input row, and pieces consist of whole input rows; otherwise it is nil.
 func Cut(rec arrow.RecordBatch, counts []int64) ([]Piece, error) {
-	piece := Piece{To: rec.NumRows(), Counts: counts}
+	return CutNoted(rec, counts, nil)
+}
+
+// NoteBytes is what a note of a row, an error or a token, takes in a message in
+// addition to its texts, at most.
+const NoteBytes = 64
+
+// maxNotes is the maximum size of a message's notes in bytes, unless a single
+// row has more. It fits into the room that MaxRows leaves.
+const maxNotes = 512 << 10
+
+// CutNoted is Cut for a batch with notes: the bytes that a message contains
+// about a row in addition to its values, by row.
+func CutNoted(rec arrow.RecordBatch, counts []int64, notes map[int64]int) ([]Piece, error) {
+	whole := Piece{To: rec.NumRows(), Counts: counts}
 	if counts != nil {
-		piece.To = int64(len(counts))
+		whole.To = int64(len(counts))
 	}
-	return piece.cut(rec)
+	if len(notes) == 0 {
+		return whole.cut(rec)
+	}
+	var pieces []Piece
+	for from := int64(0); ; {
+		to, size := from, 0
+		for ; to < whole.To && (to == from || size+notes[to] <= maxNotes); to++ {
+			size += notes[to]
+		}
+		cut, err := whole.between(from, to, rec)
+		if err != nil {
+			return nil, err
+		}
+		if pieces = append(pieces, cut...); to == whole.To {
+			return pieces, nil
+		}
+		from = to
+	}
+}
+
+// between cuts the rows from from to to-1 of a whole batch.
+func (p Piece) between(from, to int64, rec arrow.RecordBatch) ([]Piece, error) {
+	part, start, end := Piece{From: from, To: to}, from, to
+	if p.Counts != nil {
+		part.Counts, start = p.Counts[from:to], sum(p.Counts[:from])
+		end = start + sum(part.Counts)
+	}
+	return part.cut(rec.NewSlice(start, end))
 }
 
 // cut returns the piece, or those of its halves.
