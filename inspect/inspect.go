@@ -45,20 +45,48 @@ func (e *Ambiguous) Error() string {
 	return fmt.Sprintf("%s is ambiguous: it can be %s", e.Name, strings.Join(e.Candidates, ", "))
 }
 
-// Instance returns the instance at an address. The error is *[NotFound] if it
-// does not exist.
+// Instance returns the instance at an address, which has no outputs if it has
+// waited for something since it was created. The error is *[NotFound] if it does
+// not exist.
 func Instance(st *state.State, address string) (*state.Instance, error) {
 	a, err := addr.Parse(address)
 	if err != nil {
 		return nil, err
 	}
-	if inst, ok := st.Instances[a.String()]; ok {
+	all := entries(st)
+	if inst, ok := all[a.String()]; ok {
 		return inst, nil
 	}
-	if err := a.CheckModule(maps.Keys(st.Instances)); err != nil {
+	if err := a.CheckModule(maps.Keys(all)); err != nil {
 		return nil, err
 	}
-	return nil, &NotFound{Kind: "instance", Name: a.String(), Environment: st.Environment, Known: slices.Sorted(maps.Keys(st.Instances))}
+	return nil, &NotFound{Kind: "instance", Name: a.String(), Environment: st.Environment, Known: slices.Sorted(maps.Keys(all))}
+}
+
+// entries returns the instances in a state. A stage that waits for something and
+// has no result yet is an instance without outputs.
+func entries(st *state.State) map[string]*state.Instance {
+	all := maps.Clone(st.Instances)
+	for address, p := range st.Pending {
+		if all[address] == nil {
+			all[address] = &state.Instance{
+				Address: address, Kind: p.Kind, Type: p.Type, Definition: p.Definition, RowsKey: p.RowsKey, Run: p.Run, Updated: p.Updated,
+			}
+		}
+	}
+	return all
+}
+
+// Entry is an instance with what it waits for.
+type Entry struct {
+	*state.Instance
+	// Pending is nil if the instance waits for nothing.
+	Pending *state.Pending `json:"pending,omitempty"`
+}
+
+// NewEntry returns an instance with what it waits for.
+func NewEntry(st *state.State, inst *state.Instance) Entry {
+	return Entry{inst, st.Pending[inst.Address]}
 }
 
 // Instances returns the instances at some addresses, sorted by address and
@@ -67,7 +95,7 @@ func Instance(st *state.State, address string) (*state.Instance, error) {
 func Instances(st *state.State, addresses ...string) ([]*state.Instance, error) {
 	found := map[string]*state.Instance{}
 	if len(addresses) == 0 {
-		found = st.Instances
+		found = entries(st)
 	}
 	for _, address := range addresses {
 		of, err := ofStage(st, address)
@@ -92,7 +120,7 @@ func ofStage(st *state.State, address string) ([]*state.Instance, error) {
 		return nil, err
 	}
 	var found []*state.Instance
-	for _, inst := range st.Instances {
+	for _, inst := range entries(st) {
 		if i, err := addr.Parse(inst.Address); err == nil && !a.HasKey() && i.Stage == a.Stage {
 			found = append(found, inst)
 		}
@@ -109,11 +137,11 @@ func ofStage(st *state.State, address string) ([]*state.Instance, error) {
 
 // Listing contains the instances of a state, and what identifies the state.
 type Listing struct {
-	Environment string            `json:"environment"`
-	Format      string            `json:"format"`
-	Instances   []*state.Instance `json:"instances"`
-	Lineage     string            `json:"lineage"`
-	Serial      int64             `json:"serial"`
+	Environment string  `json:"environment"`
+	Format      string  `json:"format"`
+	Instances   []Entry `json:"instances"`
+	Lineage     string  `json:"lineage"`
+	Serial      int64   `json:"serial"`
 }
 
 // List returns the instances at some addresses, as [Instances] does.
@@ -122,5 +150,9 @@ func List(st *state.State, addresses ...string) (*Listing, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Listing{Environment: st.Environment, Format: st.Format, Instances: found, Lineage: st.Lineage, Serial: st.Serial}, nil
+	l := &Listing{Environment: st.Environment, Format: st.Format, Instances: make([]Entry, len(found)), Lineage: st.Lineage, Serial: st.Serial}
+	for i, inst := range found {
+		l.Instances[i] = NewEntry(st, inst)
+	}
+	return l, nil
 }

@@ -34,7 +34,8 @@ func Runs(runs *history.Store, f Filter) ([]*history.Run, error) {
 
 // Tally counts the instances of a run with an action.
 type Tally struct {
-	// Action is a plan's action, or "failed" for those that failed.
+	// Action is a plan's action, or "failed" or "pending" for those that failed or
+	// are pending.
 	Action string `json:"action"`
 	N      int    `json:"n"`
 }
@@ -46,8 +47,8 @@ func Tallies(r *history.Run) []Tally {
 	at := map[string]int{}
 	for _, i := range r.Instances {
 		action := i.Action
-		if i.Status == history.Failed {
-			action = "failed"
+		if i.Status == history.Failed || i.Status == history.Pending {
+			action = i.Status
 		}
 		if action == "" {
 			continue

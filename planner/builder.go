@@ -31,6 +31,7 @@ type builder struct {
 	types     *types
 	prepared  *prepare.Cache
 	prior     map[string]*state.Instance // the instances in the state, by address
+	pending   map[string]*state.Pending  // what stages wait for, by address
 
 	root    *phases
 	levels  []module.Level
@@ -51,7 +52,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 	b.processes = processes.New(ctx, o.Plugins, b.Collector, s)
 	b.types = newTypes(o.Plugins, b.Collector)
 	if o.State != nil {
-		b.prior = o.State.Instances
+		b.prior, b.pending = o.State.Instances, o.State.Pending
 	}
 	b.root = b.newPhases(o.Module, o.Variables)
 	return b

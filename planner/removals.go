@@ -33,7 +33,23 @@ func (b *builder) orphans(nodes []*plan.Node) []*plan.Node {
 		}
 	}
 	b.warnOfOthers(nodes, gone)
+	for address, i := range b.waiting() {
+		if !there[address] {
+			gone[address] = i
+		}
+	}
 	return removals(gone, "is no longer in the configuration")
+}
+
+// waiting returns the stages that wait for something and have no result yet.
+func (b *builder) waiting() map[string]*state.Instance {
+	out := map[string]*state.Instance{}
+	for address, p := range b.pending {
+		if b.prior[address] == nil {
+			out[address] = &state.Instance{Address: address, Kind: p.Kind, Type: p.Type}
+		}
+	}
+	return out
 }
 
 // warnOfOthers warns if a store that pipelines can share has nothing of this one in the
@@ -106,12 +122,9 @@ func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 	b.Clear() // a stage with errors can be destroyed, too
 	b.checkAddresses(slices.Concat(b.Targets, b.Excludes))
 	p := b.newPlan()
-	gone := map[string]*state.Instance{}
-	for address, i := range b.prior {
-		if b.destroyed(address) {
-			gone[address] = i
-		}
-	}
+	gone := b.waiting()
+	maps.Copy(gone, b.prior)
+	maps.DeleteFunc(gone, func(address string, _ *state.Instance) bool { return !b.destroyed(address) })
 	p.Nodes = removals(gone, "everything is destroyed")
 	b.protect(p.Nodes)
 	b.addCredentials(p.Nodes)

@@ -21,7 +21,7 @@ func (r *run) attempts(ctx context.Context, n *plan.Node, res *StageResult) erro
 	healed := false
 	for attempt := 1; ; attempt++ {
 		err := r.attempt(ctx, n, res)
-		if err == nil || r.stopping() {
+		if err == nil || isPending(err) || r.stopping() {
 			return err
 		}
 		// Earlier results that were found damaged have been set aside by now,
@@ -65,7 +65,7 @@ func (r *run) attempt(ctx context.Context, n *plan.Node, res *StageResult) error
 		ctx = limited
 	}
 	err := r.carryOut(ctx, n, res)
-	if err != nil && ctx.Err() != nil {
+	if err != nil && !isPending(err) && ctx.Err() != nil {
 		return context.Cause(ctx)
 	}
 	return err
@@ -76,6 +76,7 @@ func (r *run) carryOut(ctx context.Context, n *plan.Node, res *StageResult) erro
 	case n.Action == plan.Forget:
 		res.Action = plan.Forget
 		r.saver.set(n.Address, nil)
+		r.saver.setPending(n.Address, nil)
 		return nil
 	case n.Action == plan.Refresh:
 		return r.deployer.takeInto(n, res)

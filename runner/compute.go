@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/failure"
 	"github.com/quern-dev/quern/runner/stage"
+	"github.com/quern-dev/quern/runner/walk"
 	"github.com/quern-dev/quern/store/action"
 )
 
@@ -94,6 +95,11 @@ func (c *computer) run(ctx context.Context, of *computed, res *StageResult) (*ac
 	}
 	res.RowsIn, res.NewRows, res.ComputedRows = result.Rows.In, result.Rows.New, result.Rows.Computed
 	res.ReusedRows, res.FailedRows = result.Rows.Reused, result.Rows.Failed
+	if result.Pending != nil {
+		c.publisher.wait(of, result.Pending)
+		res.ActionKey, res.Pending = of.Keys.Action, result.Pending
+		return nil, walk.ErrPending
+	}
 	if of.Mode == plan.ModeRead {
 		of.content.Memo = result.Memo
 	}

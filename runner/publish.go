@@ -19,6 +19,7 @@ import (
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/document"
+	"github.com/quern-dev/quern/store/pending"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -114,8 +115,21 @@ func (p *publisher) made(c *computed, entry *action.Entry) (*plan.Made, error) {
 	return made, nil
 }
 
+// wait writes to the state what a stage waits for. An earlier result of the
+// stage stays. A stage that waits as a whole does so since it first did.
+func (p *publisher) wait(c *computed, s *pending.Summary) {
+	if was := p.state.pending(c.Address); s.Rows == 0 && was != nil && was.ActionKey == c.Keys.Action {
+		s.Since = was.Since
+	}
+	p.state.setPending(c.Address, &state.Pending{
+		Kind: c.Kind, Type: c.Type, Definition: c.Definition, RowsKey: c.OwnRows(), ActionKey: c.Keys.Action,
+		Summary: *s, Run: p.run, Updated: time.Now().UTC(),
+	})
+}
+
 // settle writes an entry to the state.
 func (p *publisher) settle(c *computed, entry *action.Entry) {
+	p.state.setPending(c.Address, nil)
 	p.state.set(c.Address, &state.Instance{
 		Address: c.Address, Kind: c.Kind, Type: c.Type, Plugin: c.Plugin,
 		Definition: c.Definition, RowsKey: c.OwnRows(), ActionKey: c.Keys.Action, Preimage: preimage(c.Preimage),

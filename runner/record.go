@@ -53,7 +53,7 @@ func recorded(result *Result, opts Options) []history.Instance {
 		s := &result.Stages[i]
 		rec := history.Instance{
 			Address: s.Address, Action: string(s.Action), Status: string(s.Status), Seconds: s.Seconds,
-			Rows: s.Rows, RowsIn: s.RowsIn, NewRows: s.NewRows, ActionKey: s.ActionKey, Spend: spendOf(s.Spend),
+			Rows: s.Rows, RowsIn: s.RowsIn, NewRows: s.NewRows, ActionKey: s.ActionKey, Spend: spendOf(s.Spend), Pending: s.Pending,
 		}
 		if rec.Action == "" {
 			rec.Action = string(s.Planned)

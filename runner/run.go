@@ -48,6 +48,8 @@ type run struct {
 
 	mu    sync.Mutex
 	noted map[string]*StageResult
+	// waits are the stages that are pending, and those that wait for them.
+	waits map[string]bool
 }
 
 func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
@@ -62,7 +64,7 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	r := &run{
 		plan: p, nodes: make(map[string]*plan.Node, len(p.Nodes)), todo: todo(p), started: time.Now(), plugins: opts.Plugins,
 		reporter: &reporter{to: opts.Events, redactor: secrets.Redactor()},
-		noted:    map[string]*StageResult{},
+		noted:    map[string]*StageResult{}, waits: map[string]bool{},
 	}
 	for _, n := range p.Nodes {
 		r.nodes[n.Address] = n

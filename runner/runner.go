@@ -33,6 +33,7 @@ import (
 	"github.com/quern-dev/quern/runner/walk"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/pending"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -71,6 +72,7 @@ type Status string
 
 const (
 	Done        Status = "done"
+	Pending     Status = "pending" // something waits for something outside, and nothing failed
 	Failed      Status = "failed"
 	Interrupted Status = "interrupted"
 	Skipped     Status = "skipped" // a stage that needs something that is not done
@@ -107,6 +109,8 @@ type StageResult struct {
 	// RowsIn is the number of input rows of a stage whose rows each produce any
 	// number of rows. New, reused, and failed rows count input rows.
 	RowsIn int64
+	// Pending is what a pending stage waits for.
+	Pending *pending.Summary
 
 	Outputs map[string]string // digests by port
 	Value   cty.Value
@@ -177,6 +181,8 @@ func (r *run) do(ctx context.Context, address string) error {
 	switch {
 	case err == nil:
 		res.Status = Done
+	case isPending(err):
+		res.Status = Pending
 	case r.stopping() && r.interrupted(err):
 		res.Status = Interrupted
 	default:
@@ -188,8 +194,10 @@ func (r *run) do(ctx context.Context, address string) error {
 	return err
 }
 
+func isPending(err error) bool { return errors.Is(err, walk.ErrPending) }
+
 func (r *run) emitEnd(n *plan.Node, res *StageResult) {
-	e := events.Event{Address: n.Address, Stage: stageEvent(n, res)}
+	e := events.Event{Address: n.Address, Stage: stageEvent(n, res), Pending: res.Pending}
 	for _, d := range res.Diagnostics {
 		if d.Severity == hcl.DiagWarning {
 			r.reporter.Emit(events.Event{Type: events.Warning, Address: n.Address, Diagnostics: events.FromHCL(hcl.Diagnostics{d})})
@@ -198,6 +206,8 @@ func (r *run) emitEnd(n *plan.Node, res *StageResult) {
 	switch res.Status {
 	case Done:
 		e.Type = events.StageDone
+	case Pending:
+		e.Type = events.StagePending
 	case Interrupted:
 		e.Type = events.StageInterrupted
 	default:
@@ -219,17 +229,26 @@ func stageEvent(n *plan.Node, res *StageResult) *events.Stage {
 	if action == plan.MayRun {
 		action = plan.Run
 	}
-	return &events.Stage{
+	e := &events.Stage{
 		Kind: n.Kind, Type: n.Type, Action: string(action), Seconds: res.Seconds,
 		Rows: res.Rows, RowsIn: res.RowsIn, NewRows: res.NewRows, ComputedRows: res.ComputedRows, ReusedRows: res.ReusedRows, FailedRows: res.FailedRows, Outputs: res.Outputs,
 		Spend: res.Spend,
 	}
+	if res.Pending != nil {
+		e.PendingRows = res.Pending.Rows
+	}
+	return e
 }
 
 // ended reports nodes for which do was never called.
 func (r *run) ended(address string, o walk.Outcome) {
-	if o.Status == walk.Skipped || o.Status == walk.NotStarted {
-		r.reporter.Emit(events.Event{Type: events.StageSkipped, Address: address, Because: o.Because})
+	switch o.Status {
+	case walk.Pending:
+		r.waits[address] = true
+	case walk.Skipped, walk.NotStarted:
+		waits := len(o.Because) > 0 && !slices.ContainsFunc(o.Because, func(need string) bool { return !r.waits[need] })
+		r.waits[address] = waits
+		r.reporter.Emit(events.Event{Type: events.StageSkipped, Address: address, Because: o.Because, Waits: waits})
 	}
 }
 
@@ -248,14 +267,23 @@ func (r *run) result(outcomes map[string]walk.Outcome) *Result {
 		res.Stages = append(res.Stages, *s)
 		res.Diagnostics = append(res.Diagnostics, s.Diagnostics...)
 		res.Spend.Add(s.Spend)
-		switch {
-		case s.Status == Failed:
-			res.Status = Failed
-		case res.Status == Done && s.Status != Done:
-			res.Status = Interrupted
-		}
+		res.Status = worse(res.Status, s.Status, outcomes[n.Address])
 	}
 	return res
+}
+
+// worse returns the status of a run with one more stage. A stage that was
+// skipped is as bad as what it needs, which is another stage.
+func worse(run, stage Status, o walk.Outcome) Status {
+	switch {
+	case stage == Skipped && o.Status == walk.Skipped, stage == Done, run == Failed:
+		return run
+	case stage == Failed:
+		return Failed
+	case stage == Pending && run != Interrupted:
+		return Pending
+	}
+	return Interrupted
 }
 
 func summary(res *Result) *events.Summary {
@@ -264,6 +292,8 @@ func summary(res *Result) *events.Summary {
 		switch stage.Status {
 		case Done:
 			s.Actions[string(stage.Action)]++
+		case Pending:
+			s.Pending++
 		case Failed:
 			s.Failed++
 		case Interrupted:

@@ -66,6 +66,7 @@ func (v *saver) write() error {
 	snapshot := *v.state
 	snapshot.Instances = maps.Clone(v.state.Instances)
 	snapshot.Outputs = maps.Clone(v.state.Outputs)
+	snapshot.Pending = maps.Clone(v.state.Pending)
 	v.mu.Unlock()
 
 	err := v.save(&snapshot)
@@ -101,6 +102,28 @@ func (v *saver) set(address string, inst *state.Instance) {
 		v.state.Instances = map[string]*state.Instance{}
 	}
 	v.state.Instances[address] = inst
+}
+
+func (v *saver) pending(address string) *state.Pending {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	return v.state.Pending[address]
+}
+
+// setPending sets what a stage waits for in the state, or removes it if p is
+// nil.
+func (v *saver) setPending(address string, p *state.Pending) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if p == nil {
+		v.dirty = v.dirty || v.state.Pending[address] != nil
+		delete(v.state.Pending, address)
+		return
+	}
+	if v.state.Pending == nil {
+		v.state.Pending = map[string]*state.Pending{}
+	}
+	v.state.Pending[address], v.dirty = p, true
 }
 
 // setNow is set for changes that must be on disk before the run continues.

@@ -32,15 +32,24 @@ func (s *Store) Staging(name string) (string, error) {
 	return dir, nil
 }
 
+// Workplace is the name of the staging folder of an action. Two environments may
+// run one action at the same time.
+func Workplace(actionKey, environment string) string {
+	return strings.TrimPrefix(actionKey, "sha256:")[:32] + "-" + environment
+}
+
 // SweepStaging removes the folders of work in progress in which nothing has
-// been written since a time, and returns their number and size in bytes. With
-// dryRun, it only counts them.
-func (s *Store) SweepStaging(since time.Time, dryRun bool) (folders int, bytes int64, err error) {
+// been written since a time, except those that are kept, and returns their
+// number and size in bytes. With dryRun, it only counts them.
+func (s *Store) SweepStaging(since time.Time, keep func(name string) bool, dryRun bool) (folders int, bytes int64, err error) {
 	entries, err := os.ReadDir(s.path("staging"))
 	if err != nil {
 		return 0, 0, err
 	}
 	for _, e := range entries {
+		if keep(e.Name()) {
+			continue
+		}
 		dir := filepath.Join(s.path("staging"), e.Name())
 		newest, size, err := lastWritten(dir)
 		if err != nil || newest.After(since) {
@@ -55,6 +64,44 @@ func (s *Store) SweepStaging(since time.Time, dryRun bool) (folders int, bytes i
 		bytes += size
 	}
 	return folders, bytes, nil
+}
+
+// waitsFile marks a staging folder whose stage waits for something outside: its
+// work is not abandoned, however old it is.
+const waitsFile = "waits"
+
+// KeepStaging keeps a staging folder until gc finds that no stage needs it. It
+// makes the folder's content durable.
+func (s *Store) KeepStaging(name string) error {
+	dir, err := s.Staging(name)
+	if err != nil {
+		return err
+	}
+	if err = os.WriteFile(filepath.Join(dir, waitsFile), nil, 0o600); err == nil {
+		err = s.syncTree(dir)
+	}
+	if err != nil {
+		return fmt.Errorf("keep the work of a stage that waits: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) syncTree(dir string) error {
+	err := filepath.WalkDir(dir, func(path string, e fs.DirEntry, err error) error {
+		if err == nil && (e.IsDir() || e.Type().IsRegular()) {
+			s.sync.Defer(path)
+		}
+		return err
+	})
+	if err != nil {
+		return disk.Explain(err)
+	}
+	return s.sync.Flush()
+}
+
+func (s *Store) waits(name string) bool {
+	_, err := os.Stat(filepath.Join(s.path("staging"), name, waitsFile))
+	return err == nil
 }
 
 // lastWritten returns when something in a folder was last written, and the

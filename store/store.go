@@ -25,6 +25,7 @@ import (
 	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/memo"
+	"github.com/quern-dev/quern/store/pending"
 	"github.com/quern-dev/quern/store/responses"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -38,6 +39,7 @@ type Store struct {
 	Blobs   *blob.Store
 	Actions *action.Store
 	Memo    *memo.Store
+	Pending *pending.Store
 
 	sync    *disk.Syncer
 	backend backend.Backend
@@ -75,6 +77,7 @@ func (s *Store) use(ctx context.Context, b backend.Backend, blobs *blob.Store) {
 	s.backend, s.Blobs = b, blobs
 	s.Actions = action.New(ctx, b)
 	s.Memo = memo.New(ctx, b)
+	s.Pending = pending.New(ctx, b)
 	s.states = state.New(ctx, b)
 	s.runs = history.New(ctx, b, s.path("runs"))
 	s.key = sync.OnceValues(func() ([]byte, error) { return readKey(ctx, b) })
@@ -175,7 +178,7 @@ func (s *Store) create() error {
 // formatFile contains the format, keyFile the key for digests of secrets.
 const formatFile, keyFile = "format", "key"
 
-var folders = []string{"blobs", "actions", "memo", "envs", "runs", "staging", "damaged", "cache", "responses", "tmp"}
+var folders = []string{"blobs", "actions", "memo", "pending", "envs", "runs", "staging", "damaged", "cache", "responses", "tmp"}
 
 var known = func() map[string]bool {
 	names := map[string]bool{formatFile: true, keyFile: true, "plugins": true, ".gitignore": true}
@@ -207,7 +210,7 @@ func (s *Store) sweep() error {
 			os.Remove(filepath.Join(s.path("tmp"), e.Name()))
 		}
 	}
-	_, _, err = s.SweepStaging(time.Now().Add(-abandoned), false)
+	_, _, err = s.SweepStaging(time.Now().Add(-abandoned), s.waits, false)
 	return err
 }
 

@@ -202,7 +202,7 @@ func TestAbandonedWorkIsRemovedAndWorkInProgressIsNot(t *testing.T) {
 			}
 		}
 	}
-	if n, bytes, err := s.SweepStaging(time.Now().Add(-time.Hour), true); n != 1 || bytes != 4 || err != nil {
+	if n, bytes, err := s.SweepStaging(time.Now().Add(-time.Hour), func(string) bool { return false }, true); n != 1 || bytes != 4 || err != nil {
 		t.Errorf("%d folders with %d bytes would go (%v)", n, bytes, err)
 	}
 	if _, err := store.Open(dir); err != nil {

@@ -34,7 +34,7 @@ func applyCommand(ui *terminal) *cli.Command {
 		Name:        "apply",
 		Usage:       "compute missing results, and update deployments",
 		ArgsUsage:   "[PLAN]",
-		Description: "Makes a plan, shows it, and runs it once you approve. Given the file of a saved plan, runs that plan,\nprovided that nothing has changed since.",
+		Description: "Makes a plan, shows it, and runs it once you approve. Given the file of a saved plan, runs that plan,\nprovided that nothing has changed since.\n\nThe exit code is 0 if everything is done, 1 after an error, and 3 if nothing failed, but a stage waits for something\noutside, such as a batch API. Apply again later to continue.",
 	})
 }
 
@@ -281,10 +281,13 @@ func (a *application) report(result *runner.Result, err error) error {
 	if result.Status == runner.Done && !a.args.Events.Value && len(result.Outputs) > 0 {
 		a.ui.printf("\nOutputs:\n\n%s", outputLines(result.Outputs))
 	}
-	if result.Status != runner.Done {
-		return exitStatus(exitError)
+	switch result.Status {
+	case runner.Done:
+		return nil
+	case runner.Pending:
+		return exitStatus(exitPending)
 	}
-	return nil
+	return exitStatus(exitError)
 }
 
 // acquire takes the lease on an environment's state. With -lock=false, it takes

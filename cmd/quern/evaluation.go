@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store"
@@ -36,11 +37,11 @@ func showEvaluation(ctx context.Context, ui *terminal, args *arguments.Show, s *
 	}
 	answers := args.Failures.Value || args.Diff.Given()
 	if args.JSON.Value && !answers {
-		return ui.json(inst)
+		return ui.json(inspect.NewEntry(st, inst))
 	}
 	found, err := results.Read(ctx, s, inst)
 	if errors.Is(err, results.ErrNoSubjects) && !answers {
-		return printInstance(ui, s, inst)
+		return printInstance(ui, s, inspect.NewEntry(st, inst))
 	}
 	if err != nil {
 		return evaluationError(inst.Address, err)

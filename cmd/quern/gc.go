@@ -56,13 +56,16 @@ func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	if result.Staging > 0 {
 		ui.printf("%s %s of abandoned work (%s).\n", verb, english.Count(result.Staging, "folder"), byteSize(result.StagingBytes))
 	}
+	if result.PendingRows > 0 {
+		ui.printf("%s what %s waited for.\n", verb, english.Count(result.PendingRows, "row"))
+	}
 	if result.Logs > 0 {
 		ui.printf("%s %s of runs (%s).\n", verb, english.Count(result.Logs, "log"), byteSize(result.LogBytes))
 	}
 	if args.Answers.Value > 0 {
 		ui.printf("%s %s of language models (%s). %s remain.\n", verb, english.Count(result.Answers, "answer"), byteSize(result.AnswerBytes), english.Count(result.KeptAnswers, "answer"))
 	}
-	if !args.Delete.Value && result.Actions+result.Parts+result.Blobs+result.Staging+result.Logs+result.Answers > 0 {
+	if !args.Delete.Value && result.Actions+result.Parts+result.Blobs+result.Staging+result.PendingRows+result.Logs+result.Answers > 0 {
 		ui.printf("To remove them, run: quern gc -delete\n")
 	}
 	return nil

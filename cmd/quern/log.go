@@ -87,9 +87,9 @@ func showRun(ctx context.Context, ui *terminal, args *arguments.Log, s *store.St
 	ui.printf("\n")
 	var rows [][]string
 	for _, i := range r.Instances {
-		rows = append(rows, []string{i.Address, i.Action, i.Status, fmt.Sprintf("%.1f s", i.Seconds), rowsText(i), spent(i.Spend), firstLine(i.Error)})
+		rows = append(rows, []string{i.Address, i.Action, i.Status, fmt.Sprintf("%.1f s", i.Seconds), rowsText(i), spent(i.Spend), firstLine(reasonText(i))})
 	}
-	if err := ui.table(filled([]string{"ADDRESS", "ACTION", "STATUS", "TIME", "ROWS", "SPENT", "ERROR"}, rows)); err != nil {
+	if err := ui.table(filled([]string{"ADDRESS", "ACTION", "STATUS", "TIME", "ROWS", "SPENT", "REASON"}, rows)); err != nil {
 		return err
 	}
 	if err := showRunFigures(ctx, ui, s, r); err != nil {
@@ -181,6 +181,14 @@ func rowsText(i history.Instance) string {
 		return fmt.Sprintf("%d (%d new)", i.Rows, i.NewRows)
 	}
 	return fmt.Sprint(i.Rows)
+}
+
+// reasonText says why an instance is not done.
+func reasonText(i history.Instance) string {
+	if i.Pending != nil {
+		return i.Pending.Text()
+	}
+	return i.Error
 }
 
 func firstLine(s string) string {

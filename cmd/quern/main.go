@@ -22,11 +22,13 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Exit codes. Only -detailed-exitcode uses two.
+// Exit codes. Only -detailed-exitcode uses exitChanges, and only apply uses
+// exitPending: nothing failed, but a stage waits for something outside.
 const (
 	exitOK      = 0
 	exitError   = 1
 	exitChanges = 2
+	exitPending = 3
 	exitCrash   = 11
 )
 

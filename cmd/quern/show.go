@@ -78,7 +78,7 @@ func showInstance(ctx context.Context, ui *terminal, args *arguments.Show, s *st
 	if err != nil {
 		return err
 	}
-	if inst.Kind == kind.Evaluate {
+	if inst.Kind == kind.Evaluate && st.Instances[inst.Address] != nil {
 		return showEvaluation(ctx, ui, args, s, st, inst)
 	}
 	format, err := shownAs(args, arguments.ShownState)
@@ -86,9 +86,9 @@ func showInstance(ctx context.Context, ui *terminal, args *arguments.Show, s *st
 		return err
 	}
 	if format == "json" {
-		return ui.json(inst)
+		return ui.json(inspect.NewEntry(st, inst))
 	}
-	return printInstance(ui, s, inst)
+	return printInstance(ui, s, inspect.NewEntry(st, inst))
 }
 
 func showState(ui *terminal, args *arguments.Show, s *store.Store, st *state.State) error {
@@ -99,7 +99,7 @@ func showState(ui *terminal, args *arguments.Show, s *store.Store, st *state.Sta
 	if format == "json" {
 		return ui.json(st)
 	}
-	if len(st.Instances) == 0 {
+	if len(st.Instances)+len(st.Pending) == 0 {
 		ui.notef("Environment %q is empty. Run \"quern apply\" to fill it.\n", st.Environment)
 		return nil
 	}
@@ -109,7 +109,7 @@ func showState(ui *terminal, args *arguments.Show, s *store.Store, st *state.Sta
 		return err
 	}
 	for _, inst := range all {
-		rows = append(rows, []string{inst.Address, inst.Type, made(s, inst), inst.Updated.Local().Format("2006-01-02 15:04:05")})
+		rows = append(rows, []string{inst.Address, inst.Type, made(s, inspect.NewEntry(st, inst)), inst.Updated.Local().Format("2006-01-02 15:04:05")})
 	}
 	if err := ui.table([]string{"ADDRESS", "TYPE", "RESULT", "UPDATED"}, rows); err != nil {
 		return err
@@ -121,9 +121,9 @@ func showState(ui *terminal, args *arguments.Show, s *store.Store, st *state.Sta
 }
 
 // made describes the result of an instance in a few words.
-func made(s *store.Store, inst *state.Instance) string {
+func made(s *store.Store, inst inspect.Entry) string {
 	var parts []string
-	for _, a := range inspect.Results(inst) {
+	for _, a := range inspect.Results(inst.Instance) {
 		text := size(s, a.Ref)
 		if a.Port != "" {
 			text = a.Port + ": " + text
@@ -132,6 +132,9 @@ func made(s *store.Store, inst *state.Instance) string {
 	}
 	if inst.Deployment != nil {
 		parts = append(parts, "deployed")
+	}
+	if inst.Pending != nil {
+		parts = append(parts, "pending: "+inst.Pending.Text())
 	}
 	return strings.Join(parts, ", ")
 }

@@ -17,6 +17,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/pending"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -48,7 +49,7 @@ func stateListCommand(ui *terminal) *cli.Command {
 			return ui.json(listing)
 		}
 		for _, inst := range listing.Instances {
-			ui.printf("%s\n", inst.Address)
+			ui.printf("%s%s\n", inst.Address, pendingSuffix(inst))
 		}
 		return nil
 	})
@@ -61,14 +62,14 @@ func stateShowCommand(ui *terminal) *cli.Command {
 		ArgsUsage: "ADDRESS",
 	}
 	return command(ui, c, &arguments.StateShow{}, func(_ context.Context, args *arguments.StateShow) error {
-		s, _, inst, err := instanceHere(ui, args.Env.Value, args.Address)
+		s, st, inst, err := instanceHere(ui, args.Env.Value, args.Address)
 		if err != nil {
 			return err
 		}
 		if args.JSON.Value {
-			return ui.json(inst)
+			return ui.json(inspect.NewEntry(st, inst))
 		}
-		return printInstance(ui, s, inst)
+		return printInstance(ui, s, inspect.NewEntry(st, inst))
 	})
 }
 
@@ -120,7 +121,7 @@ func moveInstances(st *state.State, from, to string) ([]move, error) {
 		if target.Kind != source.Kind {
 			return nil, diag.Failed(fmt.Sprintf("%s cannot become %s", source.Kind, target.Kind), "%s and %s must have the same kind.", from, to)
 		}
-		if _, taken := st.Instances[m.to]; taken {
+		if st.Instances[m.to] != nil || st.Pending[m.to] != nil {
 			return nil, diag.Failed(fmt.Sprintf("the state already has an instance %s", m.to), "First remove it with \"quern state rm\".")
 		}
 		moves = append(moves, m)
@@ -143,10 +144,15 @@ func moved(source, from string, target addr.Instance) string {
 }
 
 func (m move) apply(st *state.State) {
-	inst := st.Instances[m.from]
-	delete(st.Instances, m.from)
-	inst.Address = m.to
-	st.Instances[m.to] = inst
+	if p := st.Pending[m.from]; p != nil {
+		delete(st.Pending, m.from)
+		st.Pending[m.to] = p
+	}
+	if inst := st.Instances[m.from]; inst != nil {
+		delete(st.Instances, m.from)
+		inst.Address = m.to
+		st.Instances[m.to] = inst
+	}
 	for _, other := range st.Instances {
 		for i, d := range other.DependsOn {
 			if d == m.from {
@@ -169,6 +175,7 @@ func stateRemoveCommand(ui *terminal) *cli.Command {
 			forgotten, err = inspect.Instances(st, args.Addresses...)
 			for _, inst := range forgotten {
 				delete(st.Instances, inst.Address)
+				delete(st.Pending, inst.Address)
 			}
 			return err
 		})
@@ -256,7 +263,15 @@ func artifactHere(ui *terminal, env, name string) (*store.Store, inspect.Artifac
 	return s, found, err
 }
 
-func printInstance(ui *terminal, s *store.Store, inst *state.Instance) error {
+// pendingSuffix marks an instance that waits for something.
+func pendingSuffix(inst inspect.Entry) string {
+	if inst.Pending == nil {
+		return ""
+	}
+	return "  (pending)"
+}
+
+func printInstance(ui *terminal, s *store.Store, inst inspect.Entry) error {
 	what := inst.Kind
 	if inst.Type != "" { // gates have none
 		what += " " + strconv.Quote(inst.Type)
@@ -274,6 +289,11 @@ func printInstance(ui *terminal, s *store.Store, inst *state.Instance) error {
 	field("updated", inst.Updated.Local().Format("2006-01-02 15:04:05"))
 	if inst.Errors > 0 {
 		field("failed rows", strconv.FormatInt(inst.Errors, 10))
+	}
+	if p := inst.Pending; p != nil {
+		field("pending", p.Text())
+		field("", "since "+pending.Time(p.Since))
+		field("", p.Again())
 	}
 	for _, port := range slices.Sorted(maps.Keys(inst.Outputs)) {
 		ui.printf("\n  %s\n", artifactTitle(port, inst.Outputs[port]))

@@ -36,6 +36,8 @@ type Decider struct {
 	Store      *store.Store
 	// Prior contains the instances in the state, by address.
 	Prior map[string]*state.Instance
+	// Pending contains what stages wait for according to the state, by address.
+	Pending map[string]*state.Pending
 	// Replace requests new results of these instances.
 	Replace []addr.Instance
 	// Refresh reads deployments. RefreshOnly does nothing else.
@@ -164,6 +166,7 @@ func (d *Decider) decideResult(n *Instance) bool {
 		d.decideOther(n)
 	}
 	if n.Runs() {
+		d.continuePending(n)
 		d.comparePrograms(n)
 	}
 	return true
@@ -230,6 +233,8 @@ func (d *Decider) decideKept(n *Instance) {
 			what = english.Spell(n.Prior.Errors, "call")
 		}
 		n.run(plan.Reason{Code: plan.BecauseFailed, Text: what + " failed and will be retried"})
+	case d.Pending[n.Address] != nil && d.Pending[n.Address].ActionKey == n.ActionKey:
+		n.run() // -replace requested a new result, which is not there yet
 	default:
 		n.Result, n.Action = r, plan.Keep
 	}

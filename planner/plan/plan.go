@@ -12,6 +12,7 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/store/pending"
 )
 
 // Format is the version of the plan's encoding. It changes when a reader of
@@ -158,6 +159,9 @@ type Node struct {
 
 	Action  Action   `json:"action"`
 	Reasons []Reason `json:"reasons,omitempty"`
+
+	// Pending is what the instance has waited for since its last run.
+	Pending *pending.Summary `json:"pending,omitempty"`
 
 	// DependsOn are the addresses of all instances that must come before.
 	DependsOn []string `json:"depends_on,omitempty"`

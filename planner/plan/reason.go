@@ -31,6 +31,7 @@ const (
 	BecauseMissing   ReasonCode = "missing"   // its result is no longer in the store
 	BecauseDamaged   ReasonCode = "damaged"   // its result cannot be used
 	BecauseFailed    ReasonCode = "failed"    // rows failed and are retried
+	BecausePending   ReasonCode = "pending"   // it waits for something outside, and is asked again
 	BecauseReused    ReasonCode = "reuse"     // the result is already in the store
 	BecauseDrift     ReasonCode = "drift"     // the deployment changed outside of quern
 	BecauseDepends   ReasonCode = "depends"   // it happens only if that gate passes

@@ -51,6 +51,9 @@ var phrases = map[plan.Action]string{
 }
 
 func phrase(n *plan.Node) string {
+	if n.Action == plan.Run && n.Pending != nil {
+		return "will continue"
+	}
 	if n.Action == plan.Run && !isNew(n) {
 		return "will run again"
 	}

@@ -20,6 +20,7 @@ import (
 	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/pending"
 )
 
 // Engine executes the tasks of one run.
@@ -112,6 +113,9 @@ type Result struct {
 	Spend    llm.Spend           `json:"spend"`
 	Seconds  float64             `json:"seconds"`
 	Warnings []events.Diagnostic `json:"warnings,omitempty"`
+	// Pending says what the task waits for. It then has no outputs, and is
+	// neither done nor failed.
+	Pending *pending.Summary `json:"pending,omitempty"`
 	// Failure says why the task failed. It is nil if the task is done.
 	Failure *failure.Failure `json:"failure,omitempty"`
 }

@@ -3,8 +3,8 @@
 // docs/events.md specifies its JSON form.
 //
 // Events of one stage come in order: stage_started, any number of
-// stage_progress and stage_retried, and then one of stage_done, stage_failed,
-// and stage_interrupted. A stage that is not reached has only stage_skipped.
+// stage_progress and stage_retried, and then one of stage_done, stage_pending,
+// stage_failed, and stage_interrupted. A stage that is not reached has only stage_skipped.
 // Events of different stages interleave.
 package events
 
@@ -14,6 +14,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/store/pending"
 )
 
 // Format is the version of the stream's JSON form; run_started carries it.
@@ -28,6 +29,7 @@ const (
 	StageProgress    Type = "stage_progress"    // Progress is set
 	StageRetried     Type = "stage_retried"     // Retry is set
 	StageDone        Type = "stage_done"        // Stage is set: what was done
+	StagePending     Type = "stage_pending"     // Stage and Pending are set: it waits for something outside
 	StageFailed      Type = "stage_failed"      // Stage and Diagnostics are set
 	StageInterrupted Type = "stage_interrupted" // Stage is set
 	StageSkipped     Type = "stage_skipped"     // Because is set, unless the run was stopped
@@ -50,11 +52,14 @@ type Event struct {
 	// Address of the stage instance, or empty for an event of the whole run.
 	Address string `json:"address,omitempty"`
 
-	Run         *Run         `json:"run,omitempty"`
-	Stage       *Stage       `json:"stage,omitempty"`
-	Progress    *Progress    `json:"progress,omitempty"`
-	Retry       *Retry       `json:"retry,omitempty"`
-	Because     []string     `json:"because,omitempty"` // addresses that failed or were not reached
+	Run      *Run             `json:"run,omitempty"`
+	Stage    *Stage           `json:"stage,omitempty"`
+	Progress *Progress        `json:"progress,omitempty"`
+	Retry    *Retry           `json:"retry,omitempty"`
+	Pending  *pending.Summary `json:"pending,omitempty"`
+	Because  []string         `json:"because,omitempty"` // addresses that failed, are pending, or were not reached
+	// Waits is set if a stage is skipped only because others are pending.
+	Waits       bool         `json:"waits,omitempty"`
 	Diagnostics []Diagnostic `json:"diagnostics,omitempty"`
 	Output      *Output      `json:"output,omitempty"`
 	Check       *Check       `json:"check,omitempty"`
@@ -96,6 +101,8 @@ type Stage struct {
 	ComputedRows int64 `json:"computed_rows,omitempty"`
 	ReusedRows   int64 `json:"reused_rows,omitempty"`
 	FailedRows   int64 `json:"failed_rows,omitempty"`
+	// PendingRows wait for something outside. They are not part of Rows.
+	PendingRows int64 `json:"pending_rows,omitempty"`
 	// Outputs are the digests of the results, by port.
 	Outputs map[string]string `json:"outputs,omitempty"`
 	// Spend is the total of its calls of language models in this run.
@@ -113,6 +120,8 @@ type Progress struct {
 	// ReusedRows are part of Done in a row-wise stage.
 	ReusedRows int64 `json:"reused_rows,omitempty"`
 	FailedRows int64 `json:"failed_rows,omitempty"`
+	// PendingRows are part of Done, too: they wait for something outside.
+	PendingRows int64 `json:"pending_rows,omitempty"`
 	// Spend is the total of its calls of language models so far.
 	llm.Spend
 }
@@ -152,10 +161,11 @@ type Diagnostic struct {
 
 // Summary is how a run ended.
 type Summary struct {
-	Status  string  `json:"status"` // done, failed, interrupted
+	Status  string  `json:"status"` // done, pending, failed, interrupted
 	Seconds float64 `json:"seconds"`
 	// Actions counts the stages that were done, by action.
 	Actions     map[string]int `json:"actions"`
+	Pending     int            `json:"pending,omitempty"`
 	Failed      int            `json:"failed,omitempty"`
 	Interrupted int            `json:"interrupted,omitempty"`
 	Skipped     int            `json:"skipped,omitempty"`

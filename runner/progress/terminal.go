@@ -171,6 +171,9 @@ func (d *terminal) head(now time.Time, running int) string {
 	t := d.tracker
 	text := fmt.Sprintf("%s of %s done, %d running, %s", english.Number(t.finished-t.failed), english.Count(t.total, "stage"),
 		running, duration(now.Sub(t.started).Seconds()))
+	if t.pending > 0 {
+		text += ", " + d.paint(yellow, fmt.Sprintf("%d pending", t.pending))
+	}
 	if t.failed > 0 {
 		text += ", " + d.paint(red, fmt.Sprintf("%d failed", t.failed))
 	}

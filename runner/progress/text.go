@@ -28,11 +28,16 @@ func line(e events.Event) string {
 			return "failed: " + summaries(e.Diagnostics)
 		}
 		return "failed after " + duration(e.Stage.Seconds) + ": " + summaries(e.Diagnostics)
+	case events.StagePending:
+		return pendingText(e)
 	case events.StageInterrupted:
 		return "interrupted after " + duration(e.Stage.Seconds)
 	case events.StageSkipped:
-		if len(e.Because) == 0 {
+		switch {
+		case len(e.Because) == 0:
 			return "not started"
+		case e.Waits:
+			return "waits for " + list(e.Because)
 		}
 		return "not reached because " + list(e.Because) + " " + english.Agree(len(e.Because), "is", "are") + " not done"
 	case events.Warning:
@@ -86,6 +91,29 @@ func doneText(s *events.Stage) string {
 	}
 	if len(details) > 0 {
 		text += " (" + strings.Join(details, "; ") + ")"
+	}
+	return text
+}
+
+// pendingText describes what a stage waits for, and what it did before.
+func pendingText(e events.Event) string {
+	text := "pending after " + duration(e.Stage.Seconds)
+	var details []string
+	if e.Stage.NewRows+e.Stage.ReusedRows+e.Stage.FailedRows > 0 {
+		details = append(details, english.Count(e.Stage.NewRows, "row")+" new, "+english.Number(e.Stage.ReusedRows)+" reused")
+	}
+	if e.Stage.FailedRows > 0 {
+		details = append(details, english.Number(e.Stage.FailedRows)+" failed")
+	}
+	if spent := spendText(e.Stage.Spend); spent != "" {
+		details = append(details, spent)
+	}
+	if len(details) > 0 {
+		text += " (" + strings.Join(details, "; ") + ")"
+	}
+	text += ": " + printable.Line(e.Pending.Text())
+	if again := e.Pending.Again(); again != "" {
+		text += "; " + again
 	}
 	return text
 }
@@ -216,6 +244,9 @@ func (s *stage) details() []detail {
 		if p.FailedRows > 0 {
 			add(8, english.Number(p.FailedRows)+" failed")
 		}
+		if p.PendingRows > 0 {
+			add(8, english.Number(p.PendingRows)+" pending")
+		}
 		if left := s.left(); left > 0 {
 			add(5, "about "+duration(left.Seconds())+" left")
 		}
@@ -249,17 +280,21 @@ func (t *tracker) closing(s *events.Summary) []string {
 	for _, r := range []struct {
 		n    int
 		word string
-	}{{s.Failed, "failed"}, {s.Interrupted, "interrupted"}, {s.Skipped, "not reached"}} {
+	}{{s.Pending, "pending"}, {s.Failed, "failed"}, {s.Interrupted, "interrupted"}, {s.Skipped, "not reached"}} {
 		if r.n > 0 {
 			rest = append(rest, english.Number(r.n)+" "+r.word)
 		}
 	}
-	word := map[string]string{"done": "complete", "failed": "failed", "interrupted": "interrupted"}[s.Status]
+	word := map[string]string{"done": "complete", "pending": "is not complete", "failed": "failed", "interrupted": "interrupted"}[s.Status]
 	text := t.command + " " + word + " after " + duration(s.Seconds)
 	if all := slices.Concat(done, rest); len(all) > 0 {
 		text += ": " + strings.Join(all, ", ")
 	}
 	lines := []string{text + "."}
+	if s.Pending > 0 {
+		lines = append(lines, fmt.Sprintf("%s %s for something outside of quern. To continue, apply again later.",
+			english.Count(s.Pending, "stage"), english.Agree(s.Pending, "waits", "wait")))
+	}
 	if spent := spendText(s.Spend); spent != "" {
 		lines = append(lines, "Language models: "+spent+".")
 	}

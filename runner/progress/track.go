@@ -11,10 +11,11 @@ import (
 // tracker follows the events and keeps what displays show: how many stages are
 // done and what each running one is doing.
 type tracker struct {
-	total, finished, failed int
-	started                 time.Time
-	command                 string
-	running                 map[string]*stage
+	total, finished, failed, pending int
+
+	started time.Time
+	command string
+	running map[string]*stage
 }
 
 // stage is a running stage.
@@ -45,6 +46,9 @@ func (t *tracker) event(e events.Event) {
 		if s := t.running[e.Address]; s != nil {
 			s.note = retryText(e.Retry)
 		}
+	case events.StagePending:
+		delete(t.running, e.Address)
+		t.pending++
 	case events.StageDone, events.StageFailed, events.StageInterrupted:
 		delete(t.running, e.Address)
 		t.finished++

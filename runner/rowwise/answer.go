@@ -36,6 +36,7 @@ type origin struct {
 	start, n int64   // rows of rec
 	more     *origin // further rows, in another file
 	failure  string  // not empty if there is no result
+	waiting  bool    // there is no result yet; failure is what the row waits for
 }
 
 // failed returns the origin of a row that failed: a row of nulls, or no rows if
@@ -64,9 +65,10 @@ func (p *pipeline) results(ctx context.Context, b *block) ([]origin, error) {
 	for i := range rows {
 		rows[i] = i
 	}
+	keys := b.askedKeys()
 	pause := firstPause
 	for try := 1; ; try++ {
-		rows = p.take(got, rows, a, try == mostTries)
+		rows = p.take(got, keys, rows, a, try == mostTries)
 		if len(rows) == 0 {
 			return got, nil
 		}
@@ -74,14 +76,15 @@ func (p *pipeline) results(ctx context.Context, b *block) ([]origin, error) {
 			return nil, err
 		}
 		pause *= 2
-		if a, err = p.askAgain(ctx, b, rows); err != nil {
+		if a, err = p.askAgain(ctx, b, keys, rows); err != nil {
 			return nil, err
 		}
 	}
 }
 
-// take records an answer and returns the rows to be sent again.
-func (j *job) take(got []origin, rows []int, a answer, last bool) (again []int) {
+// take records an answer and returns the rows to be sent again. keys are those
+// of all rows that were sent.
+func (j *job) take(got []origin, keys []rowKey, rows []int, a answer, last bool) (again []int) {
 	for k, i := range rows {
 		start, n := a.spans.of(k)
 		got[i] = origin{rec: a.rec, start: start, n: n}
@@ -92,8 +95,12 @@ func (j *job) take(got []origin, rows []int, a answer, last bool) (again []int) 
 			continue
 		}
 		got[i] = j.failed(message(e.GetMessage()))
-		if e.GetTemporary() && !last {
+		switch got[i].waiting = e.GetPending() != nil; {
+		case got[i].waiting:
+		case e.GetTemporary() && !last:
 			again = append(again, i)
+		case !e.GetTemporary():
+			j.log.Failed(keys[i])
 		}
 	}
 	return again
@@ -106,16 +113,17 @@ func message(s string) string {
 	return s
 }
 
-func (p *pipeline) askAgain(ctx context.Context, b *block, rows []int) (answer, error) {
+func (p *pipeline) askAgain(ctx context.Context, b *block, keys []rowKey, rows []int) (answer, error) {
 	var runs []run
-	for _, i := range rows {
-		runs = addRow(runs, b.request, int64(i))
+	again := make([]rowKey, len(rows))
+	for k, i := range rows {
+		runs, again[k] = addRow(runs, b.request, int64(i)), keys[i]
 	}
 	rec, err := gather(b.request.Schema(), runs)
 	if err != nil {
 		return answer{}, err
 	}
-	q, err := p.stream.ask(rec)
+	q, err := p.stream.ask(rec, again)
 	if err != nil {
 		return answer{}, err
 	}
@@ -161,6 +169,12 @@ func (j *job) gather(b *block, places []origin) error {
 			}
 			b.failed[int32(i)] = o.failure
 		}
+		if o.waiting {
+			if b.waiting == nil {
+				b.waiting = map[int32]bool{}
+			}
+			b.waiting[int32(i)] = true
+		}
 		for ; o != nil; o = o.more {
 			runs = addRows(runs, o.rec, o.start, o.n)
 			rows += o.n
@@ -181,7 +195,9 @@ func (j *job) origin(b *block, row int, current *block, places []origin) origin 
 		return places[row]
 	}
 	if failure, ok := b.failed[int32(row)]; ok {
-		return j.failed(failure)
+		o := j.failed(failure)
+		o.waiting = b.waiting[int32(row)]
+		return o
 	}
 	start, n := b.spans.of(row)
 	return origin{rec: b.out, start: start, n: n}

@@ -24,12 +24,15 @@ type block struct {
 	cells    []cell
 	question *question // nil if no row goes to the plugin
 	weight   int64     // the weight of its slot
+	keys     []rowKey  // of its rows; nil if the plugin is not called
 
 	// Set when the block is assembled:
 	out    arrow.RecordBatch // columns that the plugin computes, or nil
 	spans  spans             // rows of out by input row
 	failed map[int32]string
-	fresh  int // rows that the plugin was asked for
+	// waiting are the rows that are pending. They count as failed, too.
+	waiting map[int32]bool
+	fresh   int // rows that the plugin was asked for
 }
 
 // cell says where one row's result comes from.
@@ -91,7 +94,8 @@ func (j *job) prepare(ctx context.Context, f fetched, recent *window, emit func(
 		blocks, weight := j.cut(f, from, to, kept), perRow
 		if j.calls() {
 			for _, b := range blocks {
-				j.classify(b, keys[b.first-f.first:], recent)
+				b.keys = keys[b.first-f.first:][:b.rows]
+				j.classify(b, recent)
 			}
 			asked, err := j.request(ctx, f.rec.NewSlice(from, to), blocks)
 			if err != nil {
@@ -196,16 +200,15 @@ func (j *job) leastSlot(rows int64) int64 {
 	return max(leastSlotRow*rows, leastSlot)
 }
 
-// classify decides for each row where its result comes from. keys are the keys
-// of the block's rows, and possibly of rows after them.
-func (j *job) classify(b *block, keys []rowKey, recent *window) {
+// classify decides for each row where its result comes from.
+func (j *job) classify(b *block, recent *window) {
 	for i := range b.rows {
 		if b.cell(i).kind == broken {
 			continue
 		}
-		if at, ok := j.known.find(keys[i]); ok {
+		if at, ok := j.known.find(b.keys[i]); ok {
 			b.set(i, cell{kind: old, part: at.part, row: at.row})
-		} else if p, ok := recent.seen(keys[i], place{b, int32(i)}); ok {
+		} else if p, ok := recent.seen(b.keys[i], place{b, int32(i)}); ok {
 			b.set(i, cell{kind: same, block: p.block, row: p.row})
 		}
 	}
@@ -267,6 +270,19 @@ func (b *block) drop(request arrow.RecordBatch, failed map[int32]string, from in
 		return nil, fmt.Errorf("choose the rows for the plugin: %w", err)
 	}
 	return rec, nil
+}
+
+// askedKeys returns the keys of the rows that were sent to the plugin, in order.
+func (b *block) askedKeys() []rowKey {
+	if b.cells == nil {
+		return b.keys
+	}
+	rows := b.askedRows()
+	keys := make([]rowKey, len(rows))
+	for i, row := range rows {
+		keys[i] = b.keys[row]
+	}
+	return keys
 }
 
 // askedRows returns the rows of the block that were sent to the plugin, in

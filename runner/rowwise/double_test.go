@@ -30,6 +30,7 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/memo"
+	"github.com/quern-dev/quern/store/pending"
 )
 
 // bench is a store and a plugin that upper-cases.
@@ -37,6 +38,9 @@ type bench struct {
 	t     testing.TB
 	blobs *blob.Store
 	memo  *memo.Store
+	waits *pending.Store
+	// tokens are those that the plugin got with the rows of the last run, by text.
+	tokens map[string]string
 	// seen counts the rows that reached the plugin; calls the Map calls.
 	seen, calls atomic.Int64
 	// fault decides about a row: nil error: it succeeds.
@@ -60,16 +64,28 @@ func newBench(t testing.TB) *bench {
 		t: t, stop: make(chan struct{}),
 		blobs: blob.New(filepath.Join(dir, "blobs"), filepath.Join(dir, "temp"), filepath.Join(dir, "aside"), sync),
 		memo:  memo.New(context.Background(), backend.NewLocal(dir, sync)),
+		waits: pending.New(context.Background(), backend.NewLocal(dir, sync)),
 	}
 }
 
 func (b *bench) services() Services {
-	return Services{Blobs: b.blobs, Memo: b.memo, Stop: b.stop, Map: func(ctx context.Context) (pluginv1.PluginService_MapClient, error) {
+	return Services{Blobs: b.blobs, Memo: b.memo, Pending: b.waits, Stop: b.stop, Map: func(ctx context.Context) (pluginv1.PluginService_MapClient, error) {
 		b.calls.Add(1)
 		f := newFake(ctx, b.apply)
-		f.respond = b.respond
+		f.respond, f.received = b.respond, b.received
 		return f, nil
 	}}
+}
+
+// received records the tokens of a request.
+func (b *bench) received(req *pluginv1.MapRequest, rec arrow.RecordBatch) {
+	text := rec.Column(rec.Schema().FieldIndices("text")[0]).(*array.String)
+	for _, t := range req.GetTokens() {
+		if b.tokens == nil {
+			b.tokens = map[string]string{}
+		}
+		b.tokens[text.Value(int(t.GetRow()))] = string(t.GetToken())
+	}
 }
 
 var errCrash = errors.New("plugin fake crashed")
@@ -107,6 +123,8 @@ type fake struct {
 	err     error
 	apply   func(arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error)
 	respond func(arrow.RecordBatch) ([]*pluginv1.MapResponse, error)
+	// received sees each request, if set.
+	received func(*pluginv1.MapRequest, arrow.RecordBatch)
 }
 
 func newFake(ctx context.Context, apply func(arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error)) *fake {
@@ -120,6 +138,9 @@ func (f *fake) Send(req *pluginv1.MapRequest) error {
 	rec, err := data.DecodeBatch(req.GetRows())
 	if err != nil {
 		return err
+	}
+	if f.received != nil {
+		f.received(req, rec)
 	}
 	respond := f.respond
 	if respond == nil {
@@ -158,7 +179,7 @@ func (f *fake) once(rec arrow.RecordBatch) ([]*pluginv1.MapResponse, error) {
 		answers[i] = &pluginv1.MapResponse{Rows: p.Rows, More: i < len(pieces)-1}
 		for _, e := range failures {
 			if e.Row >= p.From && e.Row < p.To {
-				answers[i].Errors = append(answers[i].Errors, &pluginv1.RowError{Row: e.Row - p.From, Message: e.Message})
+				answers[i].Errors = append(answers[i].Errors, &pluginv1.RowError{Row: e.Row - p.From, Message: e.Message, Pending: e.Pending})
 			}
 		}
 	}

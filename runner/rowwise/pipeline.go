@@ -2,6 +2,7 @@ package rowwise
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -39,12 +40,32 @@ func (j *job) compute(ctx context.Context) error {
 	if err := j.remember(ctx, missing); err != nil {
 		return err
 	}
+	if j.calls() {
+		var err error
+		if j.log, err = j.Pending.Open(j.Definition, j.Owner, j.Fresh); err != nil {
+			return err
+		}
+	}
 	p := &pipeline{job: j, slots: semaphore.NewWeighted(slotBytes), tooMany: make(chan *TooManyErrors, 1)}
 	err := p.run(ctx, missing)
+	if failed := p.endLog(err); failed != nil {
+		return errors.Join(err, failed)
+	}
 	if err == nil && p.stopped {
 		return ErrStopped
 	}
 	return err
+}
+
+// endLog ends the log of a run that ended with an error, or with nil.
+func (p *pipeline) endLog(err error) error {
+	switch {
+	case p.log == nil:
+		return nil
+	case err != nil:
+		return p.log.Abandon()
+	}
+	return p.log.Close(!p.stopped)
 }
 
 type pipeline struct {
@@ -187,14 +208,14 @@ func (p *pipeline) askFor(ctx context.Context, b *block) error {
 		if err != nil {
 			return err
 		}
-		s := &stream{client: client, made: p.made.Arrow(), expands: p.Expands, pace: p.pace, finished: p.progress.finish, failing: p.failing}
+		s := &stream{client: client, made: p.made.Arrow(), expands: p.Expands, pace: p.pace, finished: p.progress.finish, failing: p.failing, waits: waits{p.log, p.Redact, p.GuardToken}}
 		if err := s.start(p.Start); err != nil {
 			return err
 		}
 		p.stream = s
 	}
 	var err error
-	b.question, err = p.stream.ask(b.request)
+	b.question, err = p.stream.ask(b.request, b.askedKeys())
 	return err
 }
 

@@ -27,6 +27,7 @@ import (
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/dataset"
 	"github.com/quern-dev/quern/store/memo"
+	"github.com/quern-dev/quern/store/pending"
 )
 
 // Stage describes what to compute.
@@ -67,6 +68,8 @@ type Stage struct {
 	// Prior is the last result of the stage, whose rows are searched first, or
 	// nil.
 	Prior *dataset.Manifest
+	// Owner is the stage itself, in whose name rows wait.
+	Owner pending.Owner
 }
 
 // Argument is a row expression.
@@ -89,14 +92,17 @@ type Column struct {
 type Services struct {
 	Blobs *blob.Store
 	Memo  *memo.Store
+	// Pending contains what rows wait for.
+	Pending *pending.Store
 	// Map starts the plugin if necessary and opens a Map call that ends with
 	// ctx.
 	Map func(ctx context.Context) (pluginv1.PluginService_MapClient, error)
 	// Redact removes secrets from the error of a row. Guard removes secrets
-	// from rows that the stage produced, or refuses the rows. nil means that
-	// there are no secrets.
-	Redact func(string) string
-	Guard  func(context.Context, arrow.RecordBatch) (arrow.RecordBatch, error)
+	// from rows that the stage produced, or refuses the rows. GuardToken refuses
+	// a token that contains a secret. nil means that there are no secrets.
+	Redact     func(string) string
+	GuardToken func(token []byte) error
+	Guard      func(context.Context, arrow.RecordBatch) (arrow.RecordBatch, error)
 	// Progress receives the progress of the job, at most a few times per
 	// second.
 	Progress func(Progress)
@@ -110,7 +116,7 @@ type Services struct {
 }
 
 // Progress counts rows.
-type Progress struct{ Done, Total, New, Reused, Failed int64 }
+type Progress struct{ Done, Total, New, Reused, Failed, Pending int64 }
 
 // Failure is a row that failed.
 type Failure struct {
@@ -120,9 +126,12 @@ type Failure struct {
 
 // Result is the result of a job.
 type Result struct {
-	Manifest            *dataset.Manifest
+	Manifest            *dataset.Manifest // nil if rows are pending
 	New, Reused, Failed int64
 	Failures            []Failure // by row
+	// Pending describes the rows that wait for something outside. It is nil if
+	// there are none.
+	Pending *pending.Summary
 }
 
 // ErrStopped is returned if Stop was closed before everything was done.
@@ -156,14 +165,16 @@ func Run(ctx context.Context, s Stage, svc Services) (*Result, error) {
 	} else {
 		j.count.Reused = s.Input.Rows
 	}
-	m, err := j.manifest(ctx)
-	if err != nil {
-		return nil, err
+	result := &Result{
+		New: j.count.New, Reused: j.count.Reused, Failed: j.count.Failed,
+		Failures: j.allFailures(), Pending: j.waiting.Summary(j.count.Total),
 	}
-	return &Result{
-		Manifest: m, New: j.count.New, Reused: j.count.Reused, Failed: j.count.Failed,
-		Failures: j.allFailures(),
-	}, nil
+	if result.Pending == nil {
+		if result.Manifest, err = j.manifest(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return result, nil
 }
 
 // Makes reports whether the plugin computes columns or rows, so that it has to
@@ -188,8 +199,11 @@ type job struct {
 	shards []shard
 	starts []int64 // the first row of each shard in the dataset
 	known  *known
+	log    *pending.Log // nil if the plugin is not called
 	pace   *pace
 	count  Progress
+	// waiting are the rows that are pending.
+	waiting pending.Tally
 
 	progress *progress
 }

@@ -29,6 +29,8 @@ type stream struct {
 	// failing receives the number of rows that failed permanently, and the last
 	// error.
 	failing func(rows int64, message string)
+	// waits keeps what rows wait for.
+	waits waits
 
 	mu      sync.Mutex // orders sends and the queue of questions
 	asked   chan *batch
@@ -51,6 +53,7 @@ type question struct {
 // batch is the content of one message.
 type batch struct {
 	rows   int
+	keys   []rowKey // of the rows
 	sent   time.Time
 	answer chan answer // buffered
 }
@@ -75,10 +78,11 @@ func (s *stream) start(in *pluginv1.Instance) error {
 	return nil
 }
 
-// ask sends rows. It is safe for concurrent use. Answers come in the order of
-// the calls.
-func (s *stream) ask(rec arrow.RecordBatch) (*question, error) {
-	pieces, err := wire.Cut(rec, nil)
+// ask sends rows with their tokens. It is safe for concurrent use. Answers come
+// in the order of the calls.
+func (s *stream) ask(rec arrow.RecordBatch, keys []rowKey) (*question, error) {
+	tokens := s.waits.tokens(keys)
+	pieces, err := wire.CutNoted(rec, nil, sizes(tokens))
 	if err != nil {
 		return nil, err
 	}
@@ -86,26 +90,26 @@ func (s *stream) ask(rec arrow.RecordBatch) (*question, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for i, p := range pieces {
-		b := &batch{rows: int(p.To - p.From), sent: time.Now(), answer: make(chan answer, 1)}
+		b := &batch{rows: int(p.To - p.From), keys: keys[p.From:p.To], sent: time.Now(), answer: make(chan answer, 1)}
 		q.batches[i] = b
 		if p.TooLarge() {
 			b.answer <- s.refusal(p)
 			continue
 		}
-		if err := s.send(b, p.Rows); err != nil {
+		if err := s.send(b, p.Rows, within(tokens, p.From, p.To)); err != nil {
 			return nil, err
 		}
 	}
 	return q, nil
 }
 
-func (s *stream) send(b *batch, rows []byte) error {
+func (s *stream) send(b *batch, rows []byte, tokens []*pluginv1.RowToken) error {
 	select {
 	case s.asked <- b:
 	case <-s.stopped:
 		return s.err
 	}
-	if err := s.client.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: rows}}); err != nil {
+	if err := s.client.Send(&pluginv1.MapRequest{Event: &pluginv1.MapRequest_Rows{Rows: rows}, Tokens: tokens}); err != nil {
 		return s.sendError(err)
 	}
 	return nil
@@ -211,6 +215,9 @@ func (s *stream) take(resp *pluginv1.MapResponse) error {
 	whole, err := s.partly.Add(resp)
 	if err != nil {
 		return &Faulty{err.Error()}
+	}
+	if err := s.waits.take(s.open.keys, resp.GetErrors()); err != nil {
+		return err
 	}
 	if !whole {
 		return nil

@@ -53,7 +53,7 @@ func (p *pipeline) write(ctx context.Context, in <-chan *block) error {
 			return errors.Join(err, w.keep())
 		}
 		w.slots.Release(b.weight)
-		b.request, b.stored, b.cells, b.question = nil, nil, nil, nil
+		b.request, b.stored, b.cells, b.question, b.keys = nil, nil, nil, nil, nil
 	}
 	w.progress.write(w.count, 0, true)
 	return w.keep()
@@ -141,14 +141,17 @@ func (w *writer) tally(b *block) {
 		rows = append(rows, row)
 	}
 	slices.Sort(rows)
-	made := int64(b.fresh)
+	made, waiting := int64(b.fresh), int64(len(b.waiting))
 	for _, row := range rows {
-		f := memo.RowFailure{Row: b.first + int64(row), Message: b.failed[row]}
+		f := memo.RowFailure{Row: b.first + int64(row), Message: b.failed[row], Pending: b.waiting[row]}
 		if w.Redact != nil {
 			f.Message = w.Redact(f.Message)
 		}
 		w.failed = append(w.failed, f)
-		if len(w.failures) < 10 {
+		if f.Pending {
+			known, _ := w.log.Get(b.keys[row])
+			w.waiting.Add(known)
+		} else if len(w.failures) < 10 {
 			w.failures = append(w.failures, Failure{Row: w.starts[b.shard] + f.Row, Message: f.Message})
 		}
 		if b.cells == nil || b.cells[row].kind == asked {
@@ -158,10 +161,24 @@ func (w *writer) tally(b *block) {
 	if !w.calls() {
 		made = int64(b.rows - len(rows))
 	}
+	w.settled(b)
 	w.count.New += max(made, 0)
-	w.count.Failed += int64(len(rows))
+	w.count.Pending += waiting
+	w.count.Failed += int64(len(rows)) - waiting
 	w.count.Reused += int64(b.rows) - int64(len(rows)) - max(made, 0)
 	w.count.Done += int64(b.rows)
+}
+
+// settled forgets what rows waited for that are done now.
+func (w *writer) settled(b *block) {
+	if w.log == nil || w.log.Empty() {
+		return
+	}
+	for i, key := range b.keys {
+		if _, without := b.failed[int32(i)]; !without && b.cell(i).kind == asked {
+			w.log.Done(key)
+		}
+	}
 }
 
 // due reports whether the written rows should be committed as a part. Rows that
@@ -218,7 +235,7 @@ func (w *writer) endShard(ctx context.Context) error {
 	s := &w.shards[w.shard]
 	s.results = results
 	for _, f := range w.failed {
-		s.failures = append(s.failures, Failure(f))
+		s.failures = append(s.failures, Failure{f.Row, f.Message})
 	}
 	if !w.worthKeeping() {
 		return nil

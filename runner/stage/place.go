@@ -3,7 +3,6 @@ package stage
 import (
 	"os"
 	"path/filepath"
-	"strings"
 
 	"github.com/quern-dev/quern/store"
 )
@@ -14,16 +13,17 @@ type Place struct {
 	Work      string
 	Arguments string // computed row arguments
 	root      string
+	keep      func() error
 }
 
-// NewPlace returns the place of an action. Two environments may run one action
-// at the same time.
+// NewPlace returns the place of an action.
 func NewPlace(s *store.Store, key, environment string) (*Place, error) {
-	root, err := s.Staging(strings.TrimPrefix(key, "sha256:")[:32] + "-" + environment)
+	name := store.Workplace(key, environment)
+	root, err := s.Staging(name)
 	if err != nil {
 		return nil, err
 	}
-	p := &Place{root: root, Work: filepath.Join(root, "work"), Arguments: filepath.Join(root, "arguments")}
+	p := &Place{root: root, keep: func() error { return s.KeepStaging(name) }, Work: filepath.Join(root, "work"), Arguments: filepath.Join(root, "arguments")}
 	if err := os.RemoveAll(p.Arguments); err != nil {
 		return nil, err
 	}
@@ -43,6 +43,9 @@ func (p *Place) Clear(err *error) {
 		*err = failed
 	}
 }
+
+// Keep keeps the place for a stage that is pending, however long that takes.
+func (p *Place) Keep() error { return p.keep() }
 
 // Remove removes the place.
 func (p *Place) Remove() error { return os.RemoveAll(p.root) }

@@ -9,6 +9,7 @@ package walk
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
@@ -48,10 +49,15 @@ type Status int
 const (
 	Done        Status = iota + 1
 	Failed             // do returned an error
-	Skipped            // something that it needs failed, was interrupted, or was skipped
+	Skipped            // something that it needs is not done
 	Interrupted        // do returned an error after it was asked to stop
 	NotStarted         // the walk was stopped before its turn
+	Pending            // do returned ErrPending
 )
+
+// ErrPending is the error of a task that is neither done nor failed: it waits
+// for something that the walk does not wait for.
+var ErrPending = errors.New("the task is pending")
 
 // Outcome is how one task ended.
 type Outcome struct {
@@ -168,6 +174,8 @@ func (w *walker) finish(r result, stopped bool) {
 			}
 		}
 		return
+	case errors.Is(r.err, ErrPending):
+		w.end(r.node, Outcome{Status: Pending, Err: r.err})
 	case stopped:
 		w.end(r.node, Outcome{Status: Interrupted, Err: r.err})
 	default:

@@ -22,6 +22,7 @@ import (
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/document"
 	"github.com/quern-dev/quern/store/memo"
+	"github.com/quern-dev/quern/store/pending"
 )
 
 // Options say what is kept.
@@ -44,10 +45,12 @@ type Options struct {
 
 // Result counts what was removed or would be removed.
 type Result struct {
-	Actions int   `json:"actions"`
-	Parts   int   `json:"parts"`
-	Blobs   int   `json:"blobs"`
-	Bytes   int64 `json:"bytes"`
+	Actions int `json:"actions"`
+	Parts   int `json:"parts"`
+	// PendingRows are rows that waited for something and no longer exist.
+	PendingRows int   `json:"pending_rows,omitempty"`
+	Blobs       int   `json:"blobs"`
+	Bytes       int64 `json:"bytes"`
 	// Answers of language models and their size in bytes. KeptAnswers are kept.
 	Answers     int   `json:"answers,omitempty"`
 	AnswerBytes int64 `json:"answer_bytes,omitempty"`
@@ -69,8 +72,9 @@ func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error)
 	c := &collection{
 		store: s, opts: opts, result: &Result{},
 		keys: map[string]bool{}, definitions: map[string]bool{}, blobs: map[string]bool{},
+		waiting: map[waiting]bool{}, places: map[string]bool{},
 	}
-	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepBlobs, c.sweepStaging, c.sweepLogs, c.sweepAnswers} {
+	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepPending, c.sweepBlobs, c.sweepStaging, c.sweepLogs, c.sweepAnswers} {
 		if err := step(ctx); err != nil {
 			return c.result, err
 		}
@@ -87,6 +91,14 @@ type collection struct {
 	result *Result
 	// What stays.
 	keys, definitions, blobs map[string]bool
+	waiting                  map[waiting]bool
+	places                   map[string]bool // staging folders
+}
+
+// waiting is a stage with rows that wait for something outside.
+type waiting struct {
+	owner pending.Owner
+	rows  string // key of the rows
 }
 
 func (c *collection) markStates(context.Context) error {
@@ -105,6 +117,12 @@ func (c *collection) markStates(context.Context) error {
 			}
 			c.definitions[inst.Definition] = true
 			c.definitions[inst.RowsKey] = true
+		}
+		for address, p := range st.Pending {
+			c.definitions[p.Definition] = true
+			c.definitions[p.RowsKey] = true
+			c.waiting[waiting{pending.Owner{Environment: env, Address: address}, p.Rowwise()}] = true
+			c.places[store.Workplace(p.ActionKey, env)] = true
 		}
 	}
 	return nil
@@ -259,10 +277,17 @@ func (c *collection) sweepParts(ctx context.Context, definition string, stay boo
 	return nil
 }
 
+// sweepPending forgets what rows wait for that no longer exist.
+func (c *collection) sweepPending(context.Context) (err error) {
+	waits := func(by pending.Owner, rows string) bool { return c.waiting[waiting{by, rows}] }
+	c.result.PendingRows, err = c.store.Pending.Sweep(c.opts.Now.Add(-c.opts.Grace), waits, c.opts.DryRun)
+	return err
+}
+
 // sweepStaging removes work in progress that nobody has continued: nothing is
-// running now.
+// running now. The work of pending stages stays.
 func (c *collection) sweepStaging(context.Context) (err error) {
-	c.result.Staging, c.result.StagingBytes, err = c.store.SweepStaging(c.opts.Now.Add(-c.opts.Grace), c.opts.DryRun)
+	c.result.Staging, c.result.StagingBytes, err = c.store.SweepStaging(c.opts.Now.Add(-c.opts.Grace), func(name string) bool { return c.places[name] }, c.opts.DryRun)
 	return err
 }
 

@@ -22,6 +22,7 @@ import (
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/document"
+	"github.com/quern-dev/quern/store/pending"
 	"github.com/quern-dev/quern/store/process"
 )
 
@@ -32,6 +33,7 @@ const Format = "quern.run/v1"
 const (
 	Running     = "running"
 	Done        = "done"
+	Pending     = "pending"
 	Failed      = "failed"
 	Interrupted = "interrupted"
 )
@@ -77,7 +79,9 @@ type Instance struct {
 	ActionKey string                  `json:"action_key,omitempty"`
 	Outputs   map[string]artifact.Ref `json:"outputs,omitempty"`
 	Value     *value.Stored           `json:"value,omitempty"`
-	Error     string                  `json:"error,omitempty"`
+	// Pending is what a pending instance waits for.
+	Pending *pending.Summary `json:"pending,omitempty"`
+	Error   string           `json:"error,omitempty"`
 	// Spend is the total of its calls of language models, or nil if there were
 	// none.
 	Spend *llm.Spend `json:"spend,omitempty"`

@@ -117,10 +117,12 @@ type InputColumn struct {
 	Name   string `json:"name"`   // the name that row keys are computed with
 }
 
-// RowFailure is a row that failed.
+// RowFailure is a row that failed or is pending.
 type RowFailure struct {
 	Row     int64  `json:"row"` // in the input shard
 	Message string `json:"message"`
+	// Pending is set if the row has not failed, but waits for something.
+	Pending bool `json:"pending,omitempty"`
 }
 
 // Blobs returns the digests of the files that the part needs: those of the

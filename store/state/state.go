@@ -10,6 +10,7 @@ package state
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
@@ -22,6 +23,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/pending"
 )
 
 // Format is the version of the state.
@@ -36,7 +38,25 @@ type State struct {
 	// Instances by address.
 	Instances map[string]*Instance `json:"instances"`
 	Outputs   map[string]*Output   `json:"outputs,omitempty"`
+	// Pending are the stages, by address, that wait for something outside. An
+	// instance may have an earlier result at the same time.
+	Pending map[string]*Pending `json:"pending,omitempty"`
 }
+
+// Pending is what a stage waits for since its last run.
+type Pending struct {
+	Kind       string `json:"kind"`
+	Type       string `json:"type,omitempty"`
+	Definition string `json:"definition"`
+	RowsKey    string `json:"rows_key,omitempty"` // as in an action entry
+	ActionKey  string `json:"action_key"`
+	pending.Summary
+	Run     string    `json:"run"`
+	Updated time.Time `json:"updated"`
+}
+
+// Rowwise returns the key of the rows that wait.
+func (p *Pending) Rowwise() string { return cmp.Or(p.RowsKey, p.Definition) }
 
 // Instance is one instance of a stage as it exists now.
 type Instance struct {
@@ -179,6 +199,11 @@ func (s *State) check() error {
 	for address, i := range s.Instances {
 		if i == nil || i.Address != address {
 			return fmt.Errorf("the instance under %q is another one", address)
+		}
+	}
+	for address, p := range s.Pending {
+		if p == nil {
+			return fmt.Errorf("what %q waits for is missing", address)
 		}
 	}
 	for name, o := range s.Outputs {

@@ -134,6 +134,16 @@ func (g *guard) folder(folder string) error {
 	})
 }
 
+// token refuses the token of a pending row if it contains a secret: the plugin
+// must get back the very bytes.
+func (g *guard) token(token []byte) error {
+	if g.redactor.Empty() || !g.redactor.In(string(token)) {
+		return nil
+	}
+	return failure.Errorf(g.Range.Ptr(), "Secret in a token",
+		"%s answered a row as pending, and its token contains a sensitive value, which would be stored unencrypted. The plugin %q must find the row again without it: report this to its author.", g.Address, g.Plugin)
+}
+
 // exposes returns the error for a result that contains a secret.
 func (g *guard) exposes(where string) error {
 	_, secrets := g.Body.Refs()

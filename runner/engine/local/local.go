@@ -156,7 +156,7 @@ func (e *Engine) execute(ctx context.Context, t *engine.Task, res *engine.Result
 	if own := (*failure.Plugin)(nil); errors.As(err, &own) {
 		return s.ExplainEmpty(err, own)
 	}
-	if err != nil {
+	if err != nil || made == nil {
 		return err
 	}
 	return e.put(made, res)
@@ -280,6 +280,7 @@ type attempt struct {
 	end context.Context
 }
 
+// produce returns the product of a stage, or nil if the stage is pending.
 func (a *attempt) produce(ctx context.Context) (*product, error) {
 	switch a.Mode {
 	case plan.ModeRead:

@@ -23,6 +23,7 @@ import (
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/pending"
 )
 
 var errorsSchema = data.Schema{{Name: "row", Type: "int64"}, {Name: "message", Type: "string"}}
@@ -50,6 +51,10 @@ func (a *attempt) mapRows(ctx context.Context) (*product, error) {
 		return nil, err
 	}
 	a.res.Rows = m.counts(done)
+	if done.Pending != nil {
+		a.res.Pending = done.Pending
+		return nil, nil
+	}
 	return m.finish(ctx, done)
 }
 
@@ -65,7 +70,7 @@ func (a *attempt) mapNew(ctx context.Context, m *mapping, others map[string]*plu
 		halt = served.host.Halt
 	}
 	done, err := rowwise.Run(served.ctx, m.rows, rowwise.Services{
-		Blobs: a.Store.Blobs, Memo: a.Store.Memo, Stop: a.run.Stop, Halt: halt,
+		Blobs: a.Store.Blobs, Memo: a.Store.Memo, Pending: a.Store.Pending, Stop: a.run.Stop, Halt: halt,
 		Map: func(ctx context.Context) (pluginv1.PluginService_MapClient, error) {
 			p, err := a.Plugins.Client(ctx, a.Plugin)
 			if err != nil {
@@ -82,9 +87,9 @@ func (a *attempt) mapNew(ctx context.Context, m *mapping, others map[string]*plu
 			stop = end
 			return &hostedMap{PluginService_MapClient: call, host: host, chats: served.openChats(), inputs: others}, nil
 		},
-		Redact: a.redactor.Text, Guard: a.guard.rows,
+		Redact: a.redactor.Text, Guard: a.guard.rows, GuardToken: a.guard.token,
 		Progress: func(p rowwise.Progress) {
-			served.progress(events.Progress{Done: p.Done, Total: p.Total, Unit: "rows", ReusedRows: p.Reused, FailedRows: p.Failed})
+			served.progress(events.Progress{Done: p.Done, Total: p.Total, Unit: "rows", ReusedRows: p.Reused, FailedRows: p.Failed, PendingRows: p.Pending})
 		},
 	})
 	return done, served.outcome(err)
@@ -172,6 +177,7 @@ func (a *attempt) rowwiseStage(port *plan.Port, in *stage.Input) rowwise.Stage {
 		Reads: a.Read(port.RowsOf, m), Given: a.Given(port.RowsOf, m),
 		Expands: a.Mode == plan.ModeFlatMap,
 		Start:   a.Instance, BatchRows: a.BatchRows, OpenRows: openRows(a.ConcurrentCalls()), MaxErrors: a.MaxErrors, Prior: a.prior(port.Name),
+		Owner: pending.Owner{Environment: a.task.Environment, Address: a.Address},
 	}
 	if s.Expands {
 		s.ShardReads = fingerprint.ReadColumns(a.Node, port.RowsOf, m.Schema.Names())

@@ -1,6 +1,7 @@
 package local
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -23,6 +24,7 @@ import (
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/pending"
 )
 
 // runWhole runs a stage that receives its inputs as files.
@@ -57,9 +59,13 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 	stoppable, name, over := p.Stoppable(a.end, served.ctx, time.Duration(a.StopSeconds*float64(time.Second)))
 	defer over()
 	req.Call = name
-	done, err := call.all(stoppable, p, req)
+	done, waits, err := call.all(stoppable, p, req)
 	if err := served.outcome(err); err != nil {
 		return nil, err
+	}
+	if waits != nil {
+		a.res.Pending = a.waiting(waits)
+		return nil, place.Keep()
 	}
 	made, err = call.finish(done)
 	if err != nil {
@@ -70,6 +76,16 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 		return nil, err
 	}
 	return made, place.Remove()
+}
+
+// waiting describes what a stage waits for as a whole.
+func (a *attempt) waiting(p *pluginv1.Pending) *pending.Summary {
+	s := &pending.Summary{Since: time.Now().UTC().Truncate(time.Second)}
+	s.For = []pending.Reason{{Text: rowwise.ShortReason(a.redactor.Text(cmp.Or(p.GetReason(), "the plugin gave no reason")))}}
+	if after := rowwise.Seconds(p.CheckAfterSeconds); after > 0 {
+		s.CheckAfter = s.Since.Add(after)
+	}
+	return s
 }
 
 // running is one Run call.
@@ -125,29 +141,31 @@ func (c *running) abort() {
 	}
 }
 
-func (c *running) all(ctx context.Context, p *client.Plugin, req *pluginv1.RunRequest) (*pluginv1.Done, error) {
+// all receives all events. It returns how the call ended: one of done and waits.
+func (c *running) all(ctx context.Context, p *client.Plugin, req *pluginv1.RunRequest) (done *pluginv1.Done, waits *pluginv1.Pending, err error) {
 	stream, err := p.Service().Run(ctx, req)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	var done *pluginv1.Done
 	for {
 		resp, err := stream.Recv()
-		if errors.Is(err, io.EOF) {
-			if done == nil {
-				return nil, c.Faulty("it ended the call without saying that it was done")
-			}
-			return done, nil
+		switch {
+		case errors.Is(err, io.EOF) && (done == nil) == (waits == nil):
+			return nil, nil, c.Faulty("it ended the call without saying that it was done or pending, or with both")
+		case errors.Is(err, io.EOF):
+			return done, waits, nil
+		case err != nil:
+			return nil, nil, err
 		}
-		if err != nil {
-			return nil, err
-		}
-		if e, ok := resp.GetEvent().(*pluginv1.RunResponse_Done); ok {
+		switch e := resp.GetEvent().(type) {
+		case *pluginv1.RunResponse_Done:
 			done = e.Done
-			continue
-		}
-		if err := c.event(ctx, resp); err != nil {
-			return nil, err
+		case *pluginv1.RunResponse_Pending:
+			waits = e.Pending
+		default:
+			if err := c.event(ctx, resp); err != nil {
+				return nil, nil, err
+			}
 		}
 	}
 }
