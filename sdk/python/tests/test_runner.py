@@ -249,6 +249,26 @@ def test_a_canceled_call_frees_its_work(client, dataset, tmp_path):
     raise AssertionError("the work goes on")
 
 
+def test_work_for_a_call_that_has_ended_already_is_stopped(dataset, tmp_path):
+    from quern.plugin._server import Server
+
+    class Ended:
+        """The context of a call that was canceled before its handler began."""
+
+        def add_callback(self, callback):
+            return False
+
+        def is_active(self):
+            return False
+
+        def abort(self, code, details):
+            raise grpc.RpcError(code)
+
+    request = pb.RunRequest(instance=train(epochs=10**9), inputs={"dataset": dataset}, work_dir=str(tmp_path))
+    with pytest.raises(grpc.RpcError):
+        list(Server(p).run(request, Ended()))
+
+
 def test_a_stage_can_be_pending(client, dataset):
     events = client.run(instance("transform", "r_wait", {}, inputs=DATASET), inputs={"dataset": dataset})
     assert (events[-1].pending.reason, events[-1].pending.check_after_seconds) == ("job ft-7: epoch 2 of 3", 300)

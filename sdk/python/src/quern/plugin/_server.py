@@ -98,7 +98,7 @@ class Server:
         from . import _read
 
         type, stream = self._find(request.instance, context, pb.MODE_READ), Stream[pb.ReadResponse]()
-        context.add_callback(stream.cancel)
+        _cancel_with(context, stream)
         with _failures(context, type) as failed:
             yield from _read.read(type, request, stream)
         if failed:
@@ -110,7 +110,7 @@ class Server:
         type, stream = self._find(request.instance, context, pb.MODE_READ), Stream[pb.ReadResponse]()
         if not hasattr(type.cls, "preview"):
             _abort(context, grpc.StatusCode.UNIMPLEMENTED, "the source has no preview")
-        context.add_callback(stream.cancel)
+        _cancel_with(context, stream)
         with _failures(context, type) as failed:
             yield from _read.preview(type, request, stream)
         if failed:
@@ -134,7 +134,7 @@ class Server:
         from . import _run
 
         type, stream = self._find(request.instance, context, pb.MODE_RUN), Stream[pb.RunResponse]()
-        context.add_callback(stream.cancel)
+        _cancel_with(context, stream)
         self._calls.begin(request.call, stream)
         try:
             with _failures(context, type) as failed, _hosted(request) as host:
@@ -216,6 +216,12 @@ class Server:
         if modes and type.mode not in modes:
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, f"{type} does not support this call")
         return type
+
+
+def _cancel_with(context: grpc.ServicerContext, stream: Stream[Any]) -> None:
+    """Cancels the work when the call ends, which may have happened already."""
+    if not context.add_callback(stream.cancel):
+        stream.cancel()
 
 
 def _serialize(message: Any) -> bytes:
