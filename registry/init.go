@@ -22,6 +22,8 @@ type Pinned struct {
 	Version string `json:"version"`
 	Path    string `json:"path"`
 	Digest  string `json:"digest"`
+	// Python is the interpreter of a plugin in Python: cpython 3.11.7.
+	Python string `json:"python,omitempty"`
 	// Change describes to a person what changed: "pinned", "unchanged", "from
 	// 1.0.0", "digest changed", "digest added for linux_arm64".
 	Change string `json:"change"`
@@ -35,6 +37,8 @@ type InitOptions struct {
 	Upgrade bool
 	// ReadOnly makes it an error if the lock file would have to change.
 	ReadOnly bool
+	// Progress receives a line before something that takes long. It may be nil.
+	Progress func(line string)
 }
 
 // Init chooses a program for every required plugin and writes the lock file.
@@ -54,39 +58,20 @@ func Init(ctx context.Context, options Options, how InitOptions) ([]Pinned, hcl.
 		return nil, diags
 	}
 	i := &initialization{
-		Options: options, upgrade: how.Upgrade, digests: openDigests(options.CacheDir), schemas: schemaCache{options.CacheDir},
+		Options: options, InitOptions: how, digests: openDigests(options.CacheDir), schemas: schemaCache{options.CacheDir},
 	}
 	defer i.digests.save()
 	var pinned []Pinned
 	next := map[string]*Locked{}
 	for _, required := range options.Required {
-		was := locked[required.Name]
-		if required.Command != nil {
-			found, d := i.develop(ctx, required)
-			diags = append(diags, d...)
-			if found != nil {
-				pinned = append(pinned, *found)
-			}
-			continue
-		}
-		if overridden, d := i.override(required); overridden != "" || d != nil {
-			// The lock entry is used again when the override is removed.
-			if was != nil {
-				next[required.Name] = was
-			}
-			continue
-		}
-		found, d := i.choose(ctx, required, was)
+		found, l, d := i.pin(ctx, required, locked[required.Name])
 		diags = append(diags, d...)
-		if found == nil {
-			continue
+		if found != nil {
+			pinned = append(pinned, *found)
 		}
-		l := i.lock(required, found, was)
-		next[required.Name] = l
-		pinned = append(pinned, Pinned{
-			Name: l.Name, Source: l.Source, Version: l.Version, Path: found.path, Digest: found.digest,
-			Change: change(was, l),
-		})
+		if l != nil {
+			next[required.Name] = l
+		}
 	}
 	if diags.HasErrors() || (len(next) == 0 && len(locked) == 0) {
 		return pinned, diags
@@ -100,9 +85,32 @@ func Init(ctx context.Context, options Options, how InitOptions) ([]Pinned, hcl.
 // initialization is one Init.
 type initialization struct {
 	Options
-	upgrade bool
+	InitOptions
 	digests *digests
 	schemas schemaCache
+}
+
+// pin chooses what a required plugin is, and returns its lock entry. A plugin under
+// development has none.
+func (i *initialization) pin(ctx context.Context, required Requirement, was *Locked) (*Pinned, *Locked, hcl.Diagnostics) {
+	if overridden, d := i.override(required); overridden != "" || d != nil {
+		return nil, was, nil // its lock entry is used again when the override is removed
+	}
+	if required.Command != nil {
+		found, diags := i.develop(ctx, required)
+		return found, nil, diags
+	}
+	if dir := i.pythonProject(required); dir != "" {
+		return i.install(ctx, required, dir, was)
+	}
+	found, diags := i.choose(ctx, required, was)
+	if found == nil {
+		return nil, nil, diags
+	}
+	l := i.lock(required, found, was)
+	return &Pinned{
+		Name: l.Name, Source: l.Source, Version: l.Version, Path: found.path, Digest: found.digest, Change: change(was, l),
+	}, l, diags
 }
 
 // lock returns a lock entry for a program. It keeps the digests for other
@@ -117,7 +125,7 @@ func (i *initialization) lock(required Requirement, found *candidate, was *Locke
 	}
 	if was != nil && was.Version == l.Version && was.Source == l.Source {
 		maps.Copy(l.Digests, was.Digests)
-		if slices.Contains(l.Digests[""], found.digest) && !i.upgrade {
+		if slices.Contains(l.Digests[""], found.digest) && !i.Upgrade {
 			return l
 		}
 		delete(l.Digests, "")
@@ -171,7 +179,7 @@ func (i *initialization) choose(ctx context.Context, required Requirement, was *
 	if err != nil {
 		return nil, hcl.Diagnostics{diag.Errorf(at, "Malformed version constraint", "%s.", err)}
 	}
-	if was == nil || i.upgrade {
+	if was == nil || i.Upgrade {
 		return i.newest(ctx, required, constraints)
 	}
 	if d := was.fits(required); d != nil {

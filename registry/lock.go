@@ -33,6 +33,9 @@ type Locked struct {
 	// Constraints are the constraints in required_plugins that Version was
 	// chosen by.
 	Constraints string
+	// Python is the implementation and series of the interpreter, such as cpython
+	// 3.11, if the plugin is a Python project. Digests are then those of its parts.
+	Python string
 	// Digests of the program by platform, such as linux_amd64. A version under
 	// development has none. Lock files of quern 0.1 contain a list of digests
 	// without platforms, which is under "".
@@ -45,11 +48,12 @@ type lockedBlock struct {
 	Source      string    `hcl:"source"`
 	Version     string    `hcl:"version"`
 	Constraints string    `hcl:"constraints,optional"`
+	Python      string    `hcl:"python,optional"`
 	Digests     cty.Value `hcl:"digests"`
 }
 
 func (b *lockedBlock) locked() (*Locked, error) {
-	l := &Locked{Name: b.Name, Source: b.Source, Version: b.Version, Constraints: b.Constraints, Digests: map[string][]string{}}
+	l := &Locked{Name: b.Name, Source: b.Source, Version: b.Version, Constraints: b.Constraints, Python: b.Python, Digests: map[string][]string{}}
 	d := b.Digests
 	if d.IsNull() || !d.IsWhollyKnown() || !d.CanIterateElements() {
 		return nil, fmt.Errorf("digests must map platforms to digests")
@@ -71,7 +75,7 @@ func (b *lockedBlock) locked() (*Locked, error) {
 // isDevelopment reports whether a version is under development.
 func isDevelopment(text string) bool {
 	v, err := parseVersion(text)
-	return err == nil && (v.Prerelease() == "dev" || strings.HasPrefix(v.Prerelease(), "dev."))
+	return err == nil && (v.Prerelease() == "dev" || strings.HasPrefix(v.Prerelease(), "dev.") || strings.Contains(v.Prerelease(), ".dev."))
 }
 
 // parseVersion parses a semantic version, as plugins report it.
@@ -190,6 +194,9 @@ func writeLock(dir string, locked map[string]*Locked, readonly bool) error {
 		b.SetAttributeValue("version", cty.StringVal(l.Version))
 		if l.Constraints != "" {
 			b.SetAttributeValue("constraints", cty.StringVal(l.Constraints))
+		}
+		if l.Python != "" {
+			b.SetAttributeValue("python", cty.StringVal(l.Python))
 		}
 		b.SetAttributeValue("digests", l.digestsValue())
 	}

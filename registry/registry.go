@@ -27,6 +27,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/registry/python"
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -46,6 +47,8 @@ type Options struct {
 	// CacheDir is a folder for schemas and digests. If it is empty, nothing is
 	// cached.
 	CacheDir string
+	// VenvDir is the folder of the virtual environments of plugins in Python.
+	VenvDir string
 	// Program is the quern program, or empty for the running one. BuiltinArgs
 	// are its arguments for serving the built-in plugin, or nil for
 	// "serve-plugin". The name of another plugin that it serves follows them.
@@ -135,6 +138,10 @@ type entry struct {
 	// development is set if the plugin is overridden, attached to, or started by
 	// a command.
 	development bool
+	// venv is the virtual environment of a plugin in Python, or nil. release ends
+	// its use.
+	venv    *python.Venv
+	release func()
 	// timeout is how long the program may take to start, unless the options say
 	// so. 0 means client.DefaultStartTimeout.
 	timeout  time.Duration
@@ -191,6 +198,11 @@ func (o Options) complete() (Options, error) {
 	var err error
 	if o.Root, err = filepath.Abs(o.Root); err != nil {
 		return o, err
+	}
+	if o.VenvDir != "" {
+		if o.VenvDir, err = filepath.Abs(o.VenvDir); err != nil {
+			return o, err
+		}
 	}
 	if o.CacheDir != "" {
 		if o.CacheDir, err = filepath.Abs(o.CacheDir); err != nil {
@@ -294,6 +306,9 @@ func (r *Registry) requiredEntry(required Requirement, lock *Locked) (*entry, hc
 	if required.Command != nil {
 		e, d := r.options.commandEntry(r.digests, required)
 		return e, diagnostics(d)
+	}
+	if dir := r.options.pythonProject(required); dir != "" {
+		return r.pythonEntry(required, dir, lock)
 	}
 	found, diags := r.lockedProgram(required, lock)
 	if found == nil {
@@ -531,6 +546,10 @@ func (r *Registry) end(how func(*client.Plugin)) {
 			if e.client != nil {
 				how(e.client)
 				e.client, e.configured = nil, false
+			}
+			if e.release != nil {
+				e.release()
+				e.release = nil
 			}
 		})
 	}

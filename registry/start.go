@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/quern-dev/quern/sdk/go/host/client"
+	"github.com/quern-dev/quern/sdk/go/host/pep440"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -61,6 +62,11 @@ func (r *Registry) started(ctx context.Context, e *entry) (*client.Plugin, error
 		}
 		e.client = c
 		return c, nil
+	}
+	if e.venv != nil && e.release == nil {
+		if e.release, err = e.venv.Use(r.options.Root); err != nil {
+			return nil, fmt.Errorf("plugin %q is no longer installed (%w); run \"quern init\"", e.name, err)
+		}
 	}
 	c, err := client.Start(ctx, command)
 	if err != nil {
@@ -139,10 +145,19 @@ func (e *entry) variant() []string {
 
 // take keeps a plugin's schema, if the plugin reports the locked version.
 func (e *entry) take(s *pluginv1.GetSchemaResponse) (*pluginv1.GetSchemaResponse, error) {
-	if e.version != "" && s.Version != e.version {
-		return nil, fmt.Errorf("plugin %q (%s) reports version %s, but %s has version %s; run \"quern init -upgrade\"",
-			e.name, e.program, s.Version, LockFile, e.version)
+	if e.venv != nil {
+		// 1.2 is a semantic version, but that of its package is 1.2.0.
+		if v, err := pep440.Semantic(s.Version); err == nil {
+			s.Version = v
+		}
 	}
-	e.schema = s
-	return s, nil
+	switch {
+	case e.version == "" || s.Version == e.version:
+		e.schema = s
+		return s, nil
+	case e.venv != nil:
+		return nil, fmt.Errorf("plugin %q reports version %s, but its package has version %s; both must be the same", e.name, s.Version, e.version)
+	}
+	return nil, fmt.Errorf("plugin %q (%s) reports version %s, but %s has version %s; run \"quern init -upgrade\"",
+		e.name, e.program, s.Version, LockFile, e.version)
 }

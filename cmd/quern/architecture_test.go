@@ -21,7 +21,7 @@ var mayImport = map[string][]string{
 	"lang":         {"lang", "sdk", "internal"},
 	"store":        {"store", "sdk", "lang/value", "internal"},
 	"planner":      {"planner", "lang", "store", "sdk", "internal"},
-	"registry":     {"registry", "planner/plan", "lang/diag", "lang/kind", "lang/limit", "lang/value", "store/disk", "sdk"},
+	"registry":     {"registry", "planner/plan", "lang/diag", "lang/kind", "lang/limit", "lang/value", "store/disk", "sdk", "internal"},
 	"importers":    {"importers", "lang", "sdk", "internal"},
 	"planner/plan": {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/value", "store", "sdk"},
 	"runner":       {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/columnar", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},

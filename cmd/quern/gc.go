@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"path/filepath"
 	"time"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/registry"
 	"github.com/quern-dev/quern/store/gc"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
@@ -37,8 +39,16 @@ func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	defer lease.Release()
 	ctx, cancel := whileHeld(ctx, lease)
 	defer cancel()
+	root, err := filepath.Abs(".")
+	if err != nil {
+		return err
+	}
+	venvs, err := registry.UsedVenvs(s.Venvs(), root)
+	if err != nil {
+		return err
+	}
 	result, err := gc.Collect(ctx, s, gc.Options{
-		Runs: args.KeepRuns.Value, Grace: args.Grace.Value, Answers: args.Answers.Value,
+		Runs: args.KeepRuns.Value, Grace: args.Grace.Value, Answers: args.Answers.Value, Venvs: venvs,
 		DryRun: !args.Delete.Value, Now: time.Now(),
 	})
 	if err != nil {
@@ -59,13 +69,16 @@ func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	if result.PendingRows > 0 {
 		ui.printf("%s what %s waited for.\n", verb, english.Count(result.PendingRows, "row"))
 	}
+	if result.Venvs > 0 {
+		ui.printf("%s %s of plugins in Python (%s).\n", verb, english.Count(result.Venvs, "virtual environment"), byteSize(result.VenvBytes))
+	}
 	if result.Logs > 0 {
 		ui.printf("%s %s of runs (%s).\n", verb, english.Count(result.Logs, "log"), byteSize(result.LogBytes))
 	}
 	if args.Answers.Value > 0 {
 		ui.printf("%s %s of language models (%s). %s remain.\n", verb, english.Count(result.Answers, "answer"), byteSize(result.AnswerBytes), english.Count(result.KeptAnswers, "answer"))
 	}
-	if !args.Delete.Value && result.Actions+result.Parts+result.Blobs+result.Staging+result.PendingRows+result.Logs+result.Answers > 0 {
+	if !args.Delete.Value && result.Actions+result.Parts+result.Blobs+result.Staging+result.Venvs+result.PendingRows+result.Logs+result.Answers > 0 {
 		ui.printf("To remove them, run: quern gc -delete\n")
 	}
 	return nil

@@ -44,7 +44,10 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 	if err != nil {
 		return err
 	}
-	pinned, diags := registry.Init(ctx, options, registry.InitOptions{Upgrade: args.Upgrade.Value, ReadOnly: args.ReadOnly})
+	pinned, diags := registry.Init(ctx, options, registry.InitOptions{
+		Upgrade: args.Upgrade.Value, ReadOnly: args.ReadOnly,
+		Progress: func(line string) { ui.notef("%s\n", line) },
+	})
 	if err := ui.failed(diags); err != nil {
 		return err
 	}
@@ -62,7 +65,11 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 		ui.printf("%s\n", name)
 	}
 	for _, p := range pinned {
-		ui.printf("- %s %s (%s)\n", p.Name, p.Version, p.Change)
+		with := ""
+		if p.Python != "" {
+			with = " with " + p.Python
+		}
+		ui.printf("- %s %s%s (%s)\n", p.Name, p.Version, with, p.Change)
 	}
 	ui.printf("The pipeline is ready. Run \"quern plan\" to see what it would do.\n")
 	return nil

@@ -59,10 +59,7 @@ func openStore(ui *terminal) (*store.Store, error) {
 		ui.sources = sources
 		return nil, diagnosed{diags}
 	}
-	dir := localDir
-	if settings != nil && settings.Path != "" {
-		dir = settings.Path
-	}
+	dir := storeDir(settings)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		if _, diags := config.FileNames("."); diags.HasErrors() {
 			return nil, diagnosed{diags}
@@ -77,6 +74,15 @@ func openStore(ui *terminal) (*store.Store, error) {
 		ui.sources, failed.Subject = sources, &settings.PathRange
 	}
 	return nil, failed
+}
+
+// storeDir returns the folder of the store, or of what belongs to this machine if
+// the store is elsewhere.
+func storeDir(settings *config.Store) string {
+	if settings != nil && settings.Path != "" {
+		return settings.Path
+	}
+	return localDir
 }
 
 // shortPath returns a path relative to the current folder, if it is inside it.
@@ -126,6 +132,7 @@ func registryOptions(ui *terminal, module *config.Module) (registry.Options, *lo
 		Root:         root,
 		Version:      version,
 		CacheDir:     cacheDir(),
+		VenvDir:      filepath.Join(storeDir(module.Settings.Store), store.VenvFolder),
 		Required:     required(module),
 		DevOverrides: cli.DevOverrides,
 		StartTimeout: cli.startTimeout,

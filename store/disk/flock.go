@@ -28,6 +28,16 @@ func TryLock(path string) (unlock func(), err error) {
 	return func() { f.Close() }, nil
 }
 
+// LockShared waits until no process has the exclusive lock on a file, and keeps
+// others from taking it. Any number of processes can share it.
+func LockShared(path string) (unlock func(), err error) {
+	f, err := flock(path, unix.LOCK_SH)
+	if err != nil {
+		return nil, err
+	}
+	return func() { f.Close() }, nil
+}
+
 func flock(path string, how int) (*os.File, error) {
 	for {
 		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)

@@ -37,6 +37,9 @@ type Options struct {
 	// Answers keeps answers of language models from within this time. 0 keeps
 	// all of them: they are small, and requesting them again costs money.
 	Answers time.Duration
+	// Venvs are the names of the virtual environments of plugins in Python that are
+	// kept. nil keeps all.
+	Venvs map[string]bool
 	// DryRun only counts what would be removed.
 	DryRun bool
 	// Now is the time that Grace counts back from.
@@ -62,6 +65,10 @@ type Result struct {
 	// Logs of runs, and their size in bytes.
 	Logs     int   `json:"logs,omitempty"`
 	LogBytes int64 `json:"log_bytes,omitempty"`
+	// Venvs are virtual environments of plugins in Python, VenvBytes the size of
+	// their files.
+	Venvs     int   `json:"venvs,omitempty"`
+	VenvBytes int64 `json:"venv_bytes,omitempty"`
 	// KeptBlobs and KeptBytes count what is kept.
 	KeptBlobs int   `json:"kept_blobs"`
 	KeptBytes int64 `json:"kept_bytes"`
@@ -74,7 +81,7 @@ func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error)
 		keys: map[string]bool{}, definitions: map[string]bool{}, blobs: map[string]bool{},
 		waiting: map[waiting]bool{}, places: map[string]bool{},
 	}
-	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepPending, c.sweepBlobs, c.sweepStaging, c.sweepLogs, c.sweepAnswers} {
+	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepPending, c.sweepBlobs, c.sweepStaging, c.sweepVenvs, c.sweepLogs, c.sweepAnswers} {
 		if err := step(ctx); err != nil {
 			return c.result, err
 		}
@@ -288,6 +295,15 @@ func (c *collection) sweepPending(context.Context) (err error) {
 // running now. The work of pending stages stays.
 func (c *collection) sweepStaging(context.Context) (err error) {
 	c.result.Staging, c.result.StagingBytes, err = c.store.SweepStaging(c.opts.Now.Add(-c.opts.Grace), func(name string) bool { return c.places[name] }, c.opts.DryRun)
+	return err
+}
+
+// sweepVenvs removes the virtual environments that no pipeline refers to.
+func (c *collection) sweepVenvs(context.Context) (err error) {
+	if c.opts.Venvs == nil {
+		return nil
+	}
+	c.result.Venvs, c.result.VenvBytes, err = c.store.SweepVenvs(c.opts.Venvs, c.opts.Now.Add(-c.opts.Grace), c.opts.DryRun)
 	return err
 }
 

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/base64"
@@ -302,7 +303,7 @@ func allocate() error {
 
 func main() {
 	plugin.Serve(plugin.Plugin{
-		Name: "test", Version: "1.2.0",
+		Name: "test", Version: cmp.Or(os.Getenv("TEST_PLUGIN_VERSION"), "1.2.0"),
 		Types: []plugin.Type{
 			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", BehaviorVersion: 1}, upper{}),
 			plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "test_words", Doc: "Makes a row of each word.", BehaviorVersion: 1}, words{}),

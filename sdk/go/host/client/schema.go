@@ -11,6 +11,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 	"google.golang.org/grpc/codes"
 
+	"github.com/quern-dev/quern/sdk/go/host/pep440"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -20,6 +21,7 @@ func (p *Plugin) Schema(ctx context.Context) (*pluginv1.GetSchemaResponse, error
 	if err != nil {
 		return nil, err
 	}
+	s.Version = semantic(s.GetVersion())
 	if err := CheckSchema(s); err != nil {
 		return nil, &CallError{
 			Plugin: p.command.Name, Code: codes.Internal, Stderr: p.Stderr(),
@@ -28,6 +30,18 @@ func (p *Plugin) Schema(ctx context.Context) (*pluginv1.GetSchemaResponse, error
 	}
 	p.UseJSON(s.GetJsonValues())
 	return s, nil
+}
+
+// semantic converts the version of a Python package, which plugins in Python may
+// report, and returns others as they are.
+func semantic(text string) string {
+	if _, err := version.NewSemver(text); err == nil {
+		return text
+	}
+	if converted, err := pep440.Semantic(text); err == nil {
+		return converted
+	}
+	return text
 }
 
 // modes are the kinds that types of a mode can have.

@@ -1,0 +1,5 @@
+package python
+
+import "syscall"
+
+func killGroup(pid int) error { return syscall.Kill(-pid, syscall.SIGKILL) }
