@@ -10,7 +10,7 @@
 // The results of a type must depend on its arguments and inputs alone. So Map,
 // FlatMap, Read, and Run do everything twice and fail the test if the results
 // differ; Map and FlatMap use another order and smaller batches the second
-// time.
+// time. RunInterrupted does the same with a run that is interrupted.
 //
 // The plugin runs inside the test's process, so that debuggers and coverage see
 // it. BuildProgram builds and starts the program itself.
@@ -117,6 +117,9 @@ type session struct {
 	t      testing.TB
 	client *client.Plugin
 	schema *pluginv1.GetSchemaResponse
+	// stop is the name of the call of Run that is asked to stop after its first
+	// event; empty: none is.
+	stop string
 }
 
 // start serves a plugin until the test ends.

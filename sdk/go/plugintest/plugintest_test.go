@@ -2,6 +2,7 @@ package plugintest_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -9,6 +10,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
@@ -80,6 +83,61 @@ func (dicing) Run(_ context.Context, r *plugin.Run[args]) error {
 		return err
 	}
 	return os.WriteFile(filepath.Join(dir, "dice"), fmt.Appendf(nil, "%d", calls.Add(1)), 0o644)
+}
+
+// resuming adds numbers and continues from a checkpoint. With the argument
+// waver, it adds those before the checkpoint again.
+type resuming struct{}
+
+func (resuming) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	p.SetValueType(cty.Object(map[string]cty.Type{"sum": cty.Number}))
+	return nil
+}
+
+func (resuming) Run(ctx context.Context, r *plugin.Run[args]) error {
+	second := passes.Add(1)%3 == 2 // the one that is interrupted
+	checkpoint := filepath.Join(r.WorkDir, "sum")
+	var next, sum int64
+	if text, err := os.ReadFile(checkpoint); err == nil {
+		if _, err := fmt.Sscan(string(text), &next, &sum); err != nil {
+			return err
+		}
+		if r.Args.Waver {
+			sum += next
+		}
+	}
+	for ; next < 10; next++ {
+		r.Progress(next, 10, "numbers", "")
+		if second && next == 5 {
+			<-ctx.Done()
+			return errors.Join(ctx.Err(), os.WriteFile(checkpoint, fmt.Appendf(nil, "%d %d", next, sum), 0o644))
+		}
+		sum += next
+	}
+	r.SetValue(cty.ObjectVal(map[string]cty.Value{"sum": cty.NumberIntVal(sum)}))
+	return nil
+}
+
+// passes counts the runs of resuming: three for each RunInterrupted.
+var passes atomic.Int64
+
+func TestAnInterruptedRunMustGiveTheSameResults(t *testing.T) {
+	p := plugin.Plugin{Name: "faulty", Version: "1.0.0", Types: []plugin.Type{
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "resuming"}, resuming{}),
+	}}
+	c := plugintest.Case{Type: "resuming", Rows: []map[string]any{{"a": "x"}}}
+	got, err := plugintest.RunInterrupted(t, p, c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if sum := got.Value.GetAttr("sum"); !sum.RawEquals(cty.NumberIntVal(45)) {
+		t.Errorf("got %#v", sum)
+	}
+	c.Args = map[string]any{"waver": true}
+	failures := record(t, func(t testing.TB) { _, _ = plugintest.RunInterrupted(t, p, c) })
+	if !strings.Contains(failures, "two runs set different values") {
+		t.Errorf("got %q", failures)
+	}
 }
 
 func faulty() plugin.Plugin {

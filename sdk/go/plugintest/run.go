@@ -84,7 +84,7 @@ func (s *session) compare(a, b *RunResult) {
 
 func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*RunResult, error) {
 	s.t.Helper()
-	req := &pluginv1.RunRequest{Instance: b.instance, Inputs: map[string]*pluginv1.Artifact{}, WorkDir: b.workDir}
+	req := &pluginv1.RunRequest{Instance: b.instance, Inputs: map[string]*pluginv1.Artifact{}, WorkDir: b.workDir, Call: s.stop}
 	if req.WorkDir == "" {
 		req.WorkDir = s.t.TempDir()
 	}
@@ -129,6 +129,9 @@ func (s *session) receive(stream pluginv1.PluginService_RunClient, out *RunResul
 		case errors.Is(err, io.EOF):
 			return done, nil
 		case err != nil:
+			return nil, err
+		}
+		if err := s.stopIfAsked(); err != nil {
 			return nil, err
 		}
 		switch e := resp.Event.(type) {
