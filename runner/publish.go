@@ -43,7 +43,7 @@ type computed struct {
 // existing returns the entry of the action key in the store, or nil if there is
 // none that can be used.
 func (p *publisher) existing(c *computed) (*action.Entry, error) {
-	if stage.Forced(c.Node) {
+	if stage.Forced(c.Node) || p.replacing(c) {
 		return nil, nil
 	}
 	entry, err := p.store.Actions.Get(c.Keys.Action)
@@ -121,10 +121,17 @@ func (p *publisher) wait(c *computed, s *pending.Summary) {
 	if was := p.state.pending(c.Address); s.Rows == 0 && was != nil && was.ActionKey == c.Keys.Action {
 		s.Since = was.Since
 	}
+	replaces := stage.Forced(c.Node) || p.replacing(c)
 	p.state.setPending(c.Address, &state.Pending{
-		Kind: c.Kind, Type: c.Type, Definition: c.Definition, RowsKey: c.OwnRows(), ActionKey: c.Keys.Action,
+		Kind: c.Kind, Type: c.Type, Definition: c.Definition, RowsKey: c.OwnRows(), ActionKey: c.Keys.Action, Replaces: replaces,
 		Summary: *s, Run: p.run, Updated: time.Now().UTC(),
 	})
+}
+
+// replacing reports whether a stage continues what -replace began.
+func (p *publisher) replacing(c *computed) bool {
+	was := p.state.pending(c.Address)
+	return was != nil && was.Replaces && was.ActionKey == c.Keys.Action
 }
 
 // settle writes an entry to the state.

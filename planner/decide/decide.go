@@ -160,6 +160,8 @@ func (d *Decider) decideResult(n *Instance) bool {
 		n.run(plan.Reason{Code: plan.BecauseReplaced, Text: "-replace requests a new result"})
 	case n.ActionKey == "":
 		n.decideUnknown()
+	case d.replacing(n):
+		n.run()
 	case n.Prior != nil && n.Prior.ActionKey == n.ActionKey:
 		d.decideKept(n)
 	default:
@@ -233,8 +235,6 @@ func (d *Decider) decideKept(n *Instance) {
 			what = english.Spell(n.Prior.Errors, "call")
 		}
 		n.run(plan.Reason{Code: plan.BecauseFailed, Text: what + " failed and will be retried"})
-	case d.Pending[n.Address] != nil && d.Pending[n.Address].ActionKey == n.ActionKey:
-		n.run() // -replace requested a new result, which is not there yet
 	default:
 		n.Result, n.Action = r, plan.Keep
 	}

@@ -26,6 +26,13 @@ func (d *Decider) continuePending(n *Instance) {
 	n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecausePending, Text: pendingText(&p.Summary, same)})
 }
 
+// replacing reports whether an instance waits for a result that -replace
+// requested: an earlier one of the same action does not count.
+func (d *Decider) replacing(n *Instance) bool {
+	p := d.Pending[n.Address]
+	return p != nil && p.Replaces && p.ActionKey == n.ActionKey
+}
+
 func pendingText(s *pending.Summary, same bool) string {
 	details := []string{"since " + pending.Time(s.Since)}
 	if again := s.Again(); again != "" {

@@ -50,6 +50,9 @@ type Pending struct {
 	Definition string `json:"definition"`
 	RowsKey    string `json:"rows_key,omitempty"` // as in an action entry
 	ActionKey  string `json:"action_key"`
+	// Replaces is set if -replace requested the result, so that an earlier one
+	// of the same action does not count.
+	Replaces bool `json:"replaces,omitempty"`
 	pending.Summary
 	Run     string    `json:"run"`
 	Updated time.Time `json:"updated"`
