@@ -69,24 +69,60 @@ func python(b *bench) ([]result, error) {
 		}
 		speed[stage] = perSecond(b.rows, u.wall)
 	}
+	loading, err := p.loading()
+	if err != nil {
+		return results, err
+	}
 	share := float64(speed["transform.batches"]) / float64(speed["label.go"])
-	return append(results,
+	results = append(results,
 		figure(fmt.Sprintf("%d rows of 200 B through a trivial plugin in Go", b.rows), rate(speed["label.go"])),
 		atLeast("… in Python, by batches", speed["transform.batches"], 200_000, rate),
 		atLeast("… as a share of Go's", share, 0.6, percent),
 		atLeast("… in Python, by rows", speed["transform.rows"], 100_000, rate),
-	), nil
+	)
+	return append(results, loading...), nil
 }
+
+// loading compares quern.load with how pyarrow reads the same rows from one
+// Parquet file, in one process.
+func (p pipeline) loading() ([]result, error) {
+	const dataset, file = "label.go", "whole.parquet"
+	if _, err := p.command(p.dir, "artifact", "export", dataset, "-o", file); err != nil {
+		return nil, err
+	}
+	cmd := exec.Command(p.interpreter(), filepath.Join(p.source, "bench", "python", "load.py"), dataset, file)
+	cmd.Dir, cmd.Env = p.dir, append(os.Environ(), "QUERN="+p.quern, "PYTHONPATH="+p.pythonPath())
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
+	if err != nil {
+		return nil, fmt.Errorf("load a dataset in Python: %w", err)
+	}
+	var load, read float64 // seconds
+	if _, err := fmt.Sscan(string(out), &load, &read); err != nil {
+		return nil, fmt.Errorf("load a dataset in Python: %w", err)
+	}
+	return []result{
+		figure(fmt.Sprintf("pyarrow reads %d rows of 200 B", p.rows), seconds(time.Duration(read*1e9))),
+		atMost("quern.load of them, compared with that", load/read, 1.2, percent),
+	}, nil
+}
+
+// interpreter returns the Python with the SDK's dependencies.
+func (b *bench) interpreter() string {
+	return filepath.Join(b.source, ".cache", "python", "bin", "python")
+}
+
+// pythonPath returns the folder of the SDK's package.
+func (b *bench) pythonPath() string { return filepath.Join(b.source, "sdk", "python", "src") }
 
 // pythonPlugin puts the plugin in Python where quern finds it and returns its
 // program.
 func (b *bench) pythonPlugin() (string, error) {
-	interpreter := filepath.Join(b.source, ".cache", "python", "bin", "python")
-	if _, err := os.Stat(interpreter); err != nil {
+	if _, err := os.Stat(b.interpreter()); err != nil {
 		return "", fmt.Errorf("there is no Python with the SDK's dependencies: %w (make test-python makes it)", err)
 	}
 	start := filepath.Join(b.plugins(), "quern-plugin-pybench")
-	text := fmt.Sprintf("#!/bin/sh\nPYTHONPATH=%q exec %q %q\n", filepath.Join(b.source, "sdk", "python", "src"), interpreter,
+	text := fmt.Sprintf("#!/bin/sh\nPYTHONPATH=%q exec %q %q\n", b.pythonPath(), b.interpreter(),
 		filepath.Join(b.source, "bench", "python", "plugin.py"))
 	return start, os.WriteFile(start, []byte(text), 0o755)
 }

@@ -18,9 +18,10 @@ import (
 func artifactCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "artifact",
-		Usage: "list, show, export, and verify artifacts",
+		Usage: "list, show, locate, export, and verify artifacts",
 		Commands: []*cli.Command{
-			artifactListCommand(ui), artifactShowCommand(ui), artifactExportCommand(ui), artifactVerifyCommand(ui),
+			artifactListCommand(ui), artifactShowCommand(ui), artifactFilesCommand(ui), artifactExportCommand(ui),
+			artifactVerifyCommand(ui),
 		},
 	}
 }
@@ -87,6 +88,36 @@ func artifactShowCommand(ui *terminal) *cli.Command {
 		}
 		ui.printf("\n")
 		return printRows(ctx, ui, s, a.Dataset, args.Rows.Value)
+	})
+}
+
+func artifactFilesCommand(ui *terminal) *cli.Command {
+	c := &cli.Command{
+		Name:        "files",
+		Usage:       "print where the files of an artifact are",
+		ArgsUsage:   "ADDRESS[.PORT]|DIGEST",
+		Description: "Verifies the files of an artifact in the store and prints their paths. With -json, also prints which columns of a\ndataset each Parquet file has. Do not change the files, and read them before the next gc.",
+	}
+	return command(ui, c, &arguments.ArtifactFiles{}, func(_ context.Context, args *arguments.ArtifactFiles) error {
+		s, st, err := stateHere(ui, args.Env.Value)
+		if err != nil {
+			return err
+		}
+		found, err := inspect.FindArtifact(st, args.Artifact)
+		if err != nil {
+			return err
+		}
+		files, err := inspect.FilesOf(s, found, args.Columns.Value)
+		if err != nil {
+			return err
+		}
+		if args.JSON.Value {
+			return ui.json(files)
+		}
+		for _, path := range files.Paths() {
+			ui.printf("%s\n", path)
+		}
+		return nil
 	})
 }
 

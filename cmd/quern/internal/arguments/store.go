@@ -44,6 +44,25 @@ func (a *ArtifactShow) Parse(given Positional) hcl.Diagnostics {
 	return given.one(&a.Artifact, "an artifact")
 }
 
+// ArtifactFiles is quern artifact files.
+type ArtifactFiles struct {
+	Environment
+	Document
+	Columns  Flag[[]string]
+	Artifact string
+}
+
+// Flags implements [Set].
+func (a *ArtifactFiles) Flags() []cli.Flag {
+	return append(a.Environment.flags(), a.Document.flag(),
+		declare(&a.Columns, cli.StringSliceFlag{Name: "column", Usage: "only the files with the column `NAME`; can be repeated"}))
+}
+
+// Parse implements [Set].
+func (a *ArtifactFiles) Parse(given Positional) hcl.Diagnostics {
+	return given.one(&a.Artifact, "an artifact")
+}
+
 // ArtifactVerify is quern artifact verify.
 type ArtifactVerify struct {
 	Environment

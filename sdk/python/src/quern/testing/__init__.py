@@ -58,7 +58,7 @@ class Pipeline:
         files: The pipeline and its data: contents by relative path. quern's own
             block, which requires the plugin, is added if no file has one.
         folder: Where to put them: a new or empty folder.
-        quern: The program; by default the variable QUERN, or ``quern`` on the path.
+        quern: The program; by default the one in the variable QUERN, this Python's scripts, or PATH.
     """
 
     def __init__(
@@ -186,10 +186,9 @@ def _temporary() -> str:
 
 
 def _program(quern: str | None) -> str:
-    found = quern or os.environ.get("QUERN") or shutil.which("quern")
-    if not found:
-        raise FileNotFoundError("the program quern is not on the path: install it, or set the variable QUERN")
-    return os.path.abspath(found)
+    from quern._program import program
+
+    return os.path.abspath(quern) if quern else program()
 
 
 def _source(plugin: Plugin | str | Path) -> tuple[str, Path]:

@@ -1,0 +1,17 @@
+"""Prints how many seconds quern.load takes for a dataset, and pyarrow for a file with the same rows: the best of some."""
+
+import sys
+import time
+
+import pyarrow.parquet as pq
+
+import quern
+
+dataset, file = sys.argv[1:]
+best = {}
+for _ in range(7):
+    for what, read in (("load", lambda: quern.load(dataset)), ("read", lambda: pq.read_table(file))):
+        began = time.perf_counter()
+        rows = read().num_rows
+        best[what] = min(best.get(what, float("inf")), time.perf_counter() - began)
+print(best["load"], best["read"])
