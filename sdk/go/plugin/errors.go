@@ -7,6 +7,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/apache/arrow-go/v18/arrow"
+
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -112,6 +115,23 @@ func crash(err error) {
 		fmt.Fprintf(os.Stderr, "panic: %s", p)
 		os.Exit(2)
 	}
+}
+
+// malformedError says that a request is not as the protocol requires.
+type malformedError struct{ error }
+
+func isMalformed(err error) bool {
+	m := malformedError{}
+	return errors.As(err, &m)
+}
+
+// requestRows decodes the rows of a request.
+func requestRows(rows []byte) (arrow.RecordBatch, error) {
+	rec, err := data.DecodeBatch(rows)
+	if err != nil {
+		return nil, malformedError{err}
+	}
+	return rec, nil
 }
 
 // legible makes a text valid UTF-8: texts that plugins quote can be in any

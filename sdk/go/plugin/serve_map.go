@@ -129,7 +129,7 @@ func (m *mapper[A]) batchRows() int {
 
 // batch works on the rows of one request, split into batches.
 func (w *mapping[A]) batch(ctx context.Context, req *pluginv1.MapRequest) ([]*pluginv1.MapResponse, error) {
-	rec, err := data.DecodeBatch(req.GetRows())
+	rec, err := requestRows(req.GetRows())
 	if err != nil {
 		return nil, err
 	}

@@ -27,7 +27,7 @@ func servePredict(ctx context.Context, types []Type, model *pluginv1.Artifact, s
 		defer c.Close()
 	}
 	work := func(ctx context.Context, req *pluginv1.PredictRequest) ([]*pluginv1.PredictResponse, error) {
-		rec, err := data.DecodeBatch(req.GetRows())
+		rec, err := requestRows(req.GetRows())
 		if err != nil {
 			return nil, err
 		}

@@ -134,6 +134,9 @@ func (s *server) Map(stream pluginv1.PluginService_MapServer) error {
 	if err != nil {
 		return err
 	}
+	if first.GetStart() == nil {
+		return errNoStart
+	}
 	t, err := find[mappable](s, first.GetStart())
 	if err != nil {
 		return err
@@ -167,10 +170,13 @@ func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
 		return err
 	}
 	if first.GetStart() == nil {
-		return status.Error(codes.InvalidArgument, "the first request of Predict must contain start")
+		return errNoStart
 	}
 	err = servePredict(stream.Context(), s.plugin.Types, first.GetStart(), stream)
 	crash(err)
+	if isMalformed(err) {
+		return status.Error(codes.InvalidArgument, err.Error())
+	}
 	if err != nil && stream.Context().Err() == nil {
 		// Predictions have no diagnostics.
 		return status.Error(codes.FailedPrecondition, err.Error())
@@ -182,6 +188,9 @@ func (s *server) Chat(stream pluginv1.PluginService_ChatServer) error {
 	first, err := stream.Recv()
 	if err != nil {
 		return err
+	}
+	if first.GetStart() == nil {
+		return errNoStart
 	}
 	t, err := find[callable](s, first.GetStart())
 	if err != nil {
@@ -245,6 +254,9 @@ func (s *server) DeleteDeployment(ctx context.Context, req *pluginv1.DeleteDeplo
 	return t.remove(ctx, req), nil
 }
 
+// errNoStart is for a stream that does not begin as it must.
+var errNoStart = status.Error(codes.InvalidArgument, "the first request must contain start")
+
 // find returns the type of an instance, if the type supports the call.
 func find[T Type](s *server, in *pluginv1.Instance) (T, error) {
 	var none T
@@ -267,6 +279,9 @@ func finish(ctx context.Context, err error, send func(*pluginv1.Diagnostic) erro
 	}
 	if ctx.Err() != nil {
 		return status.FromContextError(ctx.Err()).Err()
+	}
+	if isMalformed(err) {
+		return status.Error(codes.InvalidArgument, err.Error())
 	}
 	return send(diagnostic(err))
 }

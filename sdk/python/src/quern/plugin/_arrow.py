@@ -9,7 +9,7 @@ from typing import Any
 import pyarrow as pa
 
 from ._columns import Column, ColumnType, parse, struct
-from ._errors import Fault
+from ._errors import Fault, Malformed
 
 # The maximum size of a message's rows in bytes; it leaves room for the rest.
 MAX_ROWS = (256 << 20) - (1 << 20)
@@ -270,6 +270,14 @@ def decode(rows: bytes) -> pa.RecordBatch:
     if len(batches) == 1:
         return batches[0]
     return as_batch(pa.Table.from_batches(batches, reader.schema))
+
+
+def received(rows: bytes) -> pa.RecordBatch:
+    """Decodes the rows of a request."""
+    try:
+        return decode(rows)
+    except pa.ArrowException as e:
+        raise Malformed(f"the rows of a request are malformed: {e}") from e
 
 
 def argument(batch: pa.RecordBatch, key: str) -> pa.Array:

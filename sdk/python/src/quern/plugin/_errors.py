@@ -98,6 +98,10 @@ class Stopped(BaseException):
     """
 
 
+class Malformed(Exception):
+    """A request is not as the protocol requires."""
+
+
 class Fault(Exception):
     """The plugin's author made a mistake that only they can fix."""
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 
 from . import _protocol as pb
-from ._arrow import Piece, conform, cut, decode, renamed, schema_of
+from ._arrow import Piece, conform, cut, received, renamed, schema_of
 from ._columns import Column
 from ._errors import CallError, Fault, Pending, RowError, legible
 from ._handles import Prompt, Row, Scope
@@ -37,7 +37,7 @@ def serve_map(type: Type, start: pb.MapRequest, requests: Iterator[pb.MapRequest
     stage, prepared = type.ready(start.start, scope)
     try:
         work = _Work(type, stage, prepared, start.start)
-        batches = (_Batch(renamed(decode(r.rows), "input"), {t.row: t.token for t in r.tokens}) for r in requests)
+        batches = (_Batch(renamed(received(r.rows), "input"), {t.row: t.token for t in r.tokens}) for r in requests)
         if type.options.concurrency > 1:
             yield from _concurrent(work, batches, type.options.concurrency)
         else:

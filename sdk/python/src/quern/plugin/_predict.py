@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from . import _protocol as pb
-from ._arrow import conform, cut, decode, schema_of
+from ._arrow import conform, cut, received, schema_of
 from ._errors import Error, Fault
 from ._map import row_errors
 from ._plugin import Type
@@ -29,7 +29,7 @@ def serve_predict(type: Type, artifact: pb.Artifact, requests: Iterator[pb.Predi
     try:
         schema = schema_of(files.signature.outputs)
         for request in requests:
-            batch = decode(request.rows)
+            batch = received(request.rows)
             given = predictor.predict(batch)
             rows, errors = given if isinstance(given, tuple) else (given, ())
             rows = conform(rows, schema)

@@ -12,7 +12,7 @@ import grpc
 
 from . import _deployment, _provider
 from . import _protocol as pb
-from ._errors import Error, Stopped, diagnostic
+from ._errors import Error, Malformed, Stopped, diagnostic
 from ._handles import Scope
 from ._limits import LIMITS
 from ._provider import Models
@@ -173,6 +173,8 @@ class Server:
         try:
             type = _predict.find(self.plugin.types.values(), first.start.format)
             yield from _predict.serve_predict(type, first.start, requests)
+        except Malformed as e:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(e))
         except Exception as e:
             if not context.is_active():
                 _abort(context, grpc.StatusCode.CANCELLED, "the call was canceled")
@@ -255,6 +257,8 @@ def _failures(context: grpc.ServicerContext, type: Type) -> Iterator[list[pb.Dia
         if not str(e) or not context.is_active():  # quern knows
             _abort(context, grpc.StatusCode.CANCELLED, "the call was stopped")
         failed.append(diagnostic(Error(str(e))))
+    except Malformed as e:
+        _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(e))
     except Exception as e:
         if not context.is_active():
             _abort(context, grpc.StatusCode.CANCELLED, "the call was canceled")

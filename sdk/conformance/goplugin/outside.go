@@ -1,0 +1,119 @@
+package goplugin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type modelArgs struct {
+	Limit int `quern:"limit" default:"10" doc:"The number of characters that a message can have."`
+}
+
+// model repeats messages in capital letters.
+type model struct{}
+
+func (model) Prepare(_ context.Context, p *plugin.Prepare[modelArgs]) error {
+	price := 1.5
+	p.SetModelInfo(plugin.ModelInfo{MaxConcurrency: 8, Timeout: time.Minute, Retries: 3, Cache: true, Price: &llm.Price{Input: &price, Output: &price}})
+	return nil
+}
+
+func (model) Check(_ context.Context, a *modelArgs) error {
+	if a.Limit == 0 {
+		return &llm.CallError{Message: "the limit is 0"}
+	}
+	return nil
+}
+
+func (model) Chat(_ context.Context, a *modelArgs, r *llm.Request) (*llm.Response, error) {
+	text := r.Messages[len(r.Messages)-1].Content
+	if n := utf8.RuneCountInString(text); n > a.Limit {
+		wait := 1500 * time.Millisecond
+		return nil, &llm.CallError{Status: 429, Message: fmt.Sprintf("%d characters are too many", n), Temporary: true, RetryAfter: &wait}
+	}
+	return &llm.Response{Text: strings.ToUpper(text), FinishReason: llm.FinishStop, Usage: llm.Usage{Input: 2, Output: 1}}, nil
+}
+
+func (model) Embed(_ context.Context, _ *modelArgs, texts []string) (*plugin.Embeddings, error) {
+	out := &plugin.Embeddings{InputTokens: 7}
+	for _, t := range texts {
+		if t == "wrong" {
+			return nil, &llm.CallError{Status: 400, Message: "it is wrong"}
+		}
+		out.Vectors = append(out.Vectors, []float32{float32(utf8.RuneCountInString(t)), 0.5})
+	}
+	return out, nil
+}
+
+type fileArgs struct {
+	Artifact plugin.Artifact `quern:"artifact,required" doc:"What is deployed."`
+	Path     string          `quern:"path,required" doc:"The file."`
+	Fail     bool            `quern:"fail" default:"false" doc:"It fails after the file was written."`
+}
+
+// file is a deployment that writes a digest to a file.
+type file struct{}
+
+func (file) Prepare(_ context.Context, p *plugin.Prepare[fileArgs]) error {
+	p.SetValueType(cty.Object(map[string]cty.Type{"path": cty.String}))
+	return nil
+}
+
+func path(s *plugin.DeploymentState) string { return s.Value.GetAttr("path").AsString() }
+
+func (file) Read(_ context.Context, r *plugin.DeploymentReadRequest[fileArgs]) (*plugin.DeploymentState, error) {
+	_, err := os.Stat(path(r.State))
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	return r.State, err
+}
+
+func (file) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[fileArgs]) (*plugin.DeploymentPlan, error) {
+	if p.Prior == nil {
+		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
+	}
+	if prior := path(p.Prior); p.Known("path") && prior != p.Args.Path {
+		return &plugin.DeploymentPlan{Action: plugin.ActionReplace, Changes: []plugin.DeploymentChange{
+			{Argument: "path", Before: prior, After: p.Args.Path, ForcesReplacement: true},
+		}}, nil
+	}
+	if digest, known := p.Digest("artifact"); known && digest == string(p.Prior.Private) {
+		return &plugin.DeploymentPlan{Action: plugin.ActionNone}, nil
+	}
+	return &plugin.DeploymentPlan{Action: plugin.ActionUpdate}, nil
+}
+
+func (file) Apply(_ context.Context, a *plugin.DeploymentApplyRequest[fileArgs]) (*plugin.DeploymentState, error) {
+	in := a.Artifact(a.Args.Artifact)
+	if err := os.WriteFile(a.Args.Path, []byte(in.Digest), 0o644); err != nil {
+		return nil, plugin.ArgumentErrorf("path", "the file cannot be written\n%w", err)
+	}
+	state := &plugin.DeploymentState{
+		Value: cty.ObjectVal(map[string]cty.Value{"path": cty.StringVal(a.Args.Path)}), Private: []byte(in.Digest),
+	}
+	if a.Args.Fail {
+		return state, plugin.ArgumentErrorf("fail", "it is half done\nTry again.")
+	}
+	a.Warnf("path", "the file was written")
+	return state, nil
+}
+
+func (file) Delete(_ context.Context, d *plugin.DeploymentDeleteRequest[fileArgs]) error {
+	return os.RemoveAll(path(d.State))
+}
+
+// UpgradeState converts states of version 0, in which path was called where.
+func (file) UpgradeState(_ context.Context, _ int64, s *plugin.DeploymentState) (*plugin.DeploymentState, error) {
+	return &plugin.DeploymentState{Value: cty.ObjectVal(map[string]cty.Value{"path": s.Value.GetAttr("where")}), Private: s.Private}, nil
+}
