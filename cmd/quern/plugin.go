@@ -78,21 +78,26 @@ func pluginNewCommand(ui *terminal) *cli.Command {
 		Name:        "new",
 		Usage:       "create a working plugin with a test",
 		ArgsUsage:   "KIND NAME",
-		Description: "Writes a Go module for a plugin with one type, and a test that runs the plugin.",
+		Description: "Writes a Go module or, with -lang=python, a Python package for a plugin with one type, and a test that runs the\nplugin. In Python, flat_map is a transform that produces any number of rows for each row.",
 	}
-	return command(ui, c, &arguments.PluginNew{Kinds: scaffold.Kinds()}, func(_ context.Context, args *arguments.PluginNew) error {
+	return command(ui, c, &arguments.PluginNew{Languages: scaffold.Languages(), Kinds: scaffold.Kinds}, func(_ context.Context, args *arguments.PluginNew) error {
 		dir := args.Dir.Value
 		if dir == "" {
 			dir = "quern-plugin-" + args.Name
 		}
-		files, err := scaffold.Write(dir, scaffold.Options{Kind: args.Kind, Name: args.Name, Replace: args.Replace.Value})
+		o := scaffold.Options{Language: args.Language.Value, Kind: args.Kind, Name: args.Name, Replace: args.Replace.Value}
+		files, err := scaffold.Write(dir, o)
 		if err != nil {
 			return err
 		}
 		for _, f := range files {
 			ui.printf("%s\n", filepath.Join(dir, f))
 		}
-		ui.printf("\nTo try it:\n    cd %s && go mod tidy && go test ./...\n", dir)
+		try := "go mod tidy && go test ./..."
+		if o.Language == scaffold.Python {
+			try = "uv run pytest"
+		}
+		ui.printf("\nTo try it:\n    cd %s && %s\n", dir, try)
 		return nil
 	})
 }

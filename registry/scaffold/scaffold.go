@@ -1,5 +1,5 @@
-// Package scaffold writes new plugins: a Go module with one type of a kind,
-// and a test that runs it over the protocol and passes.
+// Package scaffold writes new plugins: a Go module or a Python package with one
+// type of a kind, and a test that runs it and passes.
 package scaffold
 
 import (
@@ -20,21 +20,41 @@ import (
 
 // Options say what is written.
 type Options struct {
+	// Language is Go or Python.
+	Language string
 	// Kind is the kind of its type, one of Kinds.
 	Kind string
 	// Name is the plugin's name: lower case letters, digits and underscores.
 	Name string
 	// Replace is a folder with quern's source to build against; empty: a
 	// release. With it the module is complete; without, go mod tidy completes
-	// it.
+	// it. It must be empty for Python.
 	Replace string
 }
 
 //go:embed templates
 var templates embed.FS
 
-// Kinds are the kinds that a new plugin's type may have.
-func Kinds() []string { return kind.Those(kind.Kind.IsTypedStage) }
+// The languages of plugins.
+const (
+	Go     = "go"
+	Python = "python"
+)
+
+// Languages are the languages that a new plugin can be written in.
+func Languages() []string { return []string{Go, Python} }
+
+// FlatMap is a transform that produces any number of rows for each row.
+const FlatMap = "flat_map"
+
+// Kinds are the kinds that a new plugin's type can have in a language.
+func Kinds(language string) []string {
+	kinds := kind.Those(kind.Kind.IsTypedStage)
+	if language == Python {
+		kinds = append(kinds, FlatMap, kind.Model)
+	}
+	return kinds
+}
 
 // made says, by kind, which template its type is made of and what the type
 // is called.
@@ -45,6 +65,8 @@ var made = map[string]struct{ template, suffix string }{
 	kind.Train:     {"train", "majority"},
 	kind.Evaluate:  {"evaluate", "agreement"},
 	kind.Deploy:    {"deploy", "copy"},
+	FlatMap:        {"flat_map", "words"},
+	kind.Model:     {"model", "echo"},
 }
 
 // sdkModule is the module that plugins are written with, in the folder sdk/go of
@@ -56,9 +78,14 @@ var namePattern = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 // Write writes a plugin to a folder, which must be empty or missing, and
 // returns the names of the files, sorted.
 func Write(dir string, o Options) ([]string, error) {
-	from, ok := made[o.Kind]
-	if !ok {
-		return nil, fmt.Errorf("unknown kind %q: a plugin's type must be one of %s", o.Kind, strings.Join(Kinds(), ", "))
+	if !slices.Contains(Languages(), o.Language) {
+		return nil, fmt.Errorf("unknown language %q: a plugin can be written in %s", o.Language, strings.Join(Languages(), ", "))
+	}
+	if kinds := Kinds(o.Language); !slices.Contains(kinds, o.Kind) {
+		return nil, fmt.Errorf("unknown kind %q: a plugin's type must be one of %s", o.Kind, strings.Join(kinds, ", "))
+	}
+	if o.Language == Python && o.Replace != "" {
+		return nil, fmt.Errorf("a plugin in Python cannot be built against quern's source: its pyproject.toml names the SDK")
 	}
 	if !namePattern.MatchString(o.Name) {
 		return nil, fmt.Errorf("%q is not a valid plugin name: use lowercase letters, digits, and underscores", o.Name)
@@ -66,24 +93,37 @@ func Write(dir string, o Options) ([]string, error) {
 	if entries, err := os.ReadDir(dir); err == nil && len(entries) > 0 {
 		return nil, fmt.Errorf("the folder %s already exists and is not empty", dir)
 	}
-	files, err := render(o, from.template, o.Name+"_"+from.suffix)
+	files, err := render(o)
 	if err != nil {
 		return nil, err
 	}
-	if err := addModule(files, dir, o); err != nil {
-		return nil, err
+	if o.Language == Go {
+		if err := addModule(files, dir, o); err != nil {
+			return nil, err
+		}
 	}
 	return writeAll(dir, files)
 }
 
 // render fills the templates in.
-func render(o Options, typ, typeName string) (map[string][]byte, error) {
+func render(o Options) (map[string][]byte, error) {
+	from := made[o.Kind]
 	of := map[string]string{
 		"main.go": "main.go.tmpl", "README.md": "README.md.tmpl",
-		typ + ".go": typ + ".go.tmpl", typ + "_test.go": typ + "_test.go.tmpl",
+		from.template + ".go": from.template + ".go.tmpl", from.template + "_test.go": from.template + "_test.go.tmpl",
+	}
+	if o.Language == Python {
+		of = map[string]string{
+			"pyproject.toml": "python/pyproject.toml.tmpl", "README.md": "python/README.md.tmpl",
+			"quern_plugin_" + o.Name + ".py": "python/" + from.template + ".py.tmpl", "test_" + o.Name + ".py": "python/" + from.template + "_test.py.tmpl",
+		}
+	}
+	block := o.Kind
+	if block == FlatMap {
+		block = kind.Transform
 	}
 	fields := map[string]string{
-		"Kind": o.Kind, "Name": o.Name, "Type": typeName, "KindConst": strings.ToUpper(o.Kind[:1]) + o.Kind[1:],
+		"Kind": block, "Name": o.Name, "Type": o.Name + "_" + from.suffix, "KindConst": strings.ToUpper(block[:1]) + block[1:],
 	}
 	files := map[string][]byte{}
 	for name, from := range of {

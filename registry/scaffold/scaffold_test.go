@@ -17,7 +17,7 @@ func TestANewPluginsTestsPass(t *testing.T) {
 	for _, kind := range []string{"source", "transform", "label", "train", "evaluate", "deploy"} {
 		t.Run(kind, func(t *testing.T) {
 			dir := filepath.Join(t.TempDir(), "plugin")
-			files, err := scaffold.Write(dir, scaffold.Options{Kind: kind, Name: "acme", Replace: "../.."})
+			files, err := scaffold.Write(dir, scaffold.Options{Language: scaffold.Go, Kind: kind, Name: "acme", Replace: "../.."})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -42,7 +42,7 @@ func TestANewPluginsTestsPass(t *testing.T) {
 
 func TestAPluginForAReleaseNeedsOnlyTidying(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "plugin")
-	if _, err := scaffold.Write(dir, scaffold.Options{Kind: "label", Name: "acme"}); err != nil {
+	if _, err := scaffold.Write(dir, scaffold.Options{Language: scaffold.Go, Kind: "label", Name: "acme"}); err != nil {
 		t.Fatal(err)
 	}
 	got, err := os.ReadFile(filepath.Join(dir, "go.mod"))
@@ -61,10 +61,13 @@ func TestMistakesAreErrorsAndWriteNothing(t *testing.T) {
 		dir string
 		o   scaffold.Options
 	}{
-		"kind":    {fresh, scaffold.Options{Kind: "gate", Name: "acme"}},
-		"name":    {fresh, scaffold.Options{Kind: "label", Name: "Acme Inc"}},
-		"folder":  {full, scaffold.Options{Kind: "label", Name: "acme"}},
-		"replace": {fresh, scaffold.Options{Kind: "label", Name: "acme", Replace: full}},
+		"kind":    {fresh, scaffold.Options{Language: scaffold.Go, Kind: "gate", Name: "acme"}},
+		"name":    {fresh, scaffold.Options{Language: scaffold.Go, Kind: "label", Name: "Acme Inc"}},
+		"folder":  {full, scaffold.Options{Language: scaffold.Go, Kind: "label", Name: "acme"}},
+		"replace": {fresh, scaffold.Options{Language: scaffold.Go, Kind: "label", Name: "acme", Replace: full}},
+		"a model": {fresh, scaffold.Options{Language: scaffold.Go, Kind: "model", Name: "acme"}},
+		"python":  {fresh, scaffold.Options{Language: scaffold.Python, Kind: "label", Name: "acme", Replace: "../.."}},
+		"perl":    {fresh, scaffold.Options{Language: "perl", Kind: "label", Name: "acme"}},
 	} {
 		if _, err := scaffold.Write(c.dir, c.o); err == nil {
 			t.Errorf("%s: there is no error", name)

@@ -70,7 +70,7 @@ func TestContradictoryFlagsAreRefused(t *testing.T) {
 		{&arguments.ArtifactExport{}, "-rows-per-file=3 source.a", "-rows-per-file needs -format and a folder"},
 		{&arguments.ArtifactExport{}, "source.a", "quern artifact export needs a folder or a format"},
 		{&arguments.ArtifactExport{}, "-format=xml source.a", `Rows cannot be exported as "xml"`},
-		{&arguments.PluginNew{Kinds: []string{"label"}}, "lable x", `Unknown kind "lable"`},
+		{&arguments.PluginNew{Languages: []string{"go"}, Kinds: func(string) []string { return []string{"label"} }}, "lable x", `Unknown kind "lable"`},
 	} {
 		diags := parse(t, "plan", c.args, strings.Fields(c.line)...)
 		if !slices.ContainsFunc(diags, func(d *hcl.Diagnostic) bool { return strings.EqualFold(d.Summary, c.want) }) {

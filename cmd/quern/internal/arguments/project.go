@@ -137,9 +137,11 @@ func (p *PluginDocs) Parse(given Positional) hcl.Diagnostics {
 
 // PluginNew is quern plugin new.
 type PluginNew struct {
-	Dir, Replace Flag[string]
-	// Kinds are the kinds that a plugin can have.
-	Kinds      []string
+	Dir, Language, Replace Flag[string]
+	// Languages are those that a plugin can be written in, and Kinds returns the
+	// kinds that it can have in one of them.
+	Languages  []string
+	Kinds      func(language string) []string
 	Kind, Name string
 }
 
@@ -147,6 +149,7 @@ type PluginNew struct {
 func (p *PluginNew) Flags() []cli.Flag {
 	return []cli.Flag{
 		declare(&p.Dir, cli.StringFlag{Name: "dir", Usage: "write to the folder `DIR` (default: quern-plugin-NAME)"}),
+		declare(&p.Language, cli.StringFlag{Name: "lang", Value: p.Languages[0], Usage: "write it in `LANGUAGE`: " + strings.Join(p.Languages, ", ")}),
 		declare(&p.Replace, cli.StringFlag{Name: "replace", Usage: "build against quern's source in the folder `DIR` instead of a release"}),
 	}
 }
@@ -157,8 +160,12 @@ func (p *PluginNew) Parse(given Positional) hcl.Diagnostics {
 		return diags
 	}
 	p.Kind, p.Name = given.Given[0], given.Given[1]
-	if !slices.Contains(p.Kinds, p.Kind) {
-		return refuse(fmt.Sprintf("unknown kind %q", p.Kind), fmt.Sprintf("The kinds are %s.%s", strings.Join(p.Kinds, ", "), diag.Suggest(p.Kind, p.Kinds)))
+	language := p.Language.Value
+	if !slices.Contains(p.Languages, language) {
+		return refuse(fmt.Sprintf("unknown language %q", language), fmt.Sprintf("The languages are %s.%s", strings.Join(p.Languages, ", "), diag.Suggest(language, p.Languages)))
+	}
+	if kinds := p.Kinds(language); !slices.Contains(kinds, p.Kind) {
+		return refuse(fmt.Sprintf("unknown kind %q", p.Kind), fmt.Sprintf("The kinds are %s.%s", strings.Join(kinds, ", "), diag.Suggest(p.Kind, kinds)))
 	}
 	return nil
 }
