@@ -56,7 +56,11 @@ func (r *runner) run(ctx context.Context, s Scenario) (err error) {
 	defer os.RemoveAll(r.folder)
 	r.stored = 0
 	for name, content := range s.Files {
-		if err := os.WriteFile(filepath.Join(r.folder, name), []byte(content), 0o644); err != nil {
+		path := filepath.Join(r.folder, name)
+		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+			return err
+		}
+		if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
 			return err
 		}
 	}

@@ -97,7 +97,7 @@ func or[T any](v *T, null cty.Type, convert func(T) cty.Value) cty.Value {
 type sumArgs struct {
 	Dataset plugin.Dataset `quern:"dataset,required" doc:"The rows."`
 	N       plugin.Column  `quern:"n,required" type:"number" doc:"What is added up."`
-	Do      string         `quern:"do" doc:"What else it does: warn, fail, or wait."`
+	Do      string         `quern:"do" doc:"What else it does: warn, fail, pending, or wait."`
 }
 
 // sum adds up a column.
@@ -120,6 +120,8 @@ func (s sum) Run(ctx context.Context, r *plugin.Run[sumArgs]) error {
 		}
 	case "fail":
 		return plugin.ArgumentErrorf("n", "no n is good\nChange them.")
+	case "pending":
+		return &plugin.Pending{Reason: "the job runs", CheckAfter: 90 * time.Second}
 	case "wait":
 		if err := wait(ctx, r); err != nil {
 			return err

@@ -255,6 +255,19 @@ class Ask(plugin.Mapper):
             raise plugin.RowError(e.message, temporary=e.temporary) from e
 
 
+@p.label("conform_later")
+class Later(plugin.Mapper):
+    """A labeler whose rows are pending at first."""
+
+    text: plugin.Row[str]
+    """A text."""
+
+    def map_row(self, text: str, token: bytes) -> str:
+        if not token:
+            raise plugin.Pending("the job runs", token=f"job of {text}".encode(), check_after=90)
+        return f"{text} {token.decode()}"
+
+
 @p.transform("conform_words", columns={"word": str})
 class Words(plugin.FlatMapper):
     """Produces a row for each word."""
@@ -343,7 +356,7 @@ class Sum(plugin.Runner):
     n: plugin.Row[int]
     """What is added up."""
     do: str | None = None
-    """What else it does: warn, fail, or wait."""
+    """What else it does: warn, fail, pending, or wait."""
 
     def prepare(self, p: plugin.Prepare) -> None:
         p.add_report()
@@ -355,6 +368,8 @@ class Sum(plugin.Runner):
             run.warn("some n are odd\nThat is fine.", argument="n")
         if self.do == "fail":
             raise plugin.Error("no n is good\nChange them.", argument="n")
+        if self.do == "pending":
+            raise plugin.Pending("the job runs", check_after=90)
         if self.do == "wait":
             self.wait(run)
         total = row = 0

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from . import _protocol as pb
-from ._errors import CallError, diagnostic
+from ._errors import CallError, Error, Malformed, diagnostic
 from ._handles import Scope
 from ._llm import ChatRequest
 from ._plugin import Type
@@ -47,13 +47,21 @@ class Models:
 
 
 def chat(models: Models, type: Type, instance: pb.Instance, requests: Iterator[pb.ChatRequest]) -> Iterator[pb.ChatResponse]:
-    """Answers requests one after the other."""
-    for request in requests:
+    """Answers requests one after the other. Raises Malformed."""
+    for r in requests:
+        request = _decode(r.request)
         try:
-            answer = models.get(type, instance).chat(ChatRequest.decode(request.request))
+            answer = models.get(type, instance).chat(request)
             yield pb.ChatResponse(response=answer.encode())
         except Exception as e:
             yield pb.ChatResponse(error=_call_error(e, type))
+
+
+def _decode(text: bytes) -> ChatRequest:
+    try:
+        return ChatRequest.decode(text)
+    except (Error, ValueError, TypeError, KeyError, AttributeError) as e:
+        raise Malformed(f"the request is not valid: {e}") from e
 
 
 def embed(models: Models, type: Type, request: pb.EmbedRequest) -> pb.EmbedResponse:

@@ -184,7 +184,10 @@ class Server:
     def chat(self, requests: Iterator[pb.ChatRequest], context: grpc.ServicerContext) -> Iterator[pb.ChatResponse]:
         first = _first(requests, context, pb.ChatRequest)
         type = self._provider(first.start, context, "chat")
-        yield from _provider.chat(self._models, type, first.start, requests)
+        try:
+            yield from _provider.chat(self._models, type, first.start, requests)
+        except Malformed as e:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(e))
 
     def embed(self, request: pb.EmbedRequest, context: grpc.ServicerContext) -> pb.EmbedResponse:
         return _provider.embed(self._models, self._provider(request.model, context, "embed"), request)
