@@ -24,6 +24,9 @@ PYSDK_REQUIREMENTS := requirements.txt
 TYPES    := mypy
 # The first of several versions of Python that is on the path or among pyenv's.
 find-python = $(firstword $(foreach v,$(1),$(shell for p in python$(v) $(HOME)/.pyenv/versions/$(v).*/bin/python; do $$p -c '' 2>/dev/null && { echo $$p; break; }; done)))
+# Plugins in Python with dependencies of their own, and their environments.
+GUESTS       := lm_eval inspect
+CACHE_GUESTS := $(CURDIR)/.cache/guests
 PORT     ?= 8137
 # Keep paths of the build machine out of the programs.
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
@@ -74,6 +77,11 @@ test-python: build $(PYTHON)/installed ## Check the types of the Python SDK and 
 test-pythons: ## Run the tests of the Python SDK with the oldest and the newest Python that are here
 	$(MAKE) test-python PYTHON=$(PYTHON)-oldest PYSDK_REQUIREMENTS=requirements-oldest.txt PYTHON3='$(call find-python,3.10 3.11)' TYPES=
 	$(MAKE) test-python PYTHON=$(PYTHON)-newest PYTHON3='$(call find-python,3.14 3.13 3.12)'
+
+.PHONY: test-guests
+test-guests: build $(LLM)/installed $(foreach guest,$(GUESTS),$(CACHE_GUESTS)/$(guest)/installed) ## Run the plugins around lm-evaluation-harness and Inspect with a real model
+	for guest in $(GUESTS); do QUERN=$(CURDIR)/bin/quern QUERN_TEST_LLM=$(LLM)/bin/python HF_HUB_OFFLINE=1 HF_HOME=$(CACHE_GUESTS)/huggingface \
+	  $(CACHE_GUESTS)/$$guest/bin/python -m pytest -q --confcutdir=plugins plugins/$$guest || exit 1; done
 
 .PHONY: references
 references: $(REFERENCES)/installed ## Install the tools that tests compare quern with
@@ -174,6 +182,11 @@ $(LLM)/installed: $(TRIAGE)/requirements.txt
 $(REFERENCES)/installed: internal/reference/requirements.txt
 	python3 -m venv --clear $(REFERENCES)
 	$(REFERENCES)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
+	touch $@
+
+$(CACHE_GUESTS)/%/installed: plugins/%/pyproject.toml sdk/python/pyproject.toml $(REFERENCES)/installed
+	$(REFERENCES)/bin/uv venv --quiet --clear $(CACHE_GUESTS)/$*
+	$(REFERENCES)/bin/uv pip install --quiet --python $(CACHE_GUESTS)/$*/bin/python pytest -e './sdk/python[stats]' -e ./plugins/$*
 	touch $@
 
 $(PYTHON)/installed: $(PYSDK)/$(PYSDK_REQUIREMENTS)

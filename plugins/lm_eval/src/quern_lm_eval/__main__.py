@@ -1,0 +1,5 @@
+"""Starts the plugin, as `python -m quern_lm_eval`."""
+
+from quern_lm_eval import main
+
+main()
