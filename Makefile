@@ -118,8 +118,8 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) $(T
 	cd sdk/go && $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run ./...
 	cd sdk/proto && $(TOOLS)/buf-$(BUF_VERSION) lint
 	$(TOOLS)/actionlint-$(ACTIONLINT_VERSION)
-	for folder in $(PYSDK) plugins/conftest.py $(addprefix plugins/,$(GUESTS)); do for task in check 'format --check'; do \
-	  $(PYTHON)/bin/python -m ruff $$task --config $(PYSDK)/pyproject.toml $$folder || exit 1; done; done
+	$(PYTHON)/bin/python -m ruff check $(PYSDK) && $(PYTHON)/bin/python -m ruff format --check $(PYSDK)
+	for task in check 'format --check'; do $(PYTHON)/bin/python -m ruff $$task --config $(PYSDK)/pyproject.toml plugins/conftest.py $(addprefix plugins/,$(GUESTS)) || exit 1; done
 
 .PHONY: vulncheck
 vulncheck: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Check for known vulnerabilities in the code that the programs call
