@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -23,8 +22,13 @@ type column struct {
 	Argument *string         `json:"argument,omitempty"`
 	Late     *string         `json:"late,omitempty"`
 	Type     string          `json:"type"`
-	Values   json.RawMessage `json:"values"`
+	Values   json.RawMessage `json:"values,omitempty"`
+	// Lengths are given in place of texts that are too long to show.
+	Lengths []int `json:"lengths,omitempty"`
 }
+
+// maxShown is the number of bytes from which texts are too long to show.
+const maxShown = 1 << 20
 
 func (c column) name() (data.Namespace, string) {
 	switch {
@@ -89,6 +93,12 @@ func columnsOfRecord(rec arrow.RecordBatch) (any, error) {
 		}
 		out[i].Type = typ
 		out[i].Column = &f.Name
+		if texts, ok := rec.Column(i).(*array.String); ok && len(texts.ValueBytes()) > maxShown {
+			for j := range texts.Len() {
+				out[i].Lengths = append(out[i].Lengths, len(texts.Value(j)))
+			}
+			continue
+		}
 		if out[i].Values, err = json.Marshal(rec.Column(i)); err != nil {
 			return nil, err
 		}
@@ -131,29 +141,29 @@ func (r *runner) store(artifact map[string]any) (map[string]any, error) {
 		schema = append(schema, data.Column{Name: fmt.Sprintf("c%d", i), Type: typ})
 		stored = append(stored, data.Stored{Stored: schema[i].Name, Name: name, Namespace: in})
 	}
-	r.stored++
-	path := filepath.Join(r.folder, fmt.Sprintf("dataset-%d.parquet", r.stored))
-	if err := writeParquet(path, schema, rec); err != nil {
+	path, err := r.writeParquet(schema, rec)
+	if err != nil {
 		return nil, err
 	}
 	out.Shards = data.ShardsToProto([]data.Shard{{Rows: rec.NumRows(), Groups: []data.Group{{Path: path, Columns: stored}}}})
 	return tree(out)
 }
 
-func writeParquet(path string, schema data.Schema, rec arrow.RecordBatch) error {
-	f, err := os.Create(path)
+// writeParquet writes rows to a new file and returns its path.
+func (r *runner) writeParquet(schema data.Schema, rec arrow.RecordBatch) (string, error) {
+	f, err := os.CreateTemp(r.folder, "dataset-*.parquet")
 	if err != nil {
-		return err
+		return "", err
 	}
 	defer f.Close()
 	w, err := data.NewFileWriter(f, schema)
 	if err != nil {
-		return err
+		return "", err
 	}
 	named := array.NewRecordBatch(schema.Arrow(), rec.Columns(), rec.NumRows())
 	defer named.Release()
 	if err := w.Write(named); err != nil {
-		return err
+		return "", err
 	}
-	return w.Close()
+	return f.Name(), w.Close()
 }

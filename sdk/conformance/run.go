@@ -36,9 +36,8 @@ type runner struct {
 
 	plugin *client.Plugin
 	schema *pluginv1.GetSchemaResponse
-	// folder is the scenario's, and stored the number of datasets in it.
+	// folder is the scenario's.
 	folder string
-	stored int
 }
 
 func (r *runner) close() {
@@ -54,7 +53,6 @@ func (r *runner) run(ctx context.Context, s Scenario) (err error) {
 		return err
 	}
 	defer os.RemoveAll(r.folder)
-	r.stored = 0
 	for name, content := range s.Files {
 		path := filepath.Join(r.folder, name)
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -141,27 +139,42 @@ func (r *runner) step(ctx context.Context, s Step) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
-	result := newResult()
-	defer result.release()
-	x, done, err := r.exchange(s, result, cancel)
+	host, done, err := r.host(s)
 	if err != nil {
 		return err
 	}
-	err = do(ctx, x)
-	done()
+	failed := make(chan error)
+	times := max(1, s.Parallel)
+	for range times {
+		go func() { failed <- r.once(ctx, s, do, host, cancel) }()
+	}
+	for range times {
+		err = errors.Join(err, <-failed)
+	}
+	err = errors.Join(err, done())
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {
 		return fmt.Errorf("it took longer than %s", within)
 	}
-	if err := matchStatus(s.Status, err); err != nil {
+	if err != nil {
+		return err
+	}
+	return r.checkFiles(s.Files)
+}
+
+// once makes a step's call once.
+func (r *runner) once(ctx context.Context, s Step, do call, host client.HostAddress, cancel func()) error {
+	result := newResult()
+	defer result.release()
+	if err := matchStatus(s.Status, do(ctx, r.exchange(s, result, host, cancel))); err != nil {
 		return err
 	}
 	if err := result.end(); err != nil {
 		return err
 	}
-	if err := match(r.placed(s.Expect), any(result.tree), "the answer"); s.Expect != nil && err != nil {
-		return err
+	if s.Expect == nil {
+		return nil
 	}
-	return r.checkFiles(s.Files)
+	return match(r.placed(s.Expect), any(result.tree), "the answer")
 }
 
 // matchStatus compares the status that a call ended with.
@@ -198,18 +211,14 @@ func statusName(c codes.Code) string {
 
 var capitals = regexp.MustCompile(`([a-z])([A-Z])`)
 
-// exchange prepares a step's call. done is called when it is over.
-func (r *runner) exchange(s Step, result *result, cancel func()) (x *exchange, done func(), err error) {
+// exchange prepares a step's call.
+func (r *runner) exchange(s Step, result *result, host client.HostAddress, cancel func()) *exchange {
 	requests := s.Requests
 	if requests == nil {
 		requests = []map[string]any{s.Request}
 	}
 	name := r.callName(s)
-	host, done, err := r.host(s)
-	if err != nil {
-		return nil, nil, err
-	}
-	x = &exchange{service: r.plugin.Service()}
+	x := &exchange{service: r.plugin.Service()}
 	x.request = func(i int, m proto.Message) (bool, error) {
 		if i >= len(requests) {
 			return false, nil
@@ -234,7 +243,7 @@ func (r *runner) exchange(s Step, result *result, cancel func()) (x *exchange, d
 		}
 		return result.take(m)
 	}
-	return x, done, nil
+	return x
 }
 
 // callName is the name of a Run call, which Stop needs.
@@ -302,7 +311,7 @@ func (r *runner) checkFiles(want map[string]any) (err error) {
 			if b, readErr := os.ReadFile(filepath.Join(r.folder, name)); readErr == nil {
 				got = string(b)
 			}
-			if err = match(content, got, "file "+name); err == nil {
+			if err = match([]any{content}, []any{got}, "file "+name); err == nil {
 				break
 			}
 			time.Sleep(50 * time.Millisecond)

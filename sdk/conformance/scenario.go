@@ -37,6 +37,8 @@ type Step struct {
 	Requests []map[string]any `json:"requests"`
 	// Host serves the models that README.md specifies to the call.
 	Host bool `json:"host"`
+	// Parallel is how often the call is made at the same time; 0: once.
+	Parallel int `json:"parallel"`
 	// After names what happens once the first response has come: stop or cancel.
 	After  string         `json:"after"`
 	Expect map[string]any `json:"expect"`
