@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"reflect"
 
 	goplugin "github.com/hashicorp/go-plugin"
@@ -130,12 +131,9 @@ func (s *server) Preview(req *pluginv1.PreviewRequest, stream pluginv1.PluginSer
 }
 
 func (s *server) Map(stream pluginv1.PluginService_MapServer) error {
-	first, err := stream.Recv()
+	first, err := begin(stream.Recv)
 	if err != nil {
 		return err
-	}
-	if first.GetStart() == nil {
-		return errNoStart
 	}
 	t, err := find[mappable](s, first.GetStart())
 	if err != nil {
@@ -165,12 +163,9 @@ func (s *server) Run(req *pluginv1.RunRequest, stream pluginv1.PluginService_Run
 }
 
 func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
-	first, err := stream.Recv()
+	first, err := begin(stream.Recv)
 	if err != nil {
 		return err
-	}
-	if first.GetStart() == nil {
-		return errNoStart
 	}
 	err = servePredict(stream.Context(), s.plugin.Types, first.GetStart(), stream)
 	crash(err)
@@ -185,12 +180,9 @@ func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
 }
 
 func (s *server) Chat(stream pluginv1.PluginService_ChatServer) error {
-	first, err := stream.Recv()
+	first, err := begin(stream.Recv)
 	if err != nil {
 		return err
-	}
-	if first.GetStart() == nil {
-		return errNoStart
 	}
 	t, err := find[callable](s, first.GetStart())
 	if err != nil {
@@ -256,6 +248,15 @@ func (s *server) DeleteDeployment(ctx context.Context, req *pluginv1.DeleteDeplo
 
 // errNoStart is for a stream that does not begin as it must.
 var errNoStart = status.Error(codes.InvalidArgument, "the first request must contain start")
+
+// begin receives the request that starts a stream.
+func begin[Q interface{ GetStart() *S }, S any](recv func() (Q, error)) (Q, error) {
+	first, err := recv()
+	if errors.Is(err, io.EOF) || err == nil && first.GetStart() == nil {
+		err = errNoStart
+	}
+	return first, err
+}
 
 // find returns the type of an instance, if the type supports the call.
 func find[T Type](s *server, in *pluginv1.Instance) (T, error) {
