@@ -180,24 +180,28 @@ class _Rows:
         columns = []
         for field, get in zip(self.schema, self.getters):
             values = results if get is None else [None if r is None else get(r) for r in results]
-            columns.append(self._column(values, field, errors, counts))
+            columns.append(column(values, field, errors, counts))
         return pa.RecordBatch.from_arrays(columns, schema=self.schema)
 
-    def _column(self, values: list[Any], field: pa.Field, errors: list[RowError], counts: list[int] | None) -> pa.Array:
-        if _nested(field.type):
-            values = [plain(v) for v in values]
-        try:
-            return pa.array(values, field.type)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
-            pass
-        for i, v in enumerate(values):
-            try:
-                pa.array([v], field.type)
-            except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as e:
-                values[i] = None
-                row = i if counts is None else _source(counts, i)
-                errors.append(RowError(f'map_row returned {_short(v)} for "{field.name}", which is not a valid {field.type}: {e}', row=row))
+
+def column(
+    values: list[Any], field: pa.Field, errors: list[RowError], counts: list[int] | None = None, function: str = "map_row"
+) -> pa.Array:
+    """Returns the values that a function returned as a column. A value that the column cannot hold becomes a row error."""
+    if _nested(field.type):
+        values = [plain(v) for v in values]
+    try:
         return pa.array(values, field.type)
+    except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError):
+        pass
+    for i, v in enumerate(values):
+        try:
+            pa.array([v], field.type)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OverflowError, UnicodeEncodeError) as e:
+            values[i] = None
+            row = i if counts is None else _source(counts, i)
+            errors.append(RowError(f'{function} returned {_short(v)} for "{field.name}", which is not a valid {field.type}: {e}', row=row))
+    return pa.array(values, field.type)
 
 
 def _short(value: Any) -> str:
