@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"google.golang.org/protobuf/proto"
@@ -193,6 +194,7 @@ func (r *result) takeAnswer(m *pluginv1.MapResponse) error {
 	if err != nil {
 		return err
 	}
+	slices.SortStableFunc(r.answer.Errors, func(a, b *pluginv1.RowError) int { return int(a.GetRow() - b.GetRow()) })
 	rest, err := tree(&pluginv1.MapResponse{Errors: r.answer.Errors, Counts: r.answer.Counts})
 	if err != nil {
 		return err

@@ -41,6 +41,7 @@ func New() plugin.Plugin {
 			plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "conform_repeat", BehaviorVersion: 1}, repeat{}),
 			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "conform_ask", BehaviorVersion: 1}, ask{}),
 			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "conform_later", BehaviorVersion: 1}, later{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "conform_host", BehaviorVersion: 1}, hosted{}),
 			plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "conform_words", BehaviorVersion: 1}, words{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "conform_values", BehaviorVersion: 1}, values{config}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "conform_sum", BehaviorVersion: 1}, sum{}),

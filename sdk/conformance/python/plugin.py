@@ -255,6 +255,36 @@ class Ask(plugin.Mapper):
             raise plugin.RowError(e.message, temporary=e.temporary) from e
 
 
+@p.transform("conform_host", columns={"again": str, "length": float, "passed": bool, "y": float})
+class Host(plugin.Mapper):
+    """Has the host do all that it can."""
+
+    text: plugin.Row[str]
+    """What the model is asked."""
+    model: plugin.Model
+    """The model to ask."""
+    trained: plugin.Model
+    """The model that predicts."""
+    check: plugin.Late[bool] = plugin.argument(late={"answer": str})
+    """What is computed of an answer."""
+
+    def prepare(self, p: plugin.Prepare) -> None:
+        p.read_columns("input", "id")
+
+    def map_batch(self, batch: pa.RecordBatch) -> Any:
+        texts = self.text.values(batch).to_pylist()
+        answers, again = [], []
+        for text in texts:
+            answers.append(self.model.chat(text).text)
+            self.model.reject(text)
+            again.append(self.model.chat(text, draw=1).text)
+        lengths = [vector[0] for vector in self.model.embed(texts)]
+        passed, failed = self.check.evaluate(batch, answer=pa.array(answers, pa.string()))
+        predicted, wrong = self.trained.predict(self.trained.inputs(batch))
+        made = pa.record_batch({"again": again, "length": lengths, "passed": passed, "y": predicted.column(0)})
+        return made, [*failed, *wrong]
+
+
 @p.label("conform_later")
 class Later(plugin.Mapper):
     """A labeler whose rows are pending at first."""

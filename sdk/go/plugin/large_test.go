@@ -144,7 +144,7 @@ func (prediction) Predict(_ context.Context, rec arrow.RecordBatch) (arrow.Recor
 	return array.NewRecordBatch(echoes.Outputs.Arrow(), []arrow.Array{b.NewArray()}, rec.NumRows()), errs, nil
 }
 
-const excess = "its result takes 1 MiB, and a row between quern and a plugin can take 0 MiB at most; keep such content in a file, and its path in the row"
+const excess = "its result takes 1 MiB, but a row between quern and a plugin can take at most 0 MiB; keep such content in a file, and its path in the row"
 
 func TestAnswersThatAreTooLargeForAMessageComeInSeveral(t *testing.T) {
 	rows := largeRows(t)
