@@ -125,7 +125,8 @@ def _table(dataset: Any) -> pa.Table:
 
         return schema_of(Column(c["name"], c["type"]) for c in dataset["schema"]).empty_table()
     names = _names(dataset)
-    with concurrent.futures.ThreadPoolExecutor(pa.cpu_count()) as pool:
+    # Threads also wait for the pages of mapped files, so there are more than processors.
+    with concurrent.futures.ThreadPoolExecutor(2 * pa.cpu_count()) as pool:
         return pa.concat_tables(pool.map(lambda shard: _shard(shard, names), dataset["shards"]))
 
 
