@@ -99,7 +99,7 @@ test-llm: build $(LLM)/installed ## Run the support-triage example with that mod
 	QUERN_TEST_LLM=$(LLM)/bin/python QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 35m -run SupportTriage -v ./cmd/quern
 
 .PHONY: race
-race: build ## Run the tests under the race detector
+race: build $(PYTHON)/installed ## Run the tests under the race detector
 	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -race -tags $(TAGS) ./... $(SDK)/...
 
 .PHONY: crash

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import functools
 import os
 import subprocess
 from collections.abc import Iterator
@@ -65,7 +66,7 @@ class Parts(plugin.Source):
 
     def read(self, out: plugin.RowWriter) -> None:
         for i, name in enumerate(self.parts, 1):
-            out.part("part:" + name, lambda name=name: self.write(out, name))
+            out.part("part:" + name, functools.partial(self.write, out, name))
             out.progress(i, len(self.parts), "parts")
             if self.fail == "read":
                 raise plugin.Error("reading failed\nTry again.", argument="fail")
@@ -526,7 +527,8 @@ class File(plugin.Deployment):
         return state
 
     def delete(self, delete: plugin.Delete) -> None:
-        Path(delete.state.value["path"]).unlink(missing_ok=True)
+        if delete.state is not None:
+            Path(delete.state.value["path"]).unlink(missing_ok=True)
 
     @classmethod
     def upgrade_state(cls, version: int, state: plugin.State) -> plugin.State:
