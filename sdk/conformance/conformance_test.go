@@ -26,18 +26,22 @@ var goProgram = program{Path: os.Args[0], Env: []string{serves + "=1"}}
 
 func TestGo(t *testing.T) { conform(t, goProgram) }
 
-func TestPython(t *testing.T) {
+func TestPython(t *testing.T) { python(t) }
+
+func TestPythonWithWorkers(t *testing.T) { python(t, "CONFORM_WORKERS=2") }
+
+func python(t *testing.T, env ...string) {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	python := filepath.Join(root, ".cache", "python", "bin", "python")
-	if _, err := os.Stat(python); err != nil && os.Getenv("CI") == "" {
+	interpreter := filepath.Join(root, ".cache", "python", "bin", "python")
+	if _, err := os.Stat(interpreter); err != nil && os.Getenv("CI") == "" {
 		t.Skip("the Python environment is missing: run make test-python first")
 	}
 	conform(t, program{
-		Path: python, Args: []string{filepath.Join("python", "plugin.py")},
-		Env: []string{"PYTHONPATH=" + filepath.Join(root, "sdk", "python", "src")},
+		Path: interpreter, Args: []string{filepath.Join("python", "plugin.py")},
+		Env: append(env, "PYTHONPATH="+filepath.Join(root, "sdk", "python", "src")),
 	})
 }
 

@@ -170,6 +170,8 @@ func (ask) Prepare(_ context.Context, p *plugin.Prepare[askArgs]) error {
 	return nil
 }
 
+func (ask) Concurrency() int { return 2 }
+
 func (ask) Map(ctx context.Context, a *askArgs, b *plugin.Batch) error {
 	texts := b.Strings(a.Text)
 	for i := range b.N {

@@ -230,7 +230,7 @@ class Repeat(plugin.Mapper):
         return pa.record_batch({"repeated": pc.binary_repeat(self.text.values(batch).cast(pa.large_string()), self.times)})
 
 
-@p.label("conform_ask")
+@p.label("conform_ask", concurrency=2)
 class Ask(plugin.Mapper):
     """A labeler that asks a model."""
 
@@ -537,4 +537,4 @@ class File(plugin.Deployment):
 
 
 if __name__ == "__main__":
-    p.serve()
+    p.serve(workers=int(os.environ.get("CONFORM_WORKERS", "1")))

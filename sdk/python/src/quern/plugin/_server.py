@@ -124,7 +124,7 @@ class Server:
         if self._pool is not None:
             yield from self._pass_on("Map", first, requests, context, pb.MapResponse)
             return
-        with _failures(context, type) as failed, _hosted(first) as host:
+        with _failures(context, type) as failed, _hosted(first, context) as host:
             scope = Scope(first.start, dict(first.inputs), host, running=True)
             yield from _map.serve_map(type, first, requests, scope)
         if failed:
@@ -137,7 +137,7 @@ class Server:
         _cancel_with(context, stream)
         self._calls.begin(request.call, stream)
         try:
-            with _failures(context, type) as failed, _hosted(request) as host:
+            with _failures(context, type) as failed, _hosted(request, context) as host:
                 scope = Scope(request.instance, dict(request.inputs), host, running=True)
                 yield from _run.serve_run(type, request, scope, stream)
             if failed:
@@ -155,7 +155,7 @@ class Server:
 
         assert self._pool is not None
         try:
-            yield from self._pool.pass_on(method, first, requests, response)
+            yield from self._pool.pass_on(method, first, requests, response, context)
         except Ended:
             return
         except grpc.RpcError as e:
@@ -269,8 +269,8 @@ def _failures(context: grpc.ServicerContext, type: Type) -> Iterator[list[pb.Dia
 
 
 @contextlib.contextmanager
-def _hosted(request: pb.MapRequest | pb.RunRequest) -> Iterator[Host | None]:
-    """Connects to the HostService that a request offers."""
+def _hosted(request: pb.MapRequest | pb.RunRequest, context: grpc.ServicerContext) -> Iterator[Host | None]:
+    """Connects to the HostService that a request offers. What is asked there ends with the call."""
     if not request.host_socket:
         yield None
         return
@@ -278,6 +278,8 @@ def _hosted(request: pb.MapRequest | pb.RunRequest) -> Iterator[Host | None]:
 
     openai = (request.openai_api.base_url, request.openai_api.api_key) if request.HasField("openai_api") else None
     host = Host(request.host_socket, request.open_chats, openai)
+    if not context.add_callback(host.close):
+        host.close()
     try:
         yield host
     finally:

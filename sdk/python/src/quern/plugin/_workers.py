@@ -57,8 +57,8 @@ class Pool:
                 self._workers = started
             return self._workers
 
-    def pass_on(self, method: str, first: Any, requests: Iterator[bytes], response: Any) -> Iterator[Any]:
-        """Makes a call of batches with all workers.
+    def pass_on(self, method: str, first: Any, requests: Iterator[bytes], response: Any, context: grpc.ServicerContext) -> Iterator[Any]:
+        """Makes a call of batches with all workers. It ends with ``context``.
 
         Args:
             method: Map or Predict.
@@ -66,7 +66,10 @@ class Pool:
             requests: The other requests, encoded.
             response: The class of the responses.
         """
-        return _Call(method, first, self.get(), response).answers(requests)
+        call = _Call(method, first, self.get(), response)
+        if not context.add_callback(call.end):
+            call.end()
+        return call.answers(requests)
 
 
 class _Worker:
@@ -125,6 +128,10 @@ class _Call:
         # What arrives: a part with its answer, or None and why the call ends.
         self._arrived: queue.SimpleQueue[tuple[_Part | None, Any]] = queue.SimpleQueue()
 
+    def end(self) -> None:
+        """Ends the call: nobody waits for its answers any more."""
+        self._arrived.put((None, Ended()))
+
     def answers(self, requests: Iterator[bytes]) -> Iterator[Any]:
         threading.Thread(target=self._send, args=(requests,), daemon=True).start()
         sent = False
@@ -155,12 +162,20 @@ class _Call:
                 part.worker.open += 1
                 self._order.append(part)
                 part.requests.put(request)
+            if all(part.stream is None for part in self._parts):
+                self._start_alone(self._parts[0])
             self._arrived.put((None, None))
         except Exception as e:  # the call was canceled
             self._arrived.put((None, e))
         finally:
             for part in self._parts:
                 part.requests.put(None)
+
+    def _start_alone(self, part: _Part) -> None:
+        """Makes a call without batches, which fails if what starts it does."""
+        part.stream = part.worker.stream(self._method, iter([self._first.SerializeToString()]))
+        for answer in part.stream:
+            self._arrived.put((part, self._response.FromString(answer)))
 
     def _receive(self, part: _Part) -> None:
         try:
@@ -197,4 +212,4 @@ class _Call:
 
 
 class Ended(Exception):
-    """A worker has reported why the stage failed."""
+    """A worker has reported why the stage failed, or the call was canceled."""
