@@ -413,10 +413,10 @@ func TestJSONLinesAreReadAsUsersExpect(t *testing.T) {
 			rows: []string{"1", "x", `[1,{"b":2}]`},
 		},
 		"lists and structs": {
-			text:   `{"m": [{"role": "user", "n": 1}, {"role": null}], "s": {"a": [1.5, 2], "a b": true}}` + "\n" + `{"m": [], "s": null}`,
-			schema: `m list<struct<role:string,n:int64>>, s struct<a:list<float64>,"a b":bool>`,
+			text:   `{"m": [{"role": "user", "n": 1}, {"role": null}], "s": {"a": [1.5, 2], "b c": true}}` + "\n" + `{"m": [], "s": null}`,
+			schema: `m list<struct<role:string,n:int64>>, s struct<a:list<float64>,"b c":bool>`,
 			rows: []string{
-				`[{"n":1,"role":"user"},{"n":null,"role":null}]|{"a b":true,"a":[1.5,2]}`, "[]|∅",
+				`[{"n":1,"role":"user"},{"n":null,"role":null}]|{"a":[1.5,2],"b c":true}`, "[]|∅",
 			},
 		},
 		"a key that appears twice with one value": {

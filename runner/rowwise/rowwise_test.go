@@ -133,7 +133,7 @@ func smallMessages(t *testing.T, b *bench) []string {
 
 func checkTooLarge(t *testing.T, b *bench, r *Result) {
 	t.Helper()
-	want := Failure{1000, "what the plugin needs of it takes 1 MiB, and a row between quern and a plugin can take 0 MiB at most; keep such content in a file, and its path in the row"}
+	want := Failure{1000, "what the plugin needs of it takes 1 MiB, but a row between quern and a plugin can take at most 0 MiB; keep such content in a file, and its path in the row"}
 	if len(r.Failures) != 2 || r.Failures[0] != (Failure{700, "it is bad"}) || r.Failures[1] != want {
 		t.Errorf("got the failures %+v", r.Failures)
 	}
@@ -494,7 +494,7 @@ func TestAPluginThatAnswersWronglyIsReported(t *testing.T) {
 			c.AppendValues([]int64{1, 2}, nil)
 			return array.NewRecordBatch(data.Schema{{Name: "made", Type: "int64"}}.Arrow(), []arrow.Array{c.NewArray()}, 2), nil, nil
 		},
-		"2 rows with 1": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
+		"answered 1 rows, but the batch has 2": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {
 			return b.apply(rec.NewSlice(0, 1))
 		},
 		"row 7 of 2": func(rec arrow.RecordBatch) (arrow.RecordBatch, []*pluginv1.RowError, error) {

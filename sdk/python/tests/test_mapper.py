@@ -176,7 +176,7 @@ def test_answers_that_are_too_large_come_in_several_messages(client, monkeypatch
     assert [a.more for a in answers] == [True] * (len(answers) - 1) + [False] and len(answers) > 3
     assert [r["upper"] for r in rows_of(answers)] == [*(t.upper() for t in texts[:6]), None, "Z"]
     [e] = [e for a in answers for e in a.errors]
-    assert e.message.startswith("its result takes 1 MiB, and a row between quern and a plugin can take")
+    assert e.message.startswith("its result takes 1 MiB, but a row between quern and a plugin can take")
 
     it = instance("transform", "t_words", {}, columns={"text": "string"}, rows={"text": "string"}, address="transform.word")
     answers = client.map(it, [batch(text=["a b", " ".join(["w" * 500] * 20), "c", None])])

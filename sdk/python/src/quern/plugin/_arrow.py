@@ -346,6 +346,6 @@ def _cut(batch: pa.RecordBatch, first: int, end: int, counts: list[int] | None) 
 def _excess(size: int) -> str:
     mib = 1 << 20
     return (
-        f"{(size + mib - 1) // mib} MiB, and a row between quern and a plugin can take {MAX_ROWS // mib} MiB at most;"
+        f"{(size + mib - 1) // mib} MiB, but a row between quern and a plugin can take at most {MAX_ROWS // mib} MiB;"
         " keep such content in a file, and its path in the row"
     )
