@@ -290,7 +290,7 @@ func checksumsCommand(_ context.Context, args []string) error {
 		return err
 	}
 	var files []string
-	for _, pattern := range []string{"quern_*.tar.gz", "quern-*.whl"} {
+	for _, pattern := range []string{"quern_*.tar.gz", "quern_dev-*.whl"} {
 		found, err := filepath.Glob(filepath.Join(*dir, pattern))
 		if err != nil {
 			return err

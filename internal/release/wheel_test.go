@@ -65,7 +65,7 @@ func wheel(t *testing.T) (path string, tool func(name string) string) {
 	if dir == "" {
 		t.Skip("QUERN_TEST_WHEEL is not set: make test-wheel")
 	}
-	path = filepath.Join(dir, "quern-"+version.Number+"-"+wheelTag(target{runtime.GOOS, runtime.GOARCH})+".whl")
+	path = filepath.Join(dir, "quern_dev-"+version.Number+"-"+wheelTag(target{runtime.GOOS, runtime.GOARCH})+".whl")
 	tools := filepath.Dir(os.Getenv("QUERN_RELEASE_PYTHON"))
 	return path, func(name string) string { return filepath.Join(tools, name) }
 }

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def _version() -> str:
     """The version of the package; in a checkout, where it is not installed, one under development."""
     try:
-        return version("quern")
+        return version("quern-dev")
     except PackageNotFoundError:
         return "0.0.0.dev0"
 

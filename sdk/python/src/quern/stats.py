@@ -1,6 +1,6 @@
 """Confidence intervals of figures, and paired tests of differences, for evaluators.
 
-The statistics are scipy's, so a plugin that uses this module depends on ``quern[stats]``.
+The statistics are scipy's, so a plugin that uses this module depends on ``quern-dev[stats]``.
 Intervals and tests are of the kinds in docs/statistics.md.
 """
 
