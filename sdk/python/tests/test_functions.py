@@ -30,7 +30,7 @@ transform "py_flat_map" "word" {
 }
 """
 
-CLEAN = '''
+CLEAN = """
 from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -50,7 +50,7 @@ def clean(text: str, n: int | None = None) -> Clean:
 
 def words(text: str) -> Iterator[str]:
     yield from text.split()
-'''
+"""
 LETTERS = "def count(text: str) -> int:\n    return sum(c.isalpha() for c in text)\n"
 FILES = {
     "main.quern.hcl": MAIN,

@@ -94,7 +94,9 @@ def test_a_pipeline_is_planned_and_applied(tmp_path, capsys):
 
 def test_a_dataset_is_loaded(folder):
     table = quern.load("label.size", folder)
-    assert table.schema == pa.schema({"a.b": pa.string(), "n": pa.int64(), "text": pa.string(), "size": pa.string(), "size_rule": pa.string()})
+    assert table.schema == pa.schema(
+        {"a.b": pa.string(), "n": pa.int64(), "text": pa.string(), "size": pa.string(), "size_rule": pa.string()}
+    )
     assert table.select(["n", "text", "a.b", "size"]).to_pydict() == {
         "n": [1, None, 3], "text": ["one", "null", "large"], "a.b": ["hi 1", None, "hi 3"], "size": [None, None, "large"],
     }  # fmt: skip
@@ -144,7 +146,9 @@ def test_what_does_not_exist_is_an_error(folder, tmp_path):
 def test_a_damaged_file_is_an_error(tmp_path):
     folder = pipeline(tmp_path)
     quern.apply(folder, target=["source.texts"], on_event=None)
-    listed = subprocess.run([os.environ.get("QUERN", "quern"), "artifact", "files", "source.texts"], cwd=folder, capture_output=True, text=True, check=True)
+    listed = subprocess.run(
+        [os.environ.get("QUERN", "quern"), "artifact", "files", "source.texts"], cwd=folder, capture_output=True, text=True, check=True
+    )
     path = Path(listed.stdout.strip())
     path.chmod(0o644)
     path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
@@ -264,7 +268,13 @@ def test_polars_and_pandas_share_the_values(folder):
 
 def test_importing_quern_loads_nothing_else():
     code = "import sys, quern; print([m for m in sys.modules if m.startswith(('pyarrow', 'grpc', 'google', 'quern.'))], sorted(dir(quern))[-1] != '')"
-    out = subprocess.run([sys.executable, "-c", code], env={**os.environ, "PYTHONPATH": str(Path(quern.__file__).parents[1])}, capture_output=True, text=True, check=True)
+    out = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(Path(quern.__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert out.stdout == "[] True\n"
 
 
@@ -285,7 +295,7 @@ def test_the_program_is_found(monkeypatch, tmp_path):
         _program.program()
 
 
-WAITING = '''
+WAITING = """
 from quern import plugin
 
 p = plugin.Plugin("waiting", version="0.1.0")
@@ -303,14 +313,16 @@ class Answer(plugin.Mapper):
 
 if __name__ == "__main__":
     p.serve()
-'''
+"""
 
 
 def test_a_stage_that_waits_is_not_an_error(tmp_path):
     from quern.testing import Pipeline
 
     (tmp_path / "waiting.py").write_text(WAITING)
-    main = 'source "csv" "texts" {\n  path = "texts.csv"\n}\n\nlabel "waiting_answer" "answer" {\n  input = source.texts\n  n     = row.n\n}\n'
+    main = (
+        'source "csv" "texts" {\n  path = "texts.csv"\n}\n\nlabel "waiting_answer" "answer" {\n  input = source.texts\n  n     = row.n\n}\n'
+    )
     Pipeline(tmp_path / "waiting.py", {"main.quern.hcl": main, "texts.csv": "n\n1\n2\n3\n"}, tmp_path / "pipeline")
     run = quern.apply(tmp_path / "pipeline", on_event=None)
     stage = run.stages["label.answer"]

@@ -23,7 +23,9 @@ pytestmark = pytest.mark.skipif(not (os.environ.get("QUERN") or shutil.which("qu
 def plugins(tmp_path_factory):
     folder = tmp_path_factory.mktemp("plugins")
     for kind in KINDS:
-        subprocess.run([program(), "plugin", "new", "-lang=python", f"-dir={folder / kind}", kind, f"new_{kind}"], check=True, capture_output=True)
+        subprocess.run(
+            [program(), "plugin", "new", "-lang=python", f"-dir={folder / kind}", kind, f"new_{kind}"], check=True, capture_output=True
+        )
     return folder
 
 

@@ -21,11 +21,17 @@ Folder = str | os.PathLike[str]
 
 
 @overload
-def load(address: str, dir: Folder = ".", *, env: str | None = None, columns: Sequence[str] | None = None, as_: Literal["arrow"] = "arrow") -> pa.Table: ...
+def load(
+    address: str, dir: Folder = ".", *, env: str | None = None, columns: Sequence[str] | None = None, as_: Literal["arrow"] = "arrow"
+) -> pa.Table: ...
 @overload
-def load(address: str, dir: Folder = ".", *, env: str | None = None, columns: Sequence[str] | None = None, as_: Literal["polars"]) -> polars.DataFrame: ...
+def load(
+    address: str, dir: Folder = ".", *, env: str | None = None, columns: Sequence[str] | None = None, as_: Literal["polars"]
+) -> polars.DataFrame: ...
 @overload
-def load(address: str, dir: Folder = ".", *, env: str | None = None, columns: Sequence[str] | None = None, as_: Literal["pandas"]) -> pandas.DataFrame: ...
+def load(
+    address: str, dir: Folder = ".", *, env: str | None = None, columns: Sequence[str] | None = None, as_: Literal["pandas"]
+) -> pandas.DataFrame: ...
 def load(address: str, dir: Folder = ".", *, env: str | None = None, columns: Sequence[str] | None = None, as_: str = "arrow") -> Any:
     """Returns a dataset.
 
@@ -58,7 +64,9 @@ def load(address: str, dir: Folder = ".", *, env: str | None = None, columns: Se
     return table.to_pandas(types_mapper=pandas.ArrowDtype)
 
 
-def scan(address: str, dir: Folder = ".", *, env: str | None = None, columns: Sequence[str] | None = None, batch_rows: int = 65_536) -> Iterator[pa.RecordBatch]:
+def scan(
+    address: str, dir: Folder = ".", *, env: str | None = None, columns: Sequence[str] | None = None, batch_rows: int = 65_536
+) -> Iterator[pa.RecordBatch]:
     """Reads a dataset that may be larger than memory, as batches of at most ``batch_rows`` rows.
 
     It holds one shard at a time: at most 131,072 rows or about 64 MiB. The arguments and errors
@@ -98,7 +106,9 @@ def _environment(env: str | None) -> list[str]:
 def _located(address: str, dir: Folder, env: str | None, columns: Sequence[str] = ()) -> Any:
     found = document(dir, "artifact", "files", "-json", *_environment(env), *(f"-column={c}" for c in columns), address)
     if found.get("format") != _FORMAT:
-        raise Failed(f"quern artifact files wrote {found.get('format')!r}, but this package reads {_FORMAT!r}: install the same version of both")
+        raise Failed(
+            f"quern artifact files wrote {found.get('format')!r}, but this package reads {_FORMAT!r}: install the same version of both"
+        )
     return found
 
 

@@ -59,7 +59,9 @@ def program() -> str:
     folders = (sysconfig.get_path("scripts"), sysconfig.get_path("scripts", sysconfig.get_preferred_scheme("user")))
     found = shutil.which("quern", path=os.pathsep.join(folders)) or shutil.which("quern")
     if found is None:
-        raise FileNotFoundError("the program quern was not found in this Python's scripts folder or in PATH: install quern, or set the variable QUERN to its path")
+        raise FileNotFoundError(
+            "the program quern was not found in this Python's scripts folder or in PATH: install quern, or set the variable QUERN to its path"
+        )
     return os.path.abspath(found)
 
 
@@ -106,5 +108,14 @@ def diagnostics_of(found: Iterable[Mapping[str, Any]]) -> list[Diagnostic]:
     made = []
     for d in found:
         place = d.get("range") or {}
-        made.append(Diagnostic(d["severity"], d["summary"], d.get("detail", ""), place.get("file", ""), place.get("start", {}).get("line", 0), d.get("address", "")))
+        made.append(
+            Diagnostic(
+                d["severity"],
+                d["summary"],
+                d.get("detail", ""),
+                place.get("file", ""),
+                place.get("start", {}).get("line", 0),
+                d.get("address", ""),
+            )
+        )
     return made

@@ -162,7 +162,13 @@ def print_event(event: Event) -> None:
 
 
 def plan(
-    dir: Folder = ".", *, env: str | None = None, variables: Mapping[str, Any] | None = None, target: Sequence[str] = (), exclude: Sequence[str] = (), replace: Sequence[str] = ()
+    dir: Folder = ".",
+    *,
+    env: str | None = None,
+    variables: Mapping[str, Any] | None = None,
+    target: Sequence[str] = (),
+    exclude: Sequence[str] = (),
+    replace: Sequence[str] = (),
 ) -> Plan:
     """Returns what ``apply`` would do, and why. The arguments are those of ``apply``.
 
@@ -212,7 +218,9 @@ def apply(
     return run
 
 
-def _arguments(env: str | None, variables: Mapping[str, Any] | None, target: Sequence[str], exclude: Sequence[str], replace: Sequence[str]) -> list[str]:
+def _arguments(
+    env: str | None, variables: Mapping[str, Any] | None, target: Sequence[str], exclude: Sequence[str], replace: Sequence[str]
+) -> list[str]:
     made = [] if env is None else [f"-env={env}"]
     made += [f"-var={name}={_variable(value)}" for name, value in (variables or {}).items()]
     for flag, addresses in (("target", target), ("exclude", exclude), ("replace", replace)):
@@ -238,7 +246,15 @@ def _events(dir: Folder, command: Sequence[str], on_event: Callable[[Event], obj
     """Runs a command that prints events. Returns them, the exit code, and what it wrote to stderr."""
     with tempfile.TemporaryFile() as errors:
         # In a session of its own, quern gets no Ctrl-C from the terminal but only the one that is passed on.
-        process = subprocess.Popen([program(), *command], cwd=dir, env=environment(), stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=errors, start_new_session=True)
+        process = subprocess.Popen(
+            [program(), *command],
+            cwd=dir,
+            env=environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            start_new_session=True,
+        )
         events: list[Event] = []
         arrived: queue.SimpleQueue[Event | None] = queue.SimpleQueue()
         reader = threading.Thread(target=_read, args=(process, events, arrived), daemon=True)
@@ -266,7 +282,9 @@ def _read(process: subprocess.Popen[bytes], events: list[Event], arrived: queue.
     arrived.put(None)
 
 
-def _follow(process: subprocess.Popen[bytes], arrived: queue.SimpleQueue[Event | None], on_event: Callable[[Event], object] | None) -> BaseException | None:
+def _follow(
+    process: subprocess.Popen[bytes], arrived: queue.SimpleQueue[Event | None], on_event: Callable[[Event], object] | None
+) -> BaseException | None:
     """Passes events on until there are no more. Ctrl-C and errors of ``on_event`` stop quern, and are returned."""
     stopped: BaseException | None = None
     while True:
@@ -306,12 +324,25 @@ def _run(events: Sequence[Event]) -> Run | None:
             summary = e["summary"]
     if not started:
         return None
-    return Run(started["id"], started["environment"], summary["status"], summary.get("seconds", 0.0), stages, _spend(summary), outputs, tuple(warnings))
+    return Run(
+        started["id"],
+        started["environment"],
+        summary["status"],
+        summary.get("seconds", 0.0),
+        stages,
+        _spend(summary),
+        outputs,
+        tuple(warnings),
+    )
 
 
 def _stage(event: Event, status: str, found: Sequence[Diagnostic]) -> Stage:
     of: Mapping[str, Any] = event.get("stage", {})
-    counts = {name: of[name] for name in ("kind", "type", "action", "seconds", "rows", "reused_rows", "failed_rows", "pending_rows", "outputs") if name in of}
+    counts = {
+        name: of[name]
+        for name in ("kind", "type", "action", "seconds", "rows", "reused_rows", "failed_rows", "pending_rows", "outputs")
+        if name in of
+    }
     new_rows = of.get("new_rows", of.get("computed_rows", 0))
     because = tuple(event.get("because") or ())
     return Stage(event["address"], status, new_rows=new_rows, spend=_spend(of), diagnostics=tuple(found), because=because, **counts)
