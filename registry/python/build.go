@@ -130,7 +130,7 @@ func (b *build) create(ctx context.Context) (err error) {
 	if err := b.installer.create(ctx, b.venv, b.python); err != nil {
 		return err
 	}
-	made, err := probe(ctx, bin(b.venv, "python"))
+	made, err := probe(ctx, pythonIn(b.venv))
 	if err != nil {
 		return fmt.Errorf("the Python of the virtual environment does not work: %w", err)
 	}

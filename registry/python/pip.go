@@ -27,7 +27,7 @@ type pip struct {
 func (p *pip) name() string { return "pip" }
 
 func (p *pip) pip(ctx context.Context, step, venv string, argv ...string) error {
-	_, err := p.run(ctx, step, p.temp, append([]string{bin(venv, "python"), "-I", p.program()}, argv...)...)
+	_, err := p.run(ctx, step, p.temp, append([]string{pythonIn(venv), "-I", p.program()}, argv...)...)
 	return err
 }
 
@@ -67,7 +67,7 @@ func unpack(wheel, dir string) error {
 	if err != nil {
 		return fmt.Errorf("read %s: %w", wheel, err)
 	}
-	defer archive.Close()
+	defer func() { _ = archive.Close() }()
 	return os.CopyFS(dir, archive)
 }
 

@@ -198,5 +198,5 @@ func isFile(path string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
-// bin returns a program in a virtual environment.
-func bin(venv, name string) string { return filepath.Join(venv, "bin", name) }
+// pythonIn returns the interpreter of a virtual environment.
+func pythonIn(venv string) string { return filepath.Join(venv, "bin", "python") }

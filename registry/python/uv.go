@@ -41,7 +41,7 @@ func (u *uv) export(ctx context.Context, dir string) ([]byte, error) {
 
 func (u *uv) resolve(ctx context.Context, venv string, p *Project) ([]byte, error) {
 	out := filepath.Join(u.temp, pylock)
-	_, err := u.run(ctx, "Resolving the dependencies with uv", p.Dir, u.path, "pip", "compile", "--python", bin(venv, "python"), "--universal", "--generate-hashes",
+	_, err := u.run(ctx, "Resolving the dependencies with uv", p.Dir, u.path, "pip", "compile", "--python", pythonIn(venv), "--universal", "--generate-hashes",
 		"--custom-compile-command", generatedBy, "--format", pylock, "-o", out, ProjectFile)
 	if err != nil {
 		return nil, err
@@ -50,12 +50,12 @@ func (u *uv) resolve(ctx context.Context, venv string, p *Project) ([]byte, erro
 }
 
 func (u *uv) dependencies(ctx context.Context, venv, requirements string, p *Project) error {
-	return u.offlineFirst(ctx, "Installing the dependencies with uv", p.Dir, u.path, "pip", "install", "--python", bin(venv, "python"),
+	return u.offlineFirst(ctx, "Installing the dependencies with uv", p.Dir, u.path, "pip", "install", "--python", pythonIn(venv),
 		"--require-hashes", "--no-deps", "--no-build", "--compile-bytecode", "-r", requirements)
 }
 
 func (u *uv) project(ctx context.Context, venv string, p *Project, editable bool) error {
-	argv := []string{u.path, "pip", "install", "--python", bin(venv, "python"), "--no-deps", "--compile-bytecode"}
+	argv := []string{u.path, "pip", "install", "--python", pythonIn(venv), "--no-deps", "--compile-bytecode"}
 	if editable {
 		argv = append(argv, "-e")
 	}
@@ -63,7 +63,7 @@ func (u *uv) project(ctx context.Context, venv string, p *Project, editable bool
 }
 
 func (u *uv) check(ctx context.Context, venv string) error {
-	_, err := u.run(ctx, "Checking the installed packages with uv", filepath.Dir(venv), u.path, "pip", "check", "--python", bin(venv, "python"))
+	_, err := u.run(ctx, "Checking the installed packages with uv", filepath.Dir(venv), u.path, "pip", "check", "--python", pythonIn(venv))
 	return err
 }
 

@@ -110,7 +110,7 @@ func Open(dir string) (*Venv, error) {
 func (v *Venv) Works() bool { return isFile(v.Program()) }
 
 // Program returns the interpreter.
-func (v *Venv) Program() string { return bin(v.Dir, "python") }
+func (v *Venv) Program() string { return pythonIn(v.Dir) }
 
 // Args returns the interpreter's arguments that start the plugin.
 func (v *Venv) Args() []string {

@@ -195,10 +195,13 @@ func matchStatus(want string, err error) error {
 	if want == "" {
 		want = "OK"
 	}
-	if got != want {
-		return fmt.Errorf("the status is %s (%v), want %s", got, err, want)
+	switch {
+	case got == want:
+		return nil
+	case err == nil:
+		return fmt.Errorf("the status is %s, want %s", got, want)
 	}
-	return nil
+	return fmt.Errorf("the status is %s, want %s: %w", got, want, err)
 }
 
 // statusName is a status as gRPC writes it: NOT_FOUND, not NotFound.
@@ -266,17 +269,17 @@ func (r *runner) act(what, call string, cancel func()) error {
 }
 
 // sending notes what the answer of a request must be like.
-func (res *result) sending(r *runner, m proto.Message) {
+func (r *result) sending(run *runner, m proto.Message) {
 	switch m := m.(type) {
 	case *pluginv1.MapRequest:
 		if in := m.GetStart(); in != nil {
-			res.flat = r.typeOf(in.GetKind(), in.GetType()).GetMode() == pluginv1.Mode_MODE_FLAT_MAP
+			r.flat = run.typeOf(in.GetKind(), in.GetType()).GetMode() == pluginv1.Mode_MODE_FLAT_MAP
 			return
 		}
-		res.sendingRows(m.GetRows())
+		r.sendingRows(m.GetRows())
 	case *pluginv1.PredictRequest:
 		if m.GetStart() == nil {
-			res.sendingRows(m.GetRows())
+			r.sendingRows(m.GetRows())
 		}
 	}
 }
