@@ -69,7 +69,7 @@ func TestWhatIsNotExpectedFails(t *testing.T) {
 		"the answer.version is \"1.0.0\", want \"2.0.0\"": "{call: GetSchema, expect: {version: 2.0.0}}",
 		"want [{\"name\":\"~x$\"}]":                       "{call: GetSchema, expect: {types: [{name: ~x$}]}}",
 		"the answer.version is \"1.0.0\", want not set":   "{call: GetSchema, expect: {version: null}}",
-		"the status is OK (<nil>), want NOT_FOUND":        "{call: GetSchema, status: NOT_FOUND}",
+		"the status is OK, want NOT_FOUND":                "{call: GetSchema, status: NOT_FOUND}",
 		"the status is NOT_FOUND":                         "{call: Fingerprint, request: {instance: {kind: source, type: x}}}",
 		"file f[0] is not set, want \"\"":                 "{call: GetSchema, files: {f: ''}}",
 		"there is no such call":                           "{call: Nothing}",
