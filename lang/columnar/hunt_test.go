@@ -149,7 +149,7 @@ func evaluated(t *testing.T, what string, evaluate func() (cty.Value, string)) (
 	t.Helper()
 	before := computed(t)
 	v, failed := evaluate()
-	if took := computed(t) - before; took > limit.Default.Time {
+	if took := computed(t) - before; took > slowdown*limit.Default.Time {
 		t.Errorf("%s takes %s", what, took)
 	}
 	if strings.Contains(failed, "goroutine ") || strings.Contains(failed, "bug in quern") || strings.Contains(failed, "cannot handle these arguments") {
@@ -228,7 +228,7 @@ func (h hostile) compare(t *testing.T, src string, rec arrow.RecordBatch) bool {
 
 	before := computed(t)
 	c, diags := expr.Compile(exprtest.Parse(src), s, cty.DynamicPseudoType)
-	if took := computed(t) - before; took > limit.Default.Time {
+	if took := computed(t) - before; took > slowdown*limit.Default.Time {
 		t.Errorf("compiling %s takes %s", src, took)
 	}
 	if diags.HasErrors() {
