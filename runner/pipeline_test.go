@@ -255,7 +255,7 @@ func (p *pipeline) stage(res *runner.Result, address string) runner.StageResult 
 	return runner.StageResult{}
 }
 
-// column reads a string column of what stands in the state.
+// column reads a string column of a dataset in the state.
 func (p *pipeline) column(address, port, name string) []string {
 	p.t.Helper()
 	inst := p.state.Instances[address]

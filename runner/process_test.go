@@ -179,7 +179,7 @@ func (f *folder) apply(onEvent func(*os.Process, *events.Event)) (all []events.E
 	return all, err
 }
 
-// outputs are the digests of everything that stands in the state.
+// outputs are the digests of everything in the state.
 func (f *folder) outputs() map[string]string {
 	f.t.Helper()
 	s, err := store.Open(filepath.Join(f.dir, ".quern"))
@@ -248,7 +248,7 @@ func TestAKillAtAnyMomentLosesNothingThatWasReportedDone(t *testing.T) {
 		}
 	}
 	if len(got) != len(want) {
-		t.Errorf("%d things stand in the state, undisturbed %d", len(got), len(want))
+		t.Errorf("the state has %d things, and %d without a disturbance", len(got), len(want))
 	}
 }
 

@@ -83,7 +83,7 @@ func TestALifecycleRunsFromSourceToDeployment(t *testing.T) {
 		t.Errorf("the figures of label.loud are %#v", figures)
 	}
 	if gate := p.state.Instances["gate.good"]; gate.Definition == "" || gate.ActionKey != gate.Definition || len(gate.Preimage) == 0 {
-		t.Errorf("the gate that was checked stands as %+v", gate)
+		t.Errorf("the gate that was checked is in the state as %+v", gate)
 	}
 	if rows := p.stage(res, "evaluate.model").Rows; rows != 3 {
 		t.Errorf("the evaluation is said to be about %d rows", rows)

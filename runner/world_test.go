@@ -27,7 +27,7 @@ import (
 type world struct {
 	mu      sync.Mutex
 	sources map[string][]string
-	shelves map[string]string // what stands on each: a digest
+	shelves map[string]string // what is on each: a digest
 	calls   map[string]int
 
 	mapped atomic.Int64 // rows that reached label "upper"
@@ -396,7 +396,7 @@ func (s *score) subject(ctx context.Context, r *plugin.Run[scoreArgs], subject p
 	return right, rows, nil
 }
 
-// shelf puts an artifact's digest on a shelf of the world. What stands on
+// shelf puts an artifact's digest on a shelf of the world. What is on
 // another place must be moved by replacement.
 type shelf struct{ w *world }
 

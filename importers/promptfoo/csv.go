@@ -14,8 +14,8 @@ import (
 )
 
 // testsOfCSV reads tests from CSV, one per row. The columns are variables,
-// except for those that begin with two underscores. alone says that there are
-// no other tests.
+// except for those that begin with two underscores. alone is true if the
+// configuration has no other tests.
 func (im *importer) testsOfCSV(file string, d defaults, alone bool) error {
 	src, err := im.bytes(file)
 	if err != nil {

@@ -263,7 +263,7 @@ func TestLongLinesAreCutAroundTheSubject(t *testing.T) {
 }
 
 func TestAddressesAreKeptWithWhatIsHidden(t *testing.T) {
-	d := Errorf(rangeOf(source, `"a"`), "Bad", "Mend it.")
+	d := Errorf(rangeOf(source, `"a"`), "Bad", "Fix it.")
 	d.Extra = Secret{}
 	About("label.x", d)
 	About("label.other", d)

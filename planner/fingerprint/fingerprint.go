@@ -298,11 +298,11 @@ func Action(definition, fingerprint string, inputs []Input) (key string, fields 
 // stage without the input that its rows come from. If it has no other input,
 // this is the definition key.
 func Rows(definition, rowsOf string, inputs []Input) string {
-	beside := slices.DeleteFunc(slices.Clone(inputs), func(in Input) bool { return in.Key == rowsOf })
-	if len(beside) == 0 {
+	others := slices.DeleteFunc(slices.Clone(inputs), func(in Input) bool { return in.Key == rowsOf })
+	if len(others) == 0 {
 		return definition
 	}
-	_, fields := Action(definition, "", beside)
+	_, fields := Action(definition, "", others)
 	return Key(rowsTag, append([]plan.Field{{Name: "definition", Value: definition}}, fields...))
 }
 

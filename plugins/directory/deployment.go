@@ -134,14 +134,14 @@ func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[args
 		out.Changes = append(out.Changes, d.inTheWay(r)...)
 	}
 	digest, drift := attribute(r.Prior, "digest"), attribute(r.Prior, "drift")
-	stands := digest
+	present := digest
 	if drift != "" {
-		stands = strings.TrimSpace(digest + " (" + drift + ")")
+		present = strings.TrimSpace(digest + " (" + drift + ")")
 	}
 	if wanted, known := r.Digest("artifact"); known && wanted != digest {
-		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "artifact", Before: stands, After: wanted})
+		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "artifact", Before: present, After: wanted})
 	} else if drift != "" {
-		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "artifact", Before: stands, After: digest})
+		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "artifact", Before: present, After: digest})
 	}
 	if r.Known("keep") && r.Args.Keep != n.Keep {
 		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "keep", Before: fmt.Sprint(n.Keep), After: fmt.Sprint(r.Args.Keep)})

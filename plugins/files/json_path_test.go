@@ -170,8 +170,8 @@ for n in range(50):
     rows = [{'id': i, 'text': random.choice(['x', '}', ']', '"', '\\'])} for i in range(random.randint(2, 40))]
     doc = rows
     for key in reversed(keys):
-        beside = {'k%d' % i: random.choice([1, None, 'x', [1, {'data': []}], {'data': {'a': '"'}}]) for i in range(random.randint(0, 4))}
-        items = list(beside.items()) + [(key, doc)]
+        others = {'k%d' % i: random.choice([1, None, 'x', [1, {'data': []}], {'data': {'a': '"'}}]) for i in range(random.randint(0, 4))}
+        items = list(others.items()) + [(key, doc)]
         random.shuffle(items)
         doc = dict(items)
     open('%s/%d.json' % (sys.argv[1], n), 'w').write(json.dumps(doc, indent=random.choice([None, 1])))

@@ -204,7 +204,7 @@ func (o *parquetFile) narrow(ctx context.Context, c *parquetColumn, top int) err
 // can represent every value of a leaf or, for numbers with a fraction, float64
 // can.
 func (o *parquetFile) fitsByStatistics(c *parquetColumn) bool {
-	limit := big.NewInt(1e15 - 1) // so that there are at most exactDigits digits
+	limit := big.NewInt(1e15 - 1) // the largest number with exactDigits digits
 	if c.scale == 0 {
 		limit = big.NewInt(1<<63 - 1)
 	}

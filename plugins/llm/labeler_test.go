@@ -89,12 +89,12 @@ func TestAnInvalidLabelIsRequestedOnceMoreAndThenFailsTheRow(t *testing.T) {
 			return &llm.Response{Refusal: "I must not.", FinishReason: llm.FinishRefusal}, nil
 		case r.Messages[1].Content == "unreached":
 			return nil, &llm.CallError{Message: "bad gateway", Status: 502, Temporary: true}
-		case again && r.Messages[1].Content == "mends":
+		case again && r.Messages[1].Content == "recovers":
 			return &llm.Response{Text: `{"label": "card"}`}, nil
 		}
 		return &llm.Response{Text: `{"label": "cards"}`}, nil
 	}}
-	got := label(t, texts("mends", "stays", "declines", "unreached"), map[string]any{
+	got := label(t, texts("recovers", "stays", "declines", "unreached"), map[string]any{
 		"model": model, "text": plugintest.Row("text"), "classes": []string{"card", "rate"},
 	})
 	if labels := fmt.Sprint(got.Column("topic")); labels != "[card <nil> <nil> <nil>]" {

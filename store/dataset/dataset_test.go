@@ -191,11 +191,11 @@ func TestOneShardAndManyHaveTheSameColumnDigests(t *testing.T) {
 	n := numbers(0, 150_000)
 	m := numbers(5_000_000, 5_150_000)
 	both := array.NewRecordBatch(two.Arrow(), []arrow.Array{n.Column(0), m.Column(0)}, n.NumRows())
-	alone, beside := write(t, blobs, numberSchema, n), write(t, blobs, two, both)
-	if sameShards(alone, beside) {
+	alone, joint := write(t, blobs, numberSchema, n), write(t, blobs, two, both)
+	if sameShards(alone, joint) {
 		t.Fatal("both are cut at the same rows: this shows nothing")
 	}
-	if alone.ColumnDigest("n") != beside.ColumnDigest("n") {
+	if alone.ColumnDigest("n") != joint.ColumnDigest("n") {
 		t.Error("a column's digest depends on where its shards end")
 	}
 }

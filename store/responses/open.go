@@ -18,11 +18,11 @@ import (
 
 // Names in the cache's folder.
 const (
-	mainName   = "main"
-	besideName = "beside-"
-	// mostBeside is the number of processes that may have a cache open in
+	mainName  = "main"
+	extraName = "beside-"
+	// mostExtra is the number of processes that may have a cache open in
 	// addition to the one with the main database.
-	mostBeside = 63
+	mostExtra = 63
 )
 
 // How long a process waits for another one that is opening the cache, and may
@@ -47,10 +47,10 @@ func openFree(dir string, opts Options) (*Cache, error) {
 	}
 	defer opening.Close()
 	var taken error
-	for n := range mostBeside + 1 {
+	for n := range mostExtra + 1 {
 		name := mainName
 		if n > 0 {
-			name = fmt.Sprint(besideName, n)
+			name = fmt.Sprint(extraName, n)
 		}
 		c, err := openDatabase(filepath.Join(dir, name), opts)
 		if isTaken(err) {
@@ -65,7 +65,7 @@ func openFree(dir string, opts Options) (*Cache, error) {
 		}
 		return c, nil
 	}
-	return nil, fmt.Errorf("%d processes have it open: %w", mostBeside+1, taken)
+	return nil, fmt.Errorf("%d processes have it open: %w", mostExtra+1, taken)
 }
 
 func awaitLock(path string) (io.Closer, error) {
@@ -175,7 +175,7 @@ func (c *Cache) takeOver(dir string, opts Options) {
 		return
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), besideName) {
+		if !strings.HasPrefix(e.Name(), extraName) {
 			continue
 		}
 		path := filepath.Join(dir, e.Name())

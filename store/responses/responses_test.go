@@ -153,7 +153,7 @@ func TestASecondProcessKeepsItsAnswersInItsOwnDatabaseAndTheyAreMerged(t *testin
 			t.Fatalf("an answer is lost; reports %v", *reports)
 		}
 	}
-	if left, _ := filepath.Glob(filepath.Join(dir, besideName+"*")); len(left) > 0 {
+	if left, _ := filepath.Glob(filepath.Join(dir, extraName+"*")); len(left) > 0 {
 		t.Fatalf("left over: %v", left)
 	}
 }
@@ -295,7 +295,7 @@ func TestAnswersRequestedAgainAfterDamageAreCached(t *testing.T) {
 	}
 }
 
-// What is put before the cache is closed stands where damage to it is found.
+// What is put before the cache is closed survives where damage to it is found.
 func TestDamageToTheLastEntryIsReported(t *testing.T) {
 	dir := t.TempDir()
 	c, _ := opened(t, dir)

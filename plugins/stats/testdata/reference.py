@@ -1,4 +1,4 @@
-"""Computes the reference values of this package's tests anew.
+"""Computes the reference values of this package's tests with other libraries.
 
 Needs numpy, scipy, statsmodels, scikit-learn, krippendorff and crowd-kit; the
 tests name the versions that their values are from. Data that the tests share
