@@ -11,7 +11,7 @@
 //   FLAT_MAP  produces any number of rows for each row that it gets: Map
 //   RUN       gets whole inputs as files, produces any outputs: Run
 //   DEPLOY    manages something outside the store: the four ...Deployment calls
-//   MODEL     calls a language model: Chat, Embed
+//   MODEL     calls a language model: Chat, Embed, and batches
 //
 // Every type also answers Prepare, which validates an instance and declares its
 // output before anything runs.
@@ -69,6 +69,9 @@ const (
 	PluginService_Chat_FullMethodName             = "/quern.plugin.v1.PluginService/Chat"
 	PluginService_Embed_FullMethodName            = "/quern.plugin.v1.PluginService/Embed"
 	PluginService_CheckModel_FullMethodName       = "/quern.plugin.v1.PluginService/CheckModel"
+	PluginService_SubmitBatch_FullMethodName      = "/quern.plugin.v1.PluginService/SubmitBatch"
+	PluginService_ReadBatch_FullMethodName        = "/quern.plugin.v1.PluginService/ReadBatch"
+	PluginService_CheckSample_FullMethodName      = "/quern.plugin.v1.PluginService/CheckSample"
 	PluginService_Stop_FullMethodName             = "/quern.plugin.v1.PluginService/Stop"
 	PluginService_ReadDeployment_FullMethodName   = "/quern.plugin.v1.PluginService/ReadDeployment"
 	PluginService_PlanDeployment_FullMethodName   = "/quern.plugin.v1.PluginService/PlanDeployment"
@@ -125,6 +128,15 @@ type PluginServiceClient interface {
 	// without calling it: whether its key is set, for example. quern asks before
 	// the first stage runs.
 	CheckModel(ctx context.Context, in *CheckModelRequest, opts ...grpc.CallOption) (*CheckModelResponse, error)
+	// SubmitBatch submits requests that the provider answers later, for less money.
+	// quern calls it only if ModelInfo.batch is set.
+	SubmitBatch(ctx context.Context, in *SubmitBatchRequest, opts ...grpc.CallOption) (*SubmitBatchResponse, error)
+	// ReadBatch returns how far a batch is, and its answers if it is done.
+	ReadBatch(ctx context.Context, in *ReadBatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadBatchResponse], error)
+	// CheckSample looks at some of the rows that a stage would get, and says what is
+	// wrong with them, before anything runs. quern calls it while planning if
+	// Prepared.checks_sample is set and rows are known.
+	CheckSample(ctx context.Context, in *CheckSampleRequest, opts ...grpc.CallOption) (*CheckSampleResponse, error)
 	// Stop asks the handler of one Run to end. The handler may take
 	// Prepared.stop_seconds to save a checkpoint and respond; then the call is
 	// canceled. If a plugin does not implement Stop, quern cancels the call at
@@ -305,6 +317,45 @@ func (c *pluginServiceClient) CheckModel(ctx context.Context, in *CheckModelRequ
 	return out, nil
 }
 
+func (c *pluginServiceClient) SubmitBatch(ctx context.Context, in *SubmitBatchRequest, opts ...grpc.CallOption) (*SubmitBatchResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(SubmitBatchResponse)
+	err := c.cc.Invoke(ctx, PluginService_SubmitBatch_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
+func (c *pluginServiceClient) ReadBatch(ctx context.Context, in *ReadBatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadBatchResponse], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[6], PluginService_ReadBatch_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ReadBatchRequest, ReadBatchResponse]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PluginService_ReadBatchClient = grpc.ServerStreamingClient[ReadBatchResponse]
+
+func (c *pluginServiceClient) CheckSample(ctx context.Context, in *CheckSampleRequest, opts ...grpc.CallOption) (*CheckSampleResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CheckSampleResponse)
+	err := c.cc.Invoke(ctx, PluginService_CheckSample_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 func (c *pluginServiceClient) Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (*StopResponse, error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
 	out := new(StopResponse)
@@ -404,6 +455,15 @@ type PluginServiceServer interface {
 	// without calling it: whether its key is set, for example. quern asks before
 	// the first stage runs.
 	CheckModel(context.Context, *CheckModelRequest) (*CheckModelResponse, error)
+	// SubmitBatch submits requests that the provider answers later, for less money.
+	// quern calls it only if ModelInfo.batch is set.
+	SubmitBatch(context.Context, *SubmitBatchRequest) (*SubmitBatchResponse, error)
+	// ReadBatch returns how far a batch is, and its answers if it is done.
+	ReadBatch(*ReadBatchRequest, grpc.ServerStreamingServer[ReadBatchResponse]) error
+	// CheckSample looks at some of the rows that a stage would get, and says what is
+	// wrong with them, before anything runs. quern calls it while planning if
+	// Prepared.checks_sample is set and rows are known.
+	CheckSample(context.Context, *CheckSampleRequest) (*CheckSampleResponse, error)
 	// Stop asks the handler of one Run to end. The handler may take
 	// Prepared.stop_seconds to save a checkpoint and respond; then the call is
 	// canceled. If a plugin does not implement Stop, quern cancels the call at
@@ -463,6 +523,15 @@ func (UnimplementedPluginServiceServer) Embed(context.Context, *EmbedRequest) (*
 }
 func (UnimplementedPluginServiceServer) CheckModel(context.Context, *CheckModelRequest) (*CheckModelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CheckModel not implemented")
+}
+func (UnimplementedPluginServiceServer) SubmitBatch(context.Context, *SubmitBatchRequest) (*SubmitBatchResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method SubmitBatch not implemented")
+}
+func (UnimplementedPluginServiceServer) ReadBatch(*ReadBatchRequest, grpc.ServerStreamingServer[ReadBatchResponse]) error {
+	return status.Error(codes.Unimplemented, "method ReadBatch not implemented")
+}
+func (UnimplementedPluginServiceServer) CheckSample(context.Context, *CheckSampleRequest) (*CheckSampleResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CheckSample not implemented")
 }
 func (UnimplementedPluginServiceServer) Stop(context.Context, *StopRequest) (*StopResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method Stop not implemented")
@@ -662,6 +731,53 @@ func _PluginService_CheckModel_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_SubmitBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(SubmitBatchRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).SubmitBatch(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_SubmitBatch_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).SubmitBatch(ctx, req.(*SubmitBatchRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
+func _PluginService_ReadBatch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ReadBatchRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(PluginServiceServer).ReadBatch(m, &grpc.GenericServerStream[ReadBatchRequest, ReadBatchResponse]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PluginService_ReadBatchServer = grpc.ServerStreamingServer[ReadBatchResponse]
+
+func _PluginService_CheckSample_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CheckSampleRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).CheckSample(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_CheckSample_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).CheckSample(ctx, req.(*CheckSampleRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 func _PluginService_Stop_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
 	in := new(StopRequest)
 	if err := dec(in); err != nil {
@@ -784,6 +900,14 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _PluginService_CheckModel_Handler,
 		},
 		{
+			MethodName: "SubmitBatch",
+			Handler:    _PluginService_SubmitBatch_Handler,
+		},
+		{
+			MethodName: "CheckSample",
+			Handler:    _PluginService_CheckSample_Handler,
+		},
+		{
 			MethodName: "Stop",
 			Handler:    _PluginService_Stop_Handler,
 		},
@@ -837,6 +961,11 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 			Handler:       _PluginService_Chat_Handler,
 			ServerStreams: true,
 			ClientStreams: true,
+		},
+		{
+			StreamName:    "ReadBatch",
+			Handler:       _PluginService_ReadBatch_Handler,
+			ServerStreams: true,
 		},
 	},
 	Metadata: "quern/plugin/v1/plugin.proto",

@@ -184,20 +184,22 @@ class Column(_message.Message):
     def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., origin: _Optional[_Union[ColumnOrigin, str]] = ..., replaces: _Optional[bool] = ..., **kwargs) -> None: ...
 
 class Input(_message.Message):
-    __slots__ = ("kind", "columns", "rows", "format", "signature", "capabilities")
+    __slots__ = ("kind", "columns", "rows", "format", "signature", "capabilities", "model")
     KIND_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     kind: ArtifactKind
     columns: _containers.RepeatedCompositeFieldContainer[Column]
     rows: int
     format: str
     signature: Signature
     capabilities: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, kind: _Optional[_Union[ArtifactKind, str]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., rows: _Optional[int] = ..., format: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., capabilities: _Optional[_Iterable[str]] = ...) -> None: ...
+    model: Instance
+    def __init__(self, kind: _Optional[_Union[ArtifactKind, str]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., rows: _Optional[int] = ..., format: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., capabilities: _Optional[_Iterable[str]] = ..., model: _Optional[_Union[Instance, _Mapping]] = ...) -> None: ...
 
 class Signature(_message.Message):
     __slots__ = ("inputs", "outputs")
@@ -218,7 +220,7 @@ class RowArgument(_message.Message):
     def __init__(self, type: _Optional[str] = ..., rows_of: _Optional[str] = ..., column: _Optional[str] = ...) -> None: ...
 
 class Instance(_message.Message):
-    __slots__ = ("kind", "type", "address", "config", "inputs", "row_arguments", "config_json", "unknown")
+    __slots__ = ("kind", "type", "address", "config", "inputs", "row_arguments", "config_json", "unknown", "pins")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -233,6 +235,13 @@ class Instance(_message.Message):
         key: str
         value: RowArgument
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[RowArgument, _Mapping]] = ...) -> None: ...
+    class PinsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     KIND_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     ADDRESS_FIELD_NUMBER: _ClassVar[int]
@@ -241,6 +250,7 @@ class Instance(_message.Message):
     ROW_ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
     CONFIG_JSON_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_FIELD_NUMBER: _ClassVar[int]
+    PINS_FIELD_NUMBER: _ClassVar[int]
     kind: str
     type: str
     address: str
@@ -249,7 +259,8 @@ class Instance(_message.Message):
     row_arguments: _containers.MessageMap[str, RowArgument]
     config_json: bytes
     unknown: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, kind: _Optional[str] = ..., type: _Optional[str] = ..., address: _Optional[str] = ..., config: _Optional[bytes] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., row_arguments: _Optional[_Mapping[str, RowArgument]] = ..., config_json: _Optional[bytes] = ..., unknown: _Optional[_Iterable[str]] = ...) -> None: ...
+    pins: _containers.ScalarMap[str, str]
+    def __init__(self, kind: _Optional[str] = ..., type: _Optional[str] = ..., address: _Optional[str] = ..., config: _Optional[bytes] = ..., inputs: _Optional[_Mapping[str, Input]] = ..., row_arguments: _Optional[_Mapping[str, RowArgument]] = ..., config_json: _Optional[bytes] = ..., unknown: _Optional[_Iterable[str]] = ..., pins: _Optional[_Mapping[str, str]] = ...) -> None: ...
 
 class Diagnostic(_message.Message):
     __slots__ = ("severity", "summary", "detail", "argument")
@@ -300,7 +311,7 @@ class PrepareResponse(_message.Message):
     def __init__(self, prepared: _Optional[_Iterable[_Union[Prepared, _Mapping]]] = ...) -> None: ...
 
 class Prepared(_message.Message):
-    __slots__ = ("diagnostics", "outputs", "value_type", "reads", "estimate", "model", "batch_rows", "open_requests", "calls", "stop_seconds", "openai_api", "files")
+    __slots__ = ("diagnostics", "outputs", "value_type", "reads", "estimate", "model", "batch_rows", "open_requests", "calls", "stop_seconds", "openai_api", "files", "pins", "checks_sample")
     class ReadsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -308,6 +319,13 @@ class Prepared(_message.Message):
         key: str
         value: Reads
         def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Reads, _Mapping]] = ...) -> None: ...
+    class PinsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: str
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
     DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
     OUTPUTS_FIELD_NUMBER: _ClassVar[int]
     VALUE_TYPE_FIELD_NUMBER: _ClassVar[int]
@@ -320,6 +338,8 @@ class Prepared(_message.Message):
     STOP_SECONDS_FIELD_NUMBER: _ClassVar[int]
     OPENAI_API_FIELD_NUMBER: _ClassVar[int]
     FILES_FIELD_NUMBER: _ClassVar[int]
+    PINS_FIELD_NUMBER: _ClassVar[int]
+    CHECKS_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
     value_type: bytes
@@ -332,7 +352,9 @@ class Prepared(_message.Message):
     stop_seconds: float
     openai_api: bool
     files: _containers.RepeatedCompositeFieldContainer[SourceFile]
-    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., value_type: _Optional[bytes] = ..., reads: _Optional[_Mapping[str, Reads]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., batch_rows: _Optional[int] = ..., open_requests: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[ModelCalls, _Mapping]]] = ..., stop_seconds: _Optional[float] = ..., openai_api: _Optional[bool] = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ...) -> None: ...
+    pins: _containers.ScalarMap[str, str]
+    checks_sample: bool
+    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., value_type: _Optional[bytes] = ..., reads: _Optional[_Mapping[str, Reads]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., batch_rows: _Optional[int] = ..., open_requests: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[ModelCalls, _Mapping]]] = ..., stop_seconds: _Optional[float] = ..., openai_api: _Optional[bool] = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., pins: _Optional[_Mapping[str, str]] = ..., checks_sample: _Optional[bool] = ...) -> None: ...
 
 class SourceFile(_message.Message):
     __slots__ = ("name", "path", "digest")
@@ -375,7 +397,7 @@ class ModelCalls(_message.Message):
     def __init__(self, prompt: _Optional[str] = ..., model: _Optional[str] = ..., per_row: _Optional[float] = ..., added: _Optional[str] = ..., output_tokens: _Optional[int] = ..., longest_answer: _Optional[str] = ..., reads_answers: _Optional[bool] = ..., texts: _Optional[_Iterable[str]] = ..., draws: _Optional[int] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
-    __slots__ = ("capabilities", "tokenizer", "price", "max_concurrency", "requests_per_minute", "tokens_per_minute", "timeout_seconds", "retries", "cache", "max_tokens", "host")
+    __slots__ = ("capabilities", "tokenizer", "price", "max_concurrency", "requests_per_minute", "tokens_per_minute", "timeout_seconds", "retries", "cache", "max_tokens", "host", "batch")
     CAPABILITIES_FIELD_NUMBER: _ClassVar[int]
     TOKENIZER_FIELD_NUMBER: _ClassVar[int]
     PRICE_FIELD_NUMBER: _ClassVar[int]
@@ -387,6 +409,7 @@ class ModelInfo(_message.Message):
     CACHE_FIELD_NUMBER: _ClassVar[int]
     MAX_TOKENS_FIELD_NUMBER: _ClassVar[int]
     HOST_FIELD_NUMBER: _ClassVar[int]
+    BATCH_FIELD_NUMBER: _ClassVar[int]
     capabilities: _containers.RepeatedScalarFieldContainer[str]
     tokenizer: str
     price: Price
@@ -398,7 +421,16 @@ class ModelInfo(_message.Message):
     cache: bool
     max_tokens: int
     host: str
-    def __init__(self, capabilities: _Optional[_Iterable[str]] = ..., tokenizer: _Optional[str] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., max_concurrency: _Optional[int] = ..., requests_per_minute: _Optional[float] = ..., tokens_per_minute: _Optional[float] = ..., timeout_seconds: _Optional[float] = ..., retries: _Optional[int] = ..., cache: _Optional[bool] = ..., max_tokens: _Optional[int] = ..., host: _Optional[str] = ...) -> None: ...
+    batch: BatchLimits
+    def __init__(self, capabilities: _Optional[_Iterable[str]] = ..., tokenizer: _Optional[str] = ..., price: _Optional[_Union[Price, _Mapping]] = ..., max_concurrency: _Optional[int] = ..., requests_per_minute: _Optional[float] = ..., tokens_per_minute: _Optional[float] = ..., timeout_seconds: _Optional[float] = ..., retries: _Optional[int] = ..., cache: _Optional[bool] = ..., max_tokens: _Optional[int] = ..., host: _Optional[str] = ..., batch: _Optional[_Union[BatchLimits, _Mapping]] = ...) -> None: ...
+
+class BatchLimits(_message.Message):
+    __slots__ = ("requests", "bytes")
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    BYTES_FIELD_NUMBER: _ClassVar[int]
+    requests: int
+    bytes: int
+    def __init__(self, requests: _Optional[int] = ..., bytes: _Optional[int] = ...) -> None: ...
 
 class Price(_message.Message):
     __slots__ = ("input", "output", "cached_input", "source")
@@ -421,7 +453,7 @@ class Reads(_message.Message):
     def __init__(self, all: _Optional[bool] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Output(_message.Message):
-    __slots__ = ("name", "kind", "columns", "rows_of", "format", "signature", "selection")
+    __slots__ = ("name", "kind", "columns", "rows_of", "format", "signature", "selection", "model")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -429,6 +461,7 @@ class Output(_message.Message):
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ArtifactKind
     columns: _containers.RepeatedCompositeFieldContainer[Column]
@@ -436,7 +469,8 @@ class Output(_message.Message):
     format: str
     signature: Signature
     selection: Selection
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., rows_of: _Optional[str] = ..., format: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ...) -> None: ...
+    model: ModelInfo
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., rows_of: _Optional[str] = ..., format: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ...) -> None: ...
 
 class Selection(_message.Message):
     __slots__ = ("rows_of", "where", "share", "most")
@@ -781,6 +815,39 @@ class Done(_message.Message):
     value_json: bytes
     def __init__(self, value: _Optional[bytes] = ..., folders: _Optional[_Mapping[str, str]] = ..., value_json: _Optional[bytes] = ...) -> None: ...
 
+class CheckSampleRequest(_message.Message):
+    __slots__ = ("instance", "samples")
+    class SamplesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: SampleRows
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[SampleRows, _Mapping]] = ...) -> None: ...
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    SAMPLES_FIELD_NUMBER: _ClassVar[int]
+    instance: Instance
+    samples: _containers.MessageMap[str, SampleRows]
+    def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., samples: _Optional[_Mapping[str, SampleRows]] = ...) -> None: ...
+
+class SampleRows(_message.Message):
+    __slots__ = ("rows", "total", "complete")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    COMPLETE_FIELD_NUMBER: _ClassVar[int]
+    rows: bytes
+    total: int
+    complete: bool
+    def __init__(self, rows: _Optional[bytes] = ..., total: _Optional[int] = ..., complete: _Optional[bool] = ...) -> None: ...
+
+class CheckSampleResponse(_message.Message):
+    __slots__ = ("diagnostics", "estimate")
+    DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+    ESTIMATE_FIELD_NUMBER: _ClassVar[int]
+    diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+    estimate: Estimate
+    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
+
 class PredictRequest(_message.Message):
     __slots__ = ("start", "rows")
     START_FIELD_NUMBER: _ClassVar[int]
@@ -818,12 +885,14 @@ class HostServicePredictResponse(_message.Message):
     def __init__(self, rows: _Optional[bytes] = ..., errors: _Optional[_Iterable[_Union[RowError, _Mapping]]] = ..., more: _Optional[bool] = ...) -> None: ...
 
 class ChatRequest(_message.Message):
-    __slots__ = ("start", "request")
+    __slots__ = ("start", "request", "trained")
     START_FIELD_NUMBER: _ClassVar[int]
     REQUEST_FIELD_NUMBER: _ClassVar[int]
+    TRAINED_FIELD_NUMBER: _ClassVar[int]
     start: Instance
     request: bytes
-    def __init__(self, start: _Optional[_Union[Instance, _Mapping]] = ..., request: _Optional[bytes] = ...) -> None: ...
+    trained: Artifact
+    def __init__(self, start: _Optional[_Union[Instance, _Mapping]] = ..., request: _Optional[bytes] = ..., trained: _Optional[_Union[Artifact, _Mapping]] = ...) -> None: ...
 
 class ChatResponse(_message.Message):
     __slots__ = ("response", "error")
@@ -858,12 +927,14 @@ class CheckModelResponse(_message.Message):
     def __init__(self, error: _Optional[_Union[CallError, _Mapping]] = ...) -> None: ...
 
 class EmbedRequest(_message.Message):
-    __slots__ = ("model", "texts")
+    __slots__ = ("model", "texts", "trained")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     TEXTS_FIELD_NUMBER: _ClassVar[int]
+    TRAINED_FIELD_NUMBER: _ClassVar[int]
     model: Instance
     texts: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, model: _Optional[_Union[Instance, _Mapping]] = ..., texts: _Optional[_Iterable[str]] = ...) -> None: ...
+    trained: Artifact
+    def __init__(self, model: _Optional[_Union[Instance, _Mapping]] = ..., texts: _Optional[_Iterable[str]] = ..., trained: _Optional[_Union[Artifact, _Mapping]] = ...) -> None: ...
 
 class EmbedResponse(_message.Message):
     __slots__ = ("embeddings", "input_tokens", "error")
@@ -880,6 +951,74 @@ class Embedding(_message.Message):
     VALUES_FIELD_NUMBER: _ClassVar[int]
     values: _containers.RepeatedScalarFieldContainer[float]
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
+
+class SubmitBatchRequest(_message.Message):
+    __slots__ = ("model", "requests", "name")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    REQUESTS_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    model: Instance
+    requests: _containers.RepeatedCompositeFieldContainer[BatchRequest]
+    name: str
+    def __init__(self, model: _Optional[_Union[Instance, _Mapping]] = ..., requests: _Optional[_Iterable[_Union[BatchRequest, _Mapping]]] = ..., name: _Optional[str] = ...) -> None: ...
+
+class BatchRequest(_message.Message):
+    __slots__ = ("id", "request")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    REQUEST_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    request: bytes
+    def __init__(self, id: _Optional[str] = ..., request: _Optional[bytes] = ...) -> None: ...
+
+class SubmitBatchResponse(_message.Message):
+    __slots__ = ("token", "error")
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    token: bytes
+    error: CallError
+    def __init__(self, token: _Optional[bytes] = ..., error: _Optional[_Union[CallError, _Mapping]] = ...) -> None: ...
+
+class ReadBatchRequest(_message.Message):
+    __slots__ = ("model", "token")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_FIELD_NUMBER: _ClassVar[int]
+    model: Instance
+    token: bytes
+    def __init__(self, model: _Optional[_Union[Instance, _Mapping]] = ..., token: _Optional[bytes] = ...) -> None: ...
+
+class ReadBatchResponse(_message.Message):
+    __slots__ = ("status", "answer", "error")
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    ANSWER_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    status: BatchStatus
+    answer: BatchAnswer
+    error: CallError
+    def __init__(self, status: _Optional[_Union[BatchStatus, _Mapping]] = ..., answer: _Optional[_Union[BatchAnswer, _Mapping]] = ..., error: _Optional[_Union[CallError, _Mapping]] = ...) -> None: ...
+
+class BatchStatus(_message.Message):
+    __slots__ = ("done", "answered", "total", "message", "check_after_seconds")
+    DONE_FIELD_NUMBER: _ClassVar[int]
+    ANSWERED_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    CHECK_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    done: bool
+    answered: int
+    total: int
+    message: str
+    check_after_seconds: float
+    def __init__(self, done: _Optional[bool] = ..., answered: _Optional[int] = ..., total: _Optional[int] = ..., message: _Optional[str] = ..., check_after_seconds: _Optional[float] = ...) -> None: ...
+
+class BatchAnswer(_message.Message):
+    __slots__ = ("id", "response", "error")
+    ID_FIELD_NUMBER: _ClassVar[int]
+    RESPONSE_FIELD_NUMBER: _ClassVar[int]
+    ERROR_FIELD_NUMBER: _ClassVar[int]
+    id: str
+    response: bytes
+    error: CallError
+    def __init__(self, id: _Optional[str] = ..., response: _Optional[bytes] = ..., error: _Optional[_Union[CallError, _Mapping]] = ...) -> None: ...
 
 class HostServiceChatRequest(_message.Message):
     __slots__ = ("model", "request", "draw", "accepts_truncated")
@@ -976,7 +1115,7 @@ class ReadDeploymentResponse(_message.Message):
     def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., state: _Optional[_Union[DeploymentState, _Mapping]] = ...) -> None: ...
 
 class PlanDeploymentRequest(_message.Message):
-    __slots__ = ("instance", "prior", "digests")
+    __slots__ = ("instance", "prior", "digests", "inputs")
     class DigestsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -984,13 +1123,22 @@ class PlanDeploymentRequest(_message.Message):
         key: str
         value: str
         def __init__(self, key: _Optional[str] = ..., value: _Optional[str] = ...) -> None: ...
+    class InputsEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Artifact
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Artifact, _Mapping]] = ...) -> None: ...
     INSTANCE_FIELD_NUMBER: _ClassVar[int]
     PRIOR_FIELD_NUMBER: _ClassVar[int]
     DIGESTS_FIELD_NUMBER: _ClassVar[int]
+    INPUTS_FIELD_NUMBER: _ClassVar[int]
     instance: Instance
     prior: DeploymentState
     digests: _containers.ScalarMap[str, str]
-    def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., prior: _Optional[_Union[DeploymentState, _Mapping]] = ..., digests: _Optional[_Mapping[str, str]] = ...) -> None: ...
+    inputs: _containers.MessageMap[str, Artifact]
+    def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., prior: _Optional[_Union[DeploymentState, _Mapping]] = ..., digests: _Optional[_Mapping[str, str]] = ..., inputs: _Optional[_Mapping[str, Artifact]] = ...) -> None: ...
 
 class PlanDeploymentResponse(_message.Message):
     __slots__ = ("diagnostics", "action", "changes", "upgraded")
