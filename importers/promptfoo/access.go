@@ -3,6 +3,8 @@ package promptfoo
 import (
 	"fmt"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // access translates a.b or a[b].
@@ -63,10 +65,10 @@ func (t *translator) step(v value, e *term, step string) (value, error) {
 	case v.typ == typeString || v.typ == typeNumber || v.typ == typeBool:
 		return value{}, fmt.Errorf("accessing parts of a %s has no equivalent", v.typ)
 	case step != "":
-		if isIdentifier(step) {
+		if hcltext.IsIdentifier(step) {
 			return value{text: v.operand() + "." + step}, nil
 		}
-		return value{text: v.operand() + "[" + quote(step) + "]"}, nil
+		return value{text: v.operand() + "[" + hcltext.Quote(step) + "]"}, nil
 	}
 	i, err := t.value(e.args[1])
 	return value{text: v.operand() + "[" + i.text + "]", typ: v.elem}, err
@@ -105,10 +107,10 @@ func outputPart(v value, e *term, step string) (value, error) {
 	if step == "" {
 		return value{}, fmt.Errorf("accessing this part of the answer has no equivalent")
 	}
-	if isIdentifier(step) {
+	if hcltext.IsIdentifier(step) {
 		return value{text: whole + ".json." + step}, nil
 	}
-	return value{text: whole + ".json[" + quote(step) + "]"}, nil
+	return value{text: whole + ".json[" + hcltext.Quote(step) + "]"}, nil
 }
 
 // typeofSign marks the type of a value, which can only be compared.

@@ -5,6 +5,9 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // Assertions of different tests that differ only in their value become one
@@ -16,23 +19,23 @@ type slot struct {
 	inverse  bool
 	metric   string // its given name
 	weight   *float64
-	limit    *float64 // the threshold
-	provider node     // the model that grades
-	config   node
+	limit    *float64    // the threshold
+	provider config.Node // the model that grades
+	config   config.Node
 	// transforms are applied to the answer, in order.
-	transforms []node
-	at         node
+	transforms []config.Node
+	at         config.Node
 	// set is the assert-set that it belongs to.
 	set *assertionSet
 
 	values map[int]any // by test; nil if the assertion has no value
-	nodes  map[int]node
+	nodes  map[int]config.Node
 }
 
 // assertionSet is a set of assertions, a share of which must pass.
 type assertionSet struct {
 	key, name string
-	at        node
+	at        config.Node
 	limit     float64
 	weight    *float64
 	slots     []*slot
@@ -51,44 +54,44 @@ func (im *importer) gatherSlots() {
 }
 
 // assertion adds one assertion of a test to a slot.
-func (im *importer) assertion(i int, t *test, a node, known map[string]*slot, times map[string]int, sets map[string]*assertionSet, set *assertionSet) {
+func (im *importer) assertion(i int, t *test, a config.Node, known map[string]*slot, times map[string]int, sets map[string]*assertionSet, set *assertionSet) {
 	a = im.follow(a)
-	if !a.isMap() {
-		if a.there() {
-			im.lost(a, "assertion "+short(a.text()), "it is not a mapping.")
+	if !a.IsMap() {
+		if a.IsSet() {
+			im.Lost(a, "assertion "+short(a.Text()), "it is not a mapping.")
 		}
 		return
 	}
-	typ := a.get("type").text()
+	typ := a.Get("type").Text()
 	if typ == "assert-set" {
 		im.assertionSet(i, t, a, known, times, sets)
 		return
 	}
-	im.known(a, "option of an assertion", "type", "value", "config", "threshold", "weight", "provider", "rubricPrompt", "metric", "transform")
-	s := &slot{at: a, metric: a.get("metric").text(), provider: a.get("provider"), config: a.get("config"), set: set}
+	im.Known(a, "option of an assertion", "type", "value", "config", "threshold", "weight", "provider", "rubricPrompt", "metric", "transform")
+	s := &slot{at: a, metric: a.Get("metric").Text(), provider: a.Get("provider"), config: a.Get("config"), set: set}
 	s.base, s.inverse = strings.CutPrefix(typ, "not-")
-	s.weight, s.limit = pointerTo(a.get("weight")), pointerTo(a.get("threshold"))
+	s.weight, s.limit = pointerTo(a.Get("weight")), pointerTo(a.Get("threshold"))
 	s.transforms = im.transforms(t, a)
-	if r := a.get("rubricPrompt"); r.there() {
-		im.lost(r, "rubricPrompt", "judges use their own prompt around the rubric.")
-	} else if r := t.option("rubricPrompt"); r.there() && graded(s.base) {
-		im.lost(r, "rubricPrompt", "judges use their own prompt around the rubric.")
+	if r := a.Get("rubricPrompt"); r.IsSet() {
+		im.Lost(r, "rubricPrompt", "judges use their own prompt around the rubric.")
+	} else if r := t.option("rubricPrompt"); r.IsSet() && graded(s.base) {
+		im.Lost(r, "rubricPrompt", "judges use their own prompt around the rubric.")
 	}
-	if !s.provider.there() {
+	if !s.provider.IsSet() {
 		s.provider = t.option("provider")
 	}
 	expected := im.expected(a)
 	key := s.key()
 	switch kind := kindOf(expected); {
 	case keyed(s.base):
-		key += "|" + string(encode(expected))
+		key += "|" + string(config.Encode(expected))
 	case s.base == "equals" && (kind == typeList || kind == typeObject):
 		key += "|" + string(kind) // compared by content, not as text
 	}
 	times[key]++
 	key += "|" + strconv.Itoa(times[key])
 	if known[key] == nil {
-		s.values, s.nodes = map[int]any{}, map[int]node{}
+		s.values, s.nodes = map[int]any{}, map[int]config.Node{}
 		known[key] = s
 		if set == nil {
 			im.slots = append(im.slots, s)
@@ -100,9 +103,9 @@ func (im *importer) assertion(i int, t *test, a node, known map[string]*slot, ti
 }
 
 func (s *slot) key() string {
-	parts := []string{s.base, strconv.FormatBool(s.inverse), s.metric, string(encode(s.weight)), string(encode(s.limit)), string(encode(s.provider.plain())), string(encode(s.config.plain()))}
+	parts := []string{s.base, strconv.FormatBool(s.inverse), s.metric, string(config.Encode(s.weight)), string(config.Encode(s.limit)), string(config.Encode(s.provider.Plain())), string(config.Encode(s.config.Plain()))}
 	for _, t := range s.transforms {
-		parts = append(parts, t.text())
+		parts = append(parts, t.Text())
 	}
 	if s.set != nil {
 		parts = append(parts, s.set.key)
@@ -110,21 +113,21 @@ func (s *slot) key() string {
 	return strings.Join(parts, "|")
 }
 
-func pointerTo(n node) *float64 {
-	if f, ok := n.number(); ok {
+func pointerTo(n config.Node) *float64 {
+	if f, ok := n.Number(); ok {
 		return &f
 	}
 	return nil
 }
 
 // transforms returns the transforms of the answer that an assertion sees.
-func (im *importer) transforms(t *test, a node) []node {
-	var all []node
-	if tr := im.providerTransform(); tr.there() {
+func (im *importer) transforms(t *test, a config.Node) []config.Node {
+	var all []config.Node
+	if tr := im.providerTransform(); tr.IsSet() {
 		all = append(all, tr)
 	}
-	for _, tr := range []node{t.option("transform"), t.option("postprocess"), a.get("transform")} {
-		if tr.there() {
+	for _, tr := range []config.Node{t.option("transform"), t.option("postprocess"), a.Get("transform")} {
+		if tr.IsSet() {
 			all = append(all, tr)
 		}
 	}
@@ -132,13 +135,13 @@ func (im *importer) transforms(t *test, a node) []node {
 }
 
 // providerTransform returns the transform of the models, if all have the same.
-func (im *importer) providerTransform() node {
+func (im *importer) providerTransform() config.Node {
 	if len(im.models) == 0 {
-		return node{}
+		return config.Node{}
 	}
 	for _, m := range im.models[1:] {
-		if m.transform.text() != im.models[0].transform.text() {
-			return node{}
+		if m.transform.Text() != im.models[0].transform.Text() {
+			return config.Node{}
 		}
 	}
 	return im.models[0].transform
@@ -146,40 +149,40 @@ func (im *importer) providerTransform() node {
 
 // assertionSet adds the assertions of a set. If all of them must pass, they are
 // treated as separate assertions.
-func (im *importer) assertionSet(i int, t *test, a node, known map[string]*slot, times map[string]int, sets map[string]*assertionSet) {
-	im.known(a, "option of an assert-set", "type", "assert", "weight", "metric", "threshold", "config")
+func (im *importer) assertionSet(i int, t *test, a config.Node, known map[string]*slot, times map[string]int, sets map[string]*assertionSet) {
+	im.Known(a, "option of an assert-set", "type", "assert", "weight", "metric", "threshold", "config")
 	var set *assertionSet
-	if limit, ok := a.get("threshold").number(); ok {
-		key := "set|" + a.get("metric").text() + "|" + literal(limit)
+	if limit, ok := a.Get("threshold").Number(); ok {
+		key := "set|" + a.Get("metric").Text() + "|" + hcltext.Literal(limit)
 		times[key]++
 		key += "|" + strconv.Itoa(times[key])
 		if sets[key] == nil {
-			sets[key] = &assertionSet{key: key, name: a.get("metric").text(), at: a, limit: limit, weight: pointerTo(a.get("weight"))}
+			sets[key] = &assertionSet{key: key, name: a.Get("metric").Text(), at: a, limit: limit, weight: pointerTo(a.Get("weight"))}
 			im.slots = append(im.slots, &slot{base: "assert-set", at: a, set: sets[key]})
 		}
 		set = sets[key]
 	}
-	for _, inner := range a.get("assert").listed() {
+	for _, inner := range a.Get("assert").Listed() {
 		im.assertion(i, t, inner, known, times, sets, set)
 	}
 }
 
 // expected returns the value of an assertion as a plain value, and reads texts
 // from files.
-func (im *importer) expected(a node) any {
-	v := a.get("value")
-	if name, ok := reference(v.text()); ok && !isScript(name) {
-		if f := im.follow(v); !f.isText() || f.text() != v.text() {
-			return f.plain()
+func (im *importer) expected(a config.Node) any {
+	v := a.Get("value")
+	if name, ok := reference(v.Text()); ok && !isScript(name) {
+		if f := im.follow(v); !f.IsText() || f.Text() != v.Text() {
+			return f.Plain()
 		}
-		src, err := im.bytes(name)
+		src, err := im.Bytes(name)
 		if err != nil {
-			im.lost(v, "value "+name, "%s.", sentence(err))
+			im.Lost(v, "value "+name, "%s.", config.Sentence(err))
 			return ""
 		}
 		return strings.TrimSpace(string(src))
 	}
-	return im.follow(v).plain()
+	return im.follow(v).Plain()
 }
 
 // constant returns the value that all tests share. It returns false if the
@@ -196,7 +199,7 @@ func (s *slot) constant(tests int) (any, bool) {
 func (s *slot) lone() bool {
 	seen := map[string]bool{}
 	for _, v := range s.values {
-		seen[string(encode(v))] = true
+		seen[string(config.Encode(v))] = true
 	}
 	return len(seen) == 1
 }
@@ -232,15 +235,15 @@ func (im *importer) drop(s *slot, why string) { im.loseIn(s, s.tests(), why) }
 // loseIn reports that some tests lose an assertion.
 func (im *importer) loseIn(s *slot, tests []int, why string) {
 	if len(tests) == 0 { // a set
-		im.lost(s.at, "assertion of type "+s.typeName(), "%s.", why)
+		im.Lost(s.at, "assertion of type "+s.typeName(), "%s.", why)
 	}
 	seen := map[string]bool{}
 	for _, i := range tests {
 		n := s.nodes[i]
-		place := n.file + ":" + strconv.Itoa(n.line())
+		place := n.File + ":" + strconv.Itoa(n.Line())
 		if !seen[place] {
 			seen[place] = true
-			im.lost(n, "assertion of type "+s.typeName(), "%s.", why)
+			im.Lost(n, "assertion of type "+s.typeName(), "%s.", why)
 		}
 	}
 }

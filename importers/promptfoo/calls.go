@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // call translates a call of a method or of a global JavaScript function.
@@ -87,7 +89,7 @@ func (t *translator) builtin(name string, args []*term) (value, error) {
 // text.
 func (t *translator) leading(of *term, number string) (value, error) {
 	v, err := t.value(of)
-	return value{text: "tonumber(regex(" + quote(`^\s*\+?(`+number+")") + ", " + v.text + ")[0])", typ: typeNumber}, err
+	return value{text: "tonumber(regex(" + hcltext.Quote(`^\s*\+?(`+number+")") + ", " + v.text + ")[0])", typ: typeNumber}, err
 }
 
 // methods contains the methods of texts that have a counterpart. The first %s
@@ -155,7 +157,7 @@ func (t *translator) partNamed(of value, name string) (value, error) {
 func (t *translator) textMethod(of value, name string, args []*term) (value, error) {
 	switch {
 	case name == "split" && len(args) == 1 && args[0].op == opText && args[0].name != "":
-		return value{text: "split(" + quote(args[0].name) + ", " + of.text + ")", typ: typeList, elem: typeString}, nil
+		return value{text: "split(" + hcltext.Quote(args[0].name) + ", " + of.text + ")", typ: typeList, elem: typeString}, nil
 	case name == "split" && len(args) == 1 && args[0].op == opRegex && args[0].name == `\s+`:
 		return value{text: `regexall("\\S+", ` + of.text + ")", typ: typeList, elem: typeString}, nil
 	case (name == "slice" || name == "substring") && len(args) > 0 && len(args) < 3:
@@ -178,19 +180,19 @@ func (t *translator) substring(of value, args []*term) (value, error) {
 			length = 0
 		}
 	}
-	return value{text: fmt.Sprintf("substr(%s, %s, %s)", of.text, literal(args[0].num), literal(length)), typ: typeString}, nil
+	return value{text: fmt.Sprintf("substr(%s, %s, %s)", of.text, hcltext.Literal(args[0].num), hcltext.Literal(length)), typ: typeString}, nil
 }
 
 func (t *translator) replace(of value, name string, what *term, with string) (value, error) {
 	switch {
 	case what.op == opText && name == "replaceAll" && !strings.HasPrefix(what.name, "/"):
-		return value{text: fmt.Sprintf("replace(%s, %s, %s)", of.text, quote(what.name), quote(with)), typ: typeString}, nil
+		return value{text: fmt.Sprintf("replace(%s, %s, %s)", of.text, hcltext.Quote(what.name), hcltext.Quote(with)), typ: typeString}, nil
 	case what.op == opRegex && strings.Contains(what.extra, "g"):
 		pattern, err := goPattern(what.name, what.extra)
 		if err != nil {
 			return value{}, err
 		}
-		return value{text: fmt.Sprintf("replace(%s, %s, %s)", of.text, quote("/"+pattern+"/"), quote(with)), typ: typeString}, nil
+		return value{text: fmt.Sprintf("replace(%s, %s, %s)", of.text, hcltext.Quote("/"+pattern+"/"), hcltext.Quote(with)), typ: typeString}, nil
 	}
 	return value{}, fmt.Errorf("replacing only the first match has no equivalent")
 }
@@ -256,7 +258,7 @@ func (t *translator) matching(e *term) (v value, ok bool, err error) {
 		return text, true, err
 	}
 	p, err := goPattern(pattern.name, pattern.extra)
-	return value{text: matches(text.text, quote(p)), typ: typeBool}, true, err
+	return value{text: matches(text.text, hcltext.Quote(p)), typ: typeBool}, true, err
 }
 
 // search translates text.indexOf(part) compared with -1 or 0.
@@ -269,9 +271,9 @@ func (t *translator) search(e *term) (value, bool) {
 	number := "?"
 	switch {
 	case n.op == opNumber:
-		number = literal(n.num)
+		number = hcltext.Literal(n.num)
 	case n.op == opNegate && n.args[0].op == opNumber:
-		number = "-" + literal(n.args[0].num)
+		number = "-" + hcltext.Literal(n.args[0].num)
 	}
 	yes, known := found[e.op+" "+number]
 	of, err := t.value(c.args[0].args[0])

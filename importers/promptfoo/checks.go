@@ -3,6 +3,9 @@ package promptfoo
 import (
 	"regexp"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // check translates an assertion: to a condition, or to a number with the
@@ -84,7 +87,7 @@ func (c *checker) measure(check check) (measure, error) {
 		if c.s.limit != nil {
 			limit = *c.s.limit
 		}
-		condition = got.score + " < " + literal(limit)
+		condition = got.score + " < " + hcltext.Literal(limit)
 	} else if c.s.inverse {
 		condition = negated(condition)
 	}
@@ -105,8 +108,8 @@ func (im *importer) scored(m *measure, s *slot, score, when string, limit float6
 	m.always, m.when = score, when
 	switch decides := m.weight == nil || *m.weight != 0; {
 	case when != "" && decides:
-		m.value = when + " ? " + score + " >= " + literal(limit) + " : null"
-		im.note(s.at, "assertion of type "+s.typeName(), "only some tests have it, so its figure is the share of those tests that reach %s.", literal(limit))
+		m.value = when + " ? " + score + " >= " + hcltext.Literal(limit) + " : null"
+		im.Note(s.at, "assertion of type "+s.typeName(), "only some tests have it, so its figure is the share of those tests that reach %s.", hcltext.Literal(limit))
 		return
 	case when != "":
 		m.value = when + " ? " + score + " : null"
@@ -199,7 +202,7 @@ func (im *importer) translatePatterns(s *slot) error {
 		if last = err; s.lone() {
 			return err
 		}
-		im.loseIn(s, []int{i}, sentence(err))
+		im.loseIn(s, []int{i}, config.Sentence(err))
 		delete(s.values, i)
 	}
 	if len(s.values) == 0 {
@@ -233,14 +236,14 @@ func isJSON(c *checker) (made, error) {
 func (c *checker) withSchema(function string) (made, error) {
 	schema := c.plain
 	if s, ok := schema.(string); ok && s != "" {
-		n, err := parseYAML("schema", []byte(s))
-		if err != nil || !n.isMap() {
+		n, err := config.ParseYAML("schema", []byte(s))
+		if err != nil || !n.IsMap() {
 			return made{}, errorf("its schema is not valid")
 		}
-		schema = n.plain()
+		schema = n.Plain()
 	}
-	if o, ok := schema.(object); ok {
-		return when(function + "(" + c.text() + ", " + literal(o) + ")")
+	if o, ok := schema.(config.Object); ok {
+		return when(function + "(" + c.text() + ", " + hcltext.Literal(o) + ")")
 	}
 	return when(function + "(" + c.text() + ")")
 }
@@ -248,8 +251,8 @@ func (c *checker) withSchema(function string) (made, error) {
 // xml is a call with the required elements.
 func (c *checker) xml(function string) (made, error) {
 	elements := c.plain
-	if o, ok := elements.(object); ok {
-		if elements = o.get("requiredElements"); len(o) != 1 || elements == nil {
+	if o, ok := elements.(config.Object); ok {
+		if elements = o.Get("requiredElements"); len(o) != 1 || elements == nil {
 			return made{}, errorf("its value contains more than the required elements")
 		}
 	}
@@ -269,7 +272,7 @@ func (c *checker) xml(function string) (made, error) {
 		return made{}, errorf("its value is not a list of elements")
 	}
 	for _, e := range list {
-		text, err := c.im.filledText(asText(e), c.s.at)
+		text, err := c.im.filledText(config.AsText(e), c.s.at)
 		if err != nil {
 			return made{}, err
 		}
@@ -291,7 +294,7 @@ func (c *checker) form(function string) (made, error) {
 var dialects = map[string]string{"mysql": "mysql", "mariadb": "mysql", "postgresql": "postgresql", "postgres": "postgresql", "sqlite": "sqlite"}
 
 func (c *checker) sql(function string) (made, error) {
-	o, ok := c.plain.(object)
+	o, ok := c.plain.(config.Object)
 	if c.plain != nil && !ok {
 		return made{}, errorf("its value is not a mapping")
 	}
@@ -300,19 +303,19 @@ func (c *checker) sql(function string) (made, error) {
 		if m.Name != "databaseType" {
 			return made{}, errorf("%s has no equivalent", m.Name)
 		}
-		name := strings.ToLower(asText(m.Value))
+		name := strings.ToLower(config.AsText(m.Value))
 		if dialect = dialects[name]; dialect == "" {
-			return made{}, errorf("quern has no SQL parser for %s", asText(m.Value))
+			return made{}, errorf("quern has no SQL parser for %s", config.AsText(m.Value))
 		}
 	}
-	return when(function + "(" + c.text() + ", " + quote(dialect) + ")")
+	return when(function + "(" + c.text() + ", " + hcltext.Quote(dialect) + ")")
 }
 
 func (c *checker) limit(other float64) string {
 	if c.s.limit != nil {
 		other = *c.s.limit
 	}
-	return literal(other)
+	return hcltext.Literal(other)
 }
 
 func levenshtein(c *checker) (made, error) {
@@ -332,7 +335,7 @@ func (c *checker) overlap(function, more string, limit float64) (made, error) {
 		return made{}, errorf("it has no value")
 	}
 	if how := otherwise[function]; how != "" {
-		c.im.note(c.s.at, "assertion of type "+c.s.typeName(), "%s", how)
+		c.im.Note(c.s.at, "assertion of type "+c.s.typeName(), "%s", how)
 	}
 	return made{score: function + "(" + c.text() + ", " + c.expected + more + ")", limit: limit}, nil
 }
@@ -341,16 +344,16 @@ func wordCount(c *checker) (made, error) {
 	count := "word_count(" + c.text() + ")"
 	switch v := c.plain.(type) {
 	case float64:
-		return when(count + " == " + literal(v))
+		return when(count + " == " + hcltext.Literal(v))
 	case string:
 		return when(count + " == tonumber(" + c.expected + ")")
-	case object:
+	case config.Object:
 		var parts []string
-		if f, ok := v.get("min").(float64); ok {
-			parts = append(parts, count+" >= "+literal(f))
+		if f, ok := v.Get("min").(float64); ok {
+			parts = append(parts, count+" >= "+hcltext.Literal(f))
 		}
-		if f, ok := v.get("max").(float64); ok {
-			parts = append(parts, count+" <= "+literal(f))
+		if f, ok := v.Get("max").(float64); ok {
+			parts = append(parts, count+" <= "+hcltext.Literal(f))
 		}
 		if len(parts) > 0 {
 			return when(strings.Join(parts, " && "))
@@ -365,7 +368,7 @@ func (c *checker) atMost(figure string, per float64) (made, error) {
 	if c.s.limit == nil {
 		return made{}, errorf("it has no threshold")
 	}
-	return when(figure + " <= " + literal(*c.s.limit/per))
+	return when(figure + " <= " + hcltext.Literal(*c.s.limit/per))
 }
 
 func perplexityScore(c *checker) (made, error) {
@@ -394,10 +397,10 @@ func toolCallF1(c *checker) (made, error) {
 	expected := c.expected
 	if c.typ == typeString {
 		var items []any
-		for part := range strings.SplitSeq(asText(c.plain), ",") {
+		for part := range strings.SplitSeq(config.AsText(c.plain), ",") {
 			items = append(items, strings.TrimSpace(part))
 		}
-		expected = literal(items)
+		expected = hcltext.Literal(items)
 	}
 	return made{score: "tool_call_f1(output.tool_calls, " + expected + ")", limit: 1}, nil
 }

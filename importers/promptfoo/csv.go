@@ -11,13 +11,16 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v4"
+
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // testsOfCSV reads tests from CSV, one per row. The columns are variables,
 // except for those that begin with two underscores. alone is true if the
 // configuration has no other tests.
 func (im *importer) testsOfCSV(file string, d defaults, alone bool) error {
-	src, err := im.bytes(file)
+	src, err := im.Bytes(file)
 	if err != nil {
 		return err
 	}
@@ -66,7 +69,7 @@ func recordLines(src []byte) []int {
 	}
 }
 
-func lineNode(file string, lines []int, record int) node {
+func lineNode(file string, lines []int, record int) config.Node {
 	line := 1
 	if record < len(lines) {
 		line = lines[record]
@@ -74,8 +77,8 @@ func lineNode(file string, lines []int, record int) node {
 	return textNode(file, line, "")
 }
 
-func textNode(file string, line int, text string) node {
-	return node{filepath.ToSlash(file), &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: line}}
+func textNode(file string, line int, text string) config.Node {
+	return config.Node{File: filepath.ToSlash(file), YAML: &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text, Line: line}}
 }
 
 // isPlain reports whether the source can read the file unchanged: no cell has a
@@ -101,16 +104,16 @@ func isPlain(header []string, records [][]string) bool {
 }
 
 // csvRow reads a row: its variables, and the meaning of the other columns.
-func (im *importer) csvRow(t *test, at node, header, record []string) []entry {
-	var vars []entry
-	metric := node{}
+func (im *importer) csvRow(t *test, at config.Node, header, record []string) []config.Entry {
+	var vars []config.Entry
+	metric := config.Node{}
 	thresholds := map[int]string{}
 	var options []*yaml.Node
 	for i, name := range header {
 		if i >= len(record) {
 			break
 		}
-		cell := textNode(at.file, at.line(), record[i])
+		cell := textNode(at.File, at.Line(), record[i])
 		field := strings.TrimSpace(record[i])
 		switch {
 		case strings.HasPrefix(name, "__expected"):
@@ -118,14 +121,14 @@ func (im *importer) csvRow(t *test, at node, header, record []string) []entry {
 				t.asserts = append(t.asserts, assertionOf(at, field))
 			}
 		case name == "__prefix", name == "__suffix":
-			options = append(options, textNode(at.file, at.line(), name[2:]).y, cell.y)
+			options = append(options, textNode(at.File, at.Line(), name[2:]).YAML, cell.YAML)
 		case name == "__description":
-			t.extra = append(t.extra, member{"description", record[i]})
+			t.extra = append(t.extra, config.Member{Name: "description", Value: record[i]})
 		case name == "__metric":
 			metric = cell
 		case strings.HasPrefix(name, "__metadata:"):
 			if field != "" {
-				t.extra = append(t.extra, member{"metadata_" + identifier(strings.TrimPrefix(name, "__metadata:"), "value"), field})
+				t.extra = append(t.extra, config.Member{Name: "metadata_" + hcltext.Identifier(strings.TrimPrefix(name, "__metadata:"), "value"), Value: field})
 			}
 		case strings.HasPrefix(name, "__config:__expected") && strings.HasSuffix(name, ":threshold"):
 			number := strings.TrimSuffix(strings.TrimPrefix(name, "__config:__expected"), ":threshold")
@@ -136,28 +139,28 @@ func (im *importer) csvRow(t *test, at node, header, record []string) []entry {
 			}
 		case strings.HasPrefix(name, "__"):
 			if field != "" {
-				im.lost(at, "column "+name, "it has no equivalent.")
+				im.Lost(at, "column "+name, "it has no equivalent.")
 			}
 		default:
-			vars = append(vars, entry{name, at, cell})
+			vars = append(vars, config.Entry{Key: name, At: at, Value: cell})
 		}
 	}
 	for i, a := range t.asserts {
 		if s := thresholds[i]; s != "" {
-			setNode(a.y, "threshold", s)
+			setNode(a.YAML, "threshold", s)
 		}
-		if metric.text() != "" {
-			setNode(a.y, "metric", metric.text())
+		if metric.Text() != "" {
+			setNode(a.YAML, "metric", metric.Text())
 		}
 	}
 	if len(options) > 0 {
-		t.options = append(t.options, node{at.file, &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: at.line(), Content: options}})
+		t.options = append(t.options, config.Node{File: at.File, YAML: &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: at.Line(), Content: options}})
 	}
 	return vars
 }
 
 func setNode(y *yaml.Node, key, value string) {
-	y.Content = append(y.Content, textNode("", y.Line, key).y, textNode("", y.Line, value).y)
+	y.Content = append(y.Content, textNode("", y.Line, key).YAML, textNode("", y.Line, value).YAML)
 }
 
 // shorthand matches an assertion in a cell: not-TYPE(THRESHOLD):VALUE.
@@ -172,12 +175,12 @@ var thresholded = map[string]string{
 }
 
 // assertionOf reads the assertion in a cell.
-func assertionOf(at node, cell string) node {
-	y := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: at.line()}
-	set := func(typ, value string) node {
+func assertionOf(at config.Node, cell string) config.Node {
+	y := &yaml.Node{Kind: yaml.MappingNode, Tag: "!!map", Line: at.Line()}
+	set := func(typ, value string) config.Node {
 		setNode(y, "type", typ)
 		setNode(y, "value", strings.TrimSpace(value))
-		return node{at.file, y}
+		return config.Node{File: at.File, YAML: y}
 	}
 	for prefix, typ := range map[string]string{
 		"javascript:": "javascript", "fn:": "javascript", "eval:": "javascript", "grade:": "llm-rubric", "llm-rubric:": "llm-rubric", "python:": "python",
@@ -201,7 +204,7 @@ func assertionOf(at node, cell string) node {
 	}
 	if m[4] == "" {
 		setNode(y, "type", m[1]+m[2])
-		return node{at.file, y}
+		return config.Node{File: at.File, YAML: y}
 	}
 	return set(m[1]+m[2], m[4])
 }

@@ -3,6 +3,9 @@ package promptfoo
 import (
 	"slices"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // judged contains the types that a model grades.
@@ -15,7 +18,7 @@ func graded(base string) bool { return slices.Contains(judged, base) }
 
 // judge returns a metric that a model grades.
 func (im *importer) judge(s *slot, answer value) (measure, error) {
-	m := measure{name: im.name("metric", s.wish(), "judge"), block: "judge", weight: s.weight, limit: s.limit}
+	m := measure{name: im.Name("metric", s.wish(), "judge"), block: "judge", weight: s.weight, limit: s.limit}
 	if s.inverse {
 		return m, errorf("judges cannot be negated. Invert the rubric")
 	}
@@ -79,38 +82,38 @@ func (im *importer) question(s *slot, c *checker, add func(name, text string)) e
 		add(rubric, c.expected)
 	case "g-eval":
 		if rubric == "rubric" {
-			add("kind", quote("g_eval"))
+			add("kind", hcltext.Quote("g_eval"))
 		} else {
-			im.note(s.at, "assertion of type g-eval", "evaluation steps need a rubric that is the same for all rows; these rows are graded without steps.")
+			im.Note(s.at, "assertion of type g-eval", "evaluation steps need a rubric that is the same for all rows; these rows are graded without steps.")
 		}
 		add(rubric, c.expected)
 	case "model-graded-closedqa":
-		add("kind", quote("closed_qa"))
+		add("kind", hcltext.Quote("closed_qa"))
 		add(rubric, c.expected)
 	case "factuality", "model-graded-factuality":
-		add("kind", quote("factuality"))
+		add("kind", hcltext.Quote("factuality"))
 		add("expected", c.expected)
 	case "answer-relevance":
-		add("kind", quote("relevance"))
+		add("kind", hcltext.Quote("relevance"))
 		if only != "" {
 			add("criterion", only+` ? "It is to the point." : null`)
 		}
 		return column("question", "query", false)
 	case "context-faithfulness":
-		add("kind", quote("faithfulness"))
+		add("kind", hcltext.Quote("faithfulness"))
 		return first(column("question", "query", false), column("context", "context", true))
 	case "context-recall":
-		add("kind", quote("context_recall"))
+		add("kind", hcltext.Quote("context_recall"))
 		add("expected", c.expected)
 		return column("context", "context", true)
 	case "select-best":
 		if len(im.subjects) < 2 {
 			return errorf("there is only one subject")
 		}
-		add("kind", quote("pairwise"))
-		add("baseline", quote(im.subjects[0].name))
+		add("kind", hcltext.Quote("pairwise"))
+		add("baseline", hcltext.Quote(im.subjects[0].name))
 		add(rubric, c.expected)
-		im.note(s.at, "assertion of type select-best", "all subjects are compared with the first one, %s, with each pair in both orders.", im.subjects[0].name)
+		im.Note(s.at, "assertion of type select-best", "all subjects are compared with the first one, %s, with each pair in both orders.", im.subjects[0].name)
 	}
 	return nil
 }
@@ -125,7 +128,7 @@ func (im *importer) passing(s *slot, m *measure) {
 	switch s.base {
 	case "llm-rubric":
 		if m.limit == nil {
-			im.note(s.at, "assertion of type llm-rubric", "promptfoo asks the model whether the answer passes; in quern, it passes if the grade is at least 0.5.")
+			im.Note(s.at, "assertion of type llm-rubric", "promptfoo asks the model whether the answer passes; in quern, it passes if the grade is at least 0.5.")
 		}
 		set(0.5)
 	case "g-eval":
@@ -140,7 +143,7 @@ func (im *importer) passing(s *slot, m *measure) {
 
 // similar returns a metric for the similarity of an answer to a text.
 func (im *importer) similar(s *slot, answer value) (measure, error) {
-	m := measure{name: im.name("metric", s.wish(), "similar"), block: "similar", weight: s.weight, limit: s.limit}
+	m := measure{name: im.Name("metric", s.wish(), "similar"), block: "similar", weight: s.weight, limit: s.limit}
 	c := &checker{im: im, s: s, answer: answer, name: m.name}
 	if s.inverse {
 		return m, errorf("similarity cannot be negated")
@@ -149,7 +152,7 @@ func (im *importer) similar(s *slot, answer value) (measure, error) {
 		return m, err
 	}
 	if list, ok := c.plain.([]any); ok && len(list) == 1 {
-		text, err := im.filledText(asText(list[0]), s.at)
+		text, err := im.filledText(config.AsText(list[0]), s.at)
 		if err != nil {
 			return m, err
 		}
@@ -181,32 +184,32 @@ var graderOf = map[string]struct{ id, name string }{
 // grader returns the model block that grades: an existing one or a new one.
 func (im *importer) grader(s *slot, use string) *model {
 	n := im.follow(s.provider)
-	if n.isMap() && !n.get("id").there() {
-		if inner := im.follow(n.get(use)); inner.there() {
+	if n.IsMap() && !n.Get("id").IsSet() {
+		if inner := im.follow(n.Get(use)); inner.IsSet() {
 			n = inner
-		} else if n.get("text").there() || n.get("embedding").there() || n.get("classification").there() {
-			n = node{}
+		} else if n.Get("text").IsSet() || n.Get("embedding").IsSet() || n.Get("classification").IsSet() {
+			n = config.Node{}
 		}
 	}
-	written := string(encode(n.plain()))
-	if !n.there() {
+	written := string(config.Encode(n.Plain()))
+	if !n.IsSet() {
 		written = use
 	}
 	for _, m := range im.models {
-		if n.isText() && !m.echo && slices.Contains(m.written, n.text()) {
+		if n.IsText() && !m.echo && slices.Contains(m.written, n.Text()) {
 			return m
 		}
 	}
 	if m, ok := im.graders[written]; ok {
 		return m
 	}
-	if !n.there() {
+	if !n.IsSet() {
 		other := graderOf[use]
-		n = textNode(s.at.file, s.at.line(), other.id)
-		im.note(s.at, "grading model", "none is named, so the import uses %s, which is close to promptfoo's default.", strings.SplitN(other.id, ":", 3)[2])
+		n = textNode(s.at.File, s.at.Line(), other.id)
+		im.Note(s.at, "grading model", "none is named, so the import uses %s, which is close to promptfoo's default.", strings.SplitN(other.id, ":", 3)[2])
 		m := im.provider(n)
 		if m != nil {
-			m.name = im.name("model", other.name, "judge")
+			m.name = im.Name("model", other.name, "judge")
 		}
 		im.graders[written] = m
 		return m
@@ -225,7 +228,7 @@ func (im *importer) combined(set *assertionSet) (measure, error) {
 	if wish == "" {
 		wish = "assert_set"
 	}
-	m := measure{name: im.name("metric", wish, "set"), block: "metric", weight: set.weight}
+	m := measure{name: im.Name("metric", wish, "set"), block: "metric", weight: set.weight}
 	var parts []string
 	total := 0.0
 	when := ""
@@ -249,7 +252,7 @@ func (im *importer) combined(set *assertionSet) (measure, error) {
 			part = "(" + inner.always + " ? 1 : 0)"
 		}
 		if weight != 1 {
-			part = literal(weight) + " * " + part
+			part = hcltext.Literal(weight) + " * " + part
 		}
 		parts, total, when = append(parts, part), total+weight, inner.when
 	}
@@ -257,6 +260,6 @@ func (im *importer) combined(set *assertionSet) (measure, error) {
 		return m, errorf("its assertions have no weight")
 	}
 	s := &slot{base: "assert-set", at: set.at}
-	im.scored(&m, s, "("+strings.Join(parts, " + ")+") / "+literal(total), when, set.limit)
+	im.scored(&m, s, "("+strings.Join(parts, " + ")+") / "+hcltext.Literal(total), when, set.limit)
 	return m, nil
 }

@@ -1,21 +1,19 @@
 package promptfoo
 
 import (
-	"errors"
-	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 
-	"github.com/quern-dev/quern/importers"
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // importer reads one configuration.
 type importer struct {
-	dir, into string
-	root      node
-	findings  []importers.Finding
+	*config.Folder
+	into string
+	root config.Node
 
 	tests   []*test
 	columns []string // of the tests, in the order of their first occurrence
@@ -33,17 +31,17 @@ type importer struct {
 	slots    []*slot
 	metrics  []measure
 
-	shared   []any // tools that metrics name, as a local value
-	env      environment
-	taken    map[string]map[string]bool // names by kind of block
-	comments []string                   // at the head of the pipeline
+	shared []any // tools that metrics name, as a local value
+	env    environment
+	hcltext.Names
+	comments []string // at the head of the pipeline
 	repeats  int
 }
 
 func newImporter(dir, into string) *importer {
 	return &importer{
-		dir: dir, into: into, types: map[string]column{}, graders: map[string]*model{},
-		taken: map[string]map[string]bool{"metric": reserved()}, repeats: 1,
+		Folder: &config.Folder{Dir: dir}, into: into, types: map[string]column{}, graders: map[string]*model{},
+		Names: hcltext.Names{"metric": reserved()}, repeats: 1,
 	}
 }
 
@@ -60,96 +58,7 @@ func reserved() map[string]bool {
 	return names
 }
 
-// find adds a finding about a node.
-func (im *importer) find(s importers.Severity, at node, what, detail string, args ...any) {
-	file := at.file
-	if file == "" {
-		file = im.root.file
-	}
-	im.findings = append(im.findings, importers.Finding{Severity: s, File: file, Line: at.line(), What: what, Detail: fmt.Sprintf(detail, args...)})
-}
-
-func (im *importer) lost(at node, what, detail string, args ...any) {
-	im.find(importers.Lost, at, what, detail, args...)
-}
-
-func (im *importer) note(at node, what, detail string, args ...any) {
-	im.find(importers.Note, at, what, detail, args...)
-}
-
-// known reports the keys of a mapping that are not among those given, because
-// they would otherwise be lost silently.
-func (im *importer) known(n node, what string, keys ...string) {
-	for _, e := range n.entries() {
-		if !slices.Contains(keys, e.key) && e.value.there() {
-			im.lost(e.at, what+" "+e.key, "it has no equivalent.")
-		}
-	}
-}
-
-// name returns a name for a block that no other block of the kind has.
-func (im *importer) name(kind, wish, other string) string {
-	wish = identifier(wish, other)
-	if im.taken[kind] == nil {
-		im.taken[kind] = map[string]bool{}
-	}
-	name := wish
-	for i := 2; im.taken[kind][name]; i++ {
-		name = fmt.Sprintf("%s_%d", wish, i)
-	}
-	im.taken[kind][name] = true
-	return name
-}
-
 // ---- files -------------------------------------------------------------------
-
-// maxFile is the maximum size in bytes of a file that is read into memory.
-const maxFile = 256 << 20
-
-// bytes reads a file, whose name is relative to the configuration's folder.
-func (im *importer) bytes(name string) ([]byte, error) {
-	path := im.path(name)
-	info, err := os.Stat(path)
-	if err == nil && info.IsDir() {
-		err = fmt.Errorf("%s is a folder", name)
-	}
-	if err == nil && info.Size() > maxFile {
-		err = fmt.Errorf("%s is larger than 256 MiB", name)
-	}
-	if err != nil {
-		return nil, fileError(err)
-	}
-	src, err := os.ReadFile(path)
-	return src, fileError(err)
-}
-
-// fileError removes a path that the finding already names.
-func fileError(err error) error {
-	var e *os.PathError
-	if errors.As(err, &e) {
-		return e.Err
-	}
-	return err
-}
-
-func (im *importer) path(name string) string {
-	if filepath.IsAbs(name) {
-		return name
-	}
-	return filepath.Join(im.dir, filepath.FromSlash(name))
-}
-
-// read parses a YAML or JSON file.
-func (im *importer) read(name string) (node, error) {
-	src, err := im.bytes(name)
-	if err != nil {
-		return node{}, fmt.Errorf("cannot read %s: %w", name, err)
-	}
-	if strings.HasSuffix(name, ".json") {
-		return parseJSON(filepath.ToSlash(name), src, 1)
-	}
-	return parseYAML(filepath.ToSlash(name), src)
-}
 
 // glob returns the files that match a pattern, relative to the configuration's
 // folder and sorted.
@@ -157,9 +66,9 @@ func (im *importer) glob(pattern string) []string {
 	if !strings.ContainsAny(pattern, "*?[{") {
 		return []string{pattern}
 	}
-	found, _ := filepath.Glob(im.path(pattern))
+	found, _ := filepath.Glob(im.Path(pattern))
 	for i, f := range found {
-		if rel, err := filepath.Rel(im.dir, f); err == nil {
+		if rel, err := filepath.Rel(im.Dir, f); err == nil {
 			found[i] = filepath.ToSlash(rel)
 		}
 	}
@@ -174,25 +83,25 @@ func reference(s string) (string, bool) {
 
 // follow replaces a reference with its target: a $ref within the configuration,
 // or a YAML or JSON file.
-func (im *importer) follow(n node) node {
-	for range maxDepth {
-		if n.isMap() && n.get("$ref").isText() {
-			to := im.pointer(n.get("$ref").text())
-			if !to.there() {
-				im.lost(n, "reference "+n.get("$ref").text(), "its target does not exist.")
-				return node{}
+func (im *importer) follow(n config.Node) config.Node {
+	for range config.MaxDepth {
+		if n.IsMap() && n.Get("$ref").IsText() {
+			to := im.pointer(n.Get("$ref").Text())
+			if !to.IsSet() {
+				im.Lost(n, "reference "+n.Get("$ref").Text(), "its target does not exist.")
+				return config.Node{}
 			}
 			n = to
 			continue
 		}
-		name, ok := reference(n.text())
+		name, ok := reference(n.Text())
 		if !ok || !slices.Contains([]string{".yaml", ".yml", ".json"}, filepath.Ext(name)) {
 			return n
 		}
-		read, err := im.read(name)
+		read, err := im.Read(name)
 		if err != nil {
-			im.lost(n, "file "+name, "%s.", sentence(err))
-			return node{}
+			im.Lost(n, "file "+name, "%s.", config.Sentence(err))
+			return config.Node{}
 		}
 		n = read
 	}
@@ -200,21 +109,16 @@ func (im *importer) follow(n node) node {
 }
 
 // pointer follows #/a/b from the root.
-func (im *importer) pointer(ref string) node {
+func (im *importer) pointer(ref string) config.Node {
 	path, ok := strings.CutPrefix(ref, "#/")
 	if !ok {
-		return node{}
+		return config.Node{}
 	}
 	n := im.root
 	for step := range strings.SplitSeq(path, "/") {
-		n = n.get(step)
+		n = n.Get(step)
 	}
 	return n
-}
-
-// sentence formats an error for use within a sentence.
-func sentence(err error) string {
-	return strings.TrimSuffix(strings.ReplaceAll(err.Error(), "\n", ": "), ".")
 }
 
 // scripts are the extensions of files that would have to be run.
@@ -241,7 +145,7 @@ func (e *environment) variable(name string) string {
 	if !slices.Contains(e.names, name) {
 		e.names = append(e.names, name)
 	}
-	return "var." + identifier(name, "value")
+	return "var." + hcltext.Identifier(name, "value")
 }
 
 // isSecret reports whether a name is that of a key, whose value must not be in

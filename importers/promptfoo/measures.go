@@ -3,6 +3,9 @@ package promptfoo
 import (
 	"slices"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // measure is a metric of the evaluation.
@@ -31,7 +34,7 @@ func (im *importer) measureAll() {
 		m, err := im.measure(s)
 		if err != nil {
 			im.columns = im.columns[:columns]
-			im.drop(s, sentence(err))
+			im.drop(s, config.Sentence(err))
 			continue
 		}
 		m.slot = s
@@ -68,7 +71,7 @@ func (im *importer) measure(s *slot) (measure, error) {
 			return measure{}, err
 		}
 	}
-	c := &checker{im: im, s: s, answer: answer, name: im.name("metric", s.wish(), "metric")}
+	c := &checker{im: im, s: s, answer: answer, name: im.Name("metric", s.wish(), "metric")}
 	if err := c.operand(keyed(s.base)); err != nil {
 		return measure{}, err
 	}
@@ -114,13 +117,13 @@ func (im *importer) scope(output *value) *scope {
 
 // answer returns what an assertion looks at: the text of the answer, or the
 // result of transforms.
-func (im *importer) answer(transforms []node) (value, error) {
+func (im *importer) answer(transforms []config.Node) (value, error) {
 	v := value{text: "output.text", typ: typeOutput}
 	for _, t := range transforms {
-		if isScript(t.text()) && strings.HasPrefix(t.text(), "file://") {
-			return v, errorf("%s is a program, and the import does not run programs", strings.TrimPrefix(t.text(), "file://"))
+		if isScript(t.Text()) && strings.HasPrefix(t.Text(), "file://") {
+			return v, errorf("%s is a program, and the import does not run programs", strings.TrimPrefix(t.Text(), "file://"))
 		}
-		next, err := im.scope(&v).code(t.text())
+		next, err := im.scope(&v).code(t.Text())
 		if err != nil {
 			return v, err
 		}
@@ -197,8 +200,8 @@ func (c *checker) operand(keyed bool) error {
 		if filled == nil {
 			return errorf("it has no value")
 		}
-		if _, ok := filled.(object); ok {
-			filled = string(encode(filled))
+		if _, ok := filled.(config.Object); ok {
+			filled = string(config.Encode(filled))
 			kinds[typeObject] = true
 		} else {
 			kinds[kindOf(filled)] = true
@@ -208,7 +211,7 @@ func (c *checker) operand(keyed bool) error {
 	c.typ = single(kinds)
 	if c.typ == typeAny || c.typ == typeNumber || c.typ == typeBool {
 		for i, v := range values {
-			values[i] = asText(v)
+			values[i] = config.AsText(v)
 		}
 		c.typ = typeString
 	}
@@ -259,24 +262,24 @@ func (c *checker) constant(v any) error {
 	case []any:
 		items := make([]string, len(v))
 		for i, item := range v {
-			text, err := c.im.filledText(asText(item), c.s.at)
+			text, err := c.im.filledText(config.AsText(item), c.s.at)
 			if err != nil {
 				return err
 			}
 			items[i] = text
 		}
-		c.expected, c.typ = bracket("[", items, "]", ","), typeList
-	case object:
-		c.expected, c.typ = literal(v), typeObject
+		c.expected, c.typ = hcltext.Bracket("[", items, "]", ","), typeList
+	case config.Object:
+		c.expected, c.typ = hcltext.Literal(v), typeObject
 	case float64, bool:
-		c.expected, c.typ = quote(asText(v)), typeString
+		c.expected, c.typ = hcltext.Quote(config.AsText(v)), typeString
 	}
 	return nil
 }
 
 // filledText returns the expression for a text of the configuration over the
 // row.
-func (im *importer) filledText(s string, at node) (string, error) {
+func (im *importer) filledText(s string, at config.Node) (string, error) {
 	sc := im.scope(nil)
 	sc.missing = im.missing(at)
 	pieces, err := sc.template(s)
@@ -287,9 +290,9 @@ func (im *importer) filledText(s string, at node) (string, error) {
 }
 
 // missing returns a function that reports variables that no test has.
-func (im *importer) missing(at node) func(string) {
+func (im *importer) missing(at config.Node) func(string) {
 	return func(name string) {
-		im.note(at, "variable "+name, "no test sets it, so it is replaced by nothing.")
+		im.Note(at, "variable "+name, "no test sets it, so it is replaced by nothing.")
 	}
 }
 
@@ -355,7 +358,7 @@ func (im *importer) addColumn(wish string, values map[int]any, t typ) string {
 	im.columns = append(im.columns, name)
 	im.types[name] = column{typ: t, elem: typeString}
 	for i, v := range values {
-		im.tests[i].vars = append(slices.Clone(im.tests[i].vars), member{name, v})
+		im.tests[i].vars = append(slices.Clone(im.tests[i].vars), config.Member{Name: name, Value: v})
 	}
 	return name
 }

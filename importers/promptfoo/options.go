@@ -3,6 +3,9 @@ package promptfoo
 import (
 	"regexp"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // renamed maps the options of providers to the arguments of models.
@@ -21,13 +24,13 @@ var only = map[string]string{
 }
 
 // configure reads the config of a provider.
-func (im *importer) configure(m *model, config node) {
-	config = im.follow(config)
-	for _, e := range config.entries() {
-		if !e.value.there() {
+func (im *importer) configure(m *model, settings config.Node) {
+	settings = im.follow(settings)
+	for _, e := range settings.Entries() {
+		if !e.Value.IsSet() {
 			continue
 		}
-		if name, ok := renamed[e.key]; ok && (only[name] == "" || only[name] == m.typ) {
+		if name, ok := renamed[e.Key]; ok && (only[name] == "" || only[name] == m.typ) {
 			im.argument(m, name, e)
 			continue
 		}
@@ -39,21 +42,21 @@ func (im *importer) configure(m *model, config node) {
 		im.azureBase(m)
 	}
 	if m.typ == "openai" && m.has("api_version") && !m.has("base_url") {
-		im.lost(m.at, "provider", "the address of the endpoint is not known. Set base_url.")
+		im.Lost(m.at, "provider", "the address of the endpoint is not known. Set base_url.")
 	}
 }
 
 // argument sets an argument from an option. The last one wins, for example if
 // the environment sets an address, too.
-func (im *importer) argument(m *model, name string, e entry) {
-	text := literal(e.value.plain())
-	if e.value.isText() {
-		text = im.setting(e.value)
-		if n, ok := e.value.number(); ok && name != "stop" && name != "api_version" {
-			text = literal(n)
+func (im *importer) argument(m *model, name string, e config.Entry) {
+	text := hcltext.Literal(e.Value.Plain())
+	if e.Value.IsText() {
+		text = im.setting(e.Value)
+		if n, ok := e.Value.Number(); ok && name != "stop" && name != "api_version" {
+			text = hcltext.Literal(n)
 		}
 	}
-	if name == "stop" && !e.value.isList() {
+	if name == "stop" && !e.Value.IsList() {
 		text = "[" + text + "]"
 	}
 	for i := range m.attrs {
@@ -67,39 +70,39 @@ func (im *importer) argument(m *model, name string, e entry) {
 
 // setting returns a text of the configuration in which only {{ env.NAME }} has
 // a meaning.
-func (im *importer) setting(n node) string { return im.settingOf(n, n.text()) }
+func (im *importer) setting(n config.Node) string { return im.settingOf(n, n.Text()) }
 
-func (im *importer) settingOf(n node, text string) string {
+func (im *importer) settingOf(n config.Node, text string) string {
 	sc := &scope{env: im.env.variable}
 	pieces, err := sc.template(text)
 	if err != nil {
-		im.lost(n, "text "+short(text), "%s.", sentence(err))
-		return quote(text)
+		im.Lost(n, "text "+short(text), "%s.", config.Sentence(err))
+		return hcltext.Quote(text)
 	}
 	return expression(pieces, 1)
 }
 
 // special handles options that are not simply copied to an argument. It reports
 // whether the option is one of these.
-func (im *importer) special(m *model, e entry) bool {
-	switch e.key {
+func (im *importer) special(m *model, e config.Entry) bool {
+	switch e.Key {
 	case "apiHost":
-		base := host(e.value.text())
+		base := host(e.Value.Text())
 		if m.typ == "openai" && m.has("api_key") && strings.Contains(base, "azure.com") {
 			base += "/openai/v1"
 		} else if m.typ == "openai" {
 			base += "/v1"
 		}
-		m.set("base_url", quote(base))
+		m.set("base_url", hcltext.Quote(base))
 	case "apiKey":
 		im.key(m, e)
 	case "apiKeyEnvar", "apiKeyEnv":
-		m.attrs = append(without(m.attrs, "api_key"), attr{"api_key", im.env.variable(e.value.text())})
+		m.attrs = append(without(m.attrs, "api_key"), attr{"api_key", im.env.variable(e.Value.Text())})
 	case "cost", "inputCost", "outputCost":
 		im.cost(m, e)
 	case "reasoning":
-		if effort := e.value.get("effort"); effort.isText() && m.typ == "openai" {
-			m.set("reasoning_effort", quote(effort.text()))
+		if effort := e.Value.Get("effort"); effort.IsText() && m.typ == "openai" {
+			m.set("reasoning_effort", hcltext.Quote(effort.Text()))
 			return true
 		}
 		return false
@@ -108,13 +111,13 @@ func (im *importer) special(m *model, e entry) bool {
 	case "tools", "functions":
 		im.tools(m, e)
 	case "timeout":
-		if ms, ok := e.value.number(); ok {
-			m.set("timeout", quote(literal(ms/1000)+"s"))
+		if ms, ok := e.Value.Number(); ok {
+			m.set("timeout", hcltext.Quote(hcltext.Literal(ms/1000)+"s"))
 			return true
 		}
 		return false
 	case "passthrough", "extra_body":
-		if o, ok := e.value.plain().(object); ok && m.typ == "openai" {
+		if o, ok := e.Value.Plain().(config.Object); ok && m.typ == "openai" {
 			m.extra = append(m.extra, o...)
 			return true
 		}
@@ -127,15 +130,15 @@ func (im *importer) special(m *model, e entry) bool {
 
 // further handles options without a counterpart: they become fields of the
 // request's body if the type of model supports that.
-func (im *importer) further(m *model, e entry) {
+func (im *importer) further(m *model, e config.Entry) {
 	if m.echo {
 		return
 	}
-	if m.typ == "openai" && bodyField.MatchString(e.key) {
-		m.extra = append(m.extra, member{e.key, e.value.plain()})
+	if m.typ == "openai" && bodyField.MatchString(e.Key) {
+		m.extra = append(m.extra, config.Member{Name: e.Key, Value: e.Value.Plain()})
 		return
 	}
-	im.lost(e.at, "option "+e.key+" of a provider", "model %q does not have this argument.", m.typ)
+	im.Lost(e.At, "option "+e.Key+" of a provider", "model %q does not have this argument.", m.typ)
 }
 
 // bodyField matches names of fields in the API, in contrast to promptfoo's own
@@ -144,14 +147,14 @@ var bodyField = regexp.MustCompile(`^(frequency_penalty|presence_penalty|logit_b
 
 // key reads a key. A key from the environment becomes a variable, and a key in
 // the configuration is not copied.
-func (im *importer) key(m *model, e entry) {
-	if strings.Contains(e.value.text(), "{{") {
-		if text := im.setting(e.value); strings.HasPrefix(text, "var.") {
+func (im *importer) key(m *model, e config.Entry) {
+	if strings.Contains(e.Value.Text(), "{{") {
+		if text := im.setting(e.Value); strings.HasPrefix(text, "var.") {
 			m.attrs = append(without(m.attrs, "api_key"), attr{"api_key", text})
 			return
 		}
 	}
-	im.note(e.at, "key of a provider", "a literal key is not copied. Put it in the environment, or set the variable that api_key refers to.")
+	im.Note(e.At, "key of a provider", "a literal key is not copied. Put it in the environment, or set the variable that api_key refers to.")
 	m.attrs = append(without(m.attrs, "api_key"), attr{"api_key", im.env.variable(strings.ToUpper(m.name) + "_API_KEY")})
 }
 
@@ -166,14 +169,14 @@ func without(attrs []attr, name string) []attr {
 }
 
 // cost converts a price per token to one per million tokens.
-func (im *importer) cost(m *model, e entry) {
-	perToken, ok := e.value.number()
+func (im *importer) cost(m *model, e config.Entry) {
+	perToken, ok := e.Value.Number()
 	if !ok {
-		im.lost(e.at, "option "+e.key+" of a provider", "it is not a number.")
+		im.Lost(e.At, "option "+e.Key+" of a provider", "it is not a number.")
 		return
 	}
-	million := literal(perToken * 1e6)
-	switch e.key {
+	million := hcltext.Literal(perToken * 1e6)
+	switch e.Key {
 	case "inputCost":
 		m.price = append(m.price, attr{"input", million})
 	case "outputCost":
@@ -184,64 +187,64 @@ func (im *importer) cost(m *model, e entry) {
 }
 
 // delay converts a pause between calls, in milliseconds.
-func (im *importer) delay(m *model, at node, ms float64) {
+func (im *importer) delay(m *model, at config.Node, ms float64) {
 	if ms <= 0 || m.echo || m.has("requests_per_minute") { // a provider's own option comes first
 		return
 	}
-	m.set("requests_per_minute", literal(float64(int(60000/ms*10))/10))
-	im.note(at, "delay", "it becomes requests_per_minute.")
+	m.set("requests_per_minute", hcltext.Literal(float64(int(60000/ms*10))/10))
+	im.Note(at, "delay", "it becomes requests_per_minute.")
 }
 
 // responseFormat reads the format that answers must have.
-func (im *importer) responseFormat(m *model, e entry) bool {
-	format := im.follow(e.value)
-	switch format.get("type").text() {
+func (im *importer) responseFormat(m *model, e config.Entry) bool {
+	format := im.follow(e.Value)
+	switch format.Get("type").Text() {
 	case "json_schema":
-		spec := im.follow(format.get("json_schema"))
-		if !spec.get("schema").there() {
+		spec := im.follow(format.Get("json_schema"))
+		if !spec.Get("schema").IsSet() {
 			spec = format
 		}
-		out := object{}
-		if name := spec.get("name").text(); name != "" {
-			out = append(out, member{"name", name})
+		out := config.Object{}
+		if name := spec.Get("name").Text(); name != "" {
+			out = append(out, config.Member{Name: "name", Value: name})
 		}
-		out = append(out, member{"schema", im.follow(spec.get("schema")).plain()})
-		if spec.get("strict").isTrue() {
-			out = append(out, member{"strict", true})
+		out = append(out, config.Member{Name: "schema", Value: im.follow(spec.Get("schema")).Plain()})
+		if spec.Get("strict").IsTrue() {
+			out = append(out, config.Member{Name: "strict", Value: true})
 		}
 		m.output = out
 		return true
 	case "text":
 		return true
 	}
-	if m.typ != "openai" || !format.isMap() {
+	if m.typ != "openai" || !format.IsMap() {
 		return false
 	}
-	m.extra = append(m.extra, member{"response_format", format.plain()})
+	m.extra = append(m.extra, config.Member{Name: "response_format", Value: format.Plain()})
 	return true
 }
 
 // tools reads the functions that a model can call.
-func (im *importer) tools(m *model, e entry) {
-	if isScript(e.value.text()) {
-		im.lost(e.value, "tools", "they come from a program, and the import does not run programs.")
+func (im *importer) tools(m *model, e config.Entry) {
+	if isScript(e.Value.Text()) {
+		im.Lost(e.Value, "tools", "they come from a program, and the import does not run programs.")
 		return
 	}
-	for _, item := range im.spread(e.value) {
+	for _, item := range im.spread(e.Value) {
 		f := item
-		if item.get("function").isMap() {
-			f = item.get("function")
+		if item.Get("function").IsMap() {
+			f = item.Get("function")
 		}
-		parameters := f.get("parameters")
-		if !parameters.there() {
-			parameters = f.get("input_schema")
+		parameters := f.Get("parameters")
+		if !parameters.IsSet() {
+			parameters = f.Get("input_schema")
 		}
-		if f.get("name").text() == "" || !parameters.there() && item.get("type").text() != "function" && e.key == "tools" {
-			im.lost(item, "tool "+item.get("type").text(), "it is not a function, and other tools have no equivalent.")
+		if f.Get("name").Text() == "" || !parameters.IsSet() && item.Get("type").Text() != "function" && e.Key == "tools" {
+			im.Lost(item, "tool "+item.Get("type").Text(), "it is not a function, and other tools have no equivalent.")
 			continue
 		}
-		m.tools = append(m.tools, object{
-			{"name", f.get("name").text()}, {"description", f.get("description").text()}, {"parameters", im.follow(parameters).plain()},
+		m.tools = append(m.tools, config.Object{
+			{Name: "name", Value: f.Get("name").Text()}, {Name: "description", Value: f.Get("description").Text()}, {Name: "parameters", Value: im.follow(parameters).Plain()},
 		})
 	}
 }

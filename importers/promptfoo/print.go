@@ -1,128 +1,16 @@
 package promptfoo
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/limit"
 )
-
-// quote writes a text as a literal.
-func quote(s string) string {
-	return string(hclwrite.TokensForValue(cty.StringVal(s)).Bytes())
-}
-
-// wide is the length of a line above which lists and objects are broken.
-const wide = 100
-
-// literal writes a plain value. Long values take several lines.
-func literal(v any) string {
-	switch v := v.(type) {
-	case nil:
-		return "null"
-	case string:
-		return quote(v)
-	case bool:
-		return strconv.FormatBool(v)
-	case float64:
-		return strconv.FormatFloat(v, 'f', -1, 64)
-	case []any:
-		items := make([]string, len(v))
-		for i, item := range v {
-			items[i] = literal(item)
-		}
-		return bracket("[", items, "]", ",")
-	case object:
-		items := make([]string, len(v))
-		for i, m := range v {
-			items[i] = key(m.Name) + " = " + literal(m.Value)
-		}
-		return bracket("{", items, "}", "")
-	}
-	return "null"
-}
-
-// bracket puts items between signs, on one line if they fit.
-func bracket(open string, items []string, closed, ends string) string {
-	if len(items) == 0 {
-		return open + closed
-	}
-	one := strings.Join(items, ", ")
-	if len(one) < wide && !strings.Contains(one, "\n") {
-		if open == "{" {
-			return "{ " + one + " }"
-		}
-		return open + one + closed
-	}
-	var b strings.Builder
-	b.WriteString(open + "\n")
-	for _, item := range items {
-		b.WriteString(item + ends + "\n")
-	}
-	return b.String() + closed
-}
-
-// key writes the name of an attribute of an object.
-func key(name string) string {
-	if isIdentifier(name) {
-		return name
-	}
-	return quote(name)
-}
-
-// isIdentifier reports whether a text can be a name in HCL and is not a keyword
-// of its expressions.
-func isIdentifier(s string) bool {
-	switch s {
-	case "true", "false", "null", "for", "in", "if":
-		return false
-	}
-	return hclsyntax.ValidIdentifier(s) && !strings.Contains(s, "-")
-}
-
-// identifier derives a name from any text, or returns other if nothing is left.
-func identifier(s, other string) string {
-	var b strings.Builder
-	gap := false
-	for _, r := range strings.ToLower(s) {
-		switch {
-		case r >= 'a' && r <= 'z' || r >= '0' && r <= '9':
-			if gap && b.Len() > 0 {
-				b.WriteByte('_')
-			}
-			gap = false
-			b.WriteRune(r)
-		default:
-			gap = true
-		}
-	}
-	name := b.String()
-	const longest = 40
-	if len(name) > longest {
-		name = name[:longest]
-		if i := strings.LastIndexByte(name, '_'); i > longest/2 {
-			name = name[:i]
-		}
-	}
-	switch {
-	case name == "":
-		return other
-	case name[0] >= '0' && name[0] <= '9':
-		return other + "_" + name
-	case !isIdentifier(name):
-		return name + "_" + other
-	}
-	return name
-}
-
-// ---- templates ---------------------------------------------------------------
 
 // expression writes pieces as an expression: as a heredoc if the text has
 // several lines and a heredoc has the same value. depth is the number of
@@ -177,7 +65,7 @@ func inline(pieces []piece, text func(string) string) string {
 }
 
 func quotedText(s string) string {
-	q := quote(s)
+	q := hcltext.Quote(s)
 	return q[1 : len(q)-1]
 }
 
@@ -235,7 +123,7 @@ func withSubstitutes(pieces []piece) []piece {
 		p.body, p.or = withSubstitutes(p.body), withSubstitutes(p.or)
 		switch p.kind {
 		case pieceValue:
-			p.hcl = quote(substitute)
+			p.hcl = hcltext.Quote(substitute)
 		case pieceIf:
 			p.hcl = "true"
 		case pieceFor:

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/importers"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
@@ -27,8 +28,8 @@ func (Importer) Tool() string { return "promptfoo" }
 // Reads describes which files are read.
 func (Importer) Reads() string { return "promptfooconfig.yaml and the files it refers to" }
 
-// names contains the files that promptfoo looks for in a folder.
-var names = []string{"promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json"}
+// usualNames contains the files that promptfoo looks for in a folder.
+var usualNames = []string{"promptfooconfig.yaml", "promptfooconfig.yml", "promptfooconfig.json"}
 
 // Import reads a configuration from a file, or from the file with the usual
 // name in a folder.
@@ -38,11 +39,11 @@ func (Importer) Import(path, into string) (*importers.Pipeline, error) {
 		return nil, err
 	}
 	im := newImporter(filepath.Dir(file), into)
-	root, err := im.read(filepath.Base(file))
+	root, err := im.Read(filepath.Base(file))
 	if err != nil {
 		return nil, err
 	}
-	if !root.isMap() {
+	if !root.IsMap() {
 		return nil, diag.Failed(fmt.Sprintf("the configuration %s is not a mapping of keys to values", file), "A promptfoo configuration has keys such as prompts, providers, and tests.")
 	}
 	result, err := im.run(root, pipelineName(file))
@@ -67,7 +68,7 @@ func configFile(path string) (string, error) {
 		}
 		return path, nil
 	}
-	for _, name := range names {
+	for _, name := range usualNames {
 		if _, err := os.Stat(filepath.Join(path, name)); err == nil {
 			return filepath.Join(path, name), nil
 		}
@@ -77,7 +78,7 @@ func configFile(path string) (string, error) {
 	if len(others) > 0 {
 		hint = "Name one of its files: " + strings.Join(others, ", ") + "."
 	}
-	return "", diag.Failed(fmt.Sprintf("the folder %s does not contain %s", path, names[0]), "%s", hint)
+	return "", diag.Failed(fmt.Sprintf("the folder %s does not contain %s", path, usualNames[0]), "%s", hint)
 }
 
 // pipelineName derives a name from the folder, and from the file if its name is
@@ -89,5 +90,5 @@ func pipelineName(file string) string {
 	}
 	stem := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	stem = strings.Trim(strings.TrimPrefix(stem, "promptfooconfig"), ".-_")
-	return identifier(strings.Trim(folder+"_"+stem, "_"), "prompts")
+	return hcltext.Identifier(strings.Trim(folder+"_"+stem, "_"), "prompts")
 }

@@ -6,14 +6,17 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // prompt is a prompt for a model.
 type prompt struct {
 	name   string
-	at     node
+	at     config.Node
 	label  string // as in the configuration
-	config node
+	config config.Node
 	// chat contains the messages. raw is a text if there are none.
 	chat []message
 	raw  string
@@ -24,7 +27,7 @@ type prompt struct {
 
 // message is a message of a chat.
 type message struct {
-	at            node
+	at            config.Node
 	role, content string
 }
 
@@ -36,39 +39,39 @@ type subject struct {
 }
 
 // readPrompts reads the prompts of the configuration.
-func (im *importer) readPrompts(n node) {
-	if n.isMap() && !n.get("id").there() && !n.get("raw").there() && !n.get("label").there() {
+func (im *importer) readPrompts(n config.Node) {
+	if n.IsMap() && !n.Get("id").IsSet() && !n.Get("raw").IsSet() && !n.Get("label").IsSet() {
 		// The old format: a file, and a name for it.
-		for _, e := range n.entries() {
-			im.prompt(e.at, e.key, e.value.text(), node{})
+		for _, e := range n.Entries() {
+			im.prompt(e.At, e.Key, e.Value.Text(), config.Node{})
 		}
 		return
 	}
-	for _, item := range n.listed() {
-		if !item.isMap() {
-			im.prompt(item, item.text(), "", node{})
+	for _, item := range n.Listed() {
+		if !item.IsMap() {
+			im.prompt(item, item.Text(), "", config.Node{})
 			continue
 		}
-		im.known(item, "option of a prompt", "id", "raw", "label", "display", "config", "function", "file")
-		raw := item.get("raw")
+		im.Known(item, "option of a prompt", "id", "raw", "label", "display", "config", "function", "file")
+		raw := item.Get("raw")
 		for _, other := range []string{"id", "file"} {
-			if !raw.there() {
-				raw = item.get(other)
+			if !raw.IsSet() {
+				raw = item.Get(other)
 			}
 		}
-		if f := item.get("function"); f.there() {
-			im.lost(f, "prompt", "it comes from a program, and the import does not run programs.")
+		if f := item.Get("function"); f.IsSet() {
+			im.Lost(f, "prompt", "it comes from a program, and the import does not run programs.")
 			continue
 		}
-		label := item.get("label").text()
+		label := item.Get("label").Text()
 		if label == "" {
-			label = item.get("id").text()
+			label = item.Get("id").Text()
 		}
-		im.prompt(raw, raw.text(), label, item.get("config"))
+		im.prompt(raw, raw.Text(), label, item.Get("config"))
 	}
-	if !n.there() {
-		im.note(im.root, "prompts", "there are no prompts, so the import uses the variable prompt as the prompt.")
-		im.prompt(im.root, "{{prompt}}", "", node{})
+	if !n.IsSet() {
+		im.Note(im.root, "prompts", "there are no prompts, so the import uses the variable prompt as the prompt.")
+		im.prompt(im.root, "{{prompt}}", "", config.Node{})
 	}
 }
 
@@ -77,11 +80,11 @@ func (im *importer) readPrompts(n node) {
 var endings = []string{".txt", ".json", ".jsonl", ".yaml", ".yml", ".md", ".j2", ".csv"}
 
 // prompt reads one entry: a text, or the files that it names.
-func (im *importer) prompt(at node, text, label string, config node) {
+func (im *importer) prompt(at config.Node, text, label string, settings config.Node) {
 	name, isFile := reference(text)
 	switch {
 	case strings.Contains(text, "://") && !isFile && !strings.ContainsAny(text, " \n"):
-		im.lost(at, "prompt "+short(text), "it is stored elsewhere. Write it as text.")
+		im.Lost(at, "prompt "+short(text), "it is stored elsewhere. Write it as text.")
 		return
 	case isFile:
 	case isScript(text) && !strings.ContainsAny(text, " \n"):
@@ -92,36 +95,36 @@ func (im *importer) prompt(at node, text, label string, config node) {
 		name, isFile = "program.sh", true
 	}
 	if !isFile {
-		im.addPrompt(&prompt{at: at, label: label, config: config}, text, "")
+		im.addPrompt(&prompt{at: at, label: label, config: settings}, text, "")
 		return
 	}
 	if isScript(name) {
-		im.lost(at, "prompt "+name, "it comes from a program, and the import does not run programs. Write the prompt as text.")
+		im.Lost(at, "prompt "+name, "it comes from a program, and the import does not run programs. Write the prompt as text.")
 		return
 	}
 	files := im.glob(name)
 	if len(files) == 0 {
-		im.lost(at, "prompt "+name, "the file does not exist.")
+		im.Lost(at, "prompt "+name, "the file does not exist.")
 	}
 	for _, file := range files {
 		if isScript(file) {
-			im.lost(at, "prompt "+file, "it comes from a program, and the import does not run programs.")
+			im.Lost(at, "prompt "+file, "it comes from a program, and the import does not run programs.")
 			continue
 		}
-		im.promptFile(at, file, label, config)
+		im.promptFile(at, file, label, settings)
 	}
 }
 
-func (im *importer) promptFile(at node, file, label string, config node) {
-	src, err := im.bytes(file)
+func (im *importer) promptFile(at config.Node, file, label string, settings config.Node) {
+	src, err := im.Bytes(file)
 	if err != nil {
-		im.lost(at, "prompt "+file, "%s.", sentence(err))
+		im.Lost(at, "prompt "+file, "%s.", config.Sentence(err))
 		return
 	}
 	text := strings.ReplaceAll(strings.TrimPrefix(string(src), "\ufeff"), "\r\n", "\n")
 	stem := strings.TrimSuffix(filepath.Base(file), filepath.Ext(file))
 	add := func(text, label string) {
-		im.addPrompt(&prompt{at: at, label: label, config: config}, text, stem)
+		im.addPrompt(&prompt{at: at, label: label, config: settings}, text, stem)
 	}
 	switch filepath.Ext(file) {
 	case ".csv":
@@ -158,12 +161,12 @@ func sections(text string) []string {
 	return parts
 }
 
-func (im *importer) promptsOfCSV(at node, file, text, label string, add func(text, label string)) {
+func (im *importer) promptsOfCSV(at config.Node, file, text, label string, add func(text, label string)) {
 	r := csv.NewReader(strings.NewReader(text))
 	r.LazyQuotes, r.FieldsPerRecord, r.TrimLeadingSpace = true, -1, true
 	records, err := r.ReadAll()
 	if err != nil || len(records) == 0 {
-		im.lost(at, "prompts "+file, "it is not valid CSV.")
+		im.Lost(at, "prompts "+file, "it is not valid CSV.")
 		return
 	}
 	column := slices.Index(records[0], "prompt")
@@ -181,7 +184,7 @@ func (im *importer) promptsOfCSV(at node, file, text, label string, add func(tex
 // the name of its file without the extension.
 func (im *importer) addPrompt(p *prompt, text, stem string) {
 	p.raw = text
-	im.known(p.config, "option of a prompt", "response_format", "tools", "functions")
+	im.Known(p.config, "option of a prompt", "response_format", "tools", "functions")
 	if chat, ok := im.chat(p, text); ok {
 		p.chat = chat
 	}
@@ -192,10 +195,10 @@ func (im *importer) addPrompt(p *prompt, text, stem string) {
 	if wish == "" {
 		wish = "prompt"
 		if len(im.prompts) > 0 {
-			wish = "prompt_" + literal(float64(len(im.prompts)+1))
+			wish = "prompt_" + hcltext.Literal(float64(len(im.prompts)+1))
 		}
 	}
-	p.name = im.name("prompt", wish, "prompt")
+	p.name = im.Name("prompt", wish, "prompt")
 	im.prompts = append(im.prompts, p)
 }
 
@@ -203,39 +206,39 @@ func (im *importer) addPrompt(p *prompt, text, stem string) {
 func (im *importer) chat(p *prompt, text string) ([]message, bool) {
 	trimmed := strings.TrimSpace(text)
 	if name := wholeVariable.FindStringSubmatch(trimmed); name != nil && im.holdsMessages(name[1]) {
-		im.lost(p.at, "prompt "+short(trimmed), "its messages come from the variable %s of each test, but the messages of a prompt are the same for all rows. Write them as messages, and put what differs in variables.", name[1])
+		im.Lost(p.at, "prompt "+short(trimmed), "its messages come from the variable %s of each test, but the messages of a prompt are the same for all rows. Write them as messages, and put what differs in variables.", name[1])
 		return nil, false
 	}
-	var n node
+	var n config.Node
 	var err error
 	switch {
 	case strings.HasPrefix(trimmed, "["), strings.HasPrefix(trimmed, `{"`) || strings.HasPrefix(trimmed, "{\n"):
-		n, err = parseJSON(p.at.file, []byte(trimmed), p.at.line())
+		n, err = config.ParseJSON(p.at.File, []byte(trimmed), p.at.Line())
 	case strings.HasPrefix(trimmed, "- role:"):
-		n, err = parseYAML(p.at.file, []byte(text))
+		n, err = config.ParseYAML(p.at.File, []byte(text))
 	default:
 		return nil, false
 	}
-	if err != nil || !n.there() {
+	if err != nil || !n.IsSet() {
 		if strings.Contains(trimmed, `"role"`) {
-			im.lost(p.at, "prompt "+short(trimmed), "the template generates its messages, so they are not known in advance. Write them as messages.")
+			im.Lost(p.at, "prompt "+short(trimmed), "the template generates its messages, so they are not known in advance. Write them as messages.")
 		}
 		return nil, false
 	}
-	if n.isMap() {
-		n = n.get("messages")
+	if n.IsMap() {
+		n = n.Get("messages")
 	}
 	var chat []message
-	for _, item := range n.items() {
-		role := item.get("role").text()
+	for _, item := range n.Items() {
+		role := item.Get("role").Text()
 		if role == "" {
 			return nil, false
 		}
 		if role == "developer" {
 			role = "system"
 		}
-		im.known(item, "part of a message", "role", "content", "name")
-		chat = append(chat, message{p.at, role, im.content(p, item.get("content"))})
+		im.Known(item, "part of a message", "role", "content", "name")
+		chat = append(chat, message{p.at, role, im.content(p, item.Get("content"))})
 	}
 	return chat, len(chat) > 0
 }
@@ -247,9 +250,9 @@ var wholeVariable = regexp.MustCompile(`^\{\{-?\s*(\w+)\s*(?:\|\s*(?:dump|tojson
 // holdsMessages reports whether a variable of any test is a list of messages.
 func (im *importer) holdsMessages(name string) bool {
 	for _, t := range im.tests {
-		list, _ := object(t.vars).get(name).([]any)
+		list, _ := config.Object(t.vars).Get(name).([]any)
 		for _, item := range list {
-			if m, ok := item.(object); ok && m.get("role") != nil {
+			if m, ok := item.(config.Object); ok && m.Get("role") != nil {
 				return true
 			}
 		}
@@ -258,17 +261,17 @@ func (im *importer) holdsMessages(name string) bool {
 }
 
 // content returns the text of a message, which can be a list of parts.
-func (im *importer) content(p *prompt, n node) string {
-	if !n.isList() {
-		return n.text()
+func (im *importer) content(p *prompt, n config.Node) string {
+	if !n.IsList() {
+		return n.Text()
 	}
 	var texts []string
-	for _, part := range n.items() {
-		switch part.get("type").text() {
+	for _, part := range n.Items() {
+		switch part.Get("type").Text() {
 		case "text", "input_text", "":
-			texts = append(texts, part.get("text").text())
+			texts = append(texts, part.Get("text").Text())
 		default:
-			im.lost(p.at, "part of a message of type "+part.get("type").text(), "messages can contain only text.")
+			im.Lost(p.at, "part of a message of type "+part.Get("type").Text(), "messages can contain only text.")
 		}
 	}
 	return strings.Join(texts, "\n")
@@ -284,7 +287,7 @@ func (im *importer) pair() {
 			if !m.asks(p) {
 				continue
 			}
-			id := p.name + string(encode(m.tools)) + string(encode(m.output))
+			id := p.name + string(config.Encode(m.tools)) + string(config.Encode(m.output))
 			v := variants[id]
 			if v == nil {
 				v = im.variant(p, m, made)
@@ -301,7 +304,7 @@ func (im *importer) variant(p *prompt, m *model, made []*prompt) *prompt {
 	v := *p
 	v.tools, v.output = m.tools, m.output
 	own := &model{at: p.at, typ: m.typ}
-	for _, e := range p.config.entries() {
+	for _, e := range p.config.Entries() {
 		im.special(own, e)
 	}
 	if own.output != nil {
@@ -309,7 +312,7 @@ func (im *importer) variant(p *prompt, m *model, made []*prompt) *prompt {
 	}
 	v.tools = append(slices.Clone(v.tools), own.tools...)
 	if slices.ContainsFunc(made, func(other *prompt) bool { return other.name == p.name }) {
-		v.name = im.name("prompt", p.name+"_"+m.name, "prompt")
+		v.name = im.Name("prompt", p.name+"_"+m.name, "prompt")
 	}
 	return &v
 }
@@ -319,9 +322,9 @@ func (m *model) asks(p *prompt) bool {
 	if m.only == nil {
 		return true
 	}
-	return slices.ContainsFunc(m.only, func(n node) bool {
-		s := n.text()
-		return s == p.label || s == p.raw || strings.TrimPrefix(s, "file://") == strings.TrimPrefix(p.at.text(), "file://")
+	return slices.ContainsFunc(m.only, func(n config.Node) bool {
+		s := n.Text()
+		return s == p.label || s == p.raw || strings.TrimPrefix(s, "file://") == strings.TrimPrefix(p.at.Text(), "file://")
 	})
 }
 
@@ -336,7 +339,7 @@ func (im *importer) nameSubjects() {
 		case len(im.models) == 1:
 			wish = s.prompt.name
 		}
-		s.name = im.name("subject", wish, "subject")
+		s.name = im.Name("subject", wish, "subject")
 	}
 }
 
@@ -356,7 +359,7 @@ func (im *importer) several(m *model) bool {
 func (im *importer) commonTools() []any {
 	var common []any
 	for i, s := range im.subjects {
-		if i > 0 && string(encode(s.prompt.tools)) != string(encode(common)) {
+		if i > 0 && string(config.Encode(s.prompt.tools)) != string(config.Encode(common)) {
 			return nil
 		}
 		common = s.prompt.tools

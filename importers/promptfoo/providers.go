@@ -4,28 +4,31 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // model is a model block.
 type model struct {
 	name, typ string
-	at        node
+	at        config.Node
 	// written are its names in the configuration: its ID and its label.
 	written []string
 	attrs   []attr
 	price   []attr
-	extra   object
+	extra   config.Object
 	// azure is set for a deployment on Azure, each of which has its own host.
 	azure bool
 	// echo is set for the provider that returns the prompt: it is not a model.
 	echo bool
 	// only are the labels of the prompts that it is called with, or nil for
 	// all.
-	only []node
+	only []config.Node
 	// tools and output belong to prompts in quern.
 	tools     []any
 	output    any
-	transform node
+	transform config.Node
 }
 
 // attr is an argument with its expression.
@@ -75,25 +78,25 @@ var vendors = map[string]vendor{
 }
 
 // readProviders reads the providers of the configuration.
-func (im *importer) readProviders(n node) {
+func (im *importer) readProviders(n config.Node) {
 	for _, item := range im.spread(n) {
 		if m := im.provider(item); m != nil {
 			im.models = append(im.models, m)
 		}
 	}
-	if !n.there() {
-		im.lost(im.root, "providers", "there are no providers, so there is no model to ask.")
+	if !n.IsSet() {
+		im.Lost(im.root, "providers", "there are no providers, so there is no model to ask.")
 	}
 }
 
 // spread returns the elements of a list, and replaces lists in files with their
 // elements.
-func (im *importer) spread(n node) []node {
-	var out []node
-	for _, item := range im.follow(n).listed() {
-		if followed := im.follow(item); followed.isList() {
-			out = append(out, followed.items()...)
-		} else if followed.there() {
+func (im *importer) spread(n config.Node) []config.Node {
+	var out []config.Node
+	for _, item := range im.follow(n).Listed() {
+		if followed := im.follow(item); followed.IsList() {
+			out = append(out, followed.Items()...)
+		} else if followed.IsSet() {
 			out = append(out, followed)
 		}
 	}
@@ -102,26 +105,26 @@ func (im *importer) spread(n node) []node {
 
 // provider reads one provider: only its ID, a mapping with an ID, or a mapping
 // from the ID to the rest.
-func (im *importer) provider(n node) *model {
+func (im *importer) provider(n config.Node) *model {
 	m := &model{at: n}
-	id, rest := n.text(), node{}
-	if n.isMap() {
-		id, rest = n.get("id").text(), n
-		if e := n.entries(); id == "" && len(e) == 1 {
-			id, rest = e[0].key, e[0].value
+	id, rest := n.Text(), config.Node{}
+	if n.IsMap() {
+		id, rest = n.Get("id").Text(), n
+		if e := n.Entries(); id == "" && len(e) == 1 {
+			id, rest = e[0].Key, e[0].Value
 		}
 	}
 	if id == "" {
-		im.lost(n, "provider", "it has no id.")
+		im.Lost(n, "provider", "it has no id.")
 		return nil
 	}
-	im.known(rest, "option of a provider", "id", "label", "config", "prompts", "transform", "delay", "env")
-	label := rest.get("label").text()
+	im.Known(rest, "option of a provider", "id", "label", "config", "prompts", "transform", "delay", "env")
+	label := rest.Get("label").Text()
 	m.written = []string{id, label}
-	m.only = rest.get("prompts").listed()
-	m.transform = rest.get("transform")
-	if e := rest.get("env"); e.there() {
-		im.note(e, "environment of a provider", "quern reads it from its own environment, where keys belong, or from variables.")
+	m.only = rest.Get("prompts").Listed()
+	m.transform = rest.Get("transform")
+	if e := rest.Get("env"); e.IsSet() {
+		im.Note(e, "environment of a provider", "quern reads it from its own environment, where keys belong, or from variables.")
 	}
 	kind, name := im.locate(m, id, n)
 	if kind == "" {
@@ -130,17 +133,17 @@ func (im *importer) provider(n node) *model {
 	if label != "" {
 		name = label
 	}
-	m.name = im.name("model", name, "model")
-	im.configure(m, rest.get("config"))
-	if d, ok := rest.get("delay").number(); ok {
-		im.delay(m, rest.get("delay"), d)
+	m.name = im.Name("model", name, "model")
+	im.configure(m, rest.Get("config"))
+	if d, ok := rest.Get("delay").Number(); ok {
+		im.delay(m, rest.Get("delay"), d)
 	}
 	return m
 }
 
 // locate returns the vendor of a model, or "" if it has no counterpart. wish is
 // a suggested name.
-func (im *importer) locate(m *model, id string, at node) (kind, wish string) {
+func (im *importer) locate(m *model, id string, at config.Node) (kind, wish string) {
 	first, rest, _ := strings.Cut(id, ":")
 	second, name, deeper := strings.Cut(rest, ":")
 	switch first {
@@ -164,21 +167,21 @@ func (im *importer) locate(m *model, id string, at node) (kind, wish string) {
 			rest = name
 		}
 		if second == "completion" {
-			im.note(at, "provider "+id, "quern uses the chat API instead of the completion API.")
+			im.Note(at, "provider "+id, "quern uses the chat API instead of the completion API.")
 		}
 		m.typ = "ollama"
 		m.set("name", im.nameOf(at, rest))
 		return m.typ, wished(rest)
 	case "exec":
 		m.typ = "exec"
-		m.set("command", literal(words(rest)))
-		im.lost(at, "provider "+id, "promptfoo passes the prompt to the command as an argument and reads its output. In quern, model \"exec\" keeps one process running, writes each request as a line of JSON, and reads the answer in the same form. Adapt the command.")
+		m.set("command", hcltext.Literal(words(rest)))
+		im.Lost(at, "provider "+id, "promptfoo passes the prompt to the command as an argument and reads its output. In quern, model \"exec\" keeps one process running, writes each request as a line of JSON, and reads the answer in the same form. Adapt the command.")
 		return m.typ, "command"
 	}
 	if v, ok := vendors[first]; ok && !isMedia(second) {
 		return im.vendor(m, v, first, second, rest, name, at)
 	}
-	im.lost(at, "provider "+short(id), "%s", unknownProvider(first, id))
+	im.Lost(at, "provider "+short(id), "%s", unknownProvider(first, id))
 	return "", ""
 }
 
@@ -207,23 +210,23 @@ func isMedia(part string) bool {
 }
 
 // openai reads openai:chat:NAME, openai:NAME, azure:chat:DEPLOYMENT, and so on.
-func (im *importer) openai(m *model, first, second, name string, deeper bool, at node) (kind, wish string) {
+func (im *importer) openai(m *model, first, second, name string, deeper bool, at config.Node) (kind, wish string) {
 	m.typ = "openai"
 	switch {
 	case isMedia(second) || second == "agents" || second == "codex-sdk" || second == "chatkit" || second == "assistant" || second == "foundry-agent":
-		im.lost(at, "provider "+first+":"+second, "it is not a chat model, and models in quern answer messages.")
+		im.Lost(at, "provider "+first+":"+second, "it is not a chat model, and models in quern answer messages.")
 		return "", ""
 	case second == "responses":
-		im.note(at, "provider "+first+":responses", "quern uses the Chat Completions API; the Responses API has no equivalent.")
+		im.Note(at, "provider "+first+":responses", "quern uses the Chat Completions API; the Responses API has no equivalent.")
 	case second == "completion":
-		im.note(at, "provider "+first+":completion", "quern uses the chat API instead of the completion API.")
+		im.Note(at, "provider "+first+":completion", "quern uses the chat API instead of the completion API.")
 	case second == "chat", second == "embeddings", second == "embedding":
 	default:
 		name, deeper = strings.TrimSuffix(second+":"+name, ":"), true
 	}
 	if !deeper || name == "" {
 		name = "gpt-4.1"
-		im.note(at, "provider "+first+":"+second, "it names no model, so the import uses %s.", name)
+		im.Note(at, "provider "+first+":"+second, "it names no model, so the import uses %s.", name)
 	}
 	m.set("name", im.nameOf(at, name))
 	if first != "openai" {
@@ -241,24 +244,24 @@ func (im *importer) openai(m *model, first, second, name string, deeper bool, at
 func (im *importer) azureBase(m *model) {
 	for _, name := range []string{"AZURE_API_BASE_URL", "AZURE_OPENAI_API_BASE_URL", "AZURE_OPENAI_BASE_URL"} {
 		if v := im.env.given[name]; v != "" {
-			m.set("base_url", quote(v))
+			m.set("base_url", hcltext.Quote(v))
 			return
 		}
 	}
 	for _, name := range []string{"AZURE_API_HOST", "AZURE_OPENAI_API_HOST"} {
 		if v := im.env.given[name]; v != "" {
-			m.set("base_url", quote(strings.TrimRight(host(v), "/")+"/openai/v1"))
+			m.set("base_url", hcltext.Quote(strings.TrimRight(host(v), "/")+"/openai/v1"))
 			return
 		}
 	}
 	m.set("base_url", im.env.variable("AZURE_API_BASE_URL"))
-	im.note(m.at, "provider", "it names no host, because promptfoo reads it from the environment. Set the variable to the address of the resource, such as https://NAME.openai.azure.com/openai/v1.")
+	im.Note(m.at, "provider", "it names no host, because promptfoo reads it from the environment. Set the variable to the address of the resource, such as https://NAME.openai.azure.com/openai/v1.")
 }
 
 // nameOf returns a name in which {{ env.NAME }} is replaced.
-func (im *importer) nameOf(at node, name string) string {
+func (im *importer) nameOf(at config.Node, name string) string {
 	if !strings.Contains(name, "{{") {
-		return quote(name)
+		return hcltext.Quote(name)
 	}
 	return im.settingOf(at, name)
 }
@@ -276,29 +279,29 @@ func wished(name string) string {
 func (im *importer) openaiBase() string {
 	for _, name := range []string{"OPENAI_BASE_URL", "OPENAI_API_BASE_URL"} {
 		if v := im.env.given[name]; v != "" {
-			return quote(v)
+			return hcltext.Quote(v)
 		}
 	}
 	if v := im.env.given["OPENAI_API_HOST"]; v != "" {
-		return quote("https://" + v + "/v1")
+		return hcltext.Quote("https://" + v + "/v1")
 	}
 	return ""
 }
 
-func (im *importer) vendor(m *model, v vendor, first, second, rest, name string, at node) (kind, wish string) {
+func (im *importer) vendor(m *model, v vendor, first, second, rest, name string, at config.Node) (kind, wish string) {
 	m.typ = "openai"
 	switch second {
 	case "chat", "embeddings", "embedding":
 		rest = name
 	case "completion":
 		rest = name
-		im.note(at, "provider "+first+":completion", "quern uses the chat API instead of the completion API.")
+		im.Note(at, "provider "+first+":completion", "quern uses the chat API instead of the completion API.")
 	}
 	if first == "google" {
-		im.note(at, "provider "+first, "quern uses Google's endpoint for OpenAI's API.")
+		im.Note(at, "provider "+first, "quern uses Google's endpoint for OpenAI's API.")
 	}
 	m.set("name", im.nameOf(at, rest))
-	m.set("base_url", quote(v.baseURL))
+	m.set("base_url", hcltext.Quote(v.baseURL))
 	if v.key != "" {
 		m.set("api_key", im.env.variable(v.key))
 	}

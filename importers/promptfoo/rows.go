@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/importers/internal/config"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/limit"
@@ -17,7 +18,7 @@ func (im *importer) settle() {
 	if im.gather(); len(im.columns) == 0 {
 		// A row needs a column.
 		for i, t := range im.tests {
-			t.extra = []member{{"test", float64(i + 1)}}
+			t.extra = []config.Member{{Name: "test", Value: float64(i + 1)}}
 		}
 		im.gather()
 	}
@@ -29,7 +30,7 @@ func (im *importer) settle() {
 
 func (im *importer) gather() {
 	seen := map[string]bool{}
-	add := func(members []member) {
+	add := func(members []config.Member) {
 		for _, m := range members {
 			if !seen[m.Name] {
 				seen[m.Name] = true
@@ -44,7 +45,7 @@ func (im *importer) gather() {
 	// variables.
 	for _, t := range im.tests {
 		for i := range t.extra {
-			for slices.ContainsFunc(im.tests, func(o *test) bool { return object(o.vars).get(t.extra[i].Name) != nil }) {
+			for slices.ContainsFunc(im.tests, func(o *test) bool { return config.Object(o.vars).Get(t.extra[i].Name) != nil }) {
 				t.extra[i].Name += "_"
 			}
 		}
@@ -54,10 +55,10 @@ func (im *importer) gather() {
 
 // cell returns the value of a column in a test.
 func (t *test) cell(column string) any {
-	if v := object(t.vars).get(column); v != nil {
+	if v := config.Object(t.vars).Get(column); v != nil {
 		return v
 	}
-	return object(t.extra).get(column)
+	return config.Object(t.extra).Get(column)
 }
 
 // set replaces or adds the value of a column.
@@ -68,7 +69,7 @@ func (t *test) set(column string, v any) {
 			return
 		}
 	}
-	t.vars = append(t.vars, member{column, v})
+	t.vars = append(t.vars, config.Member{Name: column, Value: v})
 }
 
 // unify converts the values of a column to one type. A missing value in a
@@ -100,7 +101,7 @@ func (im *importer) unify(name string) column {
 	if c.typ == typeAny || c.typ == typeList && len(elems) > 1 {
 		c = column{typ: typeString}
 		for _, t := range im.tests {
-			t.set(name, asText(t.cell(name)))
+			t.set(name, config.AsText(t.cell(name)))
 		}
 	}
 	if c.typ == typeString && missing {
@@ -123,7 +124,7 @@ func kindOf(v any) typ {
 		return typeBool
 	case []any:
 		return typeList
-	case object:
+	case config.Object:
 		return typeObject
 	}
 	return typeAny
@@ -148,7 +149,7 @@ func (im *importer) fillIn() {
 			}
 			out, err := im.render(t, text)
 			if err != nil {
-				im.lost(t.at, "variable "+m.Name, "it is a template: %s.", sentence(err))
+				im.Lost(t.at, "variable "+m.Name, "it is a template: %s.", config.Sentence(err))
 				continue
 			}
 			t.vars[i].Value = out
@@ -192,7 +193,7 @@ func (im *importer) render(t *test, text string) (string, error) {
 		return "", nil
 	}
 	if v.Type() != cty.String {
-		return asText(plainOf(v)), nil
+		return config.AsText(plainOf(v)), nil
 	}
 	return v.AsString(), nil
 }
@@ -211,7 +212,7 @@ func ctyOf(v any) cty.Value {
 			items[i] = ctyOf(v[i])
 		}
 		return cty.TupleVal(items)
-	case object:
+	case config.Object:
 		attrs := map[string]cty.Value{}
 		for _, m := range v {
 			attrs[m.Name] = ctyOf(m.Value)

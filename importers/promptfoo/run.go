@@ -7,36 +7,38 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/importers"
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // run converts the configuration to a pipeline with the given name.
-func (im *importer) run(root node, name string) (*importers.Pipeline, error) {
-	im.root = root
+func (im *importer) run(root config.Node, name string) (*importers.Pipeline, error) {
+	im.root, im.Main = root, root.File
 	im.rest(root)
-	im.readEnvironment(root.get("env"))
+	im.readEnvironment(root.Get("env"))
 	im.readTests(root)
 	im.settle()
-	providers := root.get("providers")
-	if !providers.there() {
-		providers = root.get("targets")
+	providers := root.Get("providers")
+	if !providers.IsSet() {
+		providers = root.Get("targets")
 	}
 	im.readProviders(providers)
-	im.readPrompts(root.get("prompts"))
-	im.evaluateOptions(root.get("evaluateOptions"))
+	im.readPrompts(root.Get("prompts"))
+	im.evaluateOptions(root.Get("evaluateOptions"))
 	im.testOptions()
 	im.pair()
 	im.modelTransforms()
 	im.gatherSlots()
 	im.measureAll()
 	if len(im.metrics) == 0 && len(im.subjects) > 0 {
-		im.note(root, "assertions", "the file has no assertions, so the imported evaluation only checks that the model answers.")
-		im.metrics = append(im.metrics, measure{name: im.name("metric", "answered", "metric"), block: "metric", value: `output.text != ""`, condition: true})
+		im.Note(root, "assertions", "the file has no assertions, so the imported evaluation only checks that the model answers.")
+		im.metrics = append(im.metrics, measure{name: im.Name("metric", "answered", "metric"), block: "metric", value: `output.text != ""`, condition: true})
 	}
 	return im.write(name)
 }
 
 // rest reports the keys of the configuration that nothing else reads.
-func (im *importer) rest(root node) {
+func (im *importer) rest(root config.Node) {
 	read := []string{"prompts", "providers", "targets", "tests", "scenarios", "defaultTest", "evaluateOptions", "env", "assertionTemplates", "$schema"}
 	lost := map[string]string{
 		"derivedMetrics":     "to compute figures from other figures, write an output over evaluate.NAME.subjects.SUBJECT.METRIC.value.",
@@ -54,69 +56,69 @@ func (im *importer) rest(root node) {
 		"writeLatestResults": "quern keeps the results of each run.",
 		"outputPath":         "quern keeps the results. To export them, use quern show -format=csv, json, markdown, or junit, or quern report.",
 	}
-	for _, e := range root.entries() {
+	for _, e := range root.Entries() {
 		switch {
-		case slices.Contains(read, e.key) || !e.value.there():
-		case e.key == "description":
-			im.comments = append(im.comments, strings.Split(strings.TrimSpace(e.value.text()), "\n")...)
-		case lost[e.key] != "":
-			im.lost(e.at, e.key, "%s", lost[e.key])
-		case notes[e.key] != "":
-			im.note(e.at, e.key, "%s", notes[e.key])
+		case slices.Contains(read, e.Key) || !e.Value.IsSet():
+		case e.Key == "description":
+			im.comments = append(im.comments, strings.Split(strings.TrimSpace(e.Value.Text()), "\n")...)
+		case lost[e.Key] != "":
+			im.Lost(e.At, e.Key, "%s", lost[e.Key])
+		case notes[e.Key] != "":
+			im.Note(e.At, e.Key, "%s", notes[e.Key])
 		default:
-			im.note(e.at, e.key, "promptfoo does not use this key itself; what refers to it is imported.")
+			im.Note(e.At, e.Key, "promptfoo does not use this key itself; what refers to it is imported.")
 		}
 	}
 }
 
-func (im *importer) readEnvironment(n node) {
+func (im *importer) readEnvironment(n config.Node) {
 	im.env.given = map[string]string{}
-	for _, e := range im.follow(n).entries() {
-		if isSecret(e.key) {
-			im.note(e.at, "env "+e.key, "keys are not copied. They stay in the environment.")
+	for _, e := range im.follow(n).Entries() {
+		if isSecret(e.Key) {
+			im.Note(e.At, "env "+e.Key, "keys are not copied. They stay in the environment.")
 			continue
 		}
-		im.env.given[e.key] = e.value.text()
-		if !strings.HasPrefix(e.key, "OPENAI_") {
-			im.note(e.at, "env "+e.key, "references to it become a variable with this default.")
+		im.env.given[e.Key] = e.Value.Text()
+		if !strings.HasPrefix(e.Key, "OPENAI_") {
+			im.Note(e.At, "env "+e.Key, "references to it become a variable with this default.")
 		}
 	}
 }
 
-func (im *importer) evaluateOptions(n node) {
-	for _, e := range n.entries() {
-		v, isNumber := e.value.number()
+func (im *importer) evaluateOptions(n config.Node) {
+	for _, e := range n.Entries() {
+		v, isNumber := e.Value.Number()
 		switch {
-		case e.key == "repeat" && isNumber:
+		case e.Key == "repeat" && isNumber:
 			im.repeats = max(int(v), 1)
-		case e.key == "maxConcurrency" && isNumber:
+		case e.Key == "maxConcurrency" && isNumber:
 			for _, m := range im.models {
 				if !m.echo {
-					m.set("max_concurrency", literal(v))
+					m.set("max_concurrency", hcltext.Literal(v))
 				}
 			}
-		case e.key == "delay" && isNumber:
+		case e.Key == "delay" && isNumber:
 			for _, m := range im.models {
-				im.delay(m, e.at, v)
+				im.delay(m, e.At, v)
 			}
-		case e.key == "cache":
-			if e.value.text() == "false" {
+		case e.Key == "cache":
+			if e.Value.Text() == "false" {
 				for _, m := range im.models {
 					if !m.echo {
 						m.set("cache", "false")
 					}
 				}
 			}
-		case e.key == "timeoutMs" && isNumber && v > 0:
+		case e.Key == "timeoutMs" && isNumber && v > 0:
 			for _, m := range im.models {
 				if !m.echo && !m.has("timeout") {
-					m.set("timeout", quote(literal(v/1000)+"s"))
+					m.set("timeout", hcltext.Quote(hcltext.Literal(v/1000)+"s"))
 				}
 			}
-		case e.key == "showProgressBar" || e.key == "interactiveProviders" || e.key == "eventSource":
-			im.note(e.at, "evaluateOptions "+e.key, "it does not affect the results.")
+		case e.Key == "showProgressBar" || e.Key == "interactiveProviders" || e.Key == "eventSource":
+			im.Note(e.At, "evaluateOptions "+e.Key, "it does not affect the results.")
 		default:
-			im.lost(e.at, "evaluateOptions "+e.key, "it has no equivalent.")
+			im.Lost(e.At, "evaluateOptions "+e.Key, "it has no equivalent.")
 		}
 	}
 }
@@ -126,34 +128,34 @@ func (im *importer) evaluateOptions(n node) {
 func (im *importer) testOptions() {
 	for _, t := range im.tests {
 		for _, o := range t.options {
-			im.known(o, "option of a test", "provider", "transform", "postprocess", "prefix", "suffix", "rubricPrompt", "disableVarExpansion", "disableConversationVar")
+			im.Known(o, "option of a test", "provider", "transform", "postprocess", "prefix", "suffix", "rubricPrompt", "disableVarExpansion", "disableConversationVar")
 		}
 	}
 	for _, name := range []string{"prefix", "suffix"} {
 		texts := map[string]bool{}
-		var at node
+		var at config.Node
 		for _, t := range im.tests {
 			o := t.option(name)
-			texts[o.text()] = true
-			if o.there() {
+			texts[o.Text()] = true
+			if o.IsSet() {
 				at = o
 			}
 		}
-		if !at.there() {
+		if !at.IsSet() {
 			continue
 		}
-		around := at.text()
+		around := at.Text()
 		if len(texts) > 1 {
 			values := map[int]any{}
 			for i, t := range im.tests {
-				values[i] = t.option(name).text()
+				values[i] = t.option(name).Text()
 			}
 			around = "{{ " + im.addColumn(name, values, typeString) + " }}"
 		}
 		for _, p := range im.prompts {
 			switch {
 			case p.chat != nil:
-				im.lost(at, name+" of a test", "the prompt %s is a chat.", p.name)
+				im.Lost(at, name+" of a test", "the prompt %s is a chat.", p.name)
 			case name == "prefix":
 				p.raw = around + p.raw
 			default:
@@ -166,12 +168,12 @@ func (im *importer) testOptions() {
 // modelTransforms reports transforms that differ between models, because
 // metrics do not know whose answer they look at.
 func (im *importer) modelTransforms() {
-	if im.providerTransform().there() {
+	if im.providerTransform().IsSet() {
 		return
 	}
 	for _, m := range im.models {
-		if m.transform.there() {
-			im.lost(m.transform, "transform of a provider", "other providers have none or a different one, but metrics are the same for all subjects.")
+		if m.transform.IsSet() {
+			im.Lost(m.transform, "transform of a provider", "other providers have none or a different one, but metrics are the same for all subjects.")
 		}
 	}
 }
@@ -191,7 +193,7 @@ func (im *importer) write(name string) (*importers.Pipeline, error) {
 		files = append(files, importers.File{Name: name + ".jsonl", Data: im.rows()})
 	}
 	return &importers.Pipeline{
-		Name: name, Files: files, Findings: im.findings, Empty: subjects == 0,
+		Name: name, Files: files, Findings: im.Findings, Empty: subjects == 0,
 		Counts: []importers.Count{
 			{Of: "model", N: im.calledModels()}, {Of: "prompt", N: len(im.prompts)}, {Of: "subject", N: subjects},
 			{Of: "row", N: len(im.tests)}, {Of: "metric", N: len(im.metrics)},
@@ -224,11 +226,11 @@ func (im *importer) graderModels() []*model {
 func (im *importer) rows() []byte {
 	var b strings.Builder
 	for _, t := range im.tests {
-		row := object{}
+		row := config.Object{}
 		for _, name := range im.columns {
-			row = append(row, member{name, t.cell(name)})
+			row = append(row, config.Member{Name: name, Value: t.cell(name)})
 		}
-		b.Write(encode(row))
+		b.Write(config.Encode(row))
 		b.WriteByte('\n')
 	}
 	return []byte(b.String())
@@ -241,7 +243,7 @@ func (im *importer) relative(file string) string {
 	if err != nil {
 		return file
 	}
-	to, err := filepath.Abs(im.path(file))
+	to, err := filepath.Abs(im.Path(file))
 	if err != nil {
 		return file
 	}

@@ -3,6 +3,8 @@ package promptfoo
 import (
 	"fmt"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // A text with {{ … }} and {% … %} is parsed into pieces, which print as an HCL
@@ -223,7 +225,7 @@ func (t *templater) conditional(cond string) (piece, error) {
 
 func (t *templater) loop(src string) (piece, error) {
 	name, list, found := strings.Cut(src, " in ")
-	if name = strings.TrimSpace(name); !found || !isIdentifier(name) {
+	if name = strings.TrimSpace(name); !found || !hcltext.IsIdentifier(name) {
 		return piece{}, fmt.Errorf("this loop has no equivalent")
 	}
 	v, err := t.sc.translate(list, nunjucks)
@@ -286,7 +288,7 @@ func (l *loop) part(name string) (value, error) {
 
 func (t *templater) set(src string) error {
 	name, expression, found := strings.Cut(src, "=")
-	if name = strings.TrimSpace(name); !found || !isIdentifier(name) {
+	if name = strings.TrimSpace(name); !found || !hcltext.IsIdentifier(name) {
 		return fmt.Errorf("it has no equivalent")
 	}
 	v, err := t.sc.translate(expression, nunjucks)

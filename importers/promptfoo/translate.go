@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"maps"
 	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 )
 
 // typ is the known type of a value.
@@ -137,9 +139,9 @@ type translator struct {
 func (t *translator) value(e *term) (value, error) {
 	switch e.op {
 	case opText:
-		return value{text: quote(e.name), typ: typeString}, nil
+		return value{text: hcltext.Quote(e.name), typ: typeString}, nil
 	case opNumber:
-		return value{text: literal(e.num), typ: typeNumber}, nil
+		return value{text: hcltext.Literal(e.num), typ: typeNumber}, nil
 	case opBool:
 		return value{text: e.name, typ: typeBool}, nil
 	case opNull:
@@ -207,10 +209,10 @@ func (t *translator) name(name string) (value, error) {
 func (c column) of(text string) value { return value{text: text, typ: c.typ, elem: c.elem} }
 
 func rowColumn(name string) string {
-	if isIdentifier(name) {
+	if hcltext.IsIdentifier(name) {
 		return "row." + name
 	}
-	return "row[" + quote(name) + "]"
+	return "row[" + hcltext.Quote(name) + "]"
 }
 
 func (t *translator) list(e *term) (value, error) {

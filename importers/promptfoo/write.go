@@ -2,57 +2,27 @@ package promptfoo
 
 import (
 	"fmt"
-	"strings"
 
 	"github.com/quern-dev/quern/importers"
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/format"
 )
 
-// writer writes blocks.
-type writer struct {
-	strings.Builder
-	depth int
-}
-
-func (w *writer) line(text string) {
-	if text == "" {
-		w.WriteByte('\n')
-		return
-	}
-	w.WriteString(strings.Repeat("  ", w.depth) + text + "\n")
-}
-
-func (w *writer) comment(text string) {
-	for line := range strings.SplitSeq(text, "\n") {
-		w.line(strings.TrimRight("# "+line, " "))
-	}
-}
-
-// block writes a block. body writes its content.
-func (w *writer) block(header string, body func()) {
-	w.line(header + " {")
-	w.depth++
-	body()
-	w.depth--
-	w.line("}")
-}
-
-func (w *writer) attr(name, text string) { w.line(name + " = " + text) }
-
 // blocks writes the pipeline. It reports what cannot be translated.
 func (im *importer) blocks(name string, evaluated bool) string {
-	w := &writer{}
+	w := &hcltext.Writer{}
 	if len(im.tests) > 0 {
 		im.writeSource(w, name)
 	}
 	if im.shared != nil {
-		w.line("")
-		w.block("locals", func() { w.attr("tools", literal(im.shared)) })
+		w.Line("")
+		w.Block("locals", func() { w.Attr("tools", hcltext.Literal(im.shared)) })
 	}
 	for _, m := range append(im.models, im.graderModels()...) {
 		if !m.echo {
-			w.line("")
+			w.Line("")
 			m.write(w)
 		}
 	}
@@ -62,7 +32,7 @@ func (im *importer) blocks(name string, evaluated bool) string {
 			echoes[p.name] = im.text(p.at, p.raw, 2)
 			continue
 		}
-		w.line("")
+		w.Line("")
 		im.writePrompt(w, p)
 		for _, s := range im.subjects {
 			if s.model.echo && s.prompt == p {
@@ -71,7 +41,7 @@ func (im *importer) blocks(name string, evaluated bool) string {
 		}
 	}
 	if evaluated {
-		w.line("")
+		w.Line("")
 		im.writeEvaluation(w, name, echoes)
 	}
 	return w.String()
@@ -91,34 +61,34 @@ func (im *importer) onlyEchoed(p *prompt) bool {
 	return echoed
 }
 
-func (im *importer) writeSource(w *writer, name string) {
+func (im *importer) writeSource(w *hcltext.Writer, name string) {
 	if im.untouched == "" {
-		w.block(`source "jsonl" "tests"`, func() { w.attr("path", quote(name+".jsonl")) })
+		w.Block(`source "jsonl" "tests"`, func() { w.Attr("path", hcltext.Quote(name+".jsonl")) })
 		return
 	}
-	w.block(`source "csv" "tests"`, func() {
-		w.attr("path", quote(im.relative(im.untouched)))
-		schema := object{}
+	w.Block(`source "csv" "tests"`, func() {
+		w.Attr("path", hcltext.Quote(im.relative(im.untouched)))
+		schema := config.Object{}
 		for _, c := range im.columns {
-			schema = append(schema, member{c, "string"})
+			schema = append(schema, config.Member{Name: c, Value: "string"})
 		}
-		w.attr("schema", literal(schema))
+		w.Attr("schema", hcltext.Literal(schema))
 	})
 }
 
-func (m *model) write(w *writer) {
-	w.block(fmt.Sprintf("model %q %q", m.typ, m.name), func() {
+func (m *model) write(w *hcltext.Writer) {
+	w.Block(fmt.Sprintf("model %q %q", m.typ, m.name), func() {
 		for _, a := range m.attrs {
-			w.attr(a.name, a.text)
+			w.Attr(a.name, a.text)
 		}
 		if len(m.extra) > 0 {
-			w.attr("extra", literal(m.extra))
+			w.Attr("extra", hcltext.Literal(m.extra))
 		}
 		if len(m.price) > 0 {
-			w.line("")
-			w.block("price", func() {
+			w.Line("")
+			w.Block("price", func() {
 				for _, a := range m.price {
-					w.attr(a.name, a.text)
+					w.Attr(a.name, a.text)
 				}
 			})
 		}
@@ -127,123 +97,123 @@ func (m *model) write(w *writer) {
 
 // text returns a template of the configuration as an expression. If it cannot
 // be translated, text reports it and leaves it unchanged.
-func (im *importer) text(at node, raw string, depth int) string {
+func (im *importer) text(at config.Node, raw string, depth int) string {
 	sc := im.scope(nil)
 	sc.missing = im.missing(at)
 	pieces, err := sc.template(raw)
 	if err != nil {
-		im.lost(at, "template", "%s. It is copied to the prompt unchanged.", sentence(err))
+		im.Lost(at, "template", "%s. It is copied to the prompt unchanged.", config.Sentence(err))
 		pieces = []piece{{kind: pieceText, text: raw}}
 	}
 	return expression(pieces, depth)
 }
 
-func (im *importer) writePrompt(w *writer, p *prompt) {
-	w.block(fmt.Sprintf("prompt %q", p.name), func() {
+func (im *importer) writePrompt(w *hcltext.Writer, p *prompt) {
+	w.Block(fmt.Sprintf("prompt %q", p.name), func() {
 		im.writeMessages(w, p)
 		tools := p.tools
-		if im.shared != nil && string(encode(tools)) == string(encode(im.shared)) {
-			w.attr("tools", "local.tools")
+		if im.shared != nil && string(config.Encode(tools)) == string(config.Encode(im.shared)) {
+			w.Attr("tools", "local.tools")
 			tools = nil
 		}
 		for _, t := range tools {
-			tool := t.(object)
-			w.line("")
-			w.block(fmt.Sprintf("tool %s", quote(asText(tool.get("name")))), func() {
-				if d := asText(tool.get("description")); d != "" {
-					w.attr("description", quote(d))
+			tool := t.(config.Object)
+			w.Line("")
+			w.Block(fmt.Sprintf("tool %s", hcltext.Quote(config.AsText(tool.Get("name")))), func() {
+				if d := config.AsText(tool.Get("description")); d != "" {
+					w.Attr("description", hcltext.Quote(d))
 				}
-				if v := tool.get("parameters"); v != nil {
-					w.attr("parameters", literal(v))
+				if v := tool.Get("parameters"); v != nil {
+					w.Attr("parameters", hcltext.Literal(v))
 				}
 			})
 		}
-		if o, ok := p.output.(object); ok {
-			w.line("")
-			w.block("output", func() {
+		if o, ok := p.output.(config.Object); ok {
+			w.Line("")
+			w.Block("output", func() {
 				for _, m := range o {
-					w.attr(m.Name, literal(m.Value))
+					w.Attr(m.Name, hcltext.Literal(m.Value))
 				}
 			})
 		}
 	})
 }
 
-func (im *importer) writeMessages(w *writer, p *prompt) {
+func (im *importer) writeMessages(w *hcltext.Writer, p *prompt) {
 	chat := p.chat
 	switch {
 	case chat == nil:
-		w.attr("user", im.text(p.at, p.raw, 1))
+		w.Attr("user", im.text(p.at, p.raw, 1))
 	case len(chat) == 1 && chat[0].role == "user":
-		w.attr("user", im.text(p.at, chat[0].content, 1))
+		w.Attr("user", im.text(p.at, chat[0].content, 1))
 	case len(chat) == 2 && chat[0].role == "system" && chat[1].role == "user":
-		w.attr("system", im.text(p.at, chat[0].content, 1))
-		w.attr("user", im.text(p.at, chat[1].content, 1))
+		w.Attr("system", im.text(p.at, chat[0].content, 1))
+		w.Attr("user", im.text(p.at, chat[1].content, 1))
 	default:
-		w.line("messages = [")
+		w.Line("messages = [")
 		for _, m := range chat {
-			w.line("  {")
-			w.line("    role = " + quote(m.role))
-			w.line("    content = " + im.text(p.at, m.content, 3))
-			w.line("  },")
+			w.Line("  {")
+			w.Line("    role = " + hcltext.Quote(m.role))
+			w.Line("    content = " + im.text(p.at, m.content, 3))
+			w.Line("  },")
 		}
-		w.line("]")
+		w.Line("]")
 	}
 }
 
-func (im *importer) writeEvaluation(w *writer, name string, echoes map[string]string) {
-	w.block(fmt.Sprintf(`evaluate "prompt" %q`, name), func() {
-		w.attr("dataset", "source.tests")
+func (im *importer) writeEvaluation(w *hcltext.Writer, name string, echoes map[string]string) {
+	w.Block(fmt.Sprintf(`evaluate "prompt" %q`, name), func() {
+		w.Attr("dataset", "source.tests")
 		if im.repeats > 1 {
-			w.attr("repeats", literal(float64(im.repeats)))
+			w.Attr("repeats", hcltext.Literal(float64(im.repeats)))
 		}
-		w.line("")
-		w.line("subjects = {")
+		w.Line("")
+		w.Line("subjects = {")
 		for _, s := range im.subjects {
 			if s.model.echo {
-				w.line("  " + key(s.name) + " = " + echoes[s.prompt.name])
+				w.Line("  " + hcltext.Key(s.name) + " = " + echoes[s.prompt.name])
 				continue
 			}
-			w.line(fmt.Sprintf("  %s = { model = model.%s, prompt = prompt.%s }", key(s.name), s.model.name, s.prompt.name))
+			w.Line(fmt.Sprintf("  %s = { model = model.%s, prompt = prompt.%s }", hcltext.Key(s.name), s.model.name, s.prompt.name))
 		}
-		w.line("}")
+		w.Line("}")
 		im.writeMetrics(w)
 	})
 }
 
-func (im *importer) writeMetrics(w *writer) {
+func (im *importer) writeMetrics(w *hcltext.Writer) {
 	open := false
 	for _, m := range im.metrics {
 		if !m.plain() {
 			continue
 		}
 		if !open {
-			w.line("")
-			w.line("metrics = {")
+			w.Line("")
+			w.Line("metrics = {")
 			open = true
 		}
-		w.line("  " + key(m.name) + " = " + m.value)
+		w.Line("  " + hcltext.Key(m.name) + " = " + m.value)
 	}
 	if open {
-		w.line("}")
+		w.Line("}")
 	}
 	for _, m := range im.metrics {
 		if m.plain() {
 			continue
 		}
-		w.line("")
-		w.block(fmt.Sprintf("%s %q", m.block, m.name), func() {
+		w.Line("")
+		w.Block(fmt.Sprintf("%s %q", m.block, m.name), func() {
 			if m.block == "metric" {
-				w.attr("value", m.value)
+				w.Attr("value", m.value)
 			}
 			for _, a := range m.attrs {
-				w.attr(a.name, a.text)
+				w.Attr(a.name, a.text)
 			}
 			if m.weight != nil && (*m.weight != 1 || m.block == "metric" && !m.condition) {
-				w.attr("weight", literal(*m.weight))
+				w.Attr("weight", hcltext.Literal(*m.weight))
 			}
 			if m.limit != nil {
-				w.attr("threshold", literal(*m.limit))
+				w.Attr("threshold", hcltext.Literal(*m.limit))
 			}
 		})
 	}
@@ -251,39 +221,39 @@ func (im *importer) writeMetrics(w *writer) {
 
 // variables returns the variables of the pipeline.
 func (im *importer) variables() string {
-	w := &writer{}
+	w := &hcltext.Writer{}
 	for _, name := range im.env.names {
-		w.block(fmt.Sprintf("variable %q", identifier(name, "value")), func() {
-			w.attr("description", quote("The value of the environment variable "+name+" in promptfoo."))
-			w.attr("type", "string")
+		w.Block(fmt.Sprintf("variable %q", hcltext.Identifier(name, "value")), func() {
+			w.Attr("description", hcltext.Quote("The value of the environment variable "+name+" in promptfoo."))
+			w.Attr("type", "string")
 			if isSecret(name) {
-				w.attr("sensitive", "true")
+				w.Attr("sensitive", "true")
 			} else if v, ok := im.env.given[name]; ok {
-				w.attr("default", quote(v))
+				w.Attr("default", hcltext.Quote(v))
 			}
 		})
-		w.line("")
+		w.Line("")
 	}
 	return w.String()
 }
 
 // render assembles the header, the variables, and the blocks, and formats them.
 func render(im *importer, name string, blocks string) ([]byte, error) {
-	w := &writer{}
+	w := &hcltext.Writer{}
 	for _, c := range im.comments {
-		w.comment(c)
+		w.Comment(c)
 	}
 	if len(im.comments) > 0 {
-		w.comment("")
+		w.Comment("")
 	}
-	w.comment("Imported from promptfoo's " + im.root.file + ".")
+	w.Comment("Imported from promptfoo's " + im.root.File + ".")
 	for i, f := range im.lostOnce() {
 		if i == 0 {
-			w.comment("\nNot imported:")
+			w.Comment("\nNot imported:")
 		}
-		w.comment("  " + f)
+		w.Comment("  " + f)
 	}
-	w.line("")
+	w.Line("")
 	w.WriteString(im.variables())
 	w.WriteString(blocks)
 	src := []byte(w.String())
@@ -297,7 +267,7 @@ func render(im *importer, name string, blocks string) ([]byte, error) {
 // lostOnce returns the findings about what is lost, without duplicates.
 func (im *importer) lostOnce() []string {
 	var lost []importers.Finding
-	for _, f := range im.findings {
+	for _, f := range im.Findings {
 		if f.Severity == importers.Lost {
 			lost = append(lost, f)
 		}

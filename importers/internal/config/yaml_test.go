@@ -1,4 +1,4 @@
-package promptfoo
+package config
 
 import (
 	"encoding/json"
@@ -18,20 +18,20 @@ func TestYAMLIsParsedAsVersion12(t *testing.T) {
 		"a: &x {k: 1}\nb: {<<: *x, l: 2}":            `{"a":{"k":1},"b":{"l":2,"k":1}}`,
 		"a: |\n  two\n  lines\nb: >-\n  one\n  line": `{"a":"two\nlines\n","b":"one line"}`,
 	} {
-		n, err := parseYAML("a.yaml", []byte(src))
+		n, err := ParseYAML("a.yaml", []byte(src))
 		if err != nil {
 			t.Errorf("%s: %v", src, err)
 			continue
 		}
 		var got, wanted any
-		if json.Unmarshal(encode(n.plain()), &got) != nil || json.Unmarshal([]byte(want), &wanted) != nil || string(encode(got)) != string(encode(wanted)) {
-			t.Errorf("%s is read as %s, not %s", src, encode(n.plain()), want)
+		if json.Unmarshal(Encode(n.Plain()), &got) != nil || json.Unmarshal([]byte(want), &wanted) != nil || string(Encode(got)) != string(Encode(wanted)) {
+			t.Errorf("%s is read as %s, not %s", src, Encode(n.Plain()), want)
 		}
 	}
 }
 
 func TestAMistakeInYAMLIsReportedWithItsLine(t *testing.T) {
-	_, err := parseYAML("a.yaml", []byte("a: 1\nb: {c: 1\nd: [\n"))
+	_, err := ParseYAML("a.yaml", []byte("a: 1\nb: {c: 1\nd: [\n"))
 	if err == nil || !strings.Contains(err.Error(), "a.yaml is not valid YAML") || !strings.Contains(err.Error(), "line ") {
 		t.Errorf("got %v", err)
 	}

@@ -1,4 +1,4 @@
-package promptfoo
+package config
 
 import (
 	"bytes"
@@ -10,20 +10,20 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// parseJSON parses JSON into the same nodes as YAML. The YAML parser accepts
+// ParseJSON parses JSON into the same nodes as YAML. The YAML parser accepts
 // most of JSON, but not its tabs. firstLine is the line of the file where src
 // begins.
-func parseJSON(file string, src []byte, firstLine int) (node, error) {
+func ParseJSON(file string, src []byte, firstLine int) (Node, error) {
 	p := &jsonParser{src: src, line: firstLine, dec: json.NewDecoder(bytes.NewReader(src))}
 	p.dec.UseNumber()
-	y, err := p.value(maxDepth)
+	y, err := p.value(MaxDepth)
 	if err == nil && p.dec.More() {
 		err = fmt.Errorf("there is more text after the value")
 	}
 	if err != nil {
-		return node{}, diag.Failed(fmt.Sprintf("the file %s is not valid JSON", file), "line %d: %w", p.here(), err)
+		return Node{}, diag.Failed(fmt.Sprintf("the file %s is not valid JSON", file), "line %d: %w", p.here(), err)
 	}
-	return node{file, y}, nil
+	return Node{file, y}, nil
 }
 
 type jsonParser struct {
