@@ -5204,6 +5204,13 @@ type CallError struct {
 	Temporary bool `protobuf:"varint,3,opt,name=temporary,proto3" json:"temporary,omitempty"`
 	// How long the provider asked to wait.
 	RetryAfterSeconds *float64 `protobuf:"fixed64,4,opt,name=retry_after_seconds,json=retryAfterSeconds,proto3,oneof" json:"retry_after_seconds,omitempty"`
+	// HostService: the call has not failed but is pending, because its request is
+	// part of a batch. message says in one line what it waits for. A row-wise stage
+	// answers the row as pending, without a token; a whole-dataset stage makes its
+	// other calls and ends as pending.
+	Pending bool `protobuf:"varint,5,opt,name=pending,proto3" json:"pending,omitempty"`
+	// With pending: as in PendingRow.
+	CheckAfterSeconds *float64 `protobuf:"fixed64,6,opt,name=check_after_seconds,json=checkAfterSeconds,proto3,oneof" json:"check_after_seconds,omitempty"`
 	unknownFields     protoimpl.UnknownFields
 	sizeCache         protoimpl.SizeCache
 }
@@ -5262,6 +5269,20 @@ func (x *CallError) GetTemporary() bool {
 func (x *CallError) GetRetryAfterSeconds() float64 {
 	if x != nil && x.RetryAfterSeconds != nil {
 		return *x.RetryAfterSeconds
+	}
+	return 0
+}
+
+func (x *CallError) GetPending() bool {
+	if x != nil {
+		return x.Pending
+	}
+	return false
+}
+
+func (x *CallError) GetCheckAfterSeconds() float64 {
+	if x != nil && x.CheckAfterSeconds != nil {
+		return *x.CheckAfterSeconds
 	}
 	return 0
 }
@@ -5522,11 +5543,14 @@ func (x *Embedding) GetValues() []float32 {
 }
 
 type SubmitBatchRequest struct {
-	state    protoimpl.MessageState `protogen:"open.v1"`
-	Model    *Instance              `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
-	Requests []*BatchRequest        `protobuf:"bytes,2,rep,name=requests,proto3" json:"requests,omitempty"`
-	// Names the batch. The same name after a crash means the same batch: a provider
-	// that can find a batch by a name it was given must not submit it again.
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the first message.
+	Model *Instance `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
+	// The next requests.
+	Requests []*BatchRequest `protobuf:"bytes,2,rep,name=requests,proto3" json:"requests,omitempty"`
+	// In the first message: names the batch, with letters, digits, and dashes. The
+	// same name after a crash means the same batch: a provider that can find a batch
+	// by a name it was given must not submit it again.
 	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -5586,7 +5610,7 @@ func (x *SubmitBatchRequest) GetName() string {
 // BatchRequest is one chat request of a batch.
 type BatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Identifies the request within the batch.
+	// Identifies the request within the batch: at most 64 letters and digits.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// A chat request; see docs/protocol.md.
 	Request       []byte `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
@@ -7434,13 +7458,16 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05event\"\\\n" +
 	"\fChatResponse\x12\x1a\n" +
 	"\bresponse\x18\x01 \x01(\fR\bresponse\x120\n" +
-	"\x05error\x18\x02 \x01(\v2\x1a.quern.plugin.v1.CallErrorR\x05error\"\xa8\x01\n" +
+	"\x05error\x18\x02 \x01(\v2\x1a.quern.plugin.v1.CallErrorR\x05error\"\x8f\x02\n" +
 	"\tCallError\x12\x18\n" +
 	"\amessage\x18\x01 \x01(\tR\amessage\x12\x16\n" +
 	"\x06status\x18\x02 \x01(\x05R\x06status\x12\x1c\n" +
 	"\ttemporary\x18\x03 \x01(\bR\ttemporary\x123\n" +
-	"\x13retry_after_seconds\x18\x04 \x01(\x01H\x00R\x11retryAfterSeconds\x88\x01\x01B\x16\n" +
-	"\x14_retry_after_seconds\"D\n" +
+	"\x13retry_after_seconds\x18\x04 \x01(\x01H\x00R\x11retryAfterSeconds\x88\x01\x01\x12\x18\n" +
+	"\apending\x18\x05 \x01(\bR\apending\x123\n" +
+	"\x13check_after_seconds\x18\x06 \x01(\x01H\x01R\x11checkAfterSeconds\x88\x01\x01B\x16\n" +
+	"\x14_retry_after_secondsB\x16\n" +
+	"\x14_check_after_seconds\"D\n" +
 	"\x11CheckModelRequest\x12/\n" +
 	"\x05model\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\x05model\"F\n" +
 	"\x12CheckModelResponse\x120\n" +
@@ -7591,7 +7618,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x16DEPLOYMENT_ACTION_NONE\x10\x01\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_CREATE\x10\x02\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_UPDATE\x10\x03\x12\x1d\n" +
-	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\x9b\r\n" +
+	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\x9d\r\n" +
 	"\rPluginService\x12R\n" +
 	"\tGetSchema\x12!.quern.plugin.v1.GetSchemaRequest\x1a\".quern.plugin.v1.GetSchemaResponse\x12R\n" +
 	"\tConfigure\x12!.quern.plugin.v1.ConfigureRequest\x1a\".quern.plugin.v1.ConfigureResponse\x12L\n" +
@@ -7605,8 +7632,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04Chat\x12\x1c.quern.plugin.v1.ChatRequest\x1a\x1d.quern.plugin.v1.ChatResponse(\x010\x01\x12F\n" +
 	"\x05Embed\x12\x1d.quern.plugin.v1.EmbedRequest\x1a\x1e.quern.plugin.v1.EmbedResponse\x12U\n" +
 	"\n" +
-	"CheckModel\x12\".quern.plugin.v1.CheckModelRequest\x1a#.quern.plugin.v1.CheckModelResponse\x12X\n" +
-	"\vSubmitBatch\x12#.quern.plugin.v1.SubmitBatchRequest\x1a$.quern.plugin.v1.SubmitBatchResponse\x12T\n" +
+	"CheckModel\x12\".quern.plugin.v1.CheckModelRequest\x1a#.quern.plugin.v1.CheckModelResponse\x12Z\n" +
+	"\vSubmitBatch\x12#.quern.plugin.v1.SubmitBatchRequest\x1a$.quern.plugin.v1.SubmitBatchResponse(\x01\x12T\n" +
 	"\tReadBatch\x12!.quern.plugin.v1.ReadBatchRequest\x1a\".quern.plugin.v1.ReadBatchResponse0\x01\x12X\n" +
 	"\vCheckSample\x12#.quern.plugin.v1.CheckSampleRequest\x1a$.quern.plugin.v1.CheckSampleResponse\x12C\n" +
 	"\x04Stop\x12\x1c.quern.plugin.v1.StopRequest\x1a\x1d.quern.plugin.v1.StopResponse\x12a\n" +

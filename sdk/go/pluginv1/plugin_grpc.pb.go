@@ -129,8 +129,9 @@ type PluginServiceClient interface {
 	// the first stage runs.
 	CheckModel(ctx context.Context, in *CheckModelRequest, opts ...grpc.CallOption) (*CheckModelResponse, error)
 	// SubmitBatch submits requests that the provider answers later, for less money.
-	// quern calls it only if ModelInfo.batch is set.
-	SubmitBatch(ctx context.Context, in *SubmitBatchRequest, opts ...grpc.CallOption) (*SubmitBatchResponse, error)
+	// The first message has the model and the name, and each message can have
+	// requests. quern calls it only if ModelInfo.batch is set.
+	SubmitBatch(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[SubmitBatchRequest, SubmitBatchResponse], error)
 	// ReadBatch returns how far a batch is, and its answers if it is done.
 	ReadBatch(ctx context.Context, in *ReadBatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadBatchResponse], error)
 	// CheckSample looks at some of the rows that a stage would get, and says what is
@@ -317,19 +318,22 @@ func (c *pluginServiceClient) CheckModel(ctx context.Context, in *CheckModelRequ
 	return out, nil
 }
 
-func (c *pluginServiceClient) SubmitBatch(ctx context.Context, in *SubmitBatchRequest, opts ...grpc.CallOption) (*SubmitBatchResponse, error) {
+func (c *pluginServiceClient) SubmitBatch(ctx context.Context, opts ...grpc.CallOption) (grpc.ClientStreamingClient[SubmitBatchRequest, SubmitBatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	out := new(SubmitBatchResponse)
-	err := c.cc.Invoke(ctx, PluginService_SubmitBatch_FullMethodName, in, out, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[6], PluginService_SubmitBatch_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
-	return out, nil
+	x := &grpc.GenericClientStream[SubmitBatchRequest, SubmitBatchResponse]{ClientStream: stream}
+	return x, nil
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PluginService_SubmitBatchClient = grpc.ClientStreamingClient[SubmitBatchRequest, SubmitBatchResponse]
 
 func (c *pluginServiceClient) ReadBatch(ctx context.Context, in *ReadBatchRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ReadBatchResponse], error) {
 	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
-	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[6], PluginService_ReadBatch_FullMethodName, cOpts...)
+	stream, err := c.cc.NewStream(ctx, &PluginService_ServiceDesc.Streams[7], PluginService_ReadBatch_FullMethodName, cOpts...)
 	if err != nil {
 		return nil, err
 	}
@@ -456,8 +460,9 @@ type PluginServiceServer interface {
 	// the first stage runs.
 	CheckModel(context.Context, *CheckModelRequest) (*CheckModelResponse, error)
 	// SubmitBatch submits requests that the provider answers later, for less money.
-	// quern calls it only if ModelInfo.batch is set.
-	SubmitBatch(context.Context, *SubmitBatchRequest) (*SubmitBatchResponse, error)
+	// The first message has the model and the name, and each message can have
+	// requests. quern calls it only if ModelInfo.batch is set.
+	SubmitBatch(grpc.ClientStreamingServer[SubmitBatchRequest, SubmitBatchResponse]) error
 	// ReadBatch returns how far a batch is, and its answers if it is done.
 	ReadBatch(*ReadBatchRequest, grpc.ServerStreamingServer[ReadBatchResponse]) error
 	// CheckSample looks at some of the rows that a stage would get, and says what is
@@ -524,8 +529,8 @@ func (UnimplementedPluginServiceServer) Embed(context.Context, *EmbedRequest) (*
 func (UnimplementedPluginServiceServer) CheckModel(context.Context, *CheckModelRequest) (*CheckModelResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method CheckModel not implemented")
 }
-func (UnimplementedPluginServiceServer) SubmitBatch(context.Context, *SubmitBatchRequest) (*SubmitBatchResponse, error) {
-	return nil, status.Error(codes.Unimplemented, "method SubmitBatch not implemented")
+func (UnimplementedPluginServiceServer) SubmitBatch(grpc.ClientStreamingServer[SubmitBatchRequest, SubmitBatchResponse]) error {
+	return status.Error(codes.Unimplemented, "method SubmitBatch not implemented")
 }
 func (UnimplementedPluginServiceServer) ReadBatch(*ReadBatchRequest, grpc.ServerStreamingServer[ReadBatchResponse]) error {
 	return status.Error(codes.Unimplemented, "method ReadBatch not implemented")
@@ -731,23 +736,12 @@ func _PluginService_CheckModel_Handler(srv interface{}, ctx context.Context, dec
 	return interceptor(ctx, in, info, handler)
 }
 
-func _PluginService_SubmitBatch_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
-	in := new(SubmitBatchRequest)
-	if err := dec(in); err != nil {
-		return nil, err
-	}
-	if interceptor == nil {
-		return srv.(PluginServiceServer).SubmitBatch(ctx, in)
-	}
-	info := &grpc.UnaryServerInfo{
-		Server:     srv,
-		FullMethod: PluginService_SubmitBatch_FullMethodName,
-	}
-	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
-		return srv.(PluginServiceServer).SubmitBatch(ctx, req.(*SubmitBatchRequest))
-	}
-	return interceptor(ctx, in, info, handler)
+func _PluginService_SubmitBatch_Handler(srv interface{}, stream grpc.ServerStream) error {
+	return srv.(PluginServiceServer).SubmitBatch(&grpc.GenericServerStream[SubmitBatchRequest, SubmitBatchResponse]{ServerStream: stream})
 }
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type PluginService_SubmitBatchServer = grpc.ClientStreamingServer[SubmitBatchRequest, SubmitBatchResponse]
 
 func _PluginService_ReadBatch_Handler(srv interface{}, stream grpc.ServerStream) error {
 	m := new(ReadBatchRequest)
@@ -900,10 +894,6 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 			Handler:    _PluginService_CheckModel_Handler,
 		},
 		{
-			MethodName: "SubmitBatch",
-			Handler:    _PluginService_SubmitBatch_Handler,
-		},
-		{
 			MethodName: "CheckSample",
 			Handler:    _PluginService_CheckSample_Handler,
 		},
@@ -960,6 +950,11 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 			StreamName:    "Chat",
 			Handler:       _PluginService_Chat_Handler,
 			ServerStreams: true,
+			ClientStreams: true,
+		},
+		{
+			StreamName:    "SubmitBatch",
+			Handler:       _PluginService_SubmitBatch_Handler,
 			ClientStreams: true,
 		},
 		{

@@ -903,16 +903,20 @@ class ChatResponse(_message.Message):
     def __init__(self, response: _Optional[bytes] = ..., error: _Optional[_Union[CallError, _Mapping]] = ...) -> None: ...
 
 class CallError(_message.Message):
-    __slots__ = ("message", "status", "temporary", "retry_after_seconds")
+    __slots__ = ("message", "status", "temporary", "retry_after_seconds", "pending", "check_after_seconds")
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
     STATUS_FIELD_NUMBER: _ClassVar[int]
     TEMPORARY_FIELD_NUMBER: _ClassVar[int]
     RETRY_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
+    PENDING_FIELD_NUMBER: _ClassVar[int]
+    CHECK_AFTER_SECONDS_FIELD_NUMBER: _ClassVar[int]
     message: str
     status: int
     temporary: bool
     retry_after_seconds: float
-    def __init__(self, message: _Optional[str] = ..., status: _Optional[int] = ..., temporary: _Optional[bool] = ..., retry_after_seconds: _Optional[float] = ...) -> None: ...
+    pending: bool
+    check_after_seconds: float
+    def __init__(self, message: _Optional[str] = ..., status: _Optional[int] = ..., temporary: _Optional[bool] = ..., retry_after_seconds: _Optional[float] = ..., pending: _Optional[bool] = ..., check_after_seconds: _Optional[float] = ...) -> None: ...
 
 class CheckModelRequest(_message.Message):
     __slots__ = ("model",)
