@@ -3,9 +3,11 @@ package prepare
 import (
 	"bytes"
 	"encoding/gob"
+	"maps"
 	"os"
 	"path/filepath"
 	"sync"
+	"time"
 
 	"google.golang.org/protobuf/proto"
 
@@ -38,7 +40,25 @@ type Cache struct {
 type remembered struct {
 	Fingerprint string // of a source: its content
 	Prepared    []byte // pluginv1.Prepared
+	// Files is the state of the large files that the answer depends on, by path,
+	// when their content was last compared.
+	Files map[string]fileState
 }
+
+// fileState distinguishes versions of a file without reading it.
+type fileState struct {
+	Size     int64
+	Modified int64 // nanoseconds since 1970
+}
+
+const (
+	// largeFile is the size in bytes from which a file, such as the weights of a
+	// model, is not read again as long as its state is the same.
+	largeFile = 4 << 20
+	// settled is the age of a file's last change from which another one changes
+	// its state, however coarse the clock of the file system is.
+	settled = 2 * time.Second
+)
 
 // NewCache returns the cache of an environment in a store. Without a store,
 // nothing is cached.
@@ -89,25 +109,50 @@ func (c *Cache) answer(key, fingerprint string) *pluginv1.Prepared {
 		return nil
 	}
 	p := &pluginv1.Prepared{}
-	if proto.Unmarshal(a.Prepared, p) != nil || !unchanged(p.Files) {
+	if proto.Unmarshal(a.Prepared, p) != nil {
+		return nil
+	}
+	now := states(p.Files)
+	if !unchanged(p.Files, a.Files, now) {
 		return nil
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.changed = c.changed || !maps.Equal(a.Files, now)
+	a.Files = now
 	c.after[key] = a
 	return p
 }
 
 // unchanged reports whether the files that an answer depends on are as they
-// were.
-func unchanged(files []*pluginv1.SourceFile) bool {
+// were, given the states of the large ones then and now.
+func unchanged(files []*pluginv1.SourceFile, before, now map[string]fileState) bool {
 	for _, f := range files {
+		if state, ok := now[f.GetPath()]; ok && before[f.GetPath()] == state {
+			continue
+		}
 		file := plan.SourceFile{Name: f.GetName(), Path: f.GetPath(), Digest: f.GetDigest()}
 		if same, err := file.Unchanged(); err != nil || !same {
 			return false
 		}
 	}
 	return true
+}
+
+// states returns the states of the large files that are settled.
+func states(files []*pluginv1.SourceFile) map[string]fileState {
+	var out map[string]fileState
+	for _, f := range files {
+		info, err := os.Stat(f.GetPath())
+		if err != nil || info.Size() < largeFile || time.Since(info.ModTime()) < settled {
+			continue
+		}
+		if out == nil {
+			out = map[string]fileState{}
+		}
+		out[f.GetPath()] = fileState{info.Size(), info.ModTime().UnixNano()}
+	}
+	return out
 }
 
 // remember caches an answer for the next plan. An answer with diagnostics is
@@ -120,9 +165,10 @@ func (c *Cache) remember(key, fingerprint string, p *pluginv1.Prepared) {
 	if err != nil {
 		return
 	}
+	files := states(p.Files)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.after[key] = remembered{Fingerprint: fingerprint, Prepared: b}
+	c.after[key] = remembered{Fingerprint: fingerprint, Prepared: b, Files: files}
 	c.changed = true
 }
 

@@ -52,6 +52,7 @@ class Library(plugin.Runner):
     def prepare(self, p: plugin.Prepare) -> None:
         p.use_openai_api()
         p.add_file("script", self.script)
+        p.add_file("weights", "/weights", digest="sha256:known")
         p.set_value_type({"at": str})
 
     def run(self, run: plugin.Run) -> None:
@@ -208,8 +209,9 @@ def test_a_library_gets_the_address_of_openais_api(tmp_path):
     with served(p) as client, Host().serving() as socket:
         prepared = client.prepare(made)
         assert prepared.openai_api
-        [file] = prepared.files
+        [file, known] = prepared.files
         assert (file.name, file.path) == ("script", str(script))
         assert file.digest == "sha256:6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b"
+        assert (known.name, known.path, known.digest) == ("weights", "/weights", "sha256:known")
         *_, done = client.run(made, host_socket=socket, openai_api=api, work_dir=str(tmp_path))
         assert json.loads(done.done.value_json) == {"at": "http://127.0.0.1:1/v1 secret model"}

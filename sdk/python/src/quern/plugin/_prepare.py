@@ -123,6 +123,15 @@ def block_name(address: str) -> str:
     return address.partition("[")[0].rpartition(".")[2]
 
 
+def file_digest(path: str | os.PathLike[str]) -> str:
+    """Returns the digest of a file's content, ``sha256:…``."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while part := file.read(1 << 20):
+            digest.update(part)
+    return f"sha256:{digest.hexdigest()}"
+
+
 class Prepare:
     """One call of a stage's ``prepare``: it validates the arguments and declares the output.
 
@@ -227,7 +236,7 @@ class Prepare:
         """Asks quern to serve the stage's language models over HTTP, too, for a library that calls models only through OpenAI's API. See ``Model.openai_api``."""
         self.out.openai_api = True
 
-    def add_file(self, name: str, path: str | os.PathLike[str]) -> None:
+    def add_file(self, name: str, path: str | os.PathLike[str], *, digest: str = "") -> None:
         """Declares that the result depends on a file of the user, such as a script.
 
         Its content becomes part of the stage's definition, and quern calls ``prepare``
@@ -237,10 +246,9 @@ class Prepare:
             name: Identifies the file among those of the instance. It must not depend on
                 where the configuration is.
             path: Where it is.
+            digest: ``sha256:…`` of its content, if that is known, so that a large file need not be read.
         """
-        with open(path, "rb") as file:
-            digest = hashlib.sha256(file.read())
-        self.out.files.append(pb.SourceFile(name=name, path=os.path.abspath(path), digest=f"sha256:{digest.hexdigest()}"))
+        self.out.files.append(pb.SourceFile(name=name, path=os.path.abspath(path), digest=digest or file_digest(path)))
 
     def add_model_calls(self, calls: ModelCalls) -> None:
         """Declares requests to a model, so that plans can show their cost."""
