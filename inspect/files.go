@@ -2,13 +2,16 @@ package inspect
 
 import (
 	"fmt"
+	"iter"
 	"slices"
 	"strings"
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/dataset"
 )
 
 // FilesFormat is the version of the JSON of [Files].
@@ -44,6 +47,7 @@ type ShardFiles struct {
 // GroupFile is a Parquet file and the columns to read from it.
 type GroupFile struct {
 	Path    string         `json:"path"` // absolute
+	Digest  string         `json:"digest"`
 	Columns []StoredColumn `json:"columns"`
 }
 
@@ -55,15 +59,15 @@ type StoredColumn struct {
 
 // File is a file of a model or report.
 type File struct {
-	Name string `json:"name"` // slash-separated, relative
-	Path string `json:"path"` // absolute
-	Size int64  `json:"size"` // in bytes
+	Name   string `json:"name"` // slash-separated, relative
+	Path   string `json:"path"` // absolute
+	Digest string `json:"digest"`
+	Size   int64  `json:"size"` // in bytes
 }
 
 // FilesOf returns where the files of an artifact are, for a dataset only those
-// with the named columns, or all if there are no names. It verifies the files
-// first. If one is missing or damaged, the error is *blob.Missing or
-// *blob.Damaged.
+// with the named columns, or all if there are no names. If one is missing, the
+// error is *blob.Missing. It does not verify the files; see [Files.Verify].
 func FilesOf(s *store.Store, a Artifact, columns []string) (*Files, error) {
 	manifest, err := artifact.Get(s.Blobs, a.Ref)
 	if err != nil {
@@ -79,11 +83,11 @@ func FilesOf(s *store.Store, a Artifact, columns []string) (*Files, error) {
 		}
 	}
 	for _, f := range manifest.Files {
-		path, err := s.Blobs.Path(f.Digest)
+		path, err := s.Blobs.Locate(f.Digest)
 		if err != nil {
 			return nil, fmt.Errorf("file %q of %s: %w", f.Name, a.Name(), err)
 		}
-		files.Files = append(files.Files, File{Name: f.Name, Path: path, Size: f.Size})
+		files.Files = append(files.Files, File{Name: f.Name, Path: path, Digest: f.Digest, Size: f.Size})
 	}
 	return files, nil
 }
@@ -93,21 +97,33 @@ func datasetFiles(s *store.Store, a Artifact, manifest *artifact.Artifact, colum
 	if err != nil {
 		return nil, err
 	}
-	shards, err := manifest.Dataset.Files(s.Blobs, schema.Names())
-	if err != nil {
-		return nil, fmt.Errorf("read %s: %w", a.Name(), err)
-	}
 	files := &DatasetFiles{Schema: schema, Rows: manifest.Dataset.Rows, Shards: []ShardFiles{}}
-	for _, shard := range shards {
-		of := ShardFiles{Rows: shard.Rows, Groups: []GroupFile{}}
-		for _, g := range shard.Groups {
-			group := GroupFile{Path: g.Path}
-			for _, c := range g.Columns {
-				group.Columns = append(group.Columns, StoredColumn{Stored: c.Stored, Name: c.Name})
-			}
-			of.Groups = append(of.Groups, group)
+	for i, shard := range manifest.Dataset.Shards {
+		of, err := shardFiles(s, shard, schema.Names())
+		if err != nil {
+			return nil, fmt.Errorf("read %s: shard %d of %d: %w", a.Name(), i+1, len(manifest.Dataset.Shards), err)
 		}
 		files.Shards = append(files.Shards, of)
+	}
+	return files, nil
+}
+
+func shardFiles(s *store.Store, shard dataset.Shard, columns []string) (ShardFiles, error) {
+	files := ShardFiles{Rows: shard.Rows, Groups: []GroupFile{}}
+	parts, err := shard.Parts(columns)
+	if err != nil {
+		return files, err
+	}
+	for _, p := range parts {
+		path, err := s.Blobs.Locate(p.Blob)
+		if err != nil {
+			return files, err
+		}
+		group := GroupFile{Path: path, Digest: p.Blob}
+		for _, c := range p.Columns {
+			group.Columns = append(group.Columns, StoredColumn{Stored: c.Stored, Name: c.Name})
+		}
+		files.Groups = append(files.Groups, group)
 	}
 	return files, nil
 }
@@ -135,22 +151,53 @@ func chosenColumns(schema data.Schema, of string, names []string) (data.Schema, 
 // Paths returns the paths of all files, in order and without duplicates.
 func (f *Files) Paths() []string {
 	var paths []string
-	seen := map[string]bool{}
-	add := func(path string) {
-		if !seen[path] {
-			seen[path] = true
-			paths = append(paths, path)
-		}
-	}
-	if f.Dataset != nil {
-		for _, shard := range f.Dataset.Shards {
-			for _, group := range shard.Groups {
-				add(group.Path)
-			}
-		}
-	}
-	for _, file := range f.Files {
-		add(file.Path)
+	for file := range f.distinct() {
+		paths = append(paths, file.Path)
 	}
 	return paths
+}
+
+// parallelFiles is the number of files that are verified at the same time.
+const parallelFiles = 4
+
+// Verify reads the files and sets damaged ones aside. If one is missing or
+// damaged, the error is *blob.Missing or *blob.Damaged.
+func (f *Files) Verify(s *store.Store) error {
+	group := parallel.New(parallelFiles)
+	for file := range f.distinct() {
+		group.Go(func() error {
+			if _, err := s.Blobs.Path(file.Digest); err != nil {
+				return fmt.Errorf("read %s: %w", Artifact{Address: f.Address, Port: f.Port, Ref: f.Ref}.Name(), err)
+			}
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// distinct yields each file once, in order. Those with rows have no name.
+func (f *Files) distinct() iter.Seq[File] {
+	return func(yield func(File) bool) {
+		seen := map[string]bool{}
+		for _, file := range append(f.withRows(), f.Files...) {
+			if !seen[file.Digest] && !yield(file) {
+				return
+			}
+			seen[file.Digest] = true
+		}
+	}
+}
+
+// withRows returns the Parquet files.
+func (f *Files) withRows() []File {
+	if f.Dataset == nil {
+		return nil
+	}
+	var files []File
+	for _, shard := range f.Dataset.Shards {
+		for _, group := range shard.Groups {
+			files = append(files, File{Path: group.Path, Digest: group.Digest})
+		}
+	}
+	return files
 }

@@ -96,7 +96,7 @@ func artifactFilesCommand(ui *terminal) *cli.Command {
 		Name:        "files",
 		Usage:       "print where the files of an artifact are",
 		ArgsUsage:   "ADDRESS[.PORT]|DIGEST",
-		Description: "Verifies the files of an artifact in the store and prints their paths. With -json, also prints which columns of a\ndataset each Parquet file has. Do not change the files, and read them before the next gc.",
+		Description: "Verifies the files of an artifact in the store and prints their paths. With -json, also prints their digests and which\ncolumns of a dataset each Parquet file has. Do not change the files, and read them before the next gc.",
 	}
 	return command(ui, c, &arguments.ArtifactFiles{}, func(_ context.Context, args *arguments.ArtifactFiles) error {
 		s, st, err := stateHere(ui, args.Env.Value)
@@ -110,6 +110,11 @@ func artifactFilesCommand(ui *terminal) *cli.Command {
 		files, err := inspect.FilesOf(s, found, args.Columns.Value)
 		if err != nil {
 			return err
+		}
+		if args.Verify.Value {
+			if err := files.Verify(s); err != nil {
+				return err
+			}
 		}
 		if args.JSON.Value {
 			return ui.json(files)

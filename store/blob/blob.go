@@ -279,6 +279,21 @@ func (s *Store) Find(digest string) error {
 	return nil
 }
 
+// Locate returns the path of a blob, for readers that verify its bytes
+// themselves. It fetches the blob first if the backend has it, but does not
+// verify it.
+func (s *Store) Locate(digest string) (string, error) {
+	path, err := s.file(digest)
+	if err != nil {
+		return "", err
+	}
+	f, err := s.open(digest, path)
+	if err != nil {
+		return "", err
+	}
+	return path, f.Close()
+}
+
 // Remove deletes a blob. It returns no error if the blob does not exist.
 func (s *Store) Remove(digest string) error {
 	path, err := s.file(digest)

@@ -163,26 +163,45 @@ func (m *Manifest) Files(blobs *blob.Store, columns []string) ([]data.Shard, err
 // parallelFiles is the number of files that are verified at the same time.
 const parallelFiles = 4
 
-// Files returns the files of one shard that contain the named columns.
+// Files returns the verified files of one shard that contain the named columns.
 func (s Shard) Files(blobs *blob.Store, columns []string) (data.Shard, error) {
+	parts, err := s.Parts(columns)
+	if err != nil {
+		return data.Shard{}, err
+	}
 	out := data.Shard{Rows: s.Rows}
-	place := map[int]int{} // index in s.Groups → in out.Groups
+	for _, p := range parts {
+		path, err := blobs.Path(p.Blob)
+		if err != nil {
+			return data.Shard{}, fmt.Errorf("column %q: %w", p.Columns[0].Name, err)
+		}
+		out.Groups = append(out.Groups, data.Group{Path: path, Columns: p.Columns})
+	}
+	return out, nil
+}
+
+// Part says which columns to read from a file of a shard.
+type Part struct {
+	Blob    string // the file's digest
+	Columns []data.Stored
+}
+
+// Parts returns the files of the shard that contain the named columns.
+func (s Shard) Parts(columns []string) ([]Part, error) {
+	var out []Part
+	place := map[int]int{} // index in s.Groups → in out
 	for _, name := range columns {
 		c, ok := s.Column(name)
 		if !ok {
-			return data.Shard{}, fmt.Errorf("column %q does not exist", name)
+			return nil, fmt.Errorf("column %q does not exist", name)
 		}
 		at, ok := place[c.Group]
 		if !ok {
-			path, err := blobs.Path(s.Groups[c.Group].Blob)
-			if err != nil {
-				return data.Shard{}, fmt.Errorf("column %q: %w", name, err)
-			}
-			at = len(out.Groups)
+			at = len(out)
 			place[c.Group] = at
-			out.Groups = append(out.Groups, data.Group{Path: path})
+			out = append(out, Part{Blob: s.Groups[c.Group].Blob})
 		}
-		out.Groups[at].Columns = append(out.Groups[at].Columns, data.Stored{Stored: c.Stored, Name: name})
+		out[at].Columns = append(out[at].Columns, data.Stored{Stored: c.Stored, Name: name})
 	}
 	return out, nil
 }

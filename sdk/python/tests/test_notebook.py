@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import signal
@@ -143,17 +145,45 @@ def test_what_does_not_exist_is_an_error(folder, tmp_path):
         quern.load("label.size", folder, columns="size")
 
 
+def located(address, folder):
+    command = [os.environ.get("QUERN", "quern"), "artifact", "files", "-json", address]
+    return json.loads(subprocess.run(command, cwd=folder, capture_output=True, check=True).stdout)
+
+
+def damage(path):
+    path.chmod(0o644)
+    content = path.read_bytes()
+    middle = len(content) // 2
+    path.write_bytes(content[:middle] + bytes([content[middle] ^ 1]) + content[middle + 1 :])
+
+
 def test_a_damaged_file_is_an_error(tmp_path):
     folder = pipeline(tmp_path)
     quern.apply(folder, target=["source.texts"], on_event=None)
-    listed = subprocess.run(
-        [os.environ.get("QUERN", "quern"), "artifact", "files", "source.texts"], cwd=folder, capture_output=True, text=True, check=True
-    )
-    path = Path(listed.stdout.strip())
-    path.chmod(0o644)
-    path.write_bytes(path.read_bytes()[:-9] + b"x" * 9)
-    with pytest.raises(quern.Failed, match="damaged"):
+    path = Path(located("source.texts", folder)["dataset"]["shards"][0]["groups"][0]["path"])
+    damage(path)
+    rows = quern.scan("source.texts", folder)
+    with pytest.raises(quern.Failed, match="is damaged; it was set aside"):
         quern.load("source.texts", folder)
+    assert not path.exists()
+    with pytest.raises(FileNotFoundError):
+        next(rows)
+    with pytest.raises(quern.Failed, match="not in the store"):
+        quern.load("source.texts", folder)
+
+
+def test_a_damaged_file_ends_a_scan(tmp_path):
+    folder = pipeline(tmp_path, texts="n,text\n" + "".join(f"{n},text {n}\n" for n in range(120_000)))
+    quern.apply(folder, target=["source.texts"], on_event=None)
+    shards = [s["groups"][0] for s in located("source.texts", folder)["dataset"]["shards"]]
+    assert len(shards) > 1 and all(s["digest"] == "sha256:" + hashlib.sha256(Path(s["path"]).read_bytes()).hexdigest() for s in shards)
+    damage(Path(shards[-1]["path"]))
+    read = 0
+    with pytest.raises(quern.Failed, match="is damaged; it was set aside"):
+        for batch in quern.scan("source.texts", folder):
+            assert batch["n"].to_pylist() == list(range(read, read + batch.num_rows))
+            read += batch.num_rows
+    assert 0 < read < 120_000
 
 
 def test_many_shards_are_joined_in_order(tmp_path):

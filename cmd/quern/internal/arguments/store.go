@@ -49,13 +49,15 @@ type ArtifactFiles struct {
 	Environment
 	Document
 	Columns  Flag[[]string]
+	Verify   Flag[bool]
 	Artifact string
 }
 
 // Flags implements [Set].
 func (a *ArtifactFiles) Flags() []cli.Flag {
 	return append(a.Environment.flags(), a.Document.flag(),
-		declare(&a.Columns, cli.StringSliceFlag{Name: "column", Usage: "only the files with the column `NAME`; can be repeated"}))
+		declare(&a.Columns, cli.StringSliceFlag{Name: "column", Usage: "only the files with the column `NAME`; can be repeated"}),
+		declare(&a.Verify, cli.BoolFlag{Name: "verify", Value: true, Usage: "verify the files; with -verify=false, readers compare them with their digests"}))
 }
 
 // Parse implements [Set].

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
+import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +20,10 @@ if TYPE_CHECKING:
 _FORMAT = "quern.files/v1"
 
 Folder = str | os.PathLike[str]
+
+
+class _Damaged(Failed):
+    """A file does not have its digest."""
 
 
 @overload
@@ -52,7 +58,7 @@ def load(address: str, dir: Folder = ".", *, env: str | None = None, columns: Se
     """
     if as_ not in ("arrow", "polars", "pandas"):
         raise ValueError(f"as_ must be arrow, polars, or pandas, not {as_!r}")
-    table = _table(_dataset(address, dir, env, columns))
+    table = _Rows(address, dir, env, columns).table()
     if as_ == "arrow":
         return table
     if as_ == "polars":
@@ -70,12 +76,12 @@ def scan(
     """Reads a dataset that may be larger than memory, as batches of at most ``batch_rows`` rows.
 
     It holds one shard at a time: at most 131,072 rows or about 64 MiB. The arguments and errors
-    are those of ``load``; the errors are raised by the call itself.
+    are those of ``load``. A damaged file is an error when its rows are reached; other errors are raised by the call itself.
     """
     if batch_rows < 1:
         raise ValueError(f"batch_rows must be at least 1, not {batch_rows}")
-    dataset = _dataset(address, dir, env, columns)
-    return (batch for shard in dataset["shards"] for batch in _shard(shard, _names(dataset)).to_batches(max_chunksize=batch_rows))
+    rows = _Rows(address, dir, env, columns)
+    return (batch for shard in rows.shards for batch in rows.shard(shard).to_batches(max_chunksize=batch_rows))
 
 
 def files(address: str, dir: Folder = ".", *, env: str | None = None) -> dict[str, Path]:
@@ -103,8 +109,9 @@ def _environment(env: str | None) -> list[str]:
     return [] if env is None else [f"-env={env}"]
 
 
-def _located(address: str, dir: Folder, env: str | None, columns: Sequence[str] = ()) -> Any:
-    found = document(dir, "artifact", "files", "-json", *_environment(env), *(f"-column={c}" for c in columns), address)
+def _located(address: str, dir: Folder, env: str | None, columns: Sequence[str] = (), *, verify: bool = True) -> Any:
+    flags = ["-json", *_environment(env), *(f"-column={c}" for c in columns), *([] if verify else ["-verify=false"])]
+    found = document(dir, "artifact", "files", *flags, address)
     if found.get("format") != _FORMAT:
         raise Failed(
             f"quern artifact files wrote {found.get('format')!r}, but this package reads {_FORMAT!r}: install the same version of both"
@@ -112,46 +119,64 @@ def _located(address: str, dir: Folder, env: str | None, columns: Sequence[str] 
     return found
 
 
-def _dataset(address: str, dir: Folder, env: str | None, columns: Sequence[str] | None) -> Any:
-    """Returns where the rows of a dataset are."""
-    if isinstance(columns, str) or columns is not None and not columns:
-        raise ValueError("columns must be a list of at least one name")
-    found = _located(address, dir, env, columns or ())
-    if "dataset" not in found:
-        raise Failed(f"{address} is a {found['artifact']['kind']}, which has no rows: quern.files returns its files")
-    return found["dataset"]
+class _Rows:
+    """The rows of a dataset in the store."""
+
+    def __init__(self, address: str, dir: Folder, env: str | None, columns: Sequence[str] | None) -> None:
+        if isinstance(columns, str) or columns is not None and not columns:
+            raise ValueError("columns must be a list of at least one name")
+        self._locate = functools.partial(_located, address, dir, env, columns or ())
+        found = self._locate(verify=False)
+        if "dataset" not in found:
+            raise Failed(f"{address} is a {found['artifact']['kind']}, which has no rows: quern.files returns its files")
+        self.shards = found["dataset"]["shards"]
+        self._schema = found["dataset"]["schema"]
+
+    def table(self) -> pa.Table:
+        import pyarrow as pa
+
+        if not self.shards:
+            from .plugin._arrow import schema_of
+            from .plugin._columns import Column
+
+            return schema_of(Column(c["name"], c["type"]) for c in self._schema).empty_table()
+        # Threads also wait for the pages of mapped files, so there are more than processors.
+        with concurrent.futures.ThreadPoolExecutor(2 * pa.cpu_count()) as pool:
+            return pa.concat_tables(pool.map(self.shard, self.shards))
+
+    def shard(self, shard: Any) -> pa.Table:
+        """Returns the verified rows of a shard."""
+        try:
+            return self._read(shard)
+        except _Damaged:
+            # This fails, unless the file could be fetched again.
+            self._locate(verify=True)
+            return self._read(shard)
+
+    def _read(self, shard: Any) -> pa.Table:
+        """Joins the column groups of a shard."""
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        columns: dict[str, pa.ChunkedArray] = {}
+        for group in shard["groups"]:
+            stored = [c["stored"] for c in group["columns"]]
+            with pq.ParquetFile(_verified(group)) as file:
+                # A name with a dot may also read a struct's field, which is not used.
+                read = file.read(columns=stored, use_threads=False)
+            if read.num_rows != shard["rows"]:
+                raise Failed(f"{group['path']} has {read.num_rows} rows instead of {shard['rows']}")
+            columns.update((c["name"], read.column(c["stored"])) for c in group["columns"])
+        return pa.table({c["name"]: columns[c["name"]] for c in self._schema})
 
 
-def _names(dataset: Any) -> list[str]:
-    return [c["name"] for c in dataset["schema"]]
-
-
-def _table(dataset: Any) -> pa.Table:
+def _verified(file: Any) -> pa.Buffer:
+    """Maps a file into memory and compares it with its digest."""
     import pyarrow as pa
 
-    if not dataset["shards"]:
-        from .plugin._arrow import schema_of
-        from .plugin._columns import Column
-
-        return schema_of(Column(c["name"], c["type"]) for c in dataset["schema"]).empty_table()
-    names = _names(dataset)
-    # Threads also wait for the pages of mapped files, so there are more than processors.
-    with concurrent.futures.ThreadPoolExecutor(2 * pa.cpu_count()) as pool:
-        return pa.concat_tables(pool.map(lambda shard: _shard(shard, names), dataset["shards"]))
-
-
-def _shard(shard: Any, names: Sequence[str]) -> pa.Table:
-    """Joins the column groups of a shard."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    columns: dict[str, pa.ChunkedArray] = {}
-    for group in shard["groups"]:
-        stored = [c["stored"] for c in group["columns"]]
-        with pq.ParquetFile(group["path"], memory_map=True) as file:
-            # A name with a dot may also read a struct's field, which is not used.
-            read = file.read(columns=stored, use_threads=False)
-        if read.num_rows != shard["rows"]:
-            raise Failed(f"{group['path']} has {read.num_rows} rows instead of {shard['rows']}")
-        columns.update((c["name"], read.column(c["stored"])) for c in group["columns"])
-    return pa.table({name: columns[name] for name in names})
+    with pa.memory_map(file["path"]) as mapped:
+        content = mapped.read_buffer()
+    found = "sha256:" + hashlib.sha256(content).hexdigest()
+    if found != file["digest"]:
+        raise _Damaged(f"{file['path']} is damaged: its digest is {found}")
+    return content
