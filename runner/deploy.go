@@ -28,7 +28,7 @@ type deployer struct {
 
 // deploy creates, updates, replaces, or keeps a deployment, as its plugin
 // decides now that everything is known.
-func (c *deployer) deploy(ctx context.Context, n *plan.Node, res *StageResult) error {
+func (c *deployer) deploy(ctx context.Context, n *plan.Node, res *StageResult) (err error) {
 	s, err := c.bind(n)
 	if err != nil {
 		return err
@@ -53,10 +53,20 @@ func (c *deployer) deploy(ctx context.Context, n *plan.Node, res *StageResult) e
 	if d.prior, err = n.Deployment.Proto(); err != nil {
 		return err
 	}
+	if d.place, err = stage.NewPlace(c.publisher.store, keys.Action, c.environment); err != nil {
+		return err
+	}
+	defer d.place.Clear(&err)
+	if d.inputs, err = s.Files(ctx, c.publisher.store.Blobs, d.place.Arguments); err != nil {
+		return err
+	}
 	if res.Action, err = d.decide(ctx); err != nil {
 		return err
 	}
 	if err := d.carryOut(ctx, res); err != nil {
+		return err
+	}
+	if err := d.place.Remove(); err != nil {
 		return err
 	}
 	return c.checker.check(n, plan.WhenPost)
@@ -68,7 +78,9 @@ type deployment struct {
 	*stage.Stage
 	keys    stage.Keys
 	plugin  *client.Plugin
+	place   *stage.Place
 	digests map[string]string // what is to be deployed, by input key
+	inputs  map[string]*pluginv1.Artifact
 	prior   *pluginv1.DeploymentState
 }
 
@@ -82,7 +94,7 @@ func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 		return plan.Replace, nil
 	}
 	resp, err := d.plugin.Service().PlanDeployment(ctx, &pluginv1.PlanDeploymentRequest{
-		Instance: d.Instance, Prior: d.prior, Digests: d.digests,
+		Instance: d.Instance, Prior: d.prior, Digests: d.digests, Inputs: d.inputs,
 	})
 	if err != nil {
 		return "", err
@@ -142,18 +154,9 @@ func (d *deployment) remove(ctx context.Context) error {
 	return d.save(nil)
 }
 
-func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
-	place, err := stage.NewPlace(d.publisher.store, d.keys.Action, d.environment)
-	if err != nil {
-		return err
-	}
-	defer place.Clear(&err)
-	inputs, err := d.Files(ctx, d.publisher.store.Blobs, place.Arguments)
-	if err != nil {
-		return err
-	}
+func (d *deployment) apply(ctx context.Context, res *StageResult) error {
 	resp, err := d.plugin.Service().ApplyDeployment(ctx, &pluginv1.ApplyDeploymentRequest{
-		Instance: d.Instance, Prior: d.prior, Inputs: inputs, WorkDir: place.Work,
+		Instance: d.Instance, Prior: d.prior, Inputs: d.inputs, WorkDir: d.place.Work,
 	})
 	if err != nil {
 		d.warnOfLost()
@@ -179,10 +182,7 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) (err error) {
 			return err
 		}
 	}
-	if failed != nil {
-		return failed
-	}
-	return place.Remove()
+	return failed
 }
 
 // warnOfLost warns that a deployment may exist that is not in any state. What

@@ -1,8 +1,12 @@
 package decide
 
 import (
+	"errors"
 	"fmt"
+	"io/fs"
+	"maps"
 
+	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -88,7 +92,7 @@ func (d *Decider) planDeployment(n *Instance, service pluginv1.PluginServiceClie
 	if err != nil {
 		return d.failed(n, "plan", err)
 	}
-	req := &pluginv1.PlanDeploymentRequest{Instance: in, Prior: prior, Digests: map[string]string{}}
+	req := &pluginv1.PlanDeploymentRequest{Instance: in, Prior: prior, Digests: map[string]string{}, Inputs: map[string]*pluginv1.Artifact{}}
 	known := true
 	for key, h := range n.Inputs {
 		if !h.From.Result.Known {
@@ -96,7 +100,11 @@ func (d *Decider) planDeployment(n *Instance, service pluginv1.PluginServiceClie
 			continue
 		}
 		req.Digests[key] = h.From.Result.Digests[h.Port.Name]
+		if req.Inputs[key], err = d.present(h); err != nil {
+			return d.failed(n, "plan", err)
+		}
 	}
+	maps.DeleteFunc(req.Inputs, func(_ string, a *pluginv1.Artifact) bool { return a == nil })
 	resp, err := service.PlanDeployment(d.Context, req)
 	if err != nil {
 		return d.failed(n, "plan", err)
@@ -115,6 +123,21 @@ func (d *Decider) planDeployment(n *Instance, service pluginv1.PluginServiceClie
 		})
 	}
 	return d.decideDeployment(n, resp.Action, known)
+}
+
+// present describes a model or report whose files are all on this machine. It
+// returns nil for anything else: planning neither downloads a model nor reads
+// all of its bytes. When the run hands the files out, it verifies them.
+func (d *Decider) present(h *module.Handle) (*pluginv1.Artifact, error) {
+	a := h.From.Result.Artifacts[h.Port.Name]
+	if a == nil || a.Dataset != nil {
+		return nil, nil
+	}
+	out, err := plan.ArtifactProto(a, h.From.Result.Digests[h.Port.Name], d.Store.Blobs.Local)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return out, err
 }
 
 // deploymentActions are the actions of a plan by those of the protocol.

@@ -2,8 +2,6 @@ package stage
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -36,32 +34,11 @@ func (s *Stage) Files(ctx context.Context, blobs *blob.Store, arguments string) 
 
 // Files describes an input and names its files, which it verifies.
 func (in *Input) Files(blobs *blob.Store) (*pluginv1.Artifact, error) {
-	a := &pluginv1.Artifact{Kind: kindToProto(in.Of.Kind), Digest: in.Ref.Digest, Format: in.Artifact.ModelFormat}
-	for _, f := range in.Artifact.Files {
-		path, err := blobs.Path(f.Digest)
-		if err != nil {
-			return nil, &failure.Input{Address: in.Of.Address, Err: err}
-		}
-		a.Files = append(a.Files, &pluginv1.File{Name: f.Name, Path: path, Digest: f.Digest, Size: f.Size})
-	}
-	if len(in.Artifact.Signature) > 0 {
-		var s plan.Signature
-		if err := json.Unmarshal(in.Artifact.Signature, &s); err != nil {
-			return nil, &failure.Input{Address: in.Of.Address, Err: fmt.Errorf("read its signature: %w", err)}
-		}
-		a.Signature = s.Proto()
+	a, err := plan.ArtifactProto(in.Artifact, in.Ref.Digest, blobs.Path)
+	if err != nil {
+		return nil, &failure.Input{Address: in.Of.Address, Err: err}
 	}
 	return a, nil
-}
-
-func kindToProto(kind string) pluginv1.ArtifactKind {
-	switch kind {
-	case plan.KindModel:
-		return pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL
-	case plan.KindReport:
-		return pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT
-	}
-	return pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET
 }
 
 // DatasetFiles adds a dataset's columns and shards: the columns that the plugin

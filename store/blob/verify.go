@@ -48,6 +48,20 @@ func (s *Store) Path(digest string) (string, error) {
 	return path, nil
 }
 
+// Local returns the path of a blob whose file is on this machine, without
+// reading it: what the file contains may be damaged. Without such a file, the
+// error is fs.ErrNotExist.
+func (s *Store) Local(digest string) (string, error) {
+	path, err := s.file(digest)
+	if err != nil {
+		return "", err
+	}
+	if _, err := os.Stat(path); err != nil {
+		return "", fmt.Errorf("find blob %s: %w", digest, err)
+	}
+	return path, nil
+}
+
 // Verify reads the whole blob, even if it was verified before.
 func (s *Store) Verify(ctx context.Context, digest string) error {
 	if err := ctx.Err(); err != nil {

@@ -80,6 +80,17 @@ func (file) Read(_ context.Context, r *plugin.DeploymentReadRequest[fileArgs]) (
 }
 
 func (file) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[fileArgs]) (*plugin.DeploymentPlan, error) {
+	if in := p.Artifact(p.Args.Artifact); in != nil {
+		for _, f := range in.Files {
+			b, err := os.ReadFile(f.Path)
+			if err != nil {
+				return nil, err
+			}
+			if string(b) == "broken" {
+				return nil, plugin.ArgumentErrorf("artifact", "%s of %s is broken", f.Name, in.Digest)
+			}
+		}
+	}
 	if p.Prior == nil {
 		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
 	}

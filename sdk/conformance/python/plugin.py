@@ -506,6 +506,10 @@ class File(plugin.Deployment):
         return state if Path(state.value["path"]).exists() else None
 
     def plan(self, plan: plugin.Plan) -> plugin.DeploymentPlan:
+        if plan.exists("artifact"):
+            for f in self.artifact.files:
+                if Path(f.path).read_text() == "broken":
+                    raise plugin.Error(f"{f.name} of {self.artifact.digest} is broken", argument="artifact")
         if plan.prior is None:
             return plugin.DeploymentPlan("create")
         prior = plan.prior.value["path"]

@@ -50,6 +50,7 @@ type DeploymentPlanRequest[A any] struct {
 	Prior *DeploymentState
 
 	digests map[string]string
+	inputs  map[string]*pluginv1.Artifact
 	unknown []string
 }
 
@@ -59,6 +60,16 @@ func (p *DeploymentPlanRequest[A]) Digest(key string) (string, bool) {
 	d, ok := p.digests[key]
 	return d, ok
 }
+
+// Artifact returns a model or report that exists already, or nil: it may still
+// have to be computed, or its files may not be on this machine yet. Apply has to
+// check again what Plan checks about it.
+func (p *DeploymentPlanRequest[A]) Artifact(h Artifact) *ArtifactInput {
+	return newArtifactInput(h.Key, p.inputs)
+}
+
+// Model returns a model that exists already, or nil; see Artifact.
+func (p *DeploymentPlanRequest[A]) Model(h Model) *ModelFiles { return newModelFiles(p.inputs[h.Key]) }
 
 // Known reports whether the argument at a key has a value already.
 func (p *DeploymentPlanRequest[A]) Known(key string) bool { return knownKey(p.unknown, key) }

@@ -50,7 +50,7 @@ func (d *deployment[A]) plan(ctx context.Context, req *pluginv1.PlanDeploymentRe
 		return &pluginv1.PlanDeploymentResponse{Diagnostics: diagnostics(err)}
 	}
 	planned, err := d.impl.Plan(ctx, &DeploymentPlanRequest[A]{
-		Args: args, Prior: prior, digests: req.Digests, unknown: unknown,
+		Args: args, Prior: prior, digests: req.Digests, inputs: req.Inputs, unknown: unknown,
 	})
 	out := &pluginv1.PlanDeploymentResponse{Diagnostics: diagnostics(err)}
 	if now, stateErr := d.protoState(prior); stateErr == nil && !proto.Equal(now, req.Prior) {

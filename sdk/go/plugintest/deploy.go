@@ -41,12 +41,18 @@ func (d *Deployed) Value() cty.Value {
 	return v
 }
 
-// Plan returns what Apply would do.
+// Plan returns what Apply would do. The plugin gets the artifacts that have a
+// digest, except for datasets.
 func (d *Deployed) Plan() (*plugin.DeploymentPlan, error) {
 	d.s.t.Helper()
-	resp, err := d.s.client.Service().PlanDeployment(d.s.t.Context(), &pluginv1.PlanDeploymentRequest{
-		Instance: d.s.bind(d.c).instance, Prior: d.state, Digests: d.Digests,
-	})
+	b := d.s.bind(d.c)
+	req := &pluginv1.PlanDeploymentRequest{Instance: b.instance, Prior: d.state, Digests: d.Digests, Inputs: map[string]*pluginv1.Artifact{}}
+	for key, m := range b.models {
+		if d.Digests[key] != "" {
+			req.Inputs[key] = d.modelArtifact(key, m)
+		}
+	}
+	resp, err := d.s.client.Service().PlanDeployment(d.s.t.Context(), req)
 	if err == nil {
 		err = d.failure(resp.Diagnostics)
 	}
@@ -71,12 +77,10 @@ func (d *Deployed) Apply() error {
 	}
 	for key := range b.datasets {
 		req.Inputs[key] = d.s.datasetArtifact(b, key, &pluginv1.Reads{All: true})
+		req.Inputs[key].Digest = d.Digests[key]
 	}
 	for key, m := range b.models {
-		req.Inputs[key] = d.s.modelArtifact(m)
-	}
-	for key, a := range req.Inputs {
-		a.Digest = d.Digests[key]
+		req.Inputs[key] = d.modelArtifact(key, m)
 	}
 	resp, err := d.s.client.Service().ApplyDeployment(d.s.t.Context(), req)
 	if err != nil {
@@ -86,6 +90,12 @@ func (d *Deployed) Apply() error {
 		d.state = resp.State
 	}
 	return d.failure(resp.Diagnostics)
+}
+
+func (d *Deployed) modelArtifact(key string, m Model) *pluginv1.Artifact {
+	a := d.s.modelArtifact(m)
+	a.Digest = d.Digests[key]
+	return a
 }
 
 // Read refreshes the state. If the deployment no longer exists, Value returns

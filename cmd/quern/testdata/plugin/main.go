@@ -140,7 +140,7 @@ func tell(token string) error {
 
 type serviceArgs struct {
 	Artifact plugin.Artifact `quern:"artifact,required" doc:"What is deployed."`
-	Path     string          `quern:"path,required" doc:"File that is the deployment: it has a hash of the token in it. By the name 'values' or 'notes' the token is put into these, by 'infinite' the state has an infinity, by 'exit' the plugin ends."`
+	Path     string          `quern:"path,required" doc:"File that is the deployment: it has a hash of the token in it. By the name 'values' or 'notes' the token is put into these, by 'infinite' the state has an infinity, by 'exit' the plugin ends, by 'small' a plan refuses an artifact with files."`
 	Token    string          `quern:"token,required,sensitive" doc:"The credential, without which nothing can be changed."`
 }
 
@@ -160,6 +160,13 @@ func (service) Read(_ context.Context, r *plugin.DeploymentReadRequest[serviceAr
 }
 
 func (service) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[serviceArgs]) (*plugin.DeploymentPlan, error) {
+	if in := p.Artifact(p.Args.Artifact); in != nil && filepath.Base(p.Args.Path) == "small" {
+		head, err := os.ReadFile(in.Files[0].Path)
+		if err != nil {
+			return nil, err
+		}
+		return nil, plugin.ArgumentErrorf("artifact", "the artifact is too large\n%s begins with %.1s.", in.Files[0].Name, head)
+	}
 	if p.Prior == nil {
 		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
 	}

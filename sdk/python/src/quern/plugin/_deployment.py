@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from typing import Any, Literal
 
 from . import _protocol as pb
@@ -65,17 +65,26 @@ class DeploymentPlan:
 
 
 class Plan:
-    """The request of ``Deployment.plan``."""
+    """The request of ``Deployment.plan``. The handles of the deployment give the inputs that exist."""
 
-    def __init__(self, prior: State | None, digests: Mapping[str, str], unknown: Unknown) -> None:
+    def __init__(self, prior: State | None, digests: Mapping[str, str], inputs: Set[str], unknown: Unknown) -> None:
         self.prior = prior
         """The current state; None if nothing is deployed."""
         self._digests = digests
+        self._inputs = inputs
         self._unknown = unknown
 
     def digest(self, key: str) -> str | None:
         """Returns the digest of the artifact to deploy at a key; None if it is not known yet."""
         return self._digests.get(key)
+
+    def exists(self, key: str) -> bool:
+        """Reports whether the files of the model or report at a key can be read through its handle.
+
+        If not, it may still have to be computed, or its files may not be on this
+        machine yet. ``apply`` has to check again what ``plan`` checks about it.
+        """
+        return key in self._inputs
 
     def known(self, key: str) -> bool:
         """Reports whether the argument at a key has a value already."""
@@ -132,11 +141,12 @@ def plan(type: Type, request: pb.PlanDeploymentRequest) -> pb.PlanDeploymentResp
     out = pb.PlanDeploymentResponse()
     try:
         unknown = Unknown(request.instance.unknown)
-        stage = type.decode(request.instance, unknown)
+        inputs = dict(request.inputs)
+        stage = type.decode(request.instance, unknown, Scope(request.instance, inputs))
         prior = _state(type, request.instance, request.prior) if request.HasField("prior") else None
         if prior is not None and _differs(type, prior, request.prior):
             out.upgraded.CopyFrom(_proto(type, prior))
-        planned = stage.plan(Plan(prior, dict(request.digests), unknown))
+        planned = stage.plan(Plan(prior, dict(request.digests), inputs.keys(), unknown))
         out.action = _ACTIONS[planned.action]
         out.changes.extend(
             pb.Change(argument=c.argument, before=c.before, after=c.after, forces_replacement=c.forces_replacement) for c in planned.changes
