@@ -60,7 +60,7 @@ type Instance struct {
 
 // Publish returns the instance as later levels see it.
 func (n *Instance) Publish() *module.Instance {
-	return &module.Instance{Node: n.Node, Addr: n.Addr, Inputs: n.Inputs, Result: n.Result, Model: n.Model}
+	return &module.Instance{Node: n.Node, Addr: n.Addr, Inputs: n.Inputs, Result: n.Result, Model: n.Model, Block: n.Block}
 }
 
 // Decide decides about the instances of a level. It reports those with errors

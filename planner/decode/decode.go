@@ -87,6 +87,9 @@ func (n *Instance) Proto() (*pluginv1.Instance, error) {
 	inputs := make(map[string]*pluginv1.Input, len(n.Inputs))
 	for key, h := range n.Inputs {
 		inputs[key] = plan.InputPort(h.Port, h.Rows())
+		if h.From.Block != nil && h.From.Plugin == n.Plugin {
+			inputs[key].Model = h.From.Block
+		}
 	}
 	return n.Bound.Instance(n.Node, inputs)
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/dataset"
 )
@@ -24,6 +25,8 @@ type Instance struct {
 	// Model is set for a language model, Prompt for a prompt.
 	Model  *plan.Model
 	Prompt *Prompt
+	// Block is a language model's block as its plugin sees it.
+	Block *pluginv1.Instance
 }
 
 // Prompt is the block of a prompt, which is compiled where it is used.

@@ -58,8 +58,10 @@ type Instance struct {
 	// Overlaps are the input keys of models that the lineage shows to be
 	// evaluated on rows that they were trained on.
 	Overlaps []string
-	// Model is set for a language model.
+	// Model is set for a language model, and Block is its block as the plugin sees
+	// it.
 	Model *plan.Model
+	Block *pluginv1.Instance
 }
 
 // question is what a plugin is asked about an instance, and its answer.
@@ -199,6 +201,7 @@ func (p *Preparer) finish(q *question) *Instance {
 	}
 	if n.Mode == plan.ModeModel {
 		n.takeModel()
+		n.Block = q.asked
 		return n.Instance
 	}
 	if err := n.takeOutputs(); err != nil {

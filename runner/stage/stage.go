@@ -106,6 +106,9 @@ func New(n *plan.Node, bound *plan.Bound, inputs map[string]*Input, secrets Secr
 			rows = &in.Artifact.Dataset.Rows
 		}
 		protos[key] = plan.InputPort(in.Port, rows)
+		if in.Language != nil && in.Plugin == n.Plugin {
+			protos[key].Model = in.Language.Instance
+		}
 	}
 	s := &Stage{Bound: bound, Inputs: inputs, Secrets: secrets}
 	s.Node = n.Resolved(bound, func(key string) map[string]*expr.Compiled { return inputs[key].Features })

@@ -16,13 +16,25 @@ import (
 )
 
 type modelArgs struct {
-	Limit int `quern:"limit" default:"10" doc:"The number of characters that a message can have."`
+	Limit int    `quern:"limit" default:"10" doc:"The number of characters that a message can have."`
+	Name  string `quern:"name" doc:"A name to pin."`
 }
 
 // model repeats messages in capital letters.
 type model struct{}
 
 func (model) Prepare(_ context.Context, p *plugin.Prepare[modelArgs]) error {
+	if name := p.Args.Name; name != "" {
+		_, err := p.Pin(name, func() (string, error) {
+			if name == "gone" {
+				return "", plugin.ArgumentErrorf("name", "gone cannot be resolved\nWrite another name.")
+			}
+			return "commit of " + name, nil
+		})
+		if err != nil {
+			return err
+		}
+	}
 	price := 1.5
 	p.SetModelInfo(plugin.ModelInfo{MaxConcurrency: 8, Timeout: time.Minute, Retries: 3, Cache: true, Price: &llm.Price{Input: &price, Output: &price}})
 	return nil

@@ -468,9 +468,18 @@ class Model(plugin.Provider):
 
     limit: int = 10
     """The number of characters that a message can have."""
+    name: str = ""
+    """A name to pin."""
 
     def prepare(self, p: plugin.Prepare) -> None:
+        if self.name:
+            p.pin(self.name, self.resolve)
         p.set_model(plugin.ModelInfo(max_concurrency=8, timeout=60, retries=3, cache=True, price=plugin.Price(input=1.5, output=1.5)))
+
+    def resolve(self) -> str:
+        if self.name == "gone":
+            raise plugin.Error("gone cannot be resolved\nWrite another name.", argument="name")
+        return f"commit of {self.name}"
 
     def check(self) -> None:
         if self.limit == 0:
@@ -486,6 +495,31 @@ class Model(plugin.Provider):
         if "wrong" in texts:
             raise plugin.CallError("it is wrong", status=400)
         return plugin.Embeddings([[len(t), 0.5] for t in texts], input_tokens=7)
+
+
+@dataclasses.dataclass
+class BaseValue:
+    limit: int
+    pin: str | None
+
+
+@p.evaluate("conform_base")
+class Base(plugin.Runner):
+    """Returns the arguments of the model block that it is given."""
+
+    base: plugin.Model
+    """The model."""
+
+    def prepare(self, p: plugin.Prepare) -> None:
+        if self.base.block(Model) is None:
+            p.error('base must be a model "conform_model"', argument="base")
+        elif not self.base.block_known("limit"):
+            p.warn("its limit is not known yet", argument="base")
+
+    def run(self, run: plugin.Run) -> BaseValue:
+        block = self.base.block(Model)
+        assert block is not None
+        return BaseValue(block.limit, self.base.pins.get(block.name))
 
 
 @p.deploy("conform_file", state_version=1)

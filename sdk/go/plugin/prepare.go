@@ -139,6 +139,10 @@ func (p *preparation) Input(key string) *InputInfo {
 	}
 }
 
+// ModelBlock returns the model block at a key, or nil if it is not a block whose
+// type this plugin offers.
+func (p *preparation) ModelBlock(m Model) *ModelBlock { return modelBlock(p.instance, m.Key) }
+
 // InputKeys returns the keys of all inputs, sorted.
 func (p *preparation) InputKeys() []string {
 	return slices.Sorted(maps.Keys(p.instance.Inputs))
@@ -258,6 +262,29 @@ func (p *preparation) AddFile(name, path string) error {
 	sum := sha256.Sum256(content)
 	p.out.Files = append(p.out.Files, &pluginv1.SourceFile{Name: name, Path: path, Digest: "sha256:" + hex.EncodeToString(sum[:])})
 	return nil
+}
+
+// Pin returns what a name that can move outside, such as a branch, refers to: a
+// commit, for example. quern keeps the answer in its lock file, and passes it back
+// until the user upgrades it. It calls resolve only if the name is not pinned
+// yet. name says what is pinned to a person who reads the lock file, such as
+// "huggingface.co/org/name@main". What it refers to is part of the definition.
+func (p *preparation) Pin(name string, resolve func() (string, error)) (string, error) {
+	value, pinned := p.instance.Pins[name]
+	if !pinned {
+		var err error
+		if value, err = resolve(); err != nil {
+			return "", err
+		}
+	}
+	if name == "" || value == "" {
+		p.misuse("Pin needs a name, and something that it refers to; these are %q and %q", name, value)
+	}
+	if p.out.Pins == nil {
+		p.out.Pins = map[string]string{}
+	}
+	p.out.Pins[name] = value
+	return value, nil
 }
 
 // misuse records a mistake of the plugin's author, not of the user.

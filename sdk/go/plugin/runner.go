@@ -73,6 +73,10 @@ func (r *execution) Dataset(d Dataset) *DatasetInput { return newDatasetInput(d.
 // Model returns a model input, or nil if the argument is not set.
 func (r *execution) Model(m Model) *ModelInput { return r.host.model(m.Key, r.inputs) }
 
+// ModelBlock returns the model block at a key, or nil if it is not a block whose
+// type this plugin offers.
+func (r *execution) ModelBlock(m Model) *ModelBlock { return modelBlock(r.instance, m.Key) }
+
 // Artifact returns an input of any kind, or nil if the argument is not set.
 func (r *execution) Artifact(a Artifact) *ArtifactInput { return newArtifactInput(a.Key, r.inputs) }
 

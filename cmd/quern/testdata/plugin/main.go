@@ -316,6 +316,8 @@ func main() {
 			plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "test_words", Doc: "Makes a row of each word.", BehaviorVersion: 1}, words{}),
 			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "test_clock", Doc: "Never holds the same.", BehaviorVersion: 1}, clock{&atomic.Int64{}}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", BehaviorVersion: 1}, steps{}),
+			plugin.NewProvider(plugin.Info{Name: "test_base", Doc: "Repeats what it is told.", BehaviorVersion: 1}, base{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_tune", Doc: "Starts from a model.", BehaviorVersion: 1}, tune{}),
 			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_batch", Doc: "Has texts labeled by a service that takes its time.", BehaviorVersion: 1}, batch{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_job", Doc: "Trains with a hosted job.", BehaviorVersion: 1}, job{}),
 			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "test_service", Doc: "Deploys where a credential is needed.", BehaviorVersion: 1}, service{}),

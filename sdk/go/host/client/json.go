@@ -45,11 +45,7 @@ func (p *Plugin) request(m any) (any, error) {
 	}
 	var errs []error
 	for _, in := range instances {
-		if in != nil {
-			var err error
-			in.ConfigJson, in.Unknown, err = encodeJSON(in.Config)
-			errs = append(errs, err)
-		}
+		errs = append(errs, addJSON(in))
 	}
 	if r, ok := out.(*pluginv1.ConfigureRequest); ok {
 		var err error
@@ -62,6 +58,24 @@ func (p *Plugin) request(m any) (any, error) {
 		errs = append(errs, err)
 	}
 	return out, errors.Join(errs...)
+}
+
+// addJSON adds the JSON form of an instance's configuration, and of those of its
+// model blocks.
+func addJSON(in *pluginv1.Instance) error {
+	if in == nil {
+		return nil
+	}
+	var err error
+	if in.ConfigJson, in.Unknown, err = encodeJSON(in.Config); err != nil {
+		return err
+	}
+	for _, input := range in.Inputs {
+		if err := addJSON(input.GetModel()); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // response replaces the JSON form of the values that a plugin sent by msgpack.

@@ -18,10 +18,14 @@ from ._llm import ChatRequest, ChatResponse, Message, request_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
+    from ._arguments import Unknown
     from ._errors import RowError
     from ._host import Host, OpenAIAPI
+    from ._plugin import Type
+    from ._stages import Provider
 
 T = TypeVar("T")
+P = TypeVar("P", bound="Provider")
 
 _KINDS = {
     pb.ARTIFACT_KIND_DATASET: "dataset",
@@ -39,6 +43,7 @@ class Scope:
     artifacts: Mapping[str, pb.Artifact] = dataclasses.field(default_factory=dict)
     host: Host | None = None
     running: bool = False
+    types: Mapping[tuple[str, str], Type] = dataclasses.field(default_factory=dict)
 
     def needs_host(self) -> Host:
         if self.host is None:
@@ -192,6 +197,35 @@ class Model(_Input):
         """``chat``, ``embed``, ``predict``, as far as is known while planning."""
         given = self._scope.instance.inputs[self.key]
         return [*given.capabilities, *(["predict"] if given.format and "predict" not in given.capabilities else [])]
+
+    def block(self, provider: type[P]) -> P | None:
+        """Returns the model block, such as the base model of a trainer. Only its fields can be used: it is neither prepared nor open.
+
+        Values that are not known yet are defaults or empty; see ``block_known``.
+
+        Args:
+            provider: The class of the block's type.
+
+        Returns:
+            None if the model is a trained one, or a block of another type.
+        """
+        made, _ = self._block()
+        return made if isinstance(made, provider) else None
+
+    def block_known(self, key: str) -> bool:
+        """Reports whether the argument of the model block at a key has a value already."""
+        _, unknown = self._block()
+        return unknown is not None and unknown.known(key)
+
+    def _block(self) -> tuple[Any, Unknown | None]:
+        block = self._scope.instance.inputs[self.key].model
+        type = self._scope.types.get((block.kind, block.type))
+        return (None, None) if type is None else type.block(block)
+
+    @property
+    def pins(self) -> dict[str, str]:
+        """What the names that the model block pinned refer to; see ``Prepare.pin``."""
+        return dict(self._scope.instance.inputs[self.key].model.pins)
 
     def chat(self, request: str | Sequence[Message] | ChatRequest, *, draw: int = 0) -> ChatResponse:
         """Asks the model, through quern: it waits, retries, caches, and counts costs.

@@ -147,7 +147,7 @@ class Plugin:
             try:
                 if (kind, name) in self.types:
                     raise Fault("it is declared twice")
-                self.types[kind, name] = Type(kind, name, cls, options)
+                self.types[kind, name] = Type(kind, name, cls, options, self.types)
             except Fault as e:
                 raise TypeError(f'{kind} "{name}": {e}') from None
             return cls
@@ -194,8 +194,9 @@ class Plugin:
 class Type:
     """A type on offer."""
 
-    def __init__(self, kind: str, name: str, cls: type[Stage], options: Options) -> None:
+    def __init__(self, kind: str, name: str, cls: type[Stage], options: Options, types: Mapping[tuple[str, str], Type]) -> None:
         self.kind, self.name, self.cls, self.options = kind, name, cls, options
+        self._types = types  # those of the plugin, for model blocks
         self.base = next((b for b in _MODES if issubclass(cls, b)), None)
         if self.base is None:
             raise Fault(f"{cls.__name__} must derive from {', '.join(b.__name__ for b in _MODES)}")
@@ -242,7 +243,14 @@ class Type:
 
     def decode(self, instance: pb.Instance, unknown: Unknown, scope: Scope | None = None) -> Any:
         """Returns the stage of an instance."""
-        return self.body.decode(loads(instance.config_json or b"{}"), "", "", scope or Scope(instance), unknown)
+        scope = scope or Scope(instance)
+        scope.types = self._types
+        return self.body.decode(loads(instance.config_json or b"{}"), "", "", scope, unknown)
+
+    def block(self, instance: pb.Instance) -> tuple[Any, Unknown]:
+        """Returns the stage of a block that another one refers to, and what is not known of it."""
+        unknown = Unknown(instance.unknown)
+        return self.decode(instance, unknown), unknown
 
     def prepare(self, instance: pb.Instance) -> pb.Prepared:
         """Prepares an instance. A failure becomes a diagnostic of that instance alone."""

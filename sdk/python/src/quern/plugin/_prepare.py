@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from . import _protocol as pb
@@ -249,6 +249,24 @@ class Prepare:
             digest: ``sha256:…`` of its content, if that is known, so that a large file need not be read.
         """
         self.out.files.append(pb.SourceFile(name=name, path=os.path.abspath(path), digest=digest or file_digest(path)))
+
+    def pin(self, name: str, resolve: Callable[[], str]) -> str:
+        """Returns what a name that can move outside, such as a branch, refers to: a commit, for example.
+
+        quern keeps the answer in its lock file, and passes it back until the user
+        upgrades it. What the name refers to is part of the stage's definition.
+
+        Args:
+            name: Says what is pinned to a person who reads the lock file, such as
+                ``huggingface.co/org/name@main``.
+            resolve: Finds out what the name refers to. It is called only if the name
+                is not pinned yet.
+        """
+        value = self._instance.pins[name] if name in self._instance.pins else resolve()
+        if not name or not value:
+            raise Fault(f"pin needs a name, and something that it refers to; these are {name!r} and {value!r}")
+        self.out.pins[name] = value
+        return value
 
     def add_model_calls(self, calls: ModelCalls) -> None:
         """Declares requests to a model, so that plans can show their cost."""
