@@ -24,7 +24,7 @@ import dataclasses
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Literal, Protocol
 
@@ -112,23 +112,32 @@ def view(files: Iterable[Named], folder: str | Path) -> Path:
     return root
 
 
-def copy_base(base: str | Path, folder: str | Path) -> None:
+def copy_base(base: str | Path, folder: str | Path, skip: Callable[[str], bool] = lambda name: False) -> None:
     """Adds the files of a base to a folder, without its adapter and description.
 
     Files are linked where the file system allows it, so the copy must not be changed:
     remove a file before you write another of its name.
+
+    Args:
+        base: The folder of the base.
+        folder: The folder to add to.
+        skip: Says by its name whether a file is left out.
     """
-    root = Path(base)
-    for path in sorted(root.rglob("*")):
-        name = path.relative_to(root)
-        if path.is_dir() or name.parts[0].startswith(".") or name.parts[0] == ADAPTER_FOLDER or str(name) == DESCRIPTION:
-            continue
-        target = Path(folder, name)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        _link(path.resolve(), target)
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for path in sorted(Path(base).iterdir()):
+        if path.is_file() and _belongs(path) and not skip(path.name):
+            _link(path.resolve(), Path(folder, path.name))
+
+
+def _belongs(path: Path) -> bool:
+    """Reports whether a file of a folder is part of a model: weights in other formats, cards, and caches are not."""
+    if path.name == DESCRIPTION or path.name.startswith(("consolidated", ".")):
+        return False
+    return path.suffix in (".json", ".safetensors", ".jinja", ".model", ".txt") or path.name.startswith(("LICENSE", "NOTICE"))
 
 
 def _link(source: Path, target: Path) -> None:
+    target.unlink(missing_ok=True)
     try:
         os.link(source, target)
     except OSError:  # another file system, or one without links

@@ -1,0 +1,403 @@
+"""What the trainers have in common as stages: their arguments, and how they run.
+
+A trainer derives from Training, writes its examples, and names the module whose
+function ``train(job)`` works in a process of its own (see ``quern_hf.trainer``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import hashlib
+import io
+import json
+import math
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass
+from importlib.metadata import distributions
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+from quern import plugin
+
+from . import artifact
+from .data import Counts
+from .job import CHECKPOINTS, EVENT, STOP, Job
+from .tokens import Tokenizer
+
+
+@dataclass
+class Lora:
+    """A low-rank adapter, which is trained in place of the model's weights."""
+
+    r: int = 16
+    """The rank of the adapter's matrices."""
+    alpha: float = 32
+    """The adapter's output is scaled by `alpha / r`."""
+    dropout: float = 0.0
+    """The share of the adapter's inputs that training sets to zero."""
+    targets: list[str] | None = None
+    """The names of the linear layers that get an adapter, such as `q_proj`. The default is all except the output layer."""
+    rslora: bool = False
+    """Scales the adapter's output by `alpha / sqrt(r)` instead."""
+    dora: bool = False
+    """Learns the magnitude of the weights separately from their direction (DoRA)."""
+
+
+@dataclass
+class Curve:
+    """A row of ``curves``."""
+
+    step: int
+    epoch: float
+    loss: float | None
+    eval_loss: float | None
+    learning_rate: float | None
+    grad_norm: float | None
+    tokens: int
+    seconds: float
+
+
+@dataclass
+class Metrics:
+    """The values of a trainer.
+
+    Attributes:
+        train_loss: The mean loss of all steps.
+        eval_loss: The evaluation loss of the weights that were kept; null without validation.
+        rows: The rows that were trained on.
+        dropped: The rows that were left out.
+        tokens: The tokens that were trained on, without padding, over all epochs.
+        steps: The optimizer's steps.
+        epochs: How often the rows were trained on.
+        best_step: The step of the weights that were kept.
+        seconds: The time that training took, without loading.
+        seconds_per_step: The mean time of a step.
+        tokens_per_second: The mean speed.
+        peak_memory: The most memory that was used, in bytes: of an accelerator, or of the process without one.
+        trained_parameters: The number of weights that were trained.
+        hardware: What training ran on.
+        seed: The seed.
+    """
+
+    train_loss: float
+    eval_loss: float | None
+    rows: int
+    dropped: int
+    tokens: int
+    steps: int
+    epochs: float
+    best_step: int
+    seconds: float
+    seconds_per_step: float
+    tokens_per_second: float
+    peak_memory: int
+    trained_parameters: int
+    hardware: str
+    seed: int
+
+
+Schedule = Literal["linear", "cosine", "constant", "constant_with_warmup", "inverse_sqrt", "polynomial"]
+
+
+class Training(plugin.Runner):
+    """The arguments that all trainers have."""
+
+    module: ClassVar[str]
+    """The module whose ``train(job)`` trains."""
+    method: ClassVar[str]
+    """As in ``artifact.Description``."""
+    head: ClassVar[artifact.Head] = "causal"
+
+    base: plugin.Model
+    """The model to start from: a `model "hf"`, or a model that another stage trained."""
+    dataset: plugin.Dataset
+    """The rows to train on."""
+    lora: Lora | None
+    """Trains an adapter of low rank (LoRA) and leaves the model's weights as they are. Without it, all weights are trained."""
+    max_length: int = 1024
+    """The maximum number of tokens of a row."""
+    longer: Literal["error", "truncate", "drop"] = "error"
+    """What to do with rows that have more tokens: fail, cut them at the end, or leave them out."""
+    epochs: float = 3.0
+    """How often to train on each row."""
+    steps: int | None = None
+    """The number of the optimizer's steps, in place of `epochs`."""
+    batch_size: int = 8
+    """The rows in a batch, for each process."""
+    gradient_accumulation: int = 1
+    """The batches that make up one step. The loss is the mean over the tokens of all of them, so 4 batches of 2 rows are 1 batch of 8."""
+    learning_rate: float = 2e-5
+    """The highest learning rate."""
+    schedule: Schedule = "linear"
+    """How the learning rate falls after the warmup."""
+    warmup: float = 0.0
+    """Steps in which the learning rate rises from zero, or their share of all steps if it is less than 1."""
+    optimizer: Literal["adamw", "adamw_8bit", "paged_adamw_8bit", "adafactor", "sgd"] = "adamw"
+    """The optimizer. Those of 8 bits need bitsandbytes and a GPU."""
+    weight_decay: float = 0.0
+    """The share of a weight that each step takes away, times the learning rate."""
+    max_grad_norm: float = 1.0
+    """Gradients with a larger norm are scaled down to it. 0 turns this off."""
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """The precision of the computation. `auto` is bfloat16 on a GPU that has it, and float32 elsewhere."""
+    gradient_checkpointing: bool = True
+    """Computes activations twice instead of keeping them: less memory, about 20% slower."""
+    seed: int = 42
+    """The seed of everything random. On the same machine, the same seed gives the same weights."""
+    log_steps: int = 10
+    """How many steps each row of `curves` covers."""
+    processes: int = 1
+    """The processes to train with, usually one for each GPU of the machine. Each works on batches of its own."""
+    checkpoint_interval: datetime.timedelta = plugin.argument(default=datetime.timedelta(minutes=10), operational=True)
+    """How often to save a checkpoint, from which an interrupted run continues."""
+    checkpoint_steps: int | None = plugin.argument(default=None, operational=True)
+    """Saves a checkpoint also after every so many steps."""
+
+    # What a trainer adds.
+
+    def write(self, run: plugin.Run, tokenizer: Tokenizer, folder: Path) -> tuple[Counts, bool]:
+        """Writes ``train.arrow`` and, if there is something to evaluate on, ``validation.arrow``. Returns counts of the first, and whether the second exists."""
+        raise NotImplementedError
+
+    def evaluation(self) -> tuple[int | None, int | None]:
+        """Returns after how many steps to evaluate (None: each epoch), and the patience of early stopping."""
+        return None, None
+
+    def datasets(self) -> dict[str, plugin.Dataset]:
+        """Returns the datasets that training reads, by what they are for."""
+        return {"dataset": self.dataset}
+
+    @property
+    def chat_template(self) -> str | None:
+        """The chat template that replaces the base's."""
+        return None
+
+    # Planning.
+
+    def prepare(self, p: plugin.Prepare) -> None:
+        self.check(p)
+        p.add_model(self.format, inputs={}, outputs={})
+        p.add_dataset(Curve, name="curves")
+
+    @property
+    def format(self) -> str:
+        """The format of the model that the arguments give."""
+        return artifact.FULL if self.lora is None else artifact.ADAPTER
+
+    def check(self, p: plugin.Prepare) -> None:
+        """Reports arguments that cannot work."""
+        least = {"max_length": 2, "batch_size": 1, "gradient_accumulation": 1, "processes": 1, "log_steps": 1}
+        positive = ("epochs", "learning_rate")
+        for name in (*least, *positive, "steps", "checkpoint_steps", "warmup", "weight_decay", "max_grad_norm"):
+            value = getattr(self, name)
+            bound = least.get(name, 1 if name in ("steps", "checkpoint_steps") else 0)
+            if value is None or not p.known(name):
+                continue
+            if not math.isfinite(value) or value < bound or (name in positive and value == 0):
+                p.error(f"{name} must be {'greater than' if name in positive else 'at least'} {bound}\nIt is {value}.", argument=name)
+        if self.lora is not None and self.lora.r < 1:
+            p.error(f"r must be at least 1\nIt is {self.lora.r}.", argument="lora.0.r")
+        if self.lora is not None and not 0 <= self.lora.dropout < 1:
+            p.error(f"dropout must be at least 0 and less than 1\nIt is {self.lora.dropout}.", argument="lora.0.dropout")
+        if self.optimizer in ("adamw_8bit", "paged_adamw_8bit"):
+            self.needs_bitsandbytes(p, "optimizer", f"The optimizer {self.optimizer}")
+
+    @staticmethod
+    def needs_bitsandbytes(p: plugin.Prepare, argument: str, what: str) -> None:
+        """Reports that something needs bitsandbytes and a GPU, if they are not here."""
+        if find_spec("bitsandbytes") is None:
+            p.error(
+                f"{what} needs bitsandbytes\nIt is not installed in the plugin's environment. Install the plugin with its extra nf4.",
+                argument=argument,
+            )
+        elif not gpus():
+            p.error(f"{what} needs a GPU\nThis machine has none that nvidia-smi reports.", argument=argument)
+
+    # Running.
+
+    def run(self, run: plugin.Run) -> Metrics:
+        output = Path(run.folder(""))
+        base = self.base_folder(run)
+        arguments = self.arguments()
+        data = Path(run.work_dir, "data")
+        run.progress(0, 0, "rows", "reading rows")
+        counts, validated = self.write(run, Tokenizer(base, self.chat_template), data)
+        evaluate_steps, patience = self.evaluation()
+        job = Job(
+            module=self.module,
+            method=self.method,
+            base=str(base),
+            output=str(output),
+            work_dir=run.work_dir,
+            data=str(data / "train.arrow"),
+            validation=str(data / "validation.arrow") if validated else None,
+            evaluate_steps=evaluate_steps,
+            patience=patience,
+            checkpoint_steps=self.checkpoint_steps,
+            checkpoint_seconds=self.checkpoint_interval.total_seconds(),
+            arguments=arguments,
+            description=self.description(arguments),
+        )
+        self._discard_checkpoints_of_another(job)
+        launch(run, job, self.processes)
+        curves, metrics = job.results()
+        for row in curves:
+            run.write(row, output="curves")
+        return Metrics(rows=counts.rows, dropped=counts.dropped, seed=self.seed, **metrics)
+
+    def base_folder(self, run: plugin.Run) -> Path:
+        """Returns the folder of the model to start from."""
+        return artifact.view(self.base.files, Path(run.work_dir, "base"))
+
+    def arguments(self) -> dict[str, Any]:
+        """Returns the plain arguments that affect the result."""
+        return {name: value for name, value in plain(self).items() if not name.startswith("checkpoint_")}
+
+    def description(self, arguments: Mapping[str, Any]) -> dict[str, Any]:
+        """Returns the fields of ``quern.json``."""
+        installed = packages()
+        text = "".join(f"{name}=={version}\n" for name, version in installed.items())
+        return {
+            "method": self.method,
+            "head": self.head,
+            "base": {"digest": self.base.digest},
+            "arguments": _set(arguments),
+            "data": {key: dataset.digest for key, dataset in self.datasets().items()},
+            "packages": {name: installed[name] for name in _LIBRARIES if name in installed},
+            "environment": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
+        }
+
+    def _discard_checkpoints_of_another(self, job: Job) -> None:
+        """Removes checkpoints that are of a job with other arguments or data."""
+        work = Path(job.work_dir)
+        try:
+            same = Job.read(work / "job.json").description == job.description
+        except (OSError, ValueError, TypeError):
+            same = False
+        if not same:
+            shutil.rmtree(work / CHECKPOINTS, ignore_errors=True)
+
+
+_LIBRARIES = ("accelerate", "peft", "safetensors", "tokenizers", "torch", "transformers", "trl")
+
+
+def packages() -> dict[str, str]:
+    """Returns the versions of all packages of the environment, by name."""
+    found = {d.metadata["Name"].lower().replace("_", "-"): d.version for d in distributions()}
+    return dict(sorted(found.items()))
+
+
+def gpus() -> list[int]:
+    """Returns the memory of each GPU that nvidia-smi reports, in bytes."""
+    program = shutil.which("nvidia-smi")
+    if program is None:
+        return []
+    with contextlib.suppress(OSError, subprocess.SubprocessError, ValueError):
+        command = [program, "--query-gpu=memory.total", "--format=csv,noheader,nounits"]
+        listed = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True).stdout
+        return [int(line) << 20 for line in listed.split()]
+    return []
+
+
+def plain(of: Any) -> dict[str, Any]:
+    """Returns the fields of a dataclass without those that refer to artifacts or rows."""
+    handles = (plugin.Dataset, plugin.Model, plugin.Row)
+    given = {f.name: getattr(of, f.name) for f in fields(of)}
+    return {k: plain(v) if is_dataclass(v) else v for k, v in given.items() if not isinstance(v, handles)}
+
+
+def _set(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the arguments that are set."""
+    return {k: _set(v) if isinstance(v, Mapping) else v for k, v in arguments.items() if v is not None}
+
+
+def launch(run: plugin.Run, job: Job, processes: int) -> None:
+    """Carries out a job in a process of its own, or in several.
+
+    Raises:
+        plugin.Stopped: quern asked the work to end; the checkpoint is saved.
+        plugin.Error: Training failed.
+    """
+    command = _command(str(job.write()), processes)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()) as process:
+        assert process.stdin is not None and process.stdout is not None
+        ended = threading.Event()
+        threading.Thread(target=_pass_on_stop, args=(run, process.stdin, ended), daemon=True).start()
+        try:
+            last = _follow(run, process.stdout)
+        except BaseException:
+            process.kill()
+            raise
+        finally:
+            ended.set()
+    if "diverged" in last:
+        raise plugin.Error(
+            f"Training diverged in step {last['diverged']:,}\nThe loss is no longer a number. Lower the learning_rate, or set a warmup.",
+            argument="learning_rate",
+        )
+    if "finished" not in last:
+        run.check()
+        raise plugin.Error(f"The training process failed\n{_ending(process.returncode)} Its output is in the log of the run.")
+
+
+def _command(job: str, processes: int) -> list[str]:
+    module = ["-m", "quern_hf.trainer", job]
+    if processes == 1:
+        return [sys.executable, *module]
+    options = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
+    return [sys.executable, "-m", "accelerate.commands.launch", *options, *([] if gpus() else ["--cpu"]), *module]
+
+
+def _environment() -> dict[str, str]:
+    """The environment of the process: it imports what this one imports."""
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONUNBUFFERED": "1"}
+
+
+def _pass_on_stop(run: plugin.Run, stdin: Any, ended: threading.Event) -> None:
+    while not ended.is_set():
+        if run.wait(0.2):
+            with contextlib.suppress(OSError, ValueError):
+                stdin.write(STOP)
+                stdin.flush()
+            return
+
+
+def _follow(run: plugin.Run, lines: Any) -> dict[str, Any]:
+    """Reports the progress that the process prints, and passes the rest on to the log. Returns the last event."""
+    last: dict[str, Any] = {}
+    for line in io.TextIOWrapper(lines, errors="replace"):
+        if not line.startswith(EVENT):
+            print(line.rstrip(), file=sys.stderr)
+            continue
+        last = json.loads(line.removeprefix(EVENT))
+        if "step" in last:
+            run.progress(last["step"], last["steps"], "steps", told(last))
+    return last
+
+
+def told(event: Mapping[str, Any]) -> str:
+    """Returns the progress of training in one line."""
+    parts = [f"epoch {event['epoch']:.1f}/{event['epochs']}"]
+    if event["loss"] is not None:
+        parts.append(f"loss {event['loss']:.3f}")
+    if event["learning_rate"] is not None:
+        parts.append(f"lr {event['learning_rate']:.1e}")
+    parts.append(f"{event['tokens'] / max(event['seconds'], 1e-9):,.0f} tokens/s")
+    parts.append(f"{event['memory'] / 1e9:.1f} GB")
+    return " · ".join(parts)
+
+
+def _ending(code: int) -> str:
+    if code >= 0:
+        return f"It ended with the exit status {code}."
+    name = signal.Signals(-code).name
+    why = " The machine may have run out of memory: lower batch_size or max_length, or train an adapter." if name == "SIGKILL" else ""
+    return f"It was ended by {name}.{why}"
