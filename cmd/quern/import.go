@@ -12,13 +12,15 @@ import (
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/importers"
+	"github.com/quern-dev/quern/importers/axolotl"
+	"github.com/quern-dev/quern/importers/llamafactory"
 	"github.com/quern-dev/quern/importers/promptfoo"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
 // importable are the importers. Each is a subcommand.
-var importable = []importers.Importer{promptfoo.Importer{}}
+var importable = []importers.Importer{promptfoo.Importer{}, axolotl.Importer{}, llamafactory.Importer{}}
 
 func importCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{Name: "import", Usage: "convert another tool's configuration to a pipeline"}
@@ -112,8 +114,8 @@ func printImport(ui *terminal, p *importers.Pipeline, dir string) {
 	}
 	ui.printf("Wrote %s: %s.\n", strings.Join(written(p, dir), " and "), strings.Join(counts, ", "))
 	if p.Outcome() == importers.Nothing {
-		ui.printf("The pipeline has nothing to evaluate yet.\n")
+		ui.printf("The pipeline has nothing to run yet.\n")
 		return
 	}
-	ui.printf("Run \"quern plan\" to see what the evaluation would cost.\n")
+	ui.printf("Run \"quern plan\" to see what it would run and cost.\n")
 }

@@ -1,6 +1,7 @@
 package promptfoo
 
 import (
+	"github.com/quern-dev/quern/importers/internal/importtest"
 	"os"
 	"path/filepath"
 	"testing"
@@ -207,11 +208,11 @@ func FuzzImport(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, src []byte) {
 		dir := filepath.Join(t.TempDir(), "p")
-		write(t, filepath.Join(dir, "promptfooconfig.yaml"), src)
+		importtest.Write(t, filepath.Join(dir, "promptfooconfig.yaml"), src)
 		r, err := Importer{}.Import(dir, dir)
 		if err != nil {
 			return
 		}
-		sound(t, r)
+		importtest.Sound(t, r)
 	})
 }

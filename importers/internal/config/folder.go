@@ -103,3 +103,9 @@ func (f *Folder) Read(name string) (Node, error) {
 func Sentence(err error) string {
 	return strings.TrimSuffix(strings.ReplaceAll(err.Error(), "\n", ": "), ".")
 }
+
+// IsFolder reports whether a name is that of a folder.
+func (f *Folder) IsFolder(name string) bool {
+	info, err := os.Stat(f.Path(name))
+	return err == nil && info.IsDir()
+}

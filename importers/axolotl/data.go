@@ -1,0 +1,315 @@
+package axolotl
+
+import (
+	"path"
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/importers/internal/config"
+	"github.com/quern-dev/quern/importers/internal/finetune"
+	"github.com/quern-dev/quern/importers/internal/hcltext"
+)
+
+// data reads the datasets.
+func (im *importer) data() {
+	texts := im.Take("pretraining_dataset")
+	for _, n := range texts.Listed() {
+		im.recipe.Data = append(im.recipe.Data, im.dataset(n, true))
+	}
+	for _, n := range im.Take("datasets").Listed() {
+		im.recipe.Data = append(im.recipe.Data, im.dataset(n, false))
+	}
+	for _, n := range im.Take("test_datasets").Listed() {
+		im.recipe.Validation = append(im.recipe.Validation, im.dataset(n, false))
+	}
+	if len(im.recipe.Data) == 0 {
+		im.Lost(im.Root(), "datasets", "the configuration names none.")
+	}
+}
+
+// entry is a dataset of the configuration.
+type entry struct {
+	*finetune.Options
+	*importer
+	at config.Node
+	// columns are those of the first row, or nil if they are not known.
+	columns []string
+}
+
+func (im *importer) dataset(n config.Node, texts bool) finetune.Dataset {
+	e := &entry{Options: finetune.NewOptions(im.Folder, n), importer: im, at: n}
+	where := e.Options.Take("path").Text()
+	if n.IsText() {
+		where = n.Text()
+	}
+	d := finetune.Dataset{Name: im.names.Name("source", strings.TrimSuffix(path.Base(where), path.Ext(where)), "data")}
+	e.source(&d, where)
+	d.Columns = e.rows(texts)
+	e.Options.Rest(datasetNotes, datasetLost)
+	return d
+}
+
+// source finds the file of a dataset.
+func (e *entry) source(d *finetune.Dataset, where string) {
+	files := e.Options.Take("data_files").Listed()
+	kind := e.Options.Take("ds_type").Text()
+	if len(files) > 1 {
+		e.Lost(files[1], "data_files", "a source reads one file or pattern. Set path to a pattern that matches all of them.")
+	}
+	name := where
+	if len(files) > 0 {
+		name = files[0].Text()
+		if e.IsFolder(where) {
+			name = path.Join(where, name)
+		}
+	}
+	format, known := finetune.Format(kind, name)
+	switch {
+	case e.IsFolder(name):
+		d.Format = "parquet"
+		d.Source.Set("path", hcltext.Quote(finetune.Relative(e.Path(name), e.into)+"/**/*.parquet"))
+		e.Note(e.at, "dataset "+name, "the source reads the Parquet files of the folder. Change its type and its path if the folder has others.")
+	case known:
+		e.columns = d.FromFile(e.Folder, name, format, e.into)
+	default:
+		d.FromHub(e.Folder, e.at, where)
+		return
+	}
+	e.Options.Take("split")
+}
+
+// has reports whether a row has a column, or may have it.
+func (e *entry) has(name string) bool { return e.columns == nil || slices.Contains(e.columns, name) }
+
+// rows returns what the training stage reads of the rows.
+func (e *entry) rows(texts bool) finetune.Attributes {
+	kind := e.Options.Take("type")
+	switch {
+	case texts:
+		name := e.Options.Take("text_column").Text()
+		if name == "" {
+			name = "text"
+		}
+		return finetune.Attributes{{Name: "text", Text: finetune.Column(name)}}
+	case kind.IsMap():
+		return e.custom(kind)
+	case e.recipe.Type == "hf_dpo":
+		return e.preferences(kind.Text())
+	case e.recipe.Type == "hf_reward":
+		return e.comparisons()
+	}
+	return e.examples(kind.Text())
+}
+
+// instruction are the columns of a format of instructions.
+type instruction struct{ system, question, input, answer string }
+
+// instructions are the formats of instructions.
+var instructions = map[string]instruction{
+	"alpaca":                         {question: "instruction", input: "input", answer: "output"},
+	"alpaca_chat":                    {question: "instruction", input: "input", answer: "response"},
+	"alpaca_chat.load_qa":            {question: "question", answer: "answer"},
+	"alpaca_chat.load_concise":       {question: "instruction", input: "input", answer: "response"},
+	"alpaca_chat.load_camel_ai":      {question: "message_1", answer: "message_2"},
+	"alpaca_w_system":                {system: "system", question: "instruction", input: "input", answer: "output"},
+	"alpaca_w_system.load_open_orca": {system: "system_prompt", question: "question", answer: "response"},
+	"gpteacher":                      {question: "instruction", input: "input", answer: "response"},
+	"oasst":                          {question: "INSTRUCTION", answer: "RESPONSE"},
+}
+
+// examples reads the formats of supervised training.
+func (e *entry) examples(kind string) finetune.Attributes {
+	name, style, _ := strings.Cut(kind, ":")
+	if f, ok := instructions[name]; ok {
+		if style != "" {
+			e.Note(e.Options.At("type"), "type "+kind, "the imported stage renders instructions with the model's chat template.")
+		} else {
+			e.Note(e.Options.At("type"), "type "+kind, "instructions become conversations in the model's chat template. Axolotl writes them under headings such as \"### Instruction:\".")
+		}
+		return finetune.Attributes{{Name: "messages", Text: e.instructed(f)}}
+	}
+	switch {
+	case name == "completion":
+		field := e.Options.Take("field").Text()
+		if field == "" {
+			field = "text"
+		}
+		return finetune.Attributes{{Name: "text", Text: finetune.Column(field)}}
+	case strings.HasPrefix(name, "chat_template"):
+		return finetune.Attributes{{Name: "messages", Text: e.conversation()}}
+	case strings.HasPrefix(name, "sharegpt"):
+		e.Options.Take("conversation")
+		c := finetune.Conversation{Column: "row.conversations", Role: "from", Content: "value", Roles: defaultRoles}
+		return finetune.Attributes{{Name: "messages", Text: c.Messages()}}
+	}
+	e.Lost(e.Options.At("type"), strings.TrimSpace("type "+kind), "this format has no equivalent. Write the conversation of a row as messages.")
+	return finetune.Attributes{{Name: "messages", Text: "row.messages"}}
+}
+
+// instructed is the expression for the conversation of an instruction.
+func (e *entry) instructed(f instruction) string {
+	user := finetune.Column(f.question)
+	if f.input != "" && e.has(f.input) {
+		user = finetune.Joined(user, finetune.Column(f.input))
+	}
+	turns := []finetune.Turn{{Role: "user", Content: user}, {Role: "assistant", Content: finetune.Column(f.answer)}}
+	if f.system != "" && e.has(f.system) {
+		turns = append([]finetune.Turn{{Role: "system?", Content: finetune.Column(f.system)}}, turns...)
+	}
+	return finetune.Messages(turns...)
+}
+
+// defaultRoles are the roles that Axolotl knows by other names.
+var defaultRoles = []finetune.Role{{From: "human", To: "user"}, {From: "gpt", To: "assistant"}}
+
+// conversation is the expression for a conversation in a column.
+func (e *entry) conversation() string {
+	return e.conversationIn(e.text("field_messages", "messages"))
+}
+
+func (e *entry) conversationIn(column string) string {
+	properties := e.Options.Take("message_property_mappings")
+	role, content := e.text("message_field_role", ""), e.text("message_field_content", "")
+	if role == "" {
+		role = properties.Get("role").Text()
+	}
+	if content == "" {
+		content = properties.Get("content").Text()
+	}
+	if role == "" {
+		role = "role"
+	}
+	if content == "" {
+		content = "content"
+	}
+	for _, p := range properties.Entries() {
+		if p.Key != "role" && p.Key != "content" {
+			e.Lost(p.At, "message property "+p.Key, "messages have a role and a content.")
+		}
+	}
+	e.trained()
+	return finetune.Conversation{Column: finetune.Column(column), Role: role, Content: content, Roles: e.roles()}.Messages()
+}
+
+// trained reads which messages the model learns.
+func (e *entry) trained() {
+	for _, r := range e.Options.Take("roles_to_train").Listed() {
+		if r.Text() != "assistant" && r.Text() != "gpt" {
+			e.Lost(r, "roles_to_train "+r.Text(), "the training stage learns the messages of the assistant.")
+		}
+	}
+	for _, key := range []string{"train_on_eos", "train_on_eot"} {
+		if n := e.Options.Take(key); n.IsSet() && n.Text() != "turn" {
+			e.Lost(e.Options.At(key), key+" "+n.Text(), "the training stage learns the token that ends each message of the assistant.")
+		}
+	}
+}
+
+// roles returns the roles that have other names in the data.
+func (e *entry) roles() []finetune.Role {
+	given := e.Options.Take("roles")
+	if !given.IsSet() {
+		if e.recipe.Type == "hf_sft" && e.Options.Peek("message_property_mappings").IsSet() {
+			return defaultRoles
+		}
+		return nil
+	}
+	var roles []finetune.Role
+	for _, to := range given.Entries() {
+		for _, from := range to.Value.Listed() {
+			if from.Text() != to.Key {
+				roles = append(roles, finetune.Role{From: from.Text(), To: to.Key})
+			}
+		}
+	}
+	return roles
+}
+
+// text returns the text of an option of the dataset, or a default.
+func (e *entry) text(key, other string) string {
+	if s := e.Options.Take(key).Text(); s != "" {
+		return s
+	}
+	return other
+}
+
+// custom reads a format that the configuration describes by the names of
+// columns.
+func (e *entry) custom(kind config.Node) finetune.Attributes {
+	o := finetune.NewOptions(e.Folder, kind)
+	field := func(key, other string) string {
+		if s := o.Take(key).Text(); s != "" {
+			return s
+		}
+		return other
+	}
+	var out finetune.Attributes
+	if e.recipe.Type == "hf_dpo" {
+		out = finetune.Preference(field("field_system", ""), field("field_prompt", "prompt"), field("field_chosen", "chosen"), field("field_rejected", "rejected"))
+	} else {
+		f := instruction{question: field("field_instruction", "instruction"), input: field("field_input", "input"), answer: field("field_output", "output"), system: field("field_system", "")}
+		out = finetune.Attributes{{Name: "messages", Text: e.instructed(f)}}
+	}
+	o.Rest(nil, finetune.Explained{
+		"format": customFormat, "*_format": customFormat, "no_input_format": customFormat, "prompt_format": customFormat, "chosen_format": customFormat,
+		"rejected_format": customFormat, "system_format": customFormat,
+		"system_prompt": "add a message with the role system to messages.",
+	})
+	return out
+}
+
+const customFormat = "conversations are rendered with the model's chat template. To use another, set template."
+
+// preferred are the columns of formats of preferences.
+var preferred = map[string][4]string{
+	"argilla":      {"system", "instruction", "chosen_response", "rejected_response"},
+	"intel":        {"system", "question", "chosen", "rejected"},
+	"icr":          {"system", "input", "chosen", "rejected"},
+	"prompt_pairs": {"system", "prompt", "chosen", "rejected"},
+}
+
+// preferences reads the formats of preference training, which are named by a
+// chat template and a layout.
+func (e *entry) preferences(kind string) finetune.Attributes {
+	template, layout, _ := strings.Cut(kind, ".")
+	if f, ok := preferred[layout]; ok {
+		if template != "" && template != "chat_template" {
+			e.Note(e.Options.At("type"), "type "+kind, "the imported stage uses the base model's own template.")
+		}
+		system := f[0]
+		if !e.has(system) {
+			system = ""
+		}
+		return finetune.Preference(system, f[1], f[2], f[3])
+	}
+	if kind == "chat_template.default" || kind == "chat_template" {
+		messages := e.conversation()
+		return finetune.Attributes{
+			{Name: "messages", Text: messages},
+			{Name: "chosen", Text: finetune.Column(e.text("field_chosen", "chosen")) + ".content"},
+			{Name: "rejected", Text: finetune.Column(e.text("field_rejected", "rejected")) + ".content"},
+		}
+	}
+	e.Lost(e.Options.At("type"), strings.TrimSpace("type "+kind), "this format has no equivalent. Set messages, chosen, and rejected to what they are in a row.")
+	return finetune.Preference("", "prompt", "chosen", "rejected")
+}
+
+// comparisons reads the format of reward models.
+func (e *entry) comparisons() finetune.Attributes {
+	system := "system"
+	if e.columns == nil || !e.has(system) {
+		system = ""
+	}
+	return finetune.Preference(system, "input", "chosen", "rejected")
+}
+
+var datasetNotes = finetune.Explained{
+	"shards": "quern reads the whole file.", "preprocess_shards": "quern reads datasets in parts.", "name": "the name of a configuration of a repository does not matter for files.",
+}
+
+var datasetLost = finetune.Explained{
+	"split":         "a downloaded repository has all its splits. Set path to the files of this one.",
+	"revision":      "download the files of this revision.",
+	"chat_template": "the template is that of the base model. To use another, set template.",
+	"field_tools":   "messages cannot offer functions.",
+}
