@@ -108,7 +108,7 @@ func (d *descent) follow(a *Ancestor, inputs []action.InputRef) error {
 }
 
 func (d *descent) input(in action.InputRef) (*Ancestor, error) {
-	if in.Role == action.RoleModel || in.Role == action.RolePrompt {
+	if in.Role == action.RoleModel || in.Role == action.RolePrompt && in.Action == "" {
 		a := &Ancestor{Address: in.Address, Role: in.Role, Digests: map[string]string{"": in.Digest}}
 		if in.Plugin != nil {
 			a.Plugin = *in.Plugin

@@ -56,7 +56,7 @@ func (p *publisher) existing(c *computed) (*action.Entry, error) {
 		return nil, err
 	}
 	for _, port := range c.Outputs {
-		if _, ok := entry.Outputs[port.Name]; !ok {
+		if _, ok := entry.Outputs[port.Name]; !ok && port.Stored() {
 			return nil, nil
 		}
 	}
@@ -193,13 +193,25 @@ func (p *publisher) inputRefs(s *stage.Stage) []action.InputRef {
 		}
 		out = append(out, ref)
 	}
+	values := s.Body.ValueRefs()
 	for _, key := range slices.Sorted(maps.Keys(s.Bound.Rows)) {
 		if row := s.Bound.Rows[key]; row.Prompt != "" {
-			text := fingerprint.Key("quern.prompt/v1", []plan.Field{{Name: "text", Value: row.Expr.Text}})
-			out = append(out, action.InputRef{Address: row.Prompt, Digest: text, Role: action.RolePrompt})
+			out = append(out, p.promptRef(row))
+			values = slices.DeleteFunc(values, func(a string) bool { return a == row.Prompt })
 		}
 	}
-	return append(out, p.valueRefs(s.Body.ValueRefs())...)
+	return append(out, p.valueRefs(values)...)
+}
+
+// promptRef returns a prompt as an input: of a block, or of the stage that produced
+// it.
+func (p *publisher) promptRef(row *plan.RowArg) action.InputRef {
+	text := fingerprint.Key("quern.prompt/v1", []plan.Field{{Name: "text", Value: row.Expr.Text}})
+	ref := action.InputRef{Address: row.Prompt, Digest: text, Role: action.RolePrompt}
+	if made, ok := p.state.instance(row.Prompt); ok {
+		ref.Action = made.ActionKey
+	}
+	return ref
 }
 
 // valueRefs returns the stages whose values are used. Gates have none.

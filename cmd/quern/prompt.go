@@ -87,7 +87,7 @@ func chosenUse(p *plan.Plan, prompt, stage string) (preview.Use, error) {
 		stages = append(stages, u.Node.Address)
 	}
 	if len(uses) == 0 {
-		return preview.Use{}, diag.Failed(fmt.Sprintf("%s is not used by any stage", prompt), "A prompt is filled in with the rows of a stage that uses it.")
+		return preview.Use{}, diag.Failed(fmt.Sprintf("No stage uses %s as a prompt", prompt), "A prompt is filled in with the rows of a stage that uses it.")
 	}
 	return preview.Use{}, diag.Failed(prompt+" is not used by "+stage, "It is used by %s.", strings.Join(stages, ", "))
 }

@@ -23,7 +23,7 @@ func showCommand(ui *terminal) *cli.Command {
 		Name:        "show",
 		Usage:       "show the state, an instance, or a saved plan",
 		ArgsUsage:   "[ADDRESS|PLAN]",
-		Description: "Without an argument, shows all instances and the outputs. With an address, shows that instance and its result:\nfor a prompt, the prompt filled in with a row, without calling a model; for an evaluation, its figures and\nanswers. With a file, shows the saved plan.",
+		Description: "Without an argument, shows all instances and the outputs. With an address, shows that instance and its result:\nfor a prompt, the prompt filled in with a row, without calling a model (with -row, also for a prompt that a\nstage produced); for an evaluation, its figures and\nanswers. With a file, shows the saved plan.",
 	}
 	return command(ui, c, &arguments.Show{}, func(ctx context.Context, args *arguments.Show) error {
 		return show(ctx, ui, args)
@@ -35,7 +35,7 @@ func show(ctx context.Context, ui *terminal, args *arguments.Show) error {
 	if info, err := os.Stat(given); given != "" && err == nil && !info.IsDir() {
 		return showPlan(ui, args)
 	}
-	if strings.HasPrefix(given, "prompt.") {
+	if asPrompt(args) {
 		return showPrompt(ctx, ui, args)
 	}
 	if _, err := addr.Parse(given); given != "" && err != nil {
@@ -49,6 +49,13 @@ func show(ctx context.Context, ui *terminal, args *arguments.Show) error {
 		return showInstance(ctx, ui, args, s, st)
 	}
 	return showState(ui, args, s, st)
+}
+
+// asPrompt reports whether what is shown is filled in with a row: a prompt, or a
+// prompt that a stage produced.
+func asPrompt(args *arguments.Show) bool {
+	return strings.HasPrefix(args.Subject, kind.Prompt+".") ||
+		strings.HasPrefix(args.Subject, kind.Train+".") && (args.Row.Given() || args.Stage.Given())
 }
 
 // shownAs returns the form of what is shown, or an error if args have flags

@@ -60,7 +60,13 @@ type Instance struct {
 
 // Publish returns the instance as later levels see it.
 func (n *Instance) Publish() *module.Instance {
-	return &module.Instance{Node: n.Node, Addr: n.Addr, Inputs: n.Inputs, Result: n.Result, Model: n.Model, Block: n.Block}
+	published := &module.Instance{Node: n.Node, Addr: n.Addr, Inputs: n.Inputs, Result: n.Result, Model: n.Model, Block: n.Block}
+	for i := range n.Outputs {
+		if p := &n.Outputs[i]; p.Kind == plan.KindPrompt {
+			published.Prompt = n.Prompts[p.RowsOf].Prompt
+		}
+	}
+	return published
 }
 
 // Decide decides about the instances of a level. It reports those with errors

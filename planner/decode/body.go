@@ -28,10 +28,10 @@ type bodyDecoder struct {
 	stage *module.Stage
 	node  *plan.Node
 	diags hcl.Diagnostics
-	// inputs are the artifacts by input key, prompts the prompts that arguments
-	// were given.
+	// inputs are the artifacts by input key, prompts the prompts by the key of the
+	// argument that was given one.
 	inputs  map[string]*module.Handle
-	prompts []*module.Instance
+	prompts map[string]*module.Instance
 	// extra are the arguments that the instance has in addition to those in its
 	// block, by key: the ones that its prompts add.
 	extra map[string]*plan.Arg
@@ -44,7 +44,10 @@ type bodyDecoder struct {
 }
 
 func (d *Decoder) newBody(s *module.Stage, n *plan.Node) *bodyDecoder {
-	return &bodyDecoder{Decoder: d, stage: s, node: n, inputs: map[string]*module.Handle{}, extra: map[string]*plan.Arg{}}
+	return &bodyDecoder{
+		Decoder: d, stage: s, node: n,
+		inputs: map[string]*module.Handle{}, prompts: map[string]*module.Instance{}, extra: map[string]*plan.Arg{},
+	}
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -32,8 +32,10 @@ type Decoder struct {
 // fields that come from the block: Body, DependsOn, and how it runs.
 type Instance struct {
 	*expand.Instance
-	// Inputs are the artifacts by input key.
-	Inputs map[string]*module.Handle
+	// Inputs are the artifacts by input key, and Prompts what the prompts among the
+	// arguments come from, by the argument's key.
+	Inputs  map[string]*module.Handle
+	Prompts map[string]*module.Instance
 	// Bound is the configuration as its plugin receives it.
 	Bound *plan.Bound
 }
@@ -57,7 +59,7 @@ func (d *Decoder) Decode(n *expand.Instance) *Instance {
 		return nil
 	}
 	d.dependencies(n, body.inputs, body.prompts)
-	return &Instance{Instance: n, Inputs: body.inputs, Bound: bound}
+	return &Instance{Instance: n, Inputs: body.inputs, Prompts: body.prompts, Bound: bound}
 }
 
 // DecodeGate decodes a gate. It returns false if there are errors, which it has
@@ -109,7 +111,7 @@ func (d *Decoder) vars(n *expand.Instance) map[string]cty.Value {
 
 // dependencies records what must come before an instance: the sources of its
 // inputs, what its prompts need, and the references of its expressions.
-func (d *Decoder) dependencies(n *expand.Instance, inputs map[string]*module.Handle, prompts []*module.Instance) {
+func (d *Decoder) dependencies(n *expand.Instance, inputs map[string]*module.Handle, prompts map[string]*module.Instance) {
 	on := d.Expander.Dependencies(n)
 	for _, h := range module.Artifacts(inputs) {
 		d.Needs(h.From.Addr, on)

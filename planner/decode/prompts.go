@@ -2,15 +2,18 @@ package decode
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/module"
@@ -33,7 +36,7 @@ func (a *artifactArgument) prompt(h *module.Handle, use hcl.Range, key string) *
 		}
 		return nil
 	}
-	a.prompts = append(a.prompts, h.From)
+	a.prompts[key] = h.From
 	c := &promptCompiler{d: a.bodyDecoder, node: h.From, rows: of, key: key, rowsOf: a.Rows}
 	text := c.request(h.From.Prompt.Stage.Config.Body, h.From.Prompt.Scope)
 	if c.failed || a.diags.HasErrors() {
@@ -63,6 +66,41 @@ type promptCompiler struct {
 
 // request returns the text of the expression for the whole request.
 func (c *promptCompiler) request(body *hclsyntax.Body, sc *module.Scope) string {
+	fields := []string{"messages = " + c.messages(body, sc)}
+	fields = append(fields, c.tools(body, sc)...)
+	c.eachBlock(body, "output", sc, func(b *hclsyntax.Body, _ []string, sc *module.Scope) {
+		fields = append(fields, "output = {"+strings.Join(c.fields(b, sc, "name", "schema", "strict"), ", ")+"}")
+	})
+	fields = append(fields, c.examples(body, sc)...)
+	return "jsonencode({" + strings.Join(fields, ", ") + "})"
+}
+
+// messages returns the text of the expression for the messages. In a prompt that a
+// stage produced, the value of that stage takes the place of the system message
+// and the examples.
+func (c *promptCompiler) messages(body *hclsyntax.Body, sc *module.Scope) string {
+	var own []string
+	if c.node.Kind == kind.Prompt {
+		own = c.introduction(body, sc)
+	}
+	if e := attribute(body, "user"); e != nil {
+		own = append(own, c.message("user", e, sc))
+	}
+	lists := []string{"[" + strings.Join(own, ", ") + "]"}
+	if c.node.Kind != kind.Prompt {
+		lists = slices.Insert(lists, 0, c.produced())
+	}
+	if e := attribute(body, "messages"); e != nil {
+		lists = append(lists, c.piece(e, sc, cty.DynamicPseudoType))
+	}
+	if len(lists) == 1 {
+		return lists[0]
+	}
+	return "concat(" + strings.Join(lists, ", ") + ")"
+}
+
+// introduction returns the messages before the question.
+func (c *promptCompiler) introduction(body *hclsyntax.Body, sc *module.Scope) []string {
 	var messages []string
 	if e := attribute(body, "system"); e != nil {
 		messages = append(messages, c.message("system", e, sc))
@@ -70,20 +108,14 @@ func (c *promptCompiler) request(body *hclsyntax.Body, sc *module.Scope) string 
 	c.eachBlock(body, "example", sc, func(b *hclsyntax.Body, _ []string, sc *module.Scope) {
 		messages = append(messages, c.message("user", attribute(b, "user"), sc), c.message("assistant", attribute(b, "assistant"), sc))
 	})
-	if e := attribute(body, "user"); e != nil {
-		messages = append(messages, c.message("user", e, sc))
-	}
-	all := "[" + strings.Join(messages, ", ") + "]"
-	if e := attribute(body, "messages"); e != nil {
-		all = "concat(" + all + ", " + c.piece(e, sc, cty.DynamicPseudoType) + ")"
-	}
-	fields := []string{"messages = " + all}
-	fields = append(fields, c.tools(body, sc)...)
-	c.eachBlock(body, "output", sc, func(b *hclsyntax.Body, _ []string, sc *module.Scope) {
-		fields = append(fields, "output = {"+strings.Join(c.fields(b, sc, "name", "schema", "strict"), ", ")+"}")
-	})
-	fields = append(fields, c.examples(body, sc)...)
-	return "jsonencode({" + strings.Join(fields, ", ") + "})"
+	return messages
+}
+
+// produced returns the reference to the messages of a stage that produces a prompt.
+func (c *promptCompiler) produced() string {
+	a := c.node.Addr
+	a.Module = addr.Module{} // expressions name the stages of their module without it
+	return a.String() + "." + plan.MessagesName
 }
 
 func (c *promptCompiler) message(role string, e hclsyntax.Expression, sc *module.Scope) string {
@@ -140,7 +172,7 @@ func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
 	e, diags := limit.ParseExpression([]byte(text), at.Filename, at.Start)
 	if !diags.HasErrors() {
 		var compiled *expr.Compiled
-		s := rowScope(c.node.Prompt.Scope, c.rows)
+		s := rowScope(c.scope(), c.rows)
 		s.Eval = c.d.Secrets.WithHidden(s.Eval)
 		if compiled, diags = expr.Compile(e, s, cty.String); compiled != nil {
 			compiled.Range = diag.NewRange(at)
@@ -151,6 +183,25 @@ func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
 		c.d.errorf(at, "Cannot compile the prompt", "%s: %s", problem.Summary, problem.Detail)
 	}
 	return nil
+}
+
+// scope returns the scope of the whole request: that of the prompt block and, for a
+// prompt that a stage produced, the values of that stage.
+func (c *promptCompiler) scope() *module.Scope {
+	sc := c.node.Prompt.Scope
+	if c.node.Kind == kind.Prompt {
+		return sc
+	}
+	t, diags := hclsyntax.ParseTraversalAbs([]byte(c.produced()), "", hcl.InitialPos)
+	c.d.diags = append(c.d.diags, diags...)
+	refs := module.RefsOf()
+	refs.Add(c.node.Prompt.Stage.Config.References()...)
+	refs.Add(t)
+	of := c.d.Scope(refs)
+	return sc.With(
+		map[string]cty.Value{c.node.Kind: of.Values.Variables[c.node.Kind]},
+		map[string]cty.Value{c.node.Kind: of.Handles.Variables[c.node.Kind]},
+	)
 }
 
 // eachBlock calls f for the nested blocks of a type in the order written, with

@@ -22,14 +22,16 @@ type Instance struct {
 	// Inputs are its artifact inputs, by input key.
 	Inputs map[string]*Handle
 	Result Result
-	// Model is set for a language model, Prompt for a prompt.
+	// Model is set for a language model, and Prompt for a prompt and for a stage that
+	// produces one.
 	Model  *plan.Model
 	Prompt *Prompt
 	// Block is a language model's block as its plugin sees it.
 	Block *pluginv1.Instance
 }
 
-// Prompt is the block of a prompt, which is compiled where it is used.
+// Prompt is the block of a prompt, which is compiled where it is used. For a stage
+// that produces a prompt, it is the block that the stage started from.
 type Prompt struct {
 	Stage *Stage
 	Scope *Scope

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
@@ -120,7 +122,7 @@ const (
 	KindDataset = "dataset"
 	KindModel   = "model"
 	KindReport  = "report"
-	KindPrompt  = "prompt" // what an argument takes; it is compiled into a row expression
+	KindPrompt  = "prompt" // it is compiled into a row expression where it is used
 )
 
 // FormatRemote is the format of a model that is called rather than read: one
@@ -258,13 +260,15 @@ type Reads struct {
 type Port struct {
 	// Name is empty if the stage itself is the artifact.
 	Name string `json:"name,omitempty"`
-	Kind string `json:"kind"` // dataset, model, report
+	Kind string `json:"kind"` // dataset, model, report, prompt
 	// Columns of a dataset.
 	Columns data.Schema `json:"columns,omitempty"`
 	// Origins, by column, of a row-wise stage's output: "" (computed by
 	// the plugin), "input:NAME", or "argument:KEY".
 	Origins map[string]string `json:"origins,omitempty"`
-	RowsOf  string            `json:"rows_of,omitempty"`
+	// RowsOf is the key of the input whose rows a row-wise stage's output has. For a
+	// prompt, it is the key of the argument with the prompt that it was made from.
+	RowsOf string `json:"rows_of,omitempty"`
 	// Format and Signature of a model. Features are the expressions that
 	// compute its inputs from a row, by input name.
 	Format    string     `json:"format,omitempty"`
@@ -273,6 +277,18 @@ type Port struct {
 	Capabilities []string                  `json:"capabilities,omitempty"`
 	Features     map[string]*expr.Compiled `json:"features,omitempty"`
 }
+
+// Stored reports whether the artifact is in the store. A prompt is not: it is the
+// prompt that it was made from, and the value MessagesName of its stage.
+func (p *Port) Stored() bool { return p.Kind != KindPrompt }
+
+// MessagesName is the plain value of a stage that produces a prompt: the messages
+// that take the place of the system message and the examples of the prompt that
+// it was made from.
+const MessagesName = "messages"
+
+// MessagesType is its type.
+var MessagesType = cty.List(cty.Object(map[string]cty.Type{"role": cty.String, "content": cty.String}))
 
 // Signature lists the columns that a model's prediction reads and returns.
 type Signature struct {
@@ -433,8 +449,8 @@ type RowArg struct {
 	// waits for values of other stages and is compiled again when they are
 	// known.
 	Schema data.Schema `json:"schema,omitempty"`
-	// Prompt is the address of the prompt block that it was compiled from, or
-	// empty.
+	// Prompt is the address of the prompt that it was compiled from: of a block, or of
+	// the stage that produces the prompt. It is empty for other expressions.
 	Prompt string `json:"prompt,omitempty"`
 	// Late is set if it needs what the stage computed for a row, so that it is
 	// not a column of the plugin's input. The columns that it reads are.

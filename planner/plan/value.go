@@ -29,7 +29,7 @@ type Artifact struct {
 // nil, nothing is known yet, and the attributes of the result are unknown.
 //
 // A dataset is {rows, digest, columns}, a model {digest, format}, a report
-// {digest}. The artifact of the port "" adds its attributes to the instance's
+// {digest}; a prompt has no attributes. The artifact of the port "" adds its attributes to the instance's
 // object itself, and each other port is an attribute. The attributes of the
 // plain value are added last and take precedence.
 func StageValue(n *Node, made *Made) cty.Value {
@@ -39,6 +39,9 @@ func StageValue(n *Node, made *Made) cty.Value {
 	attrs := map[string]cty.Value{}
 	for i := range n.Outputs {
 		port := &n.Outputs[i]
+		if !port.Stored() {
+			continue
+		}
 		var a *Artifact
 		if made != nil {
 			if found, ok := made.Outputs[port.Name]; ok {

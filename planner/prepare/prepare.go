@@ -208,7 +208,7 @@ func (p *Preparer) finish(q *question) *Instance {
 		p.Processes.Faulty(n.Node, err)
 		return nil
 	}
-	for _, check := range []func() hcl.Diagnostics{n.checkFeatures, n.checkColumns, n.checkPrompts} {
+	for _, check := range []func() hcl.Diagnostics{n.checkFeatures, n.checkColumns, n.checkPrompts, n.checkProduced} {
 		if p.Report(check()...) {
 			return nil
 		}

@@ -90,8 +90,26 @@ func (n *answered) port(o *pluginv1.Output) (plan.Port, error) {
 		return p, nil
 	case plan.KindReport:
 		return p, nil
+	case plan.KindPrompt:
+		return p, n.checkPrompt(&p)
 	}
 	return p, fmt.Errorf("it has no kind")
+}
+
+// checkPrompt checks a prompt that the stage produces: what it was made from, and
+// the value that contains its messages.
+func (n *answered) checkPrompt(p *plan.Port) error {
+	if p.Name != "" || n.Mode != plan.ModeRun {
+		return fmt.Errorf("a prompt must be the stage itself, of mode RUN")
+	}
+	if n.Prompts[p.RowsOf] == nil {
+		return fmt.Errorf("it is made from the argument %q, which is not a prompt", p.RowsOf)
+	}
+	t, err := ctyjson.UnmarshalType(n.prepared.ValueType)
+	if err != nil || !t.IsObjectType() || !t.HasAttribute(plan.MessagesName) || !t.AttributeType(plan.MessagesName).Equals(plan.MessagesType) {
+		return fmt.Errorf("a stage that produces a prompt has the value %q, a list of objects with role and content", plan.MessagesName)
+	}
+	return nil
 }
 
 func (n *answered) takeColumns(p *plan.Port, columns []*pluginv1.Column) error {

@@ -82,7 +82,7 @@ type Role string
 // The roles. An artifact has none.
 const (
 	RoleModel  Role = "model"  // a model block
-	RolePrompt Role = "prompt" // a prompt block
+	RolePrompt Role = "prompt" // a prompt block, or a stage that produced a prompt
 	RoleValues Role = "values" // values of a stage
 )
 

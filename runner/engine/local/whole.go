@@ -200,6 +200,9 @@ func (c *running) finish(done *pluginv1.Done) (*product, error) {
 	p := &product{artifacts: map[string]*artifact.Artifact{}, errors: c.missing.temporary}
 	for i := range c.Outputs {
 		port := &c.Outputs[i]
+		if !port.Stored() {
+			continue
+		}
 		a, err := c.artifact(port, done)
 		if err != nil {
 			return nil, err

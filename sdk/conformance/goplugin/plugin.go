@@ -47,6 +47,7 @@ func New() plugin.Plugin {
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "conform_sum", BehaviorVersion: 1}, sum{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "conform_mean", BehaviorVersion: 1}, mean{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "conform_base", BehaviorVersion: 1}, base{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "conform_prompt", BehaviorVersion: 1}, prompter{}),
 			plugin.NewProvider(plugin.Info{Name: "conform_model", BehaviorVersion: 1}, model{}),
 			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "conform_file", BehaviorVersion: 1, StateVersion: 1}, file{}),
 		},

@@ -170,6 +170,27 @@ func wait(ctx context.Context, r *plugin.Run[sumArgs]) error {
 	return ctx.Err()
 }
 
+type promptArgs struct {
+	Dataset plugin.Dataset `quern:"dataset,required" doc:"The rows."`
+	Prompt  plugin.Prompt  `quern:"prompt,required" doc:"The prompt to start from."`
+	System  string         `quern:"system,required" doc:"The system message."`
+}
+
+// prompter produces a prompt with another system message.
+type prompter struct{}
+
+func (prompter) Prepare(_ context.Context, p *plugin.Prepare[promptArgs]) error {
+	p.AddPrompt("prompt")
+	p.SetValueType(cty.Object(map[string]cty.Type{"messages": plugin.PromptMessages}))
+	return nil
+}
+
+func (prompter) Run(_ context.Context, r *plugin.Run[promptArgs]) error {
+	system := cty.ObjectVal(map[string]cty.Value{"role": cty.StringVal("system"), "content": cty.StringVal(r.Args.System)})
+	r.SetValue(cty.ObjectVal(map[string]cty.Value{"messages": cty.ListVal([]cty.Value{system})}))
+	return nil
+}
+
 type meanArgs struct {
 	Dataset plugin.Dataset `quern:"dataset,required" doc:"The rows."`
 	X       plugin.Column  `quern:"x,required,feature" type:"number" doc:"What is known."`

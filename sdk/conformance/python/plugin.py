@@ -427,6 +427,30 @@ class Sum(plugin.Runner):
         run.check()
 
 
+@dataclasses.dataclass
+class Prompted:
+    messages: list[plugin.PromptMessage]
+
+
+@p.train("conform_prompt")
+class Prompter(plugin.Runner):
+    """Produces a prompt with another system message."""
+
+    dataset: plugin.Dataset
+    """The rows."""
+    prompt: plugin.Prompt
+    """The prompt to start from."""
+    system: str
+    """The system message."""
+
+    def prepare(self, p: plugin.Prepare) -> None:
+        p.add_prompt("prompt")
+        p.set_value_type(Prompted)
+
+    def run(self, run: plugin.Run) -> Prompted:
+        return Prompted([plugin.PromptMessage("system", self.system)])
+
+
 @p.train("conform_mean", models=["conform.mean/v1"])
 class Mean(plugin.Runner):
     """Trains a model that predicts the mean."""

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -79,6 +81,18 @@ func (p *preparation) AddModel(name, format string, s Signature) {
 // AddReport declares a report that a Runner writes: files for people.
 func (p *preparation) AddReport(name string) {
 	p.addOutput(&pluginv1.Output{Name: name, Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT})
+}
+
+// PromptMessages is the type of the value "messages" of a stage that is a prompt:
+// the messages before the question.
+var PromptMessages = cty.List(cty.Object(map[string]cty.Type{"role": cty.String, "content": cty.String}))
+
+// AddPrompt declares that the stage itself is a prompt that a Runner makes from the
+// one in an argument, by its key. The system message and the examples are those of
+// the value "messages", which must be declared with the type PromptMessages; the
+// question stays.
+func (p *preparation) AddPrompt(argument string) {
+	p.addOutput(&pluginv1.Output{Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_PROMPT, RowsOf: argument})
 }
 
 func (p *preparation) addOutput(o *pluginv1.Output) {

@@ -133,7 +133,7 @@ func (r *execution) folder(name string) (string, error) {
 // done checks that everything that was declared exists.
 func (r *execution) done() (*pluginv1.Done, error) {
 	for _, o := range r.outputs {
-		if _, ok := r.folders[o.Name]; !ok && o.Kind != pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET {
+		if _, ok := r.folders[o.Name]; !ok && hasFolder(o.Kind) {
 			return nil, fmt.Errorf("output %q was declared, but Run did not call Folder(%q)", o.Name, o.Name)
 		}
 	}
@@ -142,6 +142,11 @@ func (r *execution) done() (*pluginv1.Done, error) {
 		return nil, err
 	}
 	return &pluginv1.Done{Value: value, Folders: r.folders}, nil
+}
+
+// hasFolder reports whether an output consists of files.
+func hasFolder(k pluginv1.ArtifactKind) bool {
+	return k == pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL || k == pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT
 }
 
 // encodeDeclared converts a value to the type that Prepare declared and encodes

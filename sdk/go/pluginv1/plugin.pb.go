@@ -129,8 +129,8 @@ const (
 	ArtifactKind_ARTIFACT_KIND_DATASET     ArtifactKind = 1
 	ArtifactKind_ARTIFACT_KIND_MODEL       ArtifactKind = 2
 	ArtifactKind_ARTIFACT_KIND_REPORT      ArtifactKind = 3
-	// A prompt block. The plugin gets it as a row argument: a column of strings,
-	// each the JSON of a request.
+	// A prompt: a prompt block, or a stage that produces one. An argument gets it as
+	// a row argument: a column of strings, each the JSON of a request.
 	ArtifactKind_ARTIFACT_KIND_PROMPT ArtifactKind = 4
 )
 
@@ -2347,7 +2347,7 @@ type Output struct {
 	// DATASET.
 	Columns []*Column `protobuf:"bytes,3,rep,name=columns,proto3" json:"columns,omitempty"`
 	// MAP: key of the input whose rows it has; FLAT_MAP: from whose rows its rows
-	// are produced. RUN: empty.
+	// are produced. RUN: empty; for a PROMPT, key of the prompt that it is made from.
 	RowsOf string `protobuf:"bytes,4,opt,name=rows_of,json=rowsOf,proto3" json:"rows_of,omitempty"`
 	// MODEL.
 	Format    string     `protobuf:"bytes,5,opt,name=format,proto3" json:"format,omitempty"`

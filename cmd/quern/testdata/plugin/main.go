@@ -320,6 +320,7 @@ func main() {
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_tune", Doc: "Starts from a model.", BehaviorVersion: 1}, tune{}),
 			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_batch", Doc: "Has texts labeled by a service that takes its time.", BehaviorVersion: 1}, batch{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_job", Doc: "Trains with a hosted job.", BehaviorVersion: 1}, job{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_prompt", Doc: "Changes a prompt.", BehaviorVersion: 1}, prompter{}),
 			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "test_service", Doc: "Deploys where a credential is needed.", BehaviorVersion: 1}, service{}),
 		},
 	})

@@ -30,6 +30,14 @@ class Message:
 
 
 @dataclasses.dataclass
+class PromptMessage:
+    """A message of a prompt that a stage produces, before the question. ``role`` is system, user, or assistant."""
+
+    role: str
+    content: str
+
+
+@dataclasses.dataclass
 class Tool:
     """A function that a model may call. ``parameters`` is a JSON schema."""
 

@@ -222,6 +222,17 @@ class Prepare:
         """Declares a report that a runner writes: files for people."""
         self._add(pb.Output(name=name, kind=pb.ARTIFACT_KIND_REPORT))
 
+    def add_prompt(self, argument: str) -> None:
+        """Declares that the stage itself is a prompt that a runner makes from the one in an argument.
+
+        Its system message and examples are those of the value ``messages``, a
+        ``list[plugin.PromptMessage]``, which the stage must have; the question stays.
+
+        Args:
+            argument: The argument's key.
+        """
+        self._add(pb.Output(kind=pb.ARTIFACT_KIND_PROMPT, rows_of=argument))
+
     def set_value_type(self, value: type | Mapping[str, Any]) -> None:
         """Declares plain values, such as metrics: a dataclass, or names with Python types."""
         self.out.value_type = dumps(cty_type(value)).encode()
