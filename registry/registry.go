@@ -107,8 +107,9 @@ type Requirement struct {
 var Bundled = []string{"sql"}
 
 // Vendors are the plugins that quern itself serves, each in a separate process,
-// so that no other plugin has the vendor's key in its environment.
-var Vendors = []string{"anthropic", "openai"}
+// so that no other plugin has the credentials of the vendor or registry in its
+// environment.
+var Vendors = []string{"anthropic", "oci", "openai"}
 
 // Registry is safe for concurrent use.
 type Registry struct {
@@ -166,6 +167,7 @@ var environments = map[string][]string{
 	Builtin:     append([]string{"OLLAMA_HOST"}, network...),
 	"openai":    append([]string{"OPENAI_API_KEY"}, network...),
 	"anthropic": append([]string{"ANTHROPIC_API_KEY"}, network...),
+	"oci":       append([]string{"DOCKER_CONFIG"}, network...),
 }
 
 // Open finds the programs and checks them against the lock file, without

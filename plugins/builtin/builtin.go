@@ -19,6 +19,7 @@ import (
 	"github.com/quern-dev/quern/plugins/linear"
 	"github.com/quern-dev/quern/plugins/llm"
 	"github.com/quern-dev/quern/plugins/models"
+	"github.com/quern-dev/quern/plugins/oci"
 	"github.com/quern-dev/quern/plugins/ollama"
 	"github.com/quern-dev/quern/plugins/openai"
 	"github.com/quern-dev/quern/plugins/rows"
@@ -29,7 +30,7 @@ import (
 // Plugins returns the plugins that quern serves, starting with the built-in
 // one.
 func Plugins() []plugin.Plugin {
-	return []plugin.Plugin{Plugin(), anthropic.Plugin(version.Number), openai.Plugin(version.Number)}
+	return []plugin.Plugin{Plugin(), anthropic.Plugin(version.Number), oci.Plugin(version.Number), openai.Plugin(version.Number)}
 }
 
 // Plugin returns the plugin with all built-in types. Relative paths start from

@@ -133,7 +133,7 @@ func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[args
 		change(plugin.ActionReplace, plugin.DeploymentChange{Argument: "path", Before: n.Path, After: r.Args.Path, ForcesReplacement: true})
 		out.Changes = append(out.Changes, d.inTheWay(r)...)
 	}
-	digest, drift := attribute(r.Prior, "digest"), attribute(r.Prior, "drift")
+	digest, drift := r.Prior.Text("digest"), r.Prior.Text("drift")
 	present := digest
 	if drift != "" {
 		present = strings.TrimSpace(digest + " (" + drift + ")")
@@ -322,17 +322,6 @@ func notesOf(s *plugin.DeploymentState) (notes, error) {
 		return n, fmt.Errorf("read the notes about the deployment: %w", err)
 	}
 	return n, nil
-}
-
-func attribute(s *plugin.DeploymentState, name string) string {
-	if t := s.Value.Type(); !t.IsObjectType() || !t.HasAttribute(name) {
-		return ""
-	}
-	v := s.Value.GetAttr(name)
-	if v.Type() != cty.String || v.IsNull() || !v.IsKnown() {
-		return ""
-	}
-	return v.AsString()
 }
 
 // state returns the state of a deployment at a place.

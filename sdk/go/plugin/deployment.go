@@ -36,6 +36,19 @@ type DeploymentState struct {
 	Private []byte
 }
 
+// Text returns an attribute of Value that is a string. It returns "" if there is
+// no such attribute, or if it is null or not a string.
+func (s *DeploymentState) Text(attribute string) string {
+	if t := s.Value.Type(); !t.IsObjectType() || !t.HasAttribute(attribute) {
+		return ""
+	}
+	v := s.Value.GetAttr(attribute)
+	if v.Type() != cty.String || v.IsNull() || !v.IsKnown() {
+		return ""
+	}
+	return v.AsString()
+}
+
 // DeploymentReadRequest is the request of Deployment.Read.
 type DeploymentReadRequest[A any] struct {
 	Args  *A

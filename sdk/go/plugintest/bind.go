@@ -1,8 +1,11 @@
 package plugintest
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
@@ -373,12 +376,29 @@ func modelFiles(t testing.TB, dir string) []*pluginv1.File {
 		if err != nil {
 			return err
 		}
+		digest, err := digestOf(path)
+		if err != nil {
+			return err
+		}
 		name, err := filepath.Rel(dir, path)
-		out = append(out, &pluginv1.File{Name: filepath.ToSlash(name), Path: path, Size: info.Size()})
+		out = append(out, &pluginv1.File{Name: filepath.ToSlash(name), Path: path, Digest: digest, Size: info.Size()})
 		return err
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return out
+}
+
+func digestOf(path string) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return "", err
+	}
+	return "sha256:" + hex.EncodeToString(sum.Sum(nil)), nil
 }

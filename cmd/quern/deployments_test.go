@@ -1,0 +1,267 @@
+package main
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/registry"
+)
+
+// place is where a deployment puts models: a server in this process.
+type place struct {
+	url string
+	// deploy is the block that deploys train.m.
+	deploy string
+	env    []string
+	// serving returns the digest of the artifact that the server offers
+	// completely, "" if it offers none.
+	serving func() (string, error)
+
+	mu       sync.Mutex
+	requests int
+	writes   int
+	// at is called once, when that many requests have come.
+	at     int
+	atThat func()
+}
+
+// serve starts the server. isWrite reports whether a request changes something.
+func (p *place) serve(t *testing.T, handler http.Handler, isWrite func(*http.Request) bool) {
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		p.count(isWrite(r))
+		handler.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	p.url = server.URL
+}
+
+func (p *place) count(write bool) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.requests++
+	if write {
+		p.writes++
+	}
+	if p.atThat != nil && p.requests == p.at {
+		p.atThat()
+	}
+}
+
+// from sets the counts to zero, and what to do at a request.
+func (p *place) from(at int, atThat func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.requests, p.writes, p.at, p.atThat = 0, 0, at, atThat
+}
+
+func (p *place) counts() (requests, writes int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.requests, p.writes
+}
+
+// deploying is a pipeline that trains a model and deploys it to a place.
+type deploying struct {
+	*place
+	t   *testing.T
+	dir string
+}
+
+func (d *deploying) command(args ...string) (*exec.Cmd, *strings.Builder) {
+	cmd := exec.Command(filepath.Join(binaries, "quern"), args...)
+	said := &strings.Builder{}
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = d.dir, append(os.Environ(), append(d.env, "NO_COLOR=1", "QUERN_PLUGIN_PATH=")...), said, said
+	return cmd, said
+}
+
+func (d *deploying) quern(args ...string) string {
+	d.t.Helper()
+	cmd, said := d.command(args...)
+	if err := cmd.Run(); err != nil {
+		d.t.Fatalf("quern %v: %v\n%s", args, err, said)
+	}
+	return said.String()
+}
+
+func (d *deploying) served() string {
+	d.t.Helper()
+	digest, err := d.serving()
+	if err != nil {
+		d.t.Fatalf("what is served: %v", err)
+	}
+	return digest
+}
+
+// killed starts quern, kills it when the place gets a request, and waits until
+// nothing of it runs anymore. It returns false if quern ended before that.
+func (d *deploying) killed(at int, args ...string) bool {
+	d.t.Helper()
+	cmd, said := d.command(args...)
+	ready := make(chan struct{})
+	d.from(at, func() {
+		<-ready
+		_ = cmd.Process.Kill()
+	})
+	if err := cmd.Start(); err != nil {
+		d.t.Fatal(err)
+	}
+	close(ready)
+	err := cmd.Wait()
+	var exit *exec.ExitError
+	switch {
+	case err == nil:
+		return false
+	case !errors.As(err, &exit) || exit.ExitCode() != -1:
+		d.t.Fatalf("quern %v: %v\n%s", args, err, said)
+	}
+	// A plugin ends soon after quern; what it still does is part of the crash.
+	for before := -1; ; time.Sleep(100 * time.Millisecond) {
+		now, _ := d.counts()
+		if now == before {
+			return true
+		}
+		before = now
+	}
+}
+
+// killDeployments kills applies at random requests, and checks each time that
+// the old or the new model is served, and that another apply finishes the work.
+func killDeployments(t *testing.T, p *place) {
+	d := &deploying{place: p, t: t, dir: folder(t, map[string]string{
+		"a.csv": "text,kind\nhello,a\ngoodbye,b\nhello there,a\ngood bye,b\n",
+		"main.quern.hcl": `
+variable "epochs" {
+  type    = number
+  default = 1
+}
+
+source "csv" "texts" {
+  path = "a.csv"
+}
+
+train "linear" "m" {
+  dataset     = source.texts
+  target      = row.kind
+  text        = row.text
+  epochs      = var.epochs
+  calibration = "none"
+}
+` + p.deploy,
+	})}
+	version := func(n int) []string {
+		return []string{"apply", "-auto-approve", "-var", fmt.Sprintf("epochs=%d", n)}
+	}
+	digests := map[string]int{"": 0}
+	most := 0 // requests of an update
+	for n := 1; n <= 2; n++ {
+		d.from(0, nil)
+		d.quern(version(n)...)
+		most, _ = d.counts()
+		digests[d.served()] = n
+	}
+	if len(digests) != 3 {
+		t.Fatalf("the versions are served as %v", digests)
+	}
+	d.from(0, nil)
+	d.quern(version(2)...)
+	if _, writes := d.counts(); writes != 0 {
+		t.Errorf("an apply without changes wrote %d times", writes)
+	}
+	random := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	old := 2
+	for left := crashes(t); left > 0; {
+		next := 3 - old
+		if random.IntN(3) == 0 {
+			d.quern("destroy", "-auto-approve", "-target=deploy.live")
+			if d.served() != "" {
+				t.Fatal("it is still served after a destroy")
+			}
+			old = 0
+		}
+		at := 1 + random.IntN(most)
+		if !d.killed(at, version(next)...) {
+			old = next // the last request had been answered
+			continue
+		}
+		left--
+		served := d.served()
+		now, known := digests[served]
+		if !known || now != old && now != next {
+			t.Fatalf("killed at request %d on the way from version %d to %d: %q is served", at, old, next, served)
+		}
+		t.Logf("killed at request %d on the way from version %d to %d: version %d is served", at, old, next, now)
+		d.from(0, nil)
+		d.quern(version(next)...)
+		if now := digests[d.served()]; now != next {
+			t.Fatalf("version %d is served after the apply that followed a crash, not %d", now, next)
+		}
+		d.from(0, nil)
+		d.quern(version(next)...)
+		if _, writes := d.counts(); writes != 0 {
+			t.Fatalf("an apply without changes wrote %d times", writes)
+		}
+		old = next
+	}
+}
+
+func TestCrashOfDeploymentsToARegistry(t *testing.T) {
+	p := &place{}
+	// The registry is go-containerregistry's.
+	p.serve(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))), func(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead })
+	host := strings.TrimPrefix(p.url, "http://")
+	p.deploy = fmt.Sprintf(`
+deploy "oci" "live" {
+  artifact  = train.m
+  reference = "%s/models/m:prod"
+}
+`, host)
+	p.serving = func() (string, error) {
+		text, err := get(p.url + "/v2/models/m/manifests/prod")
+		if err != nil || text == nil {
+			return "", err
+		}
+		var m struct {
+			Annotations map[string]string
+			Layers      []struct{ Digest string }
+		}
+		if err := json.Unmarshal(text, &m); err != nil {
+			return "", err
+		}
+		for _, l := range m.Layers {
+			if blob, err := get(p.url + "/v2/models/m/blobs/" + l.Digest); err != nil || blob == nil {
+				return "", fmt.Errorf("layer %s is missing: %w", l.Digest, err)
+			}
+		}
+		return m.Annotations["dev.quern.artifact"], nil
+	}
+	killDeployments(t, p)
+}
+
+// get returns the body at a URL, or nil if there is nothing.
+func get(url string) ([]byte, error) {
+	resp, err := http.Get(url)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	switch resp.StatusCode {
+	case http.StatusOK:
+		return io.ReadAll(resp.Body)
+	case http.StatusNotFound:
+		return nil, nil
+	}
+	return nil, fmt.Errorf("%s: %s", url, resp.Status)
+}
