@@ -16,7 +16,6 @@ import (
 	"github.com/quern-dev/quern/plugins/evaluation"
 	"github.com/quern-dev/quern/plugins/exec"
 	"github.com/quern-dev/quern/plugins/files"
-	"github.com/quern-dev/quern/plugins/huggingface"
 	"github.com/quern-dev/quern/plugins/linear"
 	"github.com/quern-dev/quern/plugins/llm"
 	"github.com/quern-dev/quern/plugins/models"
@@ -25,13 +24,14 @@ import (
 	"github.com/quern-dev/quern/plugins/openai"
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
+	"github.com/quern-dev/quern/plugins/vllm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
 // Plugins returns the plugins that quern serves, starting with the built-in
 // one.
 func Plugins() []plugin.Plugin {
-	return []plugin.Plugin{Plugin(), anthropic.Plugin(version.Number), huggingface.Plugin(version.Number), oci.Plugin(version.Number), openai.Plugin(version.Number)}
+	return []plugin.Plugin{Plugin(), anthropic.Plugin(version.Number), oci.Plugin(version.Number), openai.Plugin(version.Number), vllm.Plugin(version.Number)}
 }
 
 // Plugin returns the plugin with all built-in types. Relative paths start from

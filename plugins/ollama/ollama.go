@@ -1,6 +1,6 @@
-// Package ollama provides models that Ollama serves. It uses Ollama's own HTTP
-// API, which returns more information than the one that is compatible with
-// OpenAI's.
+// Package ollama provides models that Ollama serves, and deploys models to it.
+// It uses Ollama's own HTTP API, which returns more information than the one
+// that is compatible with OpenAI's.
 package ollama
 
 import (
@@ -24,7 +24,10 @@ const (
 
 // Types returns the types of this package.
 func Types() []plugin.Type {
-	return []plugin.Type{plugin.NewProvider(plugin.Info{Name: "ollama", Doc: doc, BehaviorVersion: 1}, impl{})}
+	return []plugin.Type{
+		plugin.NewProvider(plugin.Info{Name: "ollama", Doc: doc, BehaviorVersion: 1}, impl{}),
+		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "ollama", Doc: deployDoc, BehaviorVersion: 1}, deployment{}),
+	}
 }
 
 const doc = `A language model served by Ollama.
@@ -83,8 +86,11 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 
 // address returns the server's address, or "" if the argument is not a valid
 // address.
-func (a *args) address() string {
-	given := a.Endpoint(a.BaseURL)
+func (a *args) address() string { return resolve(a.Endpoint(a.BaseURL)) }
+
+// resolve returns the address of a server for the one that is configured, which
+// may be empty. It returns "" if the configured address is invalid.
+func resolve(given string) string {
 	configured := given != ""
 	if !configured {
 		given = os.Getenv(hostVariable)

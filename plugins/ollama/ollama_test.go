@@ -38,7 +38,7 @@ func chat(t *testing.T, url string, more map[string]any, r *llm.Request) (*llm.R
 	for k, v := range more {
 		args[k] = v
 	}
-	return plugintest.Chat(t, testPlugin(), plugintest.Case{Type: "ollama", Args: args}, r)
+	return plugintest.Chat(t, testPlugin(), plugintest.Case{Kind: "model", Type: "ollama", Args: args}, r)
 }
 
 func TestAModelAnswers(t *testing.T) {
@@ -72,7 +72,7 @@ func TestAModelAnswers(t *testing.T) {
 
 func TestEmbeddingsAreReturned(t *testing.T) {
 	url, last := server(t, 200, `{"embeddings":[[1,2],[3,4]],"prompt_eval_count":5}`)
-	got, err := plugintest.Embed(t, testPlugin(), plugintest.Case{Type: "ollama", Args: map[string]any{"name": "e", "base_url": url}}, "a", "b")
+	got, err := plugintest.Embed(t, testPlugin(), plugintest.Case{Kind: "model", Type: "ollama", Args: map[string]any{"name": "e", "base_url": url}}, "a", "b")
 	if err != nil || fmt.Sprint(got.Vectors) != "[[1 2] [3 4]]" || got.InputTokens != 5 {
 		t.Errorf("got %+v, %v", got, err)
 	}

@@ -245,6 +245,37 @@ func (steps) Run(ctx context.Context, r *plugin.Run[stepArgs]) error {
 	return errors.Join(os.WriteFile(checkpoint, nil, 0o666), ctx.Err())
 }
 
+type filesArgs struct {
+	Files  map[string]string `quern:"files,required" doc:"The files' contents in base64, by name."`
+	Format string            `quern:"format,required" doc:"The model's format."`
+}
+
+// files makes a model of files.
+type files struct{}
+
+func (files) Prepare(_ context.Context, p *plugin.Prepare[filesArgs]) error {
+	p.AddModel("", p.Args.Format, plugin.Signature{})
+	return nil
+}
+
+func (files) Run(_ context.Context, r *plugin.Run[filesArgs]) error {
+	dir, err := r.Folder("")
+	if err != nil {
+		return err
+	}
+	for name, text := range r.Args.Files {
+		content, err := base64.StdEncoding.DecodeString(text)
+		if err == nil {
+			path := filepath.Join(dir, filepath.FromSlash(name))
+			err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o777), os.WriteFile(path, content, 0o666))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 func appendTo(file, text string) error {
 	if file == "" {
 		return nil
@@ -318,6 +349,7 @@ func main() {
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", BehaviorVersion: 1}, steps{}),
 			plugin.NewProvider(plugin.Info{Name: "test_base", Doc: "Repeats what it is told.", BehaviorVersion: 1}, base{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_tune", Doc: "Starts from a model.", BehaviorVersion: 1}, tune{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_files", Doc: "Makes a model of files.", BehaviorVersion: 1}, files{}),
 			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_batch", Doc: "Has texts labeled by a service that takes its time.", BehaviorVersion: 1}, batch{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_job", Doc: "Trains with a hosted job.", BehaviorVersion: 1}, job{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_prompt", Doc: "Changes a prompt.", BehaviorVersion: 1}, prompter{}),
