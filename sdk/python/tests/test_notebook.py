@@ -321,7 +321,7 @@ def test_the_program_is_found(monkeypatch, tmp_path):
     monkeypatch.setenv("PATH", str(tmp_path))
     assert _program.program() == str(program)
     monkeypatch.setenv("PATH", "")
-    with pytest.raises(FileNotFoundError, match="install quern"):
+    with pytest.raises(FileNotFoundError, match="install quern-dev"):
         _program.program()
 
 

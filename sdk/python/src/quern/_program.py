@@ -60,7 +60,7 @@ def program() -> str:
     found = shutil.which("quern", path=os.pathsep.join(folders)) or shutil.which("quern")
     if found is None:
         raise FileNotFoundError(
-            "the program quern was not found in this Python's scripts folder or in PATH: install quern, or set the variable QUERN to its path"
+            "the program quern was not found in this Python's scripts folder or in PATH: install quern-dev, or set the variable QUERN to its path"
         )
     return os.path.abspath(found)
 
