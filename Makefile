@@ -25,7 +25,7 @@ TYPES    := mypy
 # The first of several versions of Python that is on the path or among pyenv's.
 find-python = $(firstword $(foreach v,$(1),$(shell for p in python$(v) $(HOME)/.pyenv/versions/$(v).*/bin/python; do $$p -c '' 2>/dev/null && { echo $$p; break; }; done)))
 # Plugins in Python with dependencies of their own, and their environments.
-GUESTS       := lm_eval inspect
+GUESTS       := lm_eval inspect prompt
 CACHE_GUESTS := $(CURDIR)/.cache/guests
 PORT     ?= 8137
 # Keep paths of the build machine out of the programs.
@@ -79,7 +79,7 @@ test-pythons: ## Run the tests of the Python SDK with the oldest and the newest 
 	$(MAKE) test-python PYTHON=$(PYTHON)-newest PYTHON3='$(call find-python,3.14 3.13 3.12)'
 
 .PHONY: test-guests
-test-guests: build $(LLM)/installed $(foreach guest,$(GUESTS),$(CACHE_GUESTS)/$(guest)/installed) ## Run the plugins around lm-evaluation-harness and Inspect with a real model
+test-guests: build $(LLM)/installed $(foreach guest,$(GUESTS),$(CACHE_GUESTS)/$(guest)/installed) ## Run the plugins around lm-evaluation-harness, Inspect, and GEPA with a real model
 	for guest in $(GUESTS); do QUERN=$(CURDIR)/bin/quern QUERN_TEST_LLM=$(LLM)/bin/python HF_HUB_OFFLINE=1 HF_HOME=$(CACHE_GUESTS)/huggingface \
 	  $(CACHE_GUESTS)/$$guest/bin/python -m pytest -q --confcutdir=plugins plugins/$$guest || exit 1; done
 

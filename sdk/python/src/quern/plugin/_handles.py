@@ -326,6 +326,11 @@ class Late(Handle, Generic[T]):
     Declare the names with ``argument(late={"output": str})``.
     """
 
+    @property
+    def type(self) -> str:
+        """The column type of the values."""
+        return self._scope.instance.row_arguments[self.key].type
+
     def evaluate(self, batch: pa.RecordBatch, **late: pa.Array) -> tuple[pa.Array, list[RowError]]:
         """Computes the values for rows.
 

@@ -1,0 +1,5 @@
+"""Starts the plugin, as `python -m quern_prompt`."""
+
+from quern_prompt import main
+
+main()
