@@ -30,6 +30,7 @@ type builder struct {
 	processes *processes.Processes
 	types     *types
 	prepared  *prepare.Cache
+	pins      *prepare.Pins
 	prior     map[string]*state.Instance // the instances in the state, by address
 	pending   map[string]*state.Pending  // what stages wait for, by address
 
@@ -47,6 +48,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		started:  time.Now().UTC().Truncate(time.Second),
 		secrets:  s,
 		prepared: prepare.NewCache(o.Store, o.Environment),
+		pins:     prepare.NewPins(o.Pins),
 		partial:  map[addr.Stage]bool{},
 	}
 	b.processes = processes.New(ctx, o.Plugins, b.Collector, s)
@@ -119,7 +121,7 @@ func (b *builder) newPlan() *plan.Plan {
 		Format: plan.Format, QuernVersion: b.QuernVersion, Created: b.started,
 		Environment: b.Environment, Destroy: b.Destroy, RefreshOnly: b.RefreshOnly,
 		Partial: b.limited(),
-		Plugins: b.Plugins.Describe(), Variables: b.root.Secrets.Open(),
+		Plugins: b.Plugins.Describe(), Variables: b.root.Secrets.Open(), Pins: b.pins.Used(),
 	}
 	for name, config := range b.configs {
 		if described, ok := p.Plugins[name]; ok {

@@ -52,7 +52,7 @@ func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *p
 		decode: &decode.Decoder{Expander: expander, Conditions: conditions, Plugins: b.Plugins},
 		prepare: &prepare.Preparer{
 			Module: m, Context: b.ctx, Conditions: conditions, Processes: b.processes,
-			Cache: b.prepared, Prior: b.prior, Refresh: b.Refresh,
+			Cache: b.prepared, Pins: b.pins, Prior: b.prior, Refresh: b.Refresh,
 		},
 		decide: &decide.Decider{
 			Module: m, Context: b.ctx, Conditions: conditions, Processes: b.processes,

@@ -30,6 +30,8 @@ type Options struct {
 	// value.Sensitive.
 	Variables map[string]cty.Value
 	Plugins   Plugins
+	// Pins are those in the lock file. Plugins resolve names that have none.
+	Pins plan.Pins
 
 	// Store and State describe what exists already. Validate needs neither.
 	Store       *store.Store
@@ -86,6 +88,19 @@ func Validate(ctx context.Context, o Options) hcl.Diagnostics {
 	defer b.close()
 	_, diags := b.build()
 	return diags
+}
+
+// Pin prepares a configuration as Validate does, and returns the pins that it uses
+// and those of o.Pins that it no longer uses, as far as that is certain.
+func Pin(ctx context.Context, o Options) (used, unused plan.Pins, diags hcl.Diagnostics) {
+	o.Store, o.State, o.Refresh = nil, nil, false
+	o.Variables, o.validating = assumed(o.Variables), true
+	b := newBuilder(ctx, o)
+	defer b.close()
+	if _, diags = b.build(); !diags.HasErrors() {
+		unused = b.pins.Unused()
+	}
+	return b.pins.Used(), unused, diags
 }
 
 // assumed marks variables with unknown values as if they were secret, so that

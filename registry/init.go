@@ -62,21 +62,21 @@ func Init(ctx context.Context, options Options, how InitOptions) ([]Pinned, hcl.
 	}
 	defer i.digests.save()
 	var pinned []Pinned
-	next := map[string]*Locked{}
+	next := &Lock{Plugins: map[string]*Locked{}, Pins: locked.Pins}
 	for _, required := range options.Required {
-		found, l, d := i.pin(ctx, required, locked[required.Name])
+		found, l, d := i.pin(ctx, required, locked.Plugins[required.Name])
 		diags = append(diags, d...)
 		if found != nil {
 			pinned = append(pinned, *found)
 		}
 		if l != nil {
-			next[required.Name] = l
+			next.Plugins[required.Name] = l
 		}
 	}
-	if diags.HasErrors() || (len(next) == 0 && len(locked) == 0) {
+	if diags.HasErrors() || (len(next.Plugins) == 0 && len(locked.Plugins) == 0) {
 		return pinned, diags
 	}
-	if err := writeLock(options.Root, next, how.ReadOnly); err != nil {
+	if err := next.write(options.Root, how.ReadOnly); err != nil {
 		diags = append(diags, diag.Errorf(nil, "Lock file cannot be written", "%s.", err))
 	}
 	return pinned, diags

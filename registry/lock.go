@@ -12,11 +12,13 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/gohcl"
 	"github.com/hashicorp/hcl/v2/hclparse"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/limit"
+	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/disk"
 )
 
@@ -26,6 +28,8 @@ const LockFile = ".quern.lock.hcl"
 const lockHead = `# Written by quern init: the plugins of this pipeline and the digests of their
 # programs. Keep it in version control.
 `
+
+const pinsHead = "# What names outside of the pipeline refer to, by plugin.\n"
 
 // Locked is the entry of a plugin in the lock file.
 type Locked struct {
@@ -130,13 +134,20 @@ func satisfies(v *version.Version, c version.Constraints) bool {
 	return c == nil || c.Check(v) || (isDevelopment(v.String()) && c.Check(v.Core()))
 }
 
+// Lock is the content of a lock file.
+type Lock struct {
+	Plugins map[string]*Locked
+	// Pins are what the names that plugins pinned refer to.
+	Pins plan.Pins
+}
+
 // ReadLock reads the lock file of a root module. Without a lock file, nothing
 // is locked.
-func ReadLock(dir string) (map[string]*Locked, hcl.Diagnostics) {
+func ReadLock(dir string) (*Lock, hcl.Diagnostics) {
 	path := filepath.Join(dir, LockFile)
 	src, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
-		return map[string]*Locked{}, nil
+		return &Lock{}, nil
 	}
 	if err != nil {
 		return nil, hcl.Diagnostics{diag.Errorf(nil, "Lock file cannot be read", "%s.", err)}
@@ -149,18 +160,19 @@ func ReadLock(dir string) (map[string]*Locked, hcl.Diagnostics) {
 		return nil, diags
 	}
 	var content struct {
-		Plugins []*lockedBlock `hcl:"plugin,block"`
+		Plugins []*lockedBlock               `hcl:"plugin,block"`
+		Pins    map[string]map[string]string `hcl:"pins,optional"`
 	}
 	if diags := gohcl.DecodeBody(file.Body, nil, &content); diags.HasErrors() {
 		return nil, diags
 	}
-	out := map[string]*Locked{}
+	out := &Lock{Plugins: map[string]*Locked{}, Pins: content.Pins}
 	for _, b := range content.Plugins {
 		l, err := b.locked()
 		if err != nil {
 			return nil, hcl.Diagnostics{diag.Errorf(nil, "Malformed lock file", "%s: plugin %q: %s.", LockFile, b.Name, err)}
 		}
-		out[l.Name] = l
+		out.Plugins[l.Name] = l
 	}
 	return out, nil
 }
@@ -182,23 +194,18 @@ func (l *Locked) digestsValue() cty.Value {
 	return cty.ObjectVal(values)
 }
 
-// writeLock writes the lock file atomically, if it differs. With readonly, a
-// lock file that would change is an error.
-func writeLock(dir string, locked map[string]*Locked, readonly bool) error {
+// write writes the lock file atomically, if it differs. With readonly, a lock file
+// that would change is an error.
+func (l *Lock) write(dir string, readonly bool) error {
 	f := hclwrite.NewEmptyFile()
-	for _, name := range sortedKeys(locked) {
-		l := locked[name]
+	for _, name := range sortedKeys(l.Plugins) {
 		f.Body().AppendNewline()
-		b := f.Body().AppendNewBlock("plugin", []string{name}).Body()
-		b.SetAttributeValue("source", cty.StringVal(l.Source))
-		b.SetAttributeValue("version", cty.StringVal(l.Version))
-		if l.Constraints != "" {
-			b.SetAttributeValue("constraints", cty.StringVal(l.Constraints))
-		}
-		if l.Python != "" {
-			b.SetAttributeValue("python", cty.StringVal(l.Python))
-		}
-		b.SetAttributeValue("digests", l.digestsValue())
+		l.Plugins[name].write(f.Body().AppendNewBlock("plugin", []string{name}).Body())
+	}
+	if pins := pinsValue(l.Pins); pins.LengthInt() > 0 {
+		f.Body().AppendNewline()
+		f.Body().AppendUnstructuredTokens(comment(pinsHead))
+		f.Body().SetAttributeValue("pins", pins)
 	}
 	text := append([]byte(lockHead), hclwrite.Format(f.Bytes())...)
 	path := filepath.Join(dir, LockFile)
@@ -209,4 +216,35 @@ func writeLock(dir string, locked map[string]*Locked, readonly bool) error {
 		return fmt.Errorf("%s would change, and -lockfile=readonly does not allow that; run \"quern init\" without it and commit the file", LockFile)
 	}
 	return disk.Replace(path, bytes.NewReader(text), 0o644)
+}
+
+func (l *Locked) write(b *hclwrite.Body) {
+	b.SetAttributeValue("source", cty.StringVal(l.Source))
+	b.SetAttributeValue("version", cty.StringVal(l.Version))
+	if l.Constraints != "" {
+		b.SetAttributeValue("constraints", cty.StringVal(l.Constraints))
+	}
+	if l.Python != "" {
+		b.SetAttributeValue("python", cty.StringVal(l.Python))
+	}
+	b.SetAttributeValue("digests", l.digestsValue())
+}
+
+// pinsValue returns the pins as an object of objects.
+func pinsValue(pins plan.Pins) cty.Value {
+	plugins := map[string]cty.Value{}
+	for plugin, names := range pins {
+		values := map[string]cty.Value{}
+		for name, value := range names {
+			values[name] = cty.StringVal(value)
+		}
+		if len(values) > 0 {
+			plugins[plugin] = cty.ObjectVal(values)
+		}
+	}
+	return cty.ObjectVal(plugins)
+}
+
+func comment(text string) hclwrite.Tokens {
+	return hclwrite.Tokens{{Type: hclsyntax.TokenComment, Bytes: []byte(text)}}
 }

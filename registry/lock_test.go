@@ -5,9 +5,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/registry"
 )
 
@@ -196,5 +198,35 @@ func TestADevelopmentOverrideTakesPrecedenceOverTheLockFile(t *testing.T) {
 	options.DevOverrides["example.com/acme"] = t.TempDir()
 	if _, diags := registry.Open(context.Background(), options); !hasError(diags, "Development override not found") {
 		t.Errorf("got %v", diags)
+	}
+}
+
+func TestPinsAreSortedAndSurviveAnInit(t *testing.T) {
+	p := newPlace(t)
+	p.install("1.0.0")
+	required := registry.Requirement{Name: "acme"}
+	p.init(p.options(required), false)
+	set := func(add, remove plan.Pins, want ...registry.Pin) {
+		t.Helper()
+		changed, diags := registry.SetPins(p.root, add, remove, false)
+		if diags.HasErrors() || !slices.Equal(changed, want) {
+			t.Errorf("got %+v, %v, want %+v", changed, diags, want)
+		}
+	}
+	set(plan.Pins{"b": {"y": "2", "x@main": "1"}, "a": {"z": "3"}}, nil,
+		registry.Pin{Plugin: "a", Name: "z", After: "3"}, registry.Pin{Plugin: "b", Name: "x@main", After: "1"}, registry.Pin{Plugin: "b", Name: "y", After: "2"})
+	p.init(p.options(required), true)
+	const want = "pins = {\n  a = {\n    z = \"3\"\n  }\n  b = {\n    \"x@main\" = \"1\"\n    y        = \"2\"\n  }\n}\n"
+	if !strings.HasSuffix(p.lockFile(), want) {
+		t.Errorf("got:\n%s", p.lockFile())
+	}
+	set(plan.Pins{"b": {"y": "2", "x@main": "4"}}, plan.Pins{"a": {"z": "3"}, "b": {"y": "2"}},
+		registry.Pin{Plugin: "a", Name: "z", Before: "3"}, registry.Pin{Plugin: "b", Name: "x@main", Before: "1", After: "4"})
+	if got := p.open(p.options(required)).Pins(); len(got["a"]) != 0 || got["b"]["x@main"] != "4" {
+		t.Errorf("got %v", got)
+	}
+	before := p.lockFile()
+	if _, diags := registry.SetPins(p.root, plan.Pins{"b": {"new": "5"}}, nil, true); !hasError(diags, "Pins are missing") || p.lockFile() != before {
+		t.Errorf("got %v and:\n%s", diags, p.lockFile())
 	}
 }

@@ -282,7 +282,7 @@ func UsedVenvs(dir, root string) (map[string]bool, error) {
 			return nil, fmt.Errorf("read the lock file in %s: %w", root, diags)
 		}
 		o := Options{Root: root}
-		for _, l := range locked {
+		for _, l := range locked.Plugins {
 			if l.Python != "" {
 				used[l.pins().Name(o.absolute(l.Source))] = true
 			}

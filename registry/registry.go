@@ -118,6 +118,7 @@ type Registry struct {
 	options Options
 	digests *digests
 	schemas schemaCache
+	pins    plan.Pins
 
 	mu      sync.Mutex
 	plugins map[string]*entry
@@ -247,16 +248,14 @@ func (r *Registry) add(e *entry) {
 
 // addRequired adds the required plugins in their locked versions.
 func (r *Registry) addRequired() hcl.Diagnostics {
-	if len(r.options.Required) == 0 {
-		return nil
-	}
 	locked, diags := ReadLock(r.options.Root)
 	if diags.HasErrors() {
 		return diags
 	}
+	r.pins = locked.Pins
 	var overridden, commands []string
 	for _, required := range r.options.Required {
-		e, d := r.requiredEntry(required, locked[required.Name])
+		e, d := r.requiredEntry(required, locked.Plugins[required.Name])
 		diags = append(diags, d...)
 		if e == nil {
 			continue
@@ -451,6 +450,9 @@ func (r *Registry) Names() []string {
 	defer r.mu.Unlock()
 	return slices.Clone(r.order)
 }
+
+// Pins returns the pins in the lock file.
+func (r *Registry) Pins() plan.Pins { return r.pins }
 
 // ConfigSchema returns the schema of a plugin's block.
 func (r *Registry) ConfigSchema(plugin string) (*pluginv1.Body, error) {

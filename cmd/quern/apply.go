@@ -139,11 +139,11 @@ func (a *application) saved() (*plan.Plan, error) {
 
 // plan returns the saved plan, if it is still current, or a new one.
 func (a *application) plan(ctx context.Context, w *workspace, st *state.State, saved *plan.Plan) (*plan.Plan, error) {
-	opts := w.plannerOptions(a.args.Request(), st)
+	request := a.args.Request()
 	if saved != nil {
-		return saved, a.ui.failed(planner.CheckFresh(ctx, saved, opts))
+		return saved, a.ui.failed(planner.CheckFresh(ctx, saved, w.plannerOptions(request, st)))
 	}
-	p, err := w.plan(ctx, opts)
+	p, err := w.plan(ctx, request, st)
 	if err != nil || a.args.Events.Value {
 		return p, err
 	}

@@ -2,11 +2,14 @@ package main
 
 import (
 	"context"
+	"os"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/vars"
+	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/registry"
 	"github.com/urfave/cli/v3"
 )
@@ -54,8 +57,15 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 	if err := ui.failed(missingPrograms(ctx, module, options)); err != nil {
 		return err
 	}
+	pins, err := updatePins(ctx, ui, module, options, args)
+	if err != nil {
+		return err
+	}
 	if args.JSON.Value {
 		found := map[string]any{"plugins": append([]registry.Pinned{}, pinned...)}
+		if len(pins) > 0 {
+			found["pins"] = pins
+		}
 		if args.From.Given() {
 			found["files"] = written
 		}
@@ -71,8 +81,54 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 		}
 		ui.printf("- %s %s%s (%s)\n", p.Name, p.Version, with, p.Change)
 	}
+	for _, pin := range pins {
+		ui.printf("- %s %s\n", pin.Name, pinChange(pin))
+	}
 	ui.printf("The pipeline is ready. Run \"quern plan\" to see what it would do.\n")
 	return nil
+}
+
+// updatePins removes pins that are no longer used from the lock file, and adds those
+// that are missing. With -upgrade, all names are resolved again. The first pin comes
+// from a plan: without any, init prepares nothing.
+func updatePins(ctx context.Context, ui *terminal, module *config.Module, options registry.Options, args *arguments.Init) ([]registry.Pin, error) {
+	plugins, diags := registry.Open(ctx, options)
+	if diags.HasErrors() || len(plugins.Pins()) == 0 {
+		return nil, nil // a plan reports the errors
+	}
+	defer plugins.Close()
+	variables, diags := vars.Resolve(module, vars.Inputs{Env: os.Environ()})
+	complete := !diags.HasErrors()
+	if !complete {
+		variables = assumedVariables(module)
+	}
+	ui.conceal(variables)
+	o := planner.Options{Module: module, Variables: variables, Plugins: plugins, Pins: plugins.Pins(), QuernVersion: version, StartedIn: ui.startedIn}
+	if args.Upgrade.Value {
+		o.Pins = nil
+	}
+	used, unused, diags := planner.Pin(ctx, o)
+	switch {
+	case args.Upgrade.Value:
+		if err := ui.failed(diags); err != nil {
+			return nil, err
+		}
+		unused = plugins.Pins()
+	case !complete:
+		unused = nil
+	}
+	changed, diags := registry.SetPins(".", used, unused, args.ReadOnly)
+	return changed, ui.failed(diags)
+}
+
+func pinChange(p registry.Pin) string {
+	switch {
+	case p.Before == "":
+		return "(pinned to " + p.After + ")"
+	case p.After == "":
+		return "(no longer used)"
+	}
+	return "(from " + p.Before + " to " + p.After + ")"
 }
 
 // missingPrograms reports once each program of quern that the pipeline needs

@@ -53,7 +53,7 @@ func validate(ctx context.Context, ui *terminal) hcl.Diagnostics {
 	variables := assumedVariables(module)
 	ui.conceal(variables)
 	return diag.Merge(diags, planner.Validate(ctx, planner.Options{
-		Module: module, Variables: variables, Plugins: plugins, QuernVersion: version, StartedIn: ui.startedIn,
+		Module: module, Variables: variables, Plugins: plugins, Pins: plugins.Pins(), QuernVersion: version, StartedIn: ui.startedIn,
 	}))
 }
 

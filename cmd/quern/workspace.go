@@ -215,7 +215,7 @@ func (w *workspace) close() {
 // plannerOptions combines a request and the workspace.
 func (w *workspace) plannerOptions(r arguments.Request, st *state.State) planner.Options {
 	return planner.Options{
-		Module: w.module, Variables: w.variables, Store: w.store, State: st, Plugins: w.plugins,
+		Module: w.module, Variables: w.variables, Store: w.store, State: st, Plugins: w.plugins, Pins: w.plugins.Pins(),
 		Hidden: w.hide, QuernVersion: version, StartedIn: w.ui.startedIn,
 		Environment: r.Environment, Refresh: r.Refresh, RefreshOnly: r.RefreshOnly, Destroy: r.Destroy,
 		Targets: r.Targets, Excludes: r.Excludes, Replace: r.Replace,
@@ -242,17 +242,25 @@ func planHere(ctx context.Context, ui *terminal, r arguments.Request) (*plan.Pla
 	if err != nil {
 		return nil, nil, err
 	}
-	p, err := w.plan(ctx, w.plannerOptions(r, st))
+	p, err := w.plan(ctx, r, st)
 	return p, st, err
 }
 
-// plan makes a plan and prints its warnings.
-func (w *workspace) plan(ctx context.Context, opts planner.Options) (*plan.Plan, error) {
+// plan makes a plan and prints its warnings. It adds the names that plugins
+// resolved to the lock file.
+func (w *workspace) plan(ctx context.Context, r arguments.Request, st *state.State) (*plan.Plan, error) {
 	done := w.ui.waiting("Planning ...")
-	p, diags := planner.Build(ctx, opts)
+	p, diags := planner.Build(ctx, w.plannerOptions(r, st))
 	done()
 	if err := w.ui.failed(diags); err != nil {
 		return nil, err
+	}
+	pinned, diags := registry.SetPins(".", p.Pins, nil, r.ReadOnlyLock)
+	if err := w.ui.failed(diags); err != nil {
+		return nil, err
+	}
+	for _, pin := range pinned {
+		w.ui.notef("Pinned %s to %s in %s.\n", pin.Name, pin.After, registry.LockFile)
 	}
 	return p, nil
 }

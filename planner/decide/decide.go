@@ -140,7 +140,7 @@ func (n *Instance) keyInputs(seal fingerprint.Seal) (inputs []fingerprint.Input,
 				in.Columns = append(in.Columns, fingerprint.Column{Name: c, Digest: m.ColumnDigest(c)})
 			}
 		} else {
-			in.Digest = h.From.Result.Digests[h.Port.Name]
+			in.Digest, in.Pins = h.From.Result.Digests[h.Port.Name], pins(h.From.Model)
 		}
 		if in.Kind == plan.KindModel && n.Bound.Inputs[key].Of != "" {
 			in.Features = map[string]string{}
@@ -153,6 +153,14 @@ func (n *Instance) keyInputs(seal fingerprint.Seal) (inputs []fingerprint.Input,
 		inputs = append(inputs, in)
 	}
 	return inputs, true, nil
+}
+
+// pins returns what the names that a language model depends on refer to.
+func pins(m *plan.Model) map[string]string {
+	if m == nil {
+		return nil
+	}
+	return m.Pins
 }
 
 // decideResult decides about an instance whose result is in the store.

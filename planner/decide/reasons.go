@@ -101,6 +101,8 @@ func reasonFor(name, before, after string, had, has bool, summary string) (plan.
 		return plan.Reason{Code: plan.BecauseArgument, Subject: name, Before: before, After: after, Text: strings.TrimSpace(name) + change}, true
 	case "blocks":
 		return plan.Reason{Code: plan.BecauseArgument, Subject: "blocks", Before: before, After: after, Text: "the blocks or their order changed"}, true
+	case "pin":
+		return pinReason(rest, before, after, change), true
 	case "secret":
 		return plan.Reason{Code: plan.BecauseArgument, Subject: rest, Text: "the value of " + rest + change}, true
 	case "row":
@@ -130,6 +132,8 @@ func inputReason(rest, before, after, change string) (plan.Reason, bool) {
 		return plan.Reason{Code: plan.BecauseColumn, Subject: key, Before: before, After: after, Text: key + " has " + after + " rows (had " + before + ")"}, true
 	case what == "digest":
 		return plan.Reason{Code: plan.BecauseUpstream, Subject: key, Text: key + change}, true
+	case strings.HasPrefix(what, "pin "):
+		return pinReason(strings.TrimPrefix(what, "pin "), before, after, change), true
 	case strings.HasPrefix(what, "column "):
 		column := strings.TrimPrefix(what, "column ")
 		switch change {
@@ -143,9 +147,14 @@ func inputReason(rest, before, after, change string) (plan.Reason, bool) {
 	return plan.Reason{Code: plan.BecauseUpstream, Subject: key, Before: before, After: after, Text: what + " of " + key + change}, true
 }
 
+// pinReason is about a name outside that refers to something else now.
+func pinReason(name, before, after, change string) plan.Reason {
+	return plan.Reason{Code: plan.BecauseArgument, Subject: name, Before: before, After: after, Text: "the pin of " + name + change}
+}
+
 // cutInput splits an input's field. Keys may contain spaces.
 func cutInput(rest string) (key, what string) {
-	for _, word := range []string{" column ", " feature "} {
+	for _, word := range []string{" column ", " feature ", " pin "} {
 		if i := strings.Index(rest, word); i >= 0 {
 			return rest[:i], rest[i+1:]
 		}

@@ -68,6 +68,9 @@ func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage 
 	for _, f := range n.Files {
 		d.add("file "+f.Name, f.Digest)
 	}
+	for _, name := range slices.Sorted(maps.Keys(n.Pins)) {
+		d.add("pin "+name, n.Pins[name])
+	}
 	for i := range n.Outputs {
 		d.output(&n.Outputs[i])
 	}
@@ -242,6 +245,9 @@ type Input struct {
 	Columns []Column
 	// Digest of a model or a report.
 	Digest string
+	// Pins of a language model. The digest covers them; they are part of the action
+	// key so that a person sees which of them changed.
+	Pins map[string]string
 	// Features, for a model that predicts over a dataset: the Feature of each
 	// expression that computes one of its inputs, by name.
 	Features map[string]string
@@ -280,6 +286,9 @@ func Action(definition, fingerprint string, inputs []Input) (key string, fields 
 		name := "input " + in.Key
 		if in.Kind != plan.KindDataset {
 			add(name+" digest", in.Digest)
+			for _, pin := range slices.Sorted(maps.Keys(in.Pins)) {
+				add(name+" pin "+pin, in.Pins[pin])
+			}
 			for _, feature := range slices.Sorted(maps.Keys(in.Features)) {
 				add(name+" feature "+feature, in.Features[feature])
 			}

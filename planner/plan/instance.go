@@ -19,7 +19,7 @@ func (o *Bound) Instance(n *Node, inputs map[string]*pluginv1.Input) (*pluginv1.
 	}
 	in := &pluginv1.Instance{
 		Kind: n.Kind, Type: n.Type, Address: n.Address, Config: config,
-		Inputs: inputs, RowArguments: make(map[string]*pluginv1.RowArgument, len(o.Rows)),
+		Inputs: inputs, Pins: n.Pins, RowArguments: make(map[string]*pluginv1.RowArgument, len(o.Rows)),
 	}
 	for key, row := range o.Rows {
 		column, _ := row.Expr.Column()

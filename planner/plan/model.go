@@ -30,6 +30,9 @@ type Model struct {
 	// empty if it waits for values of other stages.
 	Definition string  `json:"definition,omitempty"`
 	Preimage   []Field `json:"preimage,omitempty"`
+	// Files and Pins are as in Node.
+	Files []SourceFile      `json:"files,omitempty"`
+	Pins  map[string]string `json:"pins,omitempty"`
 
 	Info ModelInfo `json:"info"`
 	// DependsOn are the nodes whose values its body waits for.

@@ -57,6 +57,8 @@ type Plan struct {
 	Sealed map[string]string `json:"sealed,omitempty"`
 	// Budget is the most that the run may cost, or nil if there is no limit.
 	Budget *Budget `json:"budget,omitempty"`
+	// Pins are what the names that the plan depends on refer to.
+	Pins Pins `json:"pins,omitempty"`
 }
 
 // StateRef names one version of a state.
@@ -205,6 +207,9 @@ type Node struct {
 	OpenAIAPI bool `json:"openai_api,omitempty"`
 	// Files are the user's files that the result depends on.
 	Files []SourceFile `json:"files,omitempty"`
+	// Pins are what names outside that the result depends on refer to, such as the
+	// commit of a branch.
+	Pins map[string]string `json:"pins,omitempty"`
 	// BatchRows is the maximum number of rows in a request to a row-wise
 	// stage's plugin. 0 means no preference.
 	BatchRows int64 `json:"batch_rows,omitempty"`

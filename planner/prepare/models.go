@@ -14,7 +14,7 @@ func (n *answered) takeModel() {
 	info := n.prepared.Model
 	n.Outputs = []plan.Port{{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: slices.Sorted(slices.Values(info.GetCapabilities()))}}
 	n.Model = &plan.Model{
-		Address: n.Address, Plugin: n.Plugin, Type: n.Type, Behavior: n.Behavior, Body: n.Body,
+		Address: n.Address, Plugin: n.Plugin, Type: n.Type, Behavior: n.Behavior, Body: n.Body, Files: n.Files, Pins: n.Pins,
 		Info: modelInfo(info), Range: n.Range, DependsOn: n.DependsOn,
 	}
 }

@@ -36,6 +36,7 @@ type Preparer struct {
 	Conditions *condition.Conditions
 	Processes  *processes.Processes
 	Cache      *Cache
+	Pins       *Pins
 	// Prior contains the instances in the state, by address.
 	Prior map[string]*state.Instance
 	// Refresh reads sources. If it is false, the state is trusted.
@@ -85,6 +86,7 @@ func (p *Preparer) Prepare(level []*decode.Instance) []*Instance {
 		return q
 	})
 	p.ask(questions)
+	p.Report(p.Pins.take(questions)...)
 	prepared := phase.Each(p.Context, questions, p.finish)
 	return phase.Waiting(p.Context, Lookers, prepared, func(n *Instance) *Instance {
 		if n.Fingerprint == "" && !p.look(n) {
@@ -101,6 +103,7 @@ func (p *Preparer) question(n *decode.Instance) *question {
 		p.Processes.Faulty(n.Node, err)
 		return nil
 	}
+	asked.Pins = p.Pins.given(n.Plugin)
 	key := p.Cache.key(p.Processes.Program(n.Plugin), asked)
 	return &question{Instance: &Instance{Instance: n, Question: key}, asked: asked}
 }
@@ -135,7 +138,7 @@ func (p *Preparer) askBatch(questions []*question) {
 			q.failed = true
 			continue // an answer that reveals a secret must not be in the cache
 		}
-		if q.Mode != plan.ModeRead || q.Fingerprint != "" {
+		if (q.Mode != plan.ModeRead || q.Fingerprint != "") && isPinned(q.asked, q.answer) {
 			p.Cache.remember(q.Question, q.Fingerprint, q.answer)
 		}
 	}
@@ -199,9 +202,14 @@ func (p *Preparer) finish(q *question) *Instance {
 		p.Processes.Faulty(n.Node, err)
 		return nil
 	}
+	if err := n.takePins(); err != nil {
+		p.Processes.Faulty(n.Node, err)
+		return nil
+	}
 	if n.Mode == plan.ModeModel {
 		n.takeModel()
 		n.Block = q.asked
+		n.Block.Pins = n.Pins
 		return n.Instance
 	}
 	if err := n.takeOutputs(); err != nil {

@@ -46,6 +46,7 @@ func (p *Preparer) askFingerprint(n *Instance) (*pluginv1.FingerprintResponse, e
 	if err != nil {
 		return nil, err
 	}
+	in.Pins = p.Pins.given(n.Plugin)
 	req := &pluginv1.FingerprintRequest{Instance: in}
 	if prior := p.Prior[n.Address]; prior != nil && prior.Type == n.Type {
 		req.Memo = prior.Memo

@@ -62,6 +62,9 @@ func (s *Stage) keyInput(in *Input, seal fingerprint.Seal) (k fingerprint.Input,
 		return k, nil
 	}
 	k.Digest = in.Ref.Digest
+	if in.Language != nil {
+		k.Pins = in.Language.Model.Pins
+	}
 	if in.Of.Kind == plan.KindModel && in.Of.Of != "" {
 		k.Features = map[string]string{}
 		for name, e := range in.Features {

@@ -66,7 +66,7 @@ func (l *Languages) bind(m *plan.Model, secrets Secrets, vars func(refs, secrets
 	Conceal(l.Redactor, bound)
 	// The planner computes the definition key from it, too.
 	n := &plan.Node{
-		Address: m.Address, Kind: kind.Model, Type: m.Type, Plugin: m.Plugin, Mode: plan.ModeModel, Behavior: m.Behavior, Body: m.Body,
+		Address: m.Address, Kind: kind.Model, Type: m.Type, Plugin: m.Plugin, Mode: plan.ModeModel, Behavior: m.Behavior, Body: m.Body, Files: m.Files, Pins: m.Pins,
 		Outputs: []plan.Port{{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: m.Info.Capabilities}},
 	}
 	known := *m

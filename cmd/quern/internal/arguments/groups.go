@@ -109,6 +109,26 @@ func (l *Lock) timeoutFlag() []cli.Flag {
 
 func (l *Lock) parse(given Positional) { l.Command = given.Command }
 
+// LockFile is the flag of a command that may write the lock file.
+type LockFile struct {
+	Lockfile Flag[string]
+	// ReadOnly is set if the lock file must not change.
+	ReadOnly bool
+}
+
+func (l *LockFile) flag() cli.Flag {
+	return declare(&l.Lockfile, cli.StringFlag{Name: "lockfile", Usage: "with `MODE` readonly, fail if the lock file would change (for CI)"})
+}
+
+func (l *LockFile) parse() hcl.Diagnostics {
+	mode := l.Lockfile.Value
+	l.ReadOnly = mode == "readonly"
+	if mode == "" || l.ReadOnly {
+		return nil
+	}
+	return refuse(fmt.Sprintf("%s=%s is not a valid mode", &l.Lockfile, mode), "The only mode is readonly.")
+}
+
 // Addresses is a flag with the addresses of instances.
 type Addresses struct {
 	Flag[[]string]

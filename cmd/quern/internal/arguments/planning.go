@@ -13,6 +13,8 @@ type Request struct {
 	Variables                     *Variables
 	Refresh, RefreshOnly, Destroy bool
 	Targets, Excludes, Replace    []addr.Instance
+	// ReadOnlyLock is set if the lock file must not change.
+	ReadOnlyLock bool
 }
 
 // Planning are the flags of the commands plan, apply, and destroy.
@@ -20,6 +22,7 @@ type Planning struct {
 	Environment
 	Variables
 	Lock
+	LockFile
 	Target, Exclude, Replace        Addresses
 	Refresh, Input, CompactWarnings Flag[bool]
 	Parallelism                     Flag[int]
@@ -36,6 +39,7 @@ func (p *Planning) flags() []cli.Flag {
 		declare(&p.Parallelism, cli.IntFlag{Name: "parallelism", Value: 10, Usage: "run at most `N` stages at once", Validator: atLeast(1)}),
 		declare(&p.Input, cli.BoolFlag{Name: "input", Value: true, Usage: "ask for approval; -input=false fails instead"}),
 		declare(&p.CompactWarnings, cli.BoolFlag{Name: "compact-warnings", Usage: "print only the summary of each warning"}),
+		p.LockFile.flag(),
 	}, p.Lock.flags())
 }
 
@@ -46,7 +50,7 @@ func (p *Planning) refreshOnlyFlag() cli.Flag {
 func (p *Planning) parse(given Positional) hcl.Diagnostics {
 	p.Lock.parse(given)
 	return all(
-		p.Target.parse(), p.Exclude.parse(), p.Replace.parse(),
+		p.LockFile.parse(), p.Target.parse(), p.Exclude.parse(), p.Replace.parse(),
 		exclusive("Choose either what to plan or what to leave out.", &p.Target, &p.Exclude),
 		exclusive("A refresh-only plan does not create or delete anything. It only looks for drift.", &p.RefreshOnly, &p.Destroy, &p.Refresh, &p.Replace),
 		exclusive("A plan that deletes all deployments does not run anything again.", &p.Destroy, &p.Replace),
@@ -59,6 +63,7 @@ func (p *Planning) Request() Request {
 		Environment: p.Env.Value, Variables: &p.Variables,
 		Refresh: p.Refresh.Value, RefreshOnly: p.RefreshOnly.Value, Destroy: p.Destroy.Value,
 		Targets: p.Target.Parsed, Excludes: p.Exclude.Parsed, Replace: p.Replace.Parsed,
+		ReadOnlyLock: p.ReadOnly,
 	}
 }
 

@@ -14,34 +14,27 @@ import (
 // Init is quern init.
 type Init struct {
 	Document
-	Upgrade  Flag[bool]
-	From     Flag[string]
-	Lockfile Flag[string]
+	LockFile
+	Upgrade Flag[bool]
+	From    Flag[string]
 	// Examples are the names that From may have.
 	Examples []string
-	// ReadOnly is set if the lock file must not change.
-	ReadOnly bool
 }
 
 // Flags implements [Set].
 func (i *Init) Flags() []cli.Flag {
 	return []cli.Flag{
-		declare(&i.Upgrade, cli.BoolFlag{Name: "upgrade", Usage: "choose the newest versions that the constraints allow, even if others are pinned"}),
+		declare(&i.Upgrade, cli.BoolFlag{Name: "upgrade", Usage: "choose the newest versions that the constraints allow, even if others are pinned, and resolve pinned names again"}),
 		declare(&i.From, cli.StringFlag{Name: "from", Usage: "start from the example `NAME`: " + strings.Join(i.Examples, ", ")}),
-		declare(&i.Lockfile, cli.StringFlag{Name: "lockfile", Usage: "with `MODE` readonly, fail if the lock file would change (for CI)"}),
+		i.LockFile.flag(),
 		i.Document.flag(),
 	}
 }
 
 // Parse implements [Set].
 func (i *Init) Parse(given Positional) hcl.Diagnostics {
-	diags := given.none()
-	mode := i.Lockfile.Value
-	i.ReadOnly = mode == "readonly"
-	switch {
-	case mode != "" && !i.ReadOnly:
-		diags = append(diags, refuse(fmt.Sprintf("%s=%s is not a valid mode", &i.Lockfile, mode), "The only mode is readonly.")...)
-	case i.ReadOnly && i.Upgrade.inUse():
+	diags := all(given.none(), i.LockFile.parse())
+	if i.ReadOnly && i.Upgrade.inUse() {
 		diags = append(diags, refuse(fmt.Sprintf("%s and %s=readonly cannot be combined", &i.Upgrade, &i.Lockfile), "")...)
 	}
 	return diags
