@@ -109,7 +109,7 @@ var Bundled = []string{"sql"}
 // Vendors are the plugins that quern itself serves, each in a separate process,
 // so that no other plugin has the credentials of the vendor or registry in its
 // environment.
-var Vendors = []string{"anthropic", "oci", "openai", "vllm"}
+var Vendors = []string{"anthropic", "huggingface", "oci", "openai", "vllm"}
 
 // Registry is safe for concurrent use.
 type Registry struct {
@@ -165,11 +165,12 @@ var network = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "h
 // environments are the variables that quern's own plugins receive whatever
 // their configuration says. Only a vendor's plugin receives the vendor's key.
 var environments = map[string][]string{
-	Builtin:     append([]string{"OLLAMA_HOST"}, network...),
-	"openai":    append([]string{"OPENAI_API_KEY"}, network...),
-	"anthropic": append([]string{"ANTHROPIC_API_KEY"}, network...),
-	"oci":       append([]string{"DOCKER_CONFIG"}, network...),
-	"vllm":      append([]string{"VLLM_API_KEY"}, network...),
+	Builtin:       append([]string{"OLLAMA_HOST"}, network...),
+	"openai":      append([]string{"OPENAI_API_KEY"}, network...),
+	"anthropic":   append([]string{"ANTHROPIC_API_KEY"}, network...),
+	"huggingface": append([]string{"HF_TOKEN", "HF_ENDPOINT"}, network...),
+	"oci":         append([]string{"DOCKER_CONFIG"}, network...),
+	"vllm":        append([]string{"VLLM_API_KEY"}, network...),
 }
 
 // Open finds the programs and checks them against the lock file, without

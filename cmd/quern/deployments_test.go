@@ -2,23 +2,28 @@ package main
 
 import (
 	"cmp"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"log"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+
+	"github.com/quern-dev/quern/plugins/huggingface/hubtest"
 )
 
 // place is where a deployment puts models: a server in this process.
@@ -252,6 +257,41 @@ deploy "oci" "live" {
 			}
 		}
 		return m.Annotations["dev.quern.artifact"], nil
+	}
+	killDeployments(t, p)
+}
+
+func TestCrashOfDeploymentsToTheHuggingFaceHub(t *testing.T) {
+	const token = "hf_0123456789"
+	p, hub := &place{}, hubtest.New(token)
+	hub.LargeFrom = 100
+	isWrite := func(r *http.Request) bool {
+		return strings.HasPrefix(r.URL.Path, "/storage/") || strings.Contains(r.URL.Path, "/commit/") || strings.Contains(r.URL.Path, "/repos/")
+	}
+	p.serve(t, hub, isWrite)
+	p.env = []string{"HF_TOKEN=" + token, "HF_ENDPOINT=" + p.url}
+	p.deploy = `
+deploy "huggingface" "live" {
+  artifact = train.m
+  repo     = "acme/m"
+}
+`
+	p.serving = func() (string, error) {
+		files := hub.Files("acme/m", "main")
+		card := files["README.md"]
+		if card == "" {
+			return "", nil
+		}
+		// Besides .gitattributes and the card, there must be all files of one model.
+		_, digest, _ := strings.Cut(card, "quern_artifact: ")
+		digest, _, _ = strings.Cut(digest, "\n")
+		sum := sha256.New()
+		for _, name := range slices.Sorted(maps.Keys(files)) {
+			if name != "README.md" {
+				fmt.Fprintf(sum, "%s %d %s", name, len(files[name]), files[name])
+			}
+		}
+		return fmt.Sprintf("%s with %x", digest, sum.Sum(nil)), nil
 	}
 	killDeployments(t, p)
 }

@@ -31,6 +31,7 @@ type bound struct {
 	instance *pluginv1.Instance
 	datasets map[string]*table
 	models   map[string]Model
+	reports  map[string]Report
 	// rows are the row expressions by key.
 	rows map[string]boundRow
 	// doubles are language models and late are late expressions, by key.
@@ -58,7 +59,7 @@ func (s *session) bind(c Case) *bound {
 		name = "test"
 	}
 	b := &binder{
-		t: s.t, main: c, datasets: map[string]*table{}, models: map[string]Model{}, rows: map[string]boundRow{},
+		t: s.t, main: c, datasets: map[string]*table{}, models: map[string]Model{}, reports: map[string]Report{}, rows: map[string]boundRow{},
 		doubles: map[string]FakeModel{}, late: map[string]LateColumn{}, rowsOf: wire.DefaultRowsOf(typ.Body),
 	}
 	config, err := client.EncodeValue(b.body(typ.Body, c.Args, ""))
@@ -79,6 +80,9 @@ func (s *session) bind(c Case) *bound {
 		in.Inputs[key] = &pluginv1.Input{
 			Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, Format: m.Format, Signature: signatureProto(m),
 		}
+	}
+	for key := range b.reports {
+		in.Inputs[key] = &pluginv1.Input{Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT}
 	}
 	for key, m := range b.doubles {
 		in.Inputs[key] = &pluginv1.Input{Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, Capabilities: m.capabilities()}
@@ -102,7 +106,7 @@ func (s *session) bind(c Case) *bound {
 		}
 		in.RowArguments[key] = &pluginv1.RowArgument{Type: column.Type, RowsOf: r.of, Column: r.column}
 	}
-	return &bound{typ: typ, instance: in, datasets: b.datasets, models: b.models, rows: b.rows, doubles: b.doubles, late: b.late, workDir: c.WorkDir}
+	return &bound{typ: typ, instance: in, datasets: b.datasets, models: b.models, reports: b.reports, rows: b.rows, doubles: b.doubles, late: b.late, workDir: c.WorkDir}
 }
 
 func signatureProto(m Model) *pluginv1.Signature {
@@ -120,6 +124,7 @@ type binder struct {
 	rowsOf   string
 	datasets map[string]*table
 	models   map[string]Model
+	reports  map[string]Report
 	rows     map[string]boundRow
 	doubles  map[string]FakeModel
 	late     map[string]LateColumn
@@ -258,6 +263,8 @@ func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 		for input, column := range v.Features {
 			b.rows[join(key, input)] = boundRow{of: b.of(a), column: string(column)}
 		}
+	case Report:
+		b.reports[key] = v
 	case Row:
 		b.rows[key] = boundRow{of: b.of(a), column: string(v)}
 	case Computed:
@@ -275,7 +282,7 @@ func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 			"model": b.input(a, v.Model, join(key, "model")), "prompt": b.input(a, v.prompt(), join(key, "prompt")),
 		})
 	default:
-		b.t.Fatalf("argument %q must be a Dataset, Model, FakeModel, Row, Computed, Prompt, PromptedModel, PromptWithExamples, or LateColumn, not a %T", key, v)
+		b.t.Fatalf("argument %q must be a Dataset, Model, Report, FakeModel, Row, Computed, Prompt, PromptedModel, PromptWithExamples, or LateColumn, not a %T", key, v)
 	}
 	return cty.StringVal(key)
 }

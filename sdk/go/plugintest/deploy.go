@@ -47,9 +47,9 @@ func (d *Deployed) Plan() (*plugin.DeploymentPlan, error) {
 	d.s.t.Helper()
 	b := d.s.bind(d.c)
 	req := &pluginv1.PlanDeploymentRequest{Instance: b.instance, Prior: d.state, Digests: d.Digests, Inputs: map[string]*pluginv1.Artifact{}}
-	for key, m := range b.models {
-		if d.Digests[key] != "" {
-			req.Inputs[key] = d.modelArtifact(key, m)
+	for key, a := range d.artifacts(b) {
+		if a.Digest != "" {
+			req.Inputs[key] = a
 		}
 	}
 	resp, err := d.s.client.Service().PlanDeployment(d.s.t.Context(), req)
@@ -73,14 +73,11 @@ func (d *Deployed) Apply() error {
 	d.s.t.Helper()
 	b := d.s.bind(d.c)
 	req := &pluginv1.ApplyDeploymentRequest{
-		Instance: b.instance, Prior: d.state, Inputs: map[string]*pluginv1.Artifact{}, WorkDir: d.s.t.TempDir(),
+		Instance: b.instance, Prior: d.state, Inputs: d.artifacts(b), WorkDir: d.s.t.TempDir(),
 	}
 	for key := range b.datasets {
 		req.Inputs[key] = d.s.datasetArtifact(b, key, &pluginv1.Reads{All: true})
 		req.Inputs[key].Digest = d.Digests[key]
-	}
-	for key, m := range b.models {
-		req.Inputs[key] = d.modelArtifact(key, m)
 	}
 	resp, err := d.s.client.Service().ApplyDeployment(d.s.t.Context(), req)
 	if err != nil {
@@ -92,10 +89,19 @@ func (d *Deployed) Apply() error {
 	return d.failure(resp.Diagnostics)
 }
 
-func (d *Deployed) modelArtifact(key string, m Model) *pluginv1.Artifact {
-	a := d.s.modelArtifact(m)
-	a.Digest = d.Digests[key]
-	return a
+// artifacts returns the models and reports by key.
+func (d *Deployed) artifacts(b *bound) map[string]*pluginv1.Artifact {
+	out := map[string]*pluginv1.Artifact{}
+	for key, m := range b.models {
+		out[key] = d.s.modelArtifact(m)
+	}
+	for key, r := range b.reports {
+		out[key] = &pluginv1.Artifact{Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT, Files: modelFiles(d.s.t, r.Dir)}
+	}
+	for key, a := range out {
+		a.Digest = d.Digests[key]
+	}
+	return out
 }
 
 // Read refreshes the state. If the deployment no longer exists, Value returns

@@ -87,6 +87,10 @@ type Model struct {
 	Features map[string]Row
 }
 
+// Report is an argument of a deployment that contains a report. Dir is the folder
+// with its files.
+type Report struct{ Dir string }
+
 // Row is a row expression that is just row.NAME.
 type Row string
 

@@ -1,0 +1,314 @@
+package huggingface
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/quern-dev/quern/plugins/provider"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// hub is the HTTP API of a Hugging Face Hub.
+type hub struct{ endpoint, token string }
+
+// errNotFound says that a repository or branch does not exist, or that the token
+// may not see it.
+var errNotFound = errors.New("it does not exist")
+
+// refused is an answer of the Hub that is not a success.
+type refused struct {
+	status  int
+	message string
+}
+
+func (r *refused) Error() string { return fmt.Sprintf("HTTP status %d: %s", r.status, r.message) }
+
+func (r *refused) Is(target error) bool {
+	return target == errNotFound && r.status == http.StatusNotFound
+}
+
+// repo is a branch of a repository.
+type repo struct {
+	Commit  string `json:"sha"`
+	Private bool   `json:"private"`
+	// Card is the metadata of the model card.
+	Card struct {
+		Artifact string `json:"quern_artifact"`
+	} `json:"cardData"`
+	Files []struct {
+		Name string `json:"rfilename"`
+	} `json:"siblings"`
+}
+
+// isForeign reports whether the branch contains files that quern did not
+// publish. The Hub itself adds .gitattributes.
+func (r *repo) isForeign() bool {
+	for _, f := range r.Files {
+		if f.Name != ".gitattributes" && r.Card.Artifact == "" {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *hub) repo(ctx context.Context, name, revision string) (*repo, error) {
+	out := &repo{}
+	if err := h.call(ctx, http.MethodGet, "/api/models/"+name+"/revision/"+url.PathEscape(revision), nil, out); err != nil {
+		return nil, fmt.Errorf("look up %s at %s: %w", name, revision, err)
+	}
+	return out, nil
+}
+
+// ensure creates the repository and the branch if they do not exist, and returns
+// the branch.
+func (h *hub) ensure(ctx context.Context, n *notes, private bool) (*repo, error) {
+	found, err := h.repo(ctx, n.Repo, n.Revision)
+	if !errors.Is(err, errNotFound) {
+		return found, err
+	}
+	owner, name, _ := strings.Cut(n.Repo, "/")
+	visibility := "public"
+	if private {
+		visibility = "private"
+	}
+	err = h.call(ctx, http.MethodPost, "/api/repos/create", map[string]any{"name": name, "organization": owner, "type": "model", "visibility": visibility}, nil)
+	n.Created = err == nil
+	if err != nil && !isConflict(err) {
+		return nil, fmt.Errorf("create the repository %s: %w", n.Repo, err)
+	}
+	if n.Revision != "main" {
+		err := h.call(ctx, http.MethodPost, "/api/models/"+n.Repo+"/branch/"+url.PathEscape(n.Revision), map[string]any{}, nil)
+		n.Branched = err == nil
+		if err != nil && !isConflict(err) {
+			return nil, fmt.Errorf("create the branch %s of %s: %w", n.Revision, n.Repo, err)
+		}
+	}
+	return h.repo(ctx, n.Repo, n.Revision)
+}
+
+func isConflict(err error) bool {
+	var r *refused
+	return errors.As(err, &r) && r.status == http.StatusConflict
+}
+
+func (h *hub) setVisibility(ctx context.Context, name string, private bool) error {
+	visibility := "public"
+	if private {
+		visibility = "private"
+	}
+	if err := h.call(ctx, http.MethodPut, "/api/models/"+name+"/settings", map[string]any{"visibility": visibility}, nil); err != nil {
+		return fmt.Errorf("make %s %s: %w", name, visibility, err)
+	}
+	return nil
+}
+
+func (h *hub) deleteRepo(ctx context.Context, repo string) error {
+	owner, name, _ := strings.Cut(repo, "/")
+	err := h.call(ctx, http.MethodDelete, "/api/repos/delete", map[string]any{"name": name, "organization": owner, "type": "model"}, nil)
+	if err != nil && !errors.Is(err, errNotFound) {
+		return fmt.Errorf("delete the repository %s: %w", repo, err)
+	}
+	return nil
+}
+
+func (h *hub) deleteBranch(ctx context.Context, repo, branch string) error {
+	err := h.call(ctx, http.MethodDelete, "/api/models/"+repo+"/branch/"+url.PathEscape(branch), nil, nil)
+	if err != nil && !errors.Is(err, errNotFound) {
+		return fmt.Errorf("delete the branch %s of %s: %w", branch, repo, err)
+	}
+	return nil
+}
+
+// entry is a file of a branch.
+type entry struct {
+	Type string `json:"type"`
+	Path string `json:"path"`
+	// OID is Git's hash of a file that is not in the LFS storage.
+	OID string `json:"oid"`
+	LFS *struct {
+		OID string `json:"oid"` // SHA-256
+	} `json:"lfs"`
+}
+
+// tree returns the files of a commit.
+func (h *hub) tree(ctx context.Context, repo, commit string) (map[string]entry, error) {
+	out := map[string]entry{}
+	next := h.endpoint + "/api/models/" + repo + "/tree/" + commit + "?recursive=true"
+	for next != "" {
+		resp, err := h.send(ctx, http.MethodGet, next, nil, "")
+		if err != nil {
+			return nil, fmt.Errorf("list the files of %s: %w", repo, err)
+		}
+		var page []entry
+		err = json.NewDecoder(resp.Body).Decode(&page)
+		resp.Body.Close()
+		if err != nil {
+			return nil, fmt.Errorf("list the files of %s: %w", repo, err)
+		}
+		for _, e := range page {
+			if e.Type == "file" {
+				out[e.Path] = e
+			}
+		}
+		if next, err = nextPage(h.endpoint, resp.Header); err != nil {
+			return nil, err
+		}
+	}
+	return out, nil
+}
+
+// nextPage returns the address of the next page of a listing, which must be at
+// the same endpoint, because it gets the token.
+func nextPage(endpoint string, header http.Header) (string, error) {
+	for link := range strings.SplitSeq(header.Get("Link"), ",") {
+		address, rel, _ := strings.Cut(link, ";")
+		if !strings.Contains(rel, `rel="next"`) {
+			continue
+		}
+		address = strings.Trim(strings.TrimSpace(address), "<>")
+		if !strings.HasPrefix(address, endpoint+"/") {
+			return "", fmt.Errorf("the next page of a listing is at another address: %s", address)
+		}
+		return address, nil
+	}
+	return "", nil
+}
+
+// call sends a JSON request and decodes the answer, unless out is nil.
+func (h *hub) call(ctx context.Context, method, path string, in, out any) error {
+	var body []byte
+	if in != nil {
+		var err error
+		if body, err = json.Marshal(in); err != nil {
+			return err
+		}
+	}
+	resp, err := h.send(ctx, method, h.endpoint+path, body, "application/json")
+	if err != nil {
+		return err
+	}
+	defer resp.Body.Close()
+	if out == nil {
+		return nil
+	}
+	if err := json.NewDecoder(resp.Body).Decode(out); err != nil {
+		return fmt.Errorf("read the answer of %s: %w", h.endpoint+path, err)
+	}
+	return nil
+}
+
+// attempts is how often a request is made if the Hub is busy or fails.
+const attempts = 4
+
+// send makes a request to the Hub, with the token. An answer that is not a
+// success is an error.
+func (h *hub) send(ctx context.Context, method, address string, body []byte, contentType string) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		resp, err := h.try(ctx, method, address, body, contentType)
+		var r *refused
+		again := err != nil && ctx.Err() == nil && (!errors.As(err, &r) || r.status == http.StatusTooManyRequests || r.status >= http.StatusInternalServerError)
+		if !again || attempt == attempts {
+			return resp, err
+		}
+		select {
+		case <-ctx.Done():
+			return nil, err
+		case <-time.After(time.Duration(attempt) * 500 * time.Millisecond):
+		}
+	}
+}
+
+func (h *hub) try(ctx context.Context, method, address string, body []byte, contentType string) (*http.Response, error) {
+	request, err := http.NewRequestWithContext(ctx, method, address, bytes.NewReader(body))
+	if err != nil {
+		return nil, err
+	}
+	request.Header.Set("Authorization", "Bearer "+h.token)
+	request.Header.Set("User-Agent", "quern")
+	if contentType != "" {
+		request.Header.Set("Content-Type", contentType)
+		if strings.HasPrefix(contentType, lfsType) {
+			request.Header.Set("Accept", lfsType)
+		}
+	}
+	return answered(provider.Client.Do(request))
+}
+
+// answered turns an answer that is not a success into an error.
+func answered(resp *http.Response, err error) (*http.Response, error) {
+	if err != nil || resp.StatusCode < 300 {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	message, _ := provider.Message(text)
+	if message == "" {
+		message = http.StatusText(resp.StatusCode)
+	}
+	return nil, &refused{resp.StatusCode, message}
+}
+
+// file is a file to publish.
+type file struct {
+	name, path string
+	digest     string // SHA-256 in hexadecimal; "" for the card
+	size       int64
+	text       []byte // of the card
+}
+
+// content returns the files to publish: those of the model, and the card.
+func content(files []plugin.File, readme []byte) []file {
+	out := []file{{name: cardFile, text: readme, size: int64(len(readme))}}
+	for _, f := range files {
+		if f.Name != cardFile {
+			out = append(out, file{name: f.Name, path: f.Path, digest: strings.TrimPrefix(f.Digest, "sha256:"), size: f.Size})
+		}
+	}
+	return out
+}
+
+// publish makes the commit that gives the branch these files and deletes others
+// that quern published before. It returns the commit that contains them: parent
+// if it already does.
+func (h *hub) publish(ctx context.Context, n *notes, parent string, files []file, before []string) (string, error) {
+	there, err := h.tree(ctx, n.Repo, parent)
+	if err != nil {
+		return "", err
+	}
+	var changed []file
+	kept := map[string]bool{}
+	for _, f := range files {
+		kept[f.name] = true
+		same, err := f.is(there[f.name])
+		if err != nil {
+			return "", err
+		}
+		if !same {
+			changed = append(changed, f)
+		}
+	}
+	gone := slices.DeleteFunc(slices.Clone(before), func(name string) bool {
+		_, exists := there[name]
+		return kept[name] || !exists
+	})
+	if len(changed) == 0 && len(gone) == 0 {
+		return parent, nil
+	}
+	large, err := h.preupload(ctx, n, changed)
+	if err != nil {
+		return "", err
+	}
+	if err := h.upload(ctx, n, changed, large); err != nil {
+		return "", err
+	}
+	return h.commit(ctx, n, parent, changed, large, gone)
+}
