@@ -80,9 +80,11 @@ class Pipeline:
 
     def __init__(self, folder: pathlib.Path) -> None:
         self.folder = folder
+        folder.mkdir(parents=True, exist_ok=True)
         command = json.dumps([sys.executable, str(PROGRAM)])
         self.head = f"quern {{\n  required_plugins {{\n    hf = {{ command = {command} }}\n  }}\n}}\nplugin \"hf\" {{\n  environment = [\"OMP_NUM_THREADS\"]\n}}\n"
         path = [str(ROOT / "sdk/python/src"), str(ROOT / "plugins/hf/src")]
+        self.write("")
         self.env = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "NO_COLOR": "1", "XDG_CACHE_HOME": str(folder / "cache")}
 
     def write(self, blocks: str, **files: str) -> None:
@@ -123,7 +125,6 @@ class Pipeline:
 @pytest.fixture
 def pipeline(tmp_path: pathlib.Path) -> Pipeline:
     """A pipeline with the plugin."""
-    made = Pipeline(tmp_path)
-    made.write("")
+    made = Pipeline(tmp_path / "pipeline")
     made.quern("init")
     return made

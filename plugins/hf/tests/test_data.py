@@ -95,9 +95,10 @@ def batches(*lengths: int) -> list[pa.RecordBatch]:
 def written(tmp_path: pathlib.Path, longer: data.Longer, *lengths: int) -> tuple[data.Counts, list[int]]:
     tokenizer = Tokenizer(tiny_tokenizer(tmp_path))
     path = tmp_path / "rows.arrow"
-    counts = data.write_examples(
-        batches(*lengths), lambda row: data.plain(tokenizer, row["text"]), path, max_length=10, longer=longer, dataset="dataset"
-    )
+    with data.RowsFile(path, ("input_ids", "labels")) as out:
+        counts = data.write_items(
+            batches(*lengths), lambda row: [data.plain(tokenizer, row["text"])], out, max_length=10, longer=longer, dataset="dataset"
+        )
     with pa.OSFile(str(path)) as file:
         table = pa.ipc.open_stream(file).read_all()
     return counts, [len(ids) for ids in table["input_ids"].to_pylist()]
@@ -117,9 +118,10 @@ def test_a_row_whose_answer_is_cut_off_is_left_out(tmp_path):
     tokenizer = Tokenizer(tiny_tokenizer(tmp_path))
     long = [{"role": "user", "content": "x" * 200}, {"role": "assistant", "content": "y"}]
     rows = pa.RecordBatch.from_pylist([{"messages": long}, {"messages": conversations(1)[0]}])
-    counts = data.write_examples(
-        [rows], lambda r: data.chat(tokenizer, r["messages"]), tmp_path / "a", max_length=150, longer="truncate", dataset="dataset"
-    )
+    with data.RowsFile(tmp_path / "a", ("input_ids", "labels")) as out:
+        counts = data.write_items(
+            [rows], lambda r: [data.chat(tokenizer, r["messages"])], out, max_length=150, longer="truncate", dataset="dataset"
+        )
     assert (counts.rows, counts.dropped) == (1, 1)
 
 
@@ -127,4 +129,5 @@ def test_an_error_names_the_row(tmp_path):
     tokenizer = Tokenizer(tiny_tokenizer(tmp_path))
     rows = pa.RecordBatch.from_pylist([{"messages": conversations(1)[0]}, {"messages": [{"role": "user", "content": "?"}]}])
     with pytest.raises(plugin.Error, match='Row 2 cannot be trained on\nNo message of the conversation is from the role "assistant"'):
-        data.write_examples([rows], lambda r: data.chat(tokenizer, r["messages"]), tmp_path / "a", max_length=99, longer="error", dataset="d")
+        with data.RowsFile(tmp_path / "a", ("input_ids", "labels")) as out:
+            data.write_items([rows], lambda r: [data.chat(tokenizer, r["messages"])], out, max_length=99, longer="error", dataset="d")

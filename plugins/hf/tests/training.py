@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from quern.testing import new
-from quern_hf.data import Longer, chat, write_examples
+from quern_hf.data import Longer, RowsFile, chat, write_items
 from quern_hf.job import Job
 from quern_hf.sft import Sft
 from quern_hf.tokens import Tokenizer
@@ -37,9 +37,8 @@ def sft_job(
     def write(rows: Sequence[Any], name: str) -> str:
         batch = pa.RecordBatch.from_pylist([{"messages": m} for m in rows])
         path = folder / name
-        write_examples(
-            [batch], lambda r: chat(tokenizer, r["messages"]), path, max_length=max_length, longer=longer, dataset="dataset"
-        )
+        with RowsFile(path, ("input_ids", "labels")) as out:
+            write_items([batch], lambda r: [chat(tokenizer, r["messages"])], out, max_length=max_length, longer=longer, dataset="dataset")
         return str(path)
 
     stage = new(Sft, max_length=max_length, **{"precision": "float32", "gradient_checkpointing": False, **arguments})

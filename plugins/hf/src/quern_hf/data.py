@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from quern import plugin
 
@@ -30,6 +30,29 @@ Longer = Literal["error", "truncate", "drop"]
 _ROWS = 1024
 
 
+class Item(Protocol):
+    """What training reads at once: a row of its file."""
+
+    @property
+    def length(self) -> int:
+        """The number of tokens of the longest sequence in it."""
+
+    @property
+    def tokens(self) -> int:
+        """The number of all tokens."""
+
+    @property
+    def targets(self) -> int:
+        """The number of tokens that the loss counts. An item without any is left out."""
+
+    @property
+    def row(self) -> dict[str, Any]:
+        """The values, by column."""
+
+    def cut(self, length: int) -> Item:
+        """Returns the first tokens of each sequence."""
+
+
 @dataclasses.dataclass(frozen=True)
 class Example:
     """Tokens to learn from, and for each whether the model is to write it."""
@@ -37,14 +60,24 @@ class Example:
     ids: list[int]
     written: list[bool]
 
-    def cut(self, length: int) -> Example:
-        """Returns the first tokens."""
-        return Example(self.ids[:length], self.written[:length])
+    @property
+    def length(self) -> int:
+        return len(self.ids)
 
     @property
-    def row(self) -> dict[str, list[int]]:
-        """The example as transformers wants it: a token that is not to be learned has no label."""
+    def tokens(self) -> int:
+        return len(self.ids)
+
+    @property
+    def targets(self) -> int:
+        return sum(self.written[1:])  # nothing predicts the first token
+
+    @property
+    def row(self) -> dict[str, Any]:
         return {"input_ids": self.ids, "labels": [i if w else IGNORED for i, w in zip(self.ids, self.written)]}
+
+    def cut(self, length: int) -> Example:
+        return Example(self.ids[:length], self.written[:length])
 
 
 @dataclasses.dataclass
@@ -80,6 +113,15 @@ class Counts:
             self.longest, self.longest_row = length, number
         self.longer += length > max_length
         return length > max_length
+
+    def add(self, items: Sequence[Item], out: RowsFile) -> None:
+        """Writes the items of a row; a row without any is dropped."""
+        self.rows += bool(items)
+        self.dropped += not items
+        for item in items:
+            self.tokens += item.tokens
+            self.targets += item.targets
+            out.write(item.row)
 
     def too_long(self, max_length: int) -> str:
         """Says which rows are too long, and what to do about it."""
@@ -138,20 +180,22 @@ def plain(tokenizer: Tokenizer, text: str) -> Example:
 
 
 class RowsFile:
-    """A file of Arrow's streaming format with rows of token lists, which is complete once ``close`` has returned.
+    """A file of Arrow's streaming format. It has its name once the block of its ``with`` has ended without an error.
 
     Args:
         path: Where to write it.
-        columns: The names of its columns, each a list of integers.
+        columns: The names of the columns that are lists of tokens.
+        label: There is also a column ``label`` of conditions.
     """
 
-    def __init__(self, path: str | Path, columns: Sequence[str]) -> None:
+    def __init__(self, path: str | Path, columns: Sequence[str], *, label: bool = False) -> None:
         import pyarrow as pa
 
         self.path = Path(path)
         self.path.parent.mkdir(parents=True, exist_ok=True)
         self._unfinished = self.path.with_name(self.path.name + ".unfinished")
-        self._schema = pa.schema([pa.field(c, pa.list_(pa.int32())) for c in columns])
+        fields = [pa.field(c, pa.list_(pa.int32())) for c in columns]
+        self._schema = pa.schema([*fields, pa.field("label", pa.bool_())] if label else fields)
         self._file = open(self._unfinished, "wb")
         self._writer = pa.ipc.new_stream(self._file, self._schema)
         self._waiting: list[Mapping[str, Any]] = []
@@ -169,35 +213,35 @@ class RowsFile:
             self._writer.write_batch(pa.RecordBatch.from_pylist(self._waiting, self._schema))
             self._waiting.clear()
 
-    def close(self) -> None:
-        """Writes what is left and gives the file its name."""
-        self._flush()
-        self._writer.close()
+    def __enter__(self) -> RowsFile:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self._flush()
+            self._writer.close()
         self._file.close()
-        os.replace(self._unfinished, self.path)
+        if kind is None:
+            os.replace(self._unfinished, self.path)
 
 
-Make = Callable[[Mapping[str, Any]], Example]
-"""Makes the example of a row, whose values are named by their arguments."""
-
-
-def write_examples(
+def write_items(
     batches: Iterable[pa.RecordBatch],
-    make: Make,
-    path: str | Path,
+    make: Callable[[Mapping[str, Any]], Sequence[Item]],
+    out: RowsFile,
     *,
     max_length: int,
     longer: Longer,
     dataset: str,
     progress: Callable[[int], None] = lambda rows: None,
 ) -> Counts:
-    """Writes the examples of rows to a file, with the columns ``input_ids`` and ``labels``.
+    """Writes what training reads of the rows of a dataset.
 
     Args:
         batches: The rows.
-        make: Makes an example of a row.
-        path: The file.
-        max_length: The maximum number of tokens of an example.
+        make: Makes the items of a row, whose values are named by their arguments.
+        out: The file.
+        max_length: The maximum number of tokens of a sequence.
         longer: What to do with longer ones.
         dataset: The argument of the dataset, for messages.
         progress: Is told how many rows were read.
@@ -206,25 +250,17 @@ def write_examples(
         plugin.Error: A row cannot be learned from, or is too long.
     """
     counts = Counts()
-    out = RowsFile(path, ("input_ids", "labels"))
     for number, row in enumerate(rows(batches)):
-        example = made(make, row, number, dataset)
-        if counts.see(number, len(example.ids), max_length) and longer == "truncate":
-            example = example.cut(max_length)
-        if len(example.ids) > max_length or not any(example.written[1:]):
-            counts.dropped += 1
-            continue
-        out.write(example.row)
-        counts.rows += 1
-        counts.tokens += len(example.ids)
-        counts.targets += sum(example.written)
+        items = made(make, row, number, dataset)
+        if counts.see(number, max(i.length for i in items), max_length) and longer == "truncate":
+            items = [i.cut(max_length) for i in items]
+        counts.add([i for i in items if i.length <= max_length and i.targets], out)
         if number % 256 == 0:
             progress(number)
     if counts.longer and longer == "error":
         raise plugin.Error(counts.too_long(max_length), argument="max_length")
     if not counts.rows:
         raise plugin.Error(f"No rows to train on\nThe dataset has {counts.read:,} rows, and none has a token to learn.", argument=dataset)
-    out.close()
     return counts
 
 

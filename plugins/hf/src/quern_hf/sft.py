@@ -11,7 +11,7 @@ from typing import Any, Literal
 from quern import plugin
 
 from . import hf
-from .data import Counts, Example, chat, conversation, plain, prompted, write_examples
+from .data import Counts, Example, RowsFile, chat, conversation, plain, prompted, write_items
 from .job import Job
 from .stage import Training, gpus
 from .tokens import Tokenizer
@@ -73,12 +73,6 @@ class Sft(Training):
     def chat_template(self) -> str | None:
         return self.template
 
-    def datasets(self) -> dict[str, plugin.Dataset]:
-        return {"dataset": self.dataset, **({"validation": self.validation.dataset} if self.validation else {})}
-
-    def evaluation(self) -> tuple[int | None, int | None]:
-        return (self.validation.steps, self.validation.patience) if self.validation else (None, None)
-
     def check(self, p: plugin.Prepare) -> None:
         super().check(p)
         check_rows(p, self, "")
@@ -91,28 +85,22 @@ class Sft(Training):
         if self.engine == "unsloth":
             check_unsloth(p)
 
-    def write(self, run: plugin.Run, tokenizer: Tokenizer, folder: Path) -> tuple[Counts, bool]:
-        counts = self._write(run, tokenizer, self, folder / "train.arrow", "dataset")
-        if self.validation is None:
-            return counts, False
-        self._write(run, tokenizer, self.validation, folder / "validation.arrow", "validation.0.dataset")
-        return counts, True
-
-    def _write(self, run: plugin.Run, tokenizer: Tokenizer, given: Sft | Validation, path: Path, dataset: str) -> Counts:
+    def write_rows(self, run: plugin.Run, tokenizer: Tokenizer, given: Sft | Validation, path: Path, dataset: str) -> Counts:
         handles = [h for h in (given.messages, given.prompt, given.target, given.text) if h is not None]
 
-        def make(row: Mapping[str, Any]) -> Example:
-            return example(tokenizer, [row[h.key] for h in handles], conversations=given.messages is not None)
+        def make(row: Mapping[str, Any]) -> list[Example]:
+            return [example(tokenizer, [row[h.key] for h in handles], conversations=given.messages is not None)]
 
-        return write_examples(
-            given.dataset.batches(*handles, batch_rows=1024),
-            make,
-            path,
-            max_length=self.max_length,
-            longer=self.longer,
-            dataset=dataset,
-            progress=lambda rows: run.progress(rows, given.dataset.rows or 0, "rows", "reading rows"),
-        )
+        with RowsFile(path, ("input_ids", "labels")) as out:
+            return write_items(
+                given.dataset.batches(*handles, batch_rows=1024),
+                make,
+                out,
+                max_length=self.max_length,
+                longer=self.longer,
+                dataset=dataset,
+                progress=lambda rows: run.progress(rows, given.dataset.rows or 0, "rows", "reading rows"),
+            )
 
 
 def example(tokenizer: Tokenizer, values: list[Any], *, conversations: bool) -> Example:

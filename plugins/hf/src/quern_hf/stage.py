@@ -30,6 +30,7 @@ from quern import plugin
 from . import artifact
 from .data import Counts
 from .job import CHECKPOINTS, EVENT, STOP, Job
+from .model import HF
 from .tokens import Tokenizer
 
 
@@ -163,17 +164,26 @@ class Training(plugin.Runner):
 
     # What a trainer adds.
 
-    def write(self, run: plugin.Run, tokenizer: Tokenizer, folder: Path) -> tuple[Counts, bool]:
-        """Writes ``train.arrow`` and, if there is something to evaluate on, ``validation.arrow``. Returns counts of the first, and whether the second exists."""
+    def write_rows(self, run: plugin.Run, tokenizer: Tokenizer, given: Any, path: Path, dataset: str) -> Counts:
+        """Writes what training reads of a dataset.
+
+        Args:
+            run: The run, for progress.
+            tokenizer: The tokenizer of the base.
+            given: What has the dataset and its rows: the stage, or its block ``validation``.
+            path: The file to write.
+            dataset: The key of the dataset, for messages.
+        """
         raise NotImplementedError
 
-    def evaluation(self) -> tuple[int | None, int | None]:
-        """Returns after how many steps to evaluate (None: each epoch), and the patience of early stopping."""
-        return None, None
+    @property
+    def _validation(self) -> Any:
+        """The block ``validation``, with ``dataset``, ``steps``, and ``patience``; None if it is not set."""
+        return getattr(self, "validation", None)
 
     def datasets(self) -> dict[str, plugin.Dataset]:
         """Returns the datasets that training reads, by what they are for."""
-        return {"dataset": self.dataset}
+        return {"dataset": self.dataset} | ({"validation": self._validation.dataset} if self._validation else {})
 
     @property
     def chat_template(self) -> str | None:
@@ -194,6 +204,11 @@ class Training(plugin.Runner):
 
     def check(self, p: plugin.Prepare) -> None:
         """Reports arguments that cannot work."""
+        if self.base is not None and self.base.block(HF) is None and self.base.format not in (artifact.FULL, artifact.ADAPTER):
+            p.error(
+                f"The base cannot be trained\nIt must be a model \"hf\" or a model that a stage of this plugin trained{self._other_format()}.",
+                argument="base",
+            )
         least = {"max_length": 2, "batch_size": 1, "gradient_accumulation": 1, "processes": 1, "log_steps": 1}
         positive = ("epochs", "learning_rate")
         for name in (*least, *positive, "steps", "checkpoint_steps", "warmup", "weight_decay", "max_grad_norm"):
@@ -209,6 +224,9 @@ class Training(plugin.Runner):
             p.error(f"dropout must be at least 0 and less than 1\nIt is {self.lora.dropout}.", argument="lora.0.dropout")
         if self.optimizer in ("adamw_8bit", "paged_adamw_8bit"):
             self.needs_bitsandbytes(p, "optimizer", f"The optimizer {self.optimizer}")
+
+    def _other_format(self) -> str:
+        return f", and its format is {self.base.format}" if self.base.format else ""
 
     @staticmethod
     def needs_bitsandbytes(p: plugin.Prepare, argument: str, what: str) -> None:
@@ -229,8 +247,11 @@ class Training(plugin.Runner):
         arguments = self.arguments()
         data = Path(run.work_dir, "data")
         run.progress(0, 0, "rows", "reading rows")
-        counts, validated = self.write(run, Tokenizer(base, self.chat_template), data)
-        evaluate_steps, patience = self.evaluation()
+        tokenizer = Tokenizer(base, self.chat_template)
+        counts = self.write_rows(run, tokenizer, self, data / "train.arrow", "dataset")
+        validation = self._validation
+        if validation is not None:
+            self.write_rows(run, tokenizer, validation, data / "validation.arrow", "validation.0.dataset")
         job = Job(
             module=self.module,
             method=self.method,
@@ -238,9 +259,9 @@ class Training(plugin.Runner):
             output=str(output),
             work_dir=run.work_dir,
             data=str(data / "train.arrow"),
-            validation=str(data / "validation.arrow") if validated else None,
-            evaluate_steps=evaluate_steps,
-            patience=patience,
+            validation=str(data / "validation.arrow") if validation else None,
+            evaluate_steps=validation.steps if validation else None,
+            patience=validation.patience if validation else None,
             checkpoint_steps=self.checkpoint_steps,
             checkpoint_seconds=self.checkpoint_interval.total_seconds(),
             arguments=arguments,
@@ -255,6 +276,9 @@ class Training(plugin.Runner):
 
     def base_folder(self, run: plugin.Run) -> Path:
         """Returns the folder of the model to start from."""
+        block = self.base.block(HF)
+        if block is not None:
+            return block.download(self.base.pins)
         return artifact.view(self.base.files, Path(run.work_dir, "base"))
 
     def arguments(self) -> dict[str, Any]:
@@ -268,12 +292,16 @@ class Training(plugin.Runner):
         return {
             "method": self.method,
             "head": self.head,
-            "base": {"digest": self.base.digest},
+            "base": self._base_identity(),
             "arguments": _set(arguments),
             "data": {key: dataset.digest for key, dataset in self.datasets().items()},
             "packages": {name: installed[name] for name in _LIBRARIES if name in installed},
             "environment": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
         }
+
+    def _base_identity(self) -> dict[str, Any]:
+        block = self.base.block(HF)
+        return {"digest": self.base.digest} if block is None else block.identity(self.base.pins)
 
     def _discard_checkpoints_of_another(self, job: Job) -> None:
         """Removes checkpoints that are of a job with other arguments or data."""
