@@ -77,5 +77,5 @@ func (b *binder) input(key string, of *plan.Input) (*stage.Input, error) {
 }
 
 func (b *binder) language(m *plan.Model) (*stage.Language, error) {
-	return b.languages.Bind(m, b.values.secrets, b.values.vars)
+	return b.languages.Bind(m, stage.Scope{Secrets: b.values.secrets, Vars: b.values.vars, Wrapped: b.input})
 }

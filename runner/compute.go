@@ -111,16 +111,19 @@ func (c *computer) task(of *computed) *engine.Task {
 	node := *of.Node
 	node.Body = of.Bound.Body
 	t := &engine.Task{
-		Format: engine.Format, Node: &node, Inputs: map[string]engine.Input{}, Models: map[string]*plan.Model{}, Secrets: map[string]value.Value{},
+		Format: engine.Format, Node: &node, Inputs: map[string]engine.Input{}, Models: map[string]*plan.Model{}, Wrapped: map[string]engine.Input{}, Secrets: map[string]value.Value{},
 		Definition: of.Definition, Key: of.Keys.Action, Rows: of.Keys.Rows,
 		Fingerprint: of.content.Fingerprint, Memo: of.content.Memo, Environment: c.environment,
 	}
 	for key, in := range of.Inputs {
-		if in.Language != nil {
-			t.Models[in.Of.Address] = in.Language.Model
+		if in.Language == nil {
+			t.Inputs[key] = given(in)
 			continue
 		}
-		t.Inputs[key] = engine.Input{Ref: in.Ref, Port: in.Port, Plugin: in.Plugin, Action: in.Action}
+		t.Models[in.Of.Address] = in.Language.Model
+		if wrapped := in.Language.Wrapped; wrapped != nil {
+			t.Wrapped[in.Of.Address] = given(wrapped)
+		}
 	}
 	for name, v := range c.values.secrets {
 		t.Secrets[name] = value.Value{Value: unmarked(v)}
@@ -129,6 +132,11 @@ func (c *computer) task(of *computed) *engine.Task {
 		t.Prior = prior.Outputs
 	}
 	return t
+}
+
+// given returns an artifact as an engine receives it.
+func given(in *stage.Input) engine.Input {
+	return engine.Input{Ref: in.Ref, Port: in.Port, Plugin: in.Plugin, Action: in.Action}
 }
 
 // settle writes the result to the state and lets expressions see it. A result

@@ -94,6 +94,9 @@ func (c *Counter) Message(m llm.Message) int64 {
 // Request returns the number of tokens of a request: its messages, tools, and
 // schema.
 func (c *Counter) Request(r *llm.Request) int64 {
+	if r.Prompt != "" {
+		return c.Text(r.Prompt)
+	}
 	n := int64(perRequest)
 	for _, m := range r.Messages {
 		n += c.Message(m)

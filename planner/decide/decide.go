@@ -312,9 +312,13 @@ func (d *Decider) decideModel(n *Instance) bool {
 	if !d.keys(n) {
 		return false
 	}
-	n.Model.Definition, n.Model.Preimage = n.Definition, n.Preimage
-	if n.Definition != "" {
-		n.Result = module.Result{Known: true, Digests: map[string]string{"": n.Definition}}
+	key := n.Definition
+	if len(n.Inputs) > 0 {
+		key = n.ActionKey // the trained model that it wraps
+	}
+	n.Model.Definition, n.Model.Preimage = key, n.Preimage
+	if key != "" {
+		n.Result = module.Result{Known: true, Digests: map[string]string{"": key}}
 	}
 	return true
 }

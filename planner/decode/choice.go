@@ -174,6 +174,7 @@ func (a *artifactArgument) chooseAmong(among []*module.Handle, by *expr.Compiled
 func commonPort(among []*module.Handle) (common *plan.Port, differ string) {
 	first := among[0]
 	port := *first.Port
+	port.Model = nil
 	for _, h := range among[1:] {
 		capabilities := slices.DeleteFunc(slices.Clone(port.Capabilities), func(c string) bool { return !slices.Contains(h.Port.Capabilities, c) })
 		what, was, is := "", "", ""

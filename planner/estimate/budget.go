@@ -113,17 +113,26 @@ func (b Budget) checkPrices(p *plan.Plan) {
 				continue
 			}
 			said[m.Address] = true
-			b.Report(diag.Errorf(m.Range.Ptr(), "Price is not known", "The budget in money cannot be enforced without the price of %s, which %s calls. Give the model a price block: price { input = …, output = … }, in money per million tokens (0 for a model that costs nothing).", m.Address, n.Address))
+			b.Report(diag.Errorf(m.Range.Ptr(), "Price is not known", "The budget in money cannot be enforced without the price of %s, which %s calls. Give the model%s a price block: price { input = …, output = … }, in money per million tokens (0 for a model that costs nothing).",
+				m.Address, n.Address, wrapping(m)))
 		}
 	}
 }
 
-// unpriced returns a model without a known price that an instance calls, or nil
-// if there is none.
-func unpriced(n *module.Instance) *plan.Model {
+// wrapping says how to give a model that a stage trained a price.
+func wrapping(m *module.Instance) string {
+	if m.Model != nil {
+		return ""
+	}
+	return ", in a model block that wraps it,"
+}
+
+// unpriced returns a language model without a known price that an instance may
+// call, or nil if there is none. A model that also predicts may not be called.
+func unpriced(n *module.Instance) *module.Instance {
 	for _, in := range module.Artifacts(n.Inputs) {
-		if m := in.From.Model; m != nil && !m.Info.Priced() {
-			return m
+		if in.Port != nil && in.Port.Model != nil && !in.Port.Predicts() && !in.Port.Model.Priced() {
+			return in.From
 		}
 	}
 	return nil

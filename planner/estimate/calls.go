@@ -56,7 +56,7 @@ func (e *Estimator) estimateCalls(n *decide.Instance) {
 // ones is known only when the stage runs.
 func (e *Estimator) mayBeKept(n *decide.Instance) bool {
 	return !n.Replaced && e.Store.HasResponses() && slices.ContainsFunc(n.Calls, func(c *pluginv1.ModelCalls) bool {
-		return n.Inputs[c.Model].From.Model.Info.Cache
+		return n.Inputs[c.Model].Port.Model.Cache
 	})
 }
 
@@ -80,10 +80,10 @@ type foreseen struct {
 
 func (e *Estimator) foresee(n *decide.Instance, c *pluginv1.ModelCalls, last *llm.Spend) *foreseen {
 	model, row := n.Inputs[c.Model], n.Bound.Rows[c.Prompt]
-	if row == nil || n.Bound.Undecided[c.Prompt] != nil || model == nil || model.From.Model == nil {
+	if row == nil || n.Bound.Undecided[c.Prompt] != nil || model == nil || model.Port.Model == nil {
 		return &foreseen{calls: -1}
 	}
-	info := model.From.Model.Info
+	info := model.Port.Model
 	f := &foreseen{calls: -1, reads: c.ReadsAnswers, price: info.Price}
 	in := e.rowsAsked(n, row.Of)
 	if f.until = in.until; in.until != "" {
@@ -102,7 +102,7 @@ func (e *Estimator) foresee(n *decide.Instance, c *pluginv1.ModelCalls, last *ll
 }
 
 // foreseeAnswer forecasts the length of answers, or a bound on it.
-func (f *foreseen) foreseeAnswer(c *pluginv1.ModelCalls, info plan.ModelInfo, last *llm.Spend) {
+func (f *foreseen) foreseeAnswer(c *pluginv1.ModelCalls, info *plan.ModelInfo, last *llm.Spend) {
 	bound := func(tokens float64) {
 		if f.output == nil || tokens < *f.output {
 			f.output, f.atMost = &tokens, true
@@ -222,7 +222,7 @@ func (e *Estimator) tokensOf(n *decide.Instance, c *pluginv1.ModelCalls, in *ask
 	if in.asked == 0 {
 		return &mean, ""
 	}
-	counter := tokens.For(n.Inputs[c.Model].From.Model.Info.Tokenizer)
+	counter := tokens.For(n.Inputs[c.Model].Port.Model.Tokenizer)
 	more, until := e.textTokens(n, c.Texts, counter)
 	if more < 0 {
 		return nil, until

@@ -138,7 +138,7 @@ func (e *Estimator) keepsAnswers(n *decide.Instance) bool {
 	}
 	return n.RowWise() || !slices.ContainsFunc(n.Calls, func(c *pluginv1.ModelCalls) bool {
 		h := n.Inputs[c.Model]
-		return h == nil || h.From.Model == nil || !h.From.Model.Info.Cache
+		return h == nil || h.Port.Model == nil || !h.Port.Model.Cache
 	})
 }
 

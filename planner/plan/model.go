@@ -6,12 +6,14 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// Capabilities of a language model: ModelInfo.Capabilities. A trained model
-// predicts.
+// Capabilities of models. Those of a language model are in
+// ModelInfo.Capabilities. A trained model predicts, and can be a language model.
 const (
-	CanChat    = "chat"
-	CanEmbed   = "embed"
-	CanPredict = "predict"
+	CanChat     = "chat"     // answers messages
+	CanComplete = "complete" // continues a prompt
+	CanScore    = "score"    // returns the log-probabilities of a prompt's tokens
+	CanEmbed    = "embed"
+	CanPredict  = "predict"
 )
 
 // Model is an instance of a model block. It does not run, so it is not a
@@ -25,9 +27,10 @@ type Model struct {
 	Behavior string `json:"behaviour,omitempty"`
 	Body     *Body  `json:"body"`
 	// Definition is the key of everything that may change the model's answers:
-	// type, behavior, and arguments, except operational and sensitive ones. It
-	// represents the model in the keys of actions and of cached answers. It is
-	// empty if it waits for values of other stages.
+	// type, behavior, arguments, except operational and sensitive ones, and the
+	// trained model that the block wraps, if any. It represents the model in the
+	// keys of actions and of cached answers. It is empty if it waits for values
+	// or models of other stages.
 	Definition string  `json:"definition,omitempty"`
 	Preimage   []Field `json:"preimage,omitempty"`
 	// Files and Pins are as in Node.
@@ -35,7 +38,7 @@ type Model struct {
 	Pins  map[string]string `json:"pins,omitempty"`
 
 	Info ModelInfo `json:"info"`
-	// DependsOn are the nodes whose values its body waits for.
+	// DependsOn are the nodes whose values and models its body waits for.
 	DependsOn []string   `json:"depends_on,omitempty"`
 	Range     diag.Range `json:"range"`
 }
@@ -69,9 +72,9 @@ type ModelInfo struct {
 // Priced reports whether all prices that apply are known. A model that only
 // computes embeddings bills only its input.
 func (m *ModelInfo) Priced() bool {
-	output := int64(1)
-	if !slices.Contains(m.Capabilities, CanChat) {
-		output = 0
+	output := int64(0)
+	if slices.Contains(m.Capabilities, CanChat) || slices.Contains(m.Capabilities, CanComplete) {
+		output = 1
 	}
 	return m.Price.Cost(1, 0, output) != nil
 }

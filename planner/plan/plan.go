@@ -6,6 +6,7 @@ package plan
 
 import (
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -278,9 +279,11 @@ type Port struct {
 	// compute its inputs from a row, by input name.
 	Format    string     `json:"format,omitempty"`
 	Signature *Signature `json:"signature,omitempty"`
-	// Capabilities of a model: CanChat, CanEmbed, CanPredict; sorted.
-	Capabilities []string                  `json:"capabilities,omitempty"`
-	Features     map[string]*expr.Compiled `json:"features,omitempty"`
+	// Capabilities of a model: CanPredict and those of a language model; sorted.
+	Capabilities []string `json:"capabilities,omitempty"`
+	// Model is set for a language model: how to call it.
+	Model    *ModelInfo                `json:"model,omitempty"`
+	Features map[string]*expr.Compiled `json:"features,omitempty"`
 }
 
 // Stored reports whether the artifact is in the store. A prompt is not: it is the
@@ -294,6 +297,9 @@ const MessagesName = "messages"
 
 // MessagesType is its type.
 var MessagesType = cty.List(cty.Object(map[string]cty.Type{"role": cty.String, "content": cty.String}))
+
+// Predicts reports whether the artifact is a model that stages can apply to rows.
+func (p *Port) Predicts() bool { return slices.Contains(p.Capabilities, CanPredict) }
 
 // Signature lists the columns that a model's prediction reads and returns.
 type Signature struct {
@@ -471,3 +477,6 @@ type Input struct {
 	// argument: the key of that argument.
 	Of string `json:"of,omitempty"`
 }
+
+// String returns the artifact as an expression refers to it.
+func (in *Input) String() string { return strings.TrimSuffix(in.Address+"."+in.Port, ".") }

@@ -1,6 +1,7 @@
 package prepare
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/quern-dev/quern/planner/plan"
@@ -11,12 +12,32 @@ import (
 // not run, so it is not a node of the plan. It exists for the stages that use
 // it.
 func (n *answered) takeModel() {
-	info := n.prepared.Model
-	n.Outputs = []plan.Port{{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: slices.Sorted(slices.Values(info.GetCapabilities()))}}
+	info := modelInfo(n.prepared.Model)
+	n.Outputs = []plan.Port{{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: info.Capabilities, Model: &info}}
 	n.Model = &plan.Model{
 		Address: n.Address, Plugin: n.Plugin, Type: n.Type, Behavior: n.Behavior, Body: n.Body, Files: n.Files, Pins: n.Pins,
-		Info: modelInfo(info), Range: n.Range, DependsOn: n.DependsOn,
+		Info: info, Range: n.Range, DependsOn: n.DependsOn,
 	}
+}
+
+// trainedModel returns the port of a model that a stage trains.
+func trainedModel(o *pluginv1.Output) (plan.Port, error) {
+	p := plan.Port{
+		Name: o.Name, Kind: plan.KindModel, RowsOf: o.RowsOf, Format: o.Format,
+		Signature: plan.SignatureFromProto(o.Signature), Capabilities: []string{plan.CanPredict},
+	}
+	if o.Model == nil {
+		return p, nil
+	}
+	info := modelInfo(o.Model)
+	if len(info.Capabilities) == 0 || slices.Contains(info.Capabilities, plan.CanPredict) {
+		return p, fmt.Errorf("a language model can chat, complete, score, or embed, but its capabilities are %q", info.Capabilities)
+	}
+	p.Model, p.Capabilities = &info, slices.Clone(info.Capabilities)
+	if len(o.GetSignature().GetOutputs()) > 0 {
+		p.Capabilities = slices.Sorted(slices.Values(append(p.Capabilities, plan.CanPredict)))
+	}
+	return p, nil
 }
 
 func modelInfo(m *pluginv1.ModelInfo) plan.ModelInfo {

@@ -60,7 +60,7 @@ func (n *Instance) OverlapSubjects() map[string]string {
 	}
 	var keys []string
 	for key, h := range n.Inputs {
-		if h.Port != nil && h.Port.Kind == plan.KindModel && h.Port.Format != plan.FormatRemote && n.Bound.Inputs[key].Of != "" {
+		if h.Port != nil && h.Port.Predicts() && n.Bound.Inputs[key].Of != "" {
 			keys = append(keys, key)
 		}
 	}
@@ -68,17 +68,27 @@ func (n *Instance) OverlapSubjects() map[string]string {
 }
 
 // trained returns the trained models that an instance receives or may receive,
-// with their keys.
+// itself or in model blocks, with their keys.
 func trained(inputs map[string]*module.Handle) iter.Seq2[string, *module.Handle] {
 	return func(yield func(string, *module.Handle) bool) {
 		for _, key := range sorted(inputs) {
 			for _, h := range inputs[key].Each() {
-				if h.From.Kind == kind.Train && !yield(key, h) {
-					return
+				for _, model := range unwrapped(h) {
+					if model.From.Kind == kind.Train && !yield(key, model) {
+						return
+					}
 				}
 			}
 		}
 	}
+}
+
+// unwrapped returns what a model block wraps, and any other artifact itself.
+func unwrapped(h *module.Handle) []*module.Handle {
+	if h.From.Model == nil {
+		return []*module.Handle{h}
+	}
+	return module.Artifacts(h.From.Inputs)
 }
 
 // readsWhat reports whether the instance's row expressions read a column that a

@@ -85,9 +85,7 @@ func (n *answered) port(o *pluginv1.Output) (plan.Port, error) {
 	case plan.KindDataset:
 		return p, n.takeColumns(&p, o.Columns)
 	case plan.KindModel:
-		p.Signature = plan.SignatureFromProto(o.Signature)
-		p.Capabilities = []string{plan.CanPredict}
-		return p, nil
+		return trainedModel(o)
 	case plan.KindReport:
 		return p, nil
 	case plan.KindPrompt:
@@ -343,7 +341,7 @@ func (n *answered) takeFeatures() {
 		return
 	}
 	for i := range n.Outputs {
-		if n.Outputs[i].Kind == plan.KindModel {
+		if n.Outputs[i].Predicts() {
 			n.Outputs[i].Features = features
 		}
 	}

@@ -73,7 +73,7 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if problem := a.Problem(); problem != "" && p.Known("headers") {
 		p.Errorf("headers", "%s", problem)
 	}
-	info := a.Info(&a.Sampling, "", provider.Free())
+	info := a.Info(&a.Sampling, "", llm.FreeOfCharge())
 	if u := provider.URL(a.address()); u != nil {
 		info.Host = u.Host
 		if end := provider.Misplaced(u, "/api/chat", "/api/generate", "/api/embed", "/v1"); end != "" {

@@ -43,10 +43,4 @@ func (t *Table) Price(model string) *llm.Price {
 	return nil
 }
 
-// Free returns the price of a model that costs nothing.
-func Free() *llm.Price {
-	zero := 0.0
-	return &llm.Price{Input: &zero, Output: &zero, CachedInput: &zero, Source: "runs locally, free of charge"}
-}
-
 func priceKey(i int, name string) string { return "price." + strconv.Itoa(i) + "." + name }

@@ -66,6 +66,8 @@ type Task struct {
 	// Models are the blocks of language models among the inputs, by address,
 	// resolved like the node.
 	Models map[string]*plan.Model `json:"models,omitempty"`
+	// Wrapped are the trained models in these blocks, by the blocks' addresses.
+	Wrapped map[string]Input `json:"wrapped,omitempty"`
 	// Secrets are the values of all sensitive variables of the run. Expressions
 	// need some of them, and no message or result may contain any. Treat a task
 	// like a secret.

@@ -19,7 +19,7 @@ func unanswered(r *llm.Response) *pluginv1.CallError {
 		}
 		return &pluginv1.CallError{Message: message, Status: http.StatusOK, Temporary: true}
 	}
-	if strings.TrimSpace(r.Text) != "" || len(r.ToolCalls) > 0 || r.Refused() {
+	if strings.TrimSpace(r.Text) != "" || len(r.ToolCalls) > 0 || len(r.PromptLogProbs) > 0 || r.Refused() {
 		return nil
 	}
 	if r.FinishReason == llm.FinishLength {

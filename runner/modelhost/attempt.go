@@ -109,7 +109,7 @@ func try[T any](ctx, waiting context.Context, h *Host, q *question[T]) (r reply[
 	if err := q.health.err(); err != nil {
 		return r, err
 	}
-	expected := func() Amount { return q.expected(q.estimated, q.most, q.request != nil) }
+	expected := func() Amount { return q.expected(q.estimated, q.most, q.request != nil && !q.request.OnlyScores()) }
 	run := &h.hub.opts
 	leave, err := run.Limits.Enter(waiting, q.Address, q.Info)
 	if err != nil {

@@ -11,7 +11,6 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/quern-dev/quern/lang/value"
-	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -25,13 +24,13 @@ func (h *Host) Chat(stream pluginv1.HostService_ChatServer) error {
 
 // Answer answers one request of Chat.
 func (h *Host) Answer(ctx context.Context, req *pluginv1.HostServiceChatRequest) (*pluginv1.HostServiceChatResponse, error) {
-	e, err := h.language(req.GetModel(), plan.CanChat)
-	if err != nil {
-		return nil, err
-	}
 	request := &llm.Request{}
 	if err := json.Unmarshal(req.GetRequest(), request); err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "the request is not valid JSON for llm.Request: %v", err)
+	}
+	e, err := h.language(req.GetModel(), request.Capabilities()...)
+	if err != nil {
+		return nil, err
 	}
 	text, err := request.Encode()
 	if err != nil {
@@ -88,14 +87,15 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		return nil, err
 	}
 	q.keep = func(r reply[*llm.Response]) error {
-		if r.answer.FinishReason == llm.FinishLength && !req.GetAcceptsTruncated() {
+		if r.answer.FinishReason == llm.FinishLength && !req.GetAcceptsTruncated() && !request.OnlyScores() {
 			return nil // the answer is incomplete
 		}
 		content, err := json.Marshal(r.answer)
 		if err != nil {
 			return fmt.Errorf("cache an answer: %w", err)
 		}
-		if h.hub.opts.Secrets.In(string(content)) {
+		spelled := len(r.answer.PromptLogProbs) > 0 && h.hub.opts.Secrets.In(string(text))
+		if spelled || h.hub.opts.Secrets.In(string(content)) {
 			// With the secret, it must not be stored. Without it, it would not
 			// be the answer: whether a model repeats a secret may be what is
 			// measured.
@@ -144,7 +144,7 @@ func (e *endpoint) drawn(request *llm.Request, text []byte, draw int64) (*llm.Re
 
 // Reject removes the response to a request from the cache.
 func (h *Host) Reject(ctx context.Context, req *pluginv1.HostServiceRejectRequest) (*pluginv1.HostServiceRejectResponse, error) {
-	e, err := h.language(req.GetModel(), plan.CanChat)
+	e, err := h.language(req.GetModel())
 	if err != nil {
 		return nil, err
 	}
@@ -169,7 +169,7 @@ func askChat(ctx context.Context, q *question[*llm.Response], client pluginv1.Pl
 	var r reply[*llm.Response]
 	started := time.Now()
 	resp, err := q.chats.Ask(ctx, func(ctx context.Context) (pluginv1.PluginService_ChatClient, error) {
-		return startChat(ctx, client, q.Instance)
+		return startChat(ctx, client, q.Language)
 	}, &pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Request{Request: request}})
 	if err != nil {
 		return r, err
@@ -183,7 +183,7 @@ func askChat(ctx context.Context, q *question[*llm.Response], client pluginv1.Pl
 		return r, fmt.Errorf("its answer is not valid JSON for llm.Response: %w", err)
 	}
 	if text != string(resp.GetResponse()) {
-		r.answer.LogProbs = nil // they spell out the secret
+		r.answer.LogProbs, r.answer.PromptLogProbs = nil, nil // they spell out the secret
 		q.echoed.Do(func() {
 			report(fmt.Errorf("an answer of %s contains a sensitive value from its configuration; the value is replaced by %s", q.Address, value.Redacted))
 		})
@@ -195,13 +195,18 @@ func askChat(ctx context.Context, q *question[*llm.Response], client pluginv1.Pl
 	return r, nil
 }
 
-func startChat(ctx context.Context, client pluginv1.PluginServiceClient, model *pluginv1.Instance) (pluginv1.PluginService_ChatClient, error) {
+func startChat(ctx context.Context, client pluginv1.PluginServiceClient, l *Language) (pluginv1.PluginService_ChatClient, error) {
 	stream, err := client.Chat(ctx)
 	if err != nil {
 		return nil, err
 	}
 	// Recv returns the reason for a failed send.
-	_ = stream.Send(&pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Start{Start: model}})
+	if l.Instance != nil {
+		_ = stream.Send(&pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Start{Start: l.Instance}})
+	}
+	if l.Trained != nil {
+		_ = stream.Send(&pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Trained{Trained: l.Trained}})
+	}
 	return stream, nil
 }
 

@@ -146,7 +146,7 @@ func textTokens(texts []string) int64 {
 
 func askEmbed(ctx context.Context, q *question[embeddings], client pluginv1.PluginServiceClient, texts []string) (reply[embeddings], error) {
 	var r reply[embeddings]
-	resp, err := client.Embed(ctx, &pluginv1.EmbedRequest{Model: q.Instance, Texts: texts})
+	resp, err := client.Embed(ctx, &pluginv1.EmbedRequest{Model: q.Instance, Trained: q.Trained, Texts: texts})
 	if err != nil {
 		return r, err
 	}

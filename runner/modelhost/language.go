@@ -24,8 +24,11 @@ type Language struct {
 	Plugin string
 	// Definition represents it in the keys of cached answers.
 	Definition string
-	Instance   *pluginv1.Instance
-	Info       plan.ModelInfo
+	// Instance is its block, and Trained the model that a stage trained. One of
+	// them is nil, unless the block wraps a trained model.
+	Instance *pluginv1.Instance
+	Trained  *pluginv1.Artifact
+	Info     plan.ModelInfo
 	// Defaults are the parameters that its block sets for requests that do not
 	// set them, such as temperature and seed. The plugin adds them.
 	Defaults llm.Request

@@ -21,7 +21,6 @@ package modelhost
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -38,7 +37,8 @@ import (
 
 // Model is a model that a stage uses.
 type Model struct {
-	// Language is set for a language model, the other fields for a trained one.
+	// Language is set for a language model, the other fields for a trained one. A
+	// trained language model has all of them.
 	Language *Language
 
 	Artifact *pluginv1.Artifact
@@ -215,18 +215,19 @@ func (h *Host) model(key string) (Model, error) {
 	return m, nil
 }
 
-// language returns a language model with a capability.
-func (h *Host) language(key, capability string) (*endpoint, error) {
+// language returns a language model with some capabilities.
+func (h *Host) language(key string, capabilities ...string) (*endpoint, error) {
 	m, err := h.model(key)
 	if err != nil {
 		return nil, err
 	}
-	if m.Language == nil || !m.Language.Can(capability) {
-		name := fmt.Sprintf("the model at %q", key)
-		if m.Language != nil {
-			name = m.Language.Address
+	if m.Language == nil {
+		return nil, status.Errorf(codes.FailedPrecondition, "the model at %q is not a language model", key)
+	}
+	for _, c := range capabilities {
+		if !m.Language.Can(c) {
+			return nil, status.Errorf(codes.FailedPrecondition, "%s cannot %s", m.Language.Address, c)
 		}
-		return nil, status.Errorf(codes.FailedPrecondition, "%s cannot %s", name, capability)
 	}
 	return h.hub.endpoint(m.Language), nil
 }

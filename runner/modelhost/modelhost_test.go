@@ -199,7 +199,7 @@ func TestAModelIsNotAskedForWhatItCannotDo(t *testing.T) {
 	if status.Code(err) != codes.FailedPrecondition || !strings.Contains(err.Error(), "model.m cannot chat") {
 		t.Fatal(err)
 	}
-	if _, err := b.host.Answer(b.stage, &pluginv1.HostServiceChatRequest{Model: "other"}); status.Code(err) != codes.NotFound {
+	if _, err := b.host.Answer(b.stage, &pluginv1.HostServiceChatRequest{Model: "other", Request: []byte("{}")}); status.Code(err) != codes.NotFound {
 		t.Fatal(err)
 	}
 }

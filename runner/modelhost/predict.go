@@ -27,7 +27,7 @@ func (h *Host) Predict(stage pluginv1.HostService_PredictServer) error {
 	if err != nil {
 		return err
 	}
-	if model.Language != nil {
+	if model.Language != nil && model.Language.Instance != nil {
 		return status.Errorf(codes.FailedPrecondition, "%s cannot predict", model.Language.Address)
 	}
 	client, err := model.Connect(stage.Context())

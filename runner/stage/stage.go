@@ -71,8 +71,8 @@ type Input struct {
 	Action string
 	// Features compute a model's inputs from a row, by name.
 	Features map[string]*expr.Compiled
-	// Language is set for a language model. The digest in Ref is then its
-	// definition, and the artifact is empty.
+	// Language is set for a language model. For one with a block, the digest in
+	// Ref is its definition, and the artifact is empty.
 	Language *Language
 }
 
@@ -91,7 +91,7 @@ func NewInput(key string, of *plan.Input, port *plan.Port, ref artifact.Ref, a *
 func NewLanguage(key string, of *plan.Input, l *Language) *Input {
 	return &Input{
 		Key: key, Of: of, Plugin: l.Plugin, Language: l,
-		Port:     &plan.Port{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: l.Info.Capabilities},
+		Port:     &plan.Port{Kind: plan.KindModel, Format: plan.FormatRemote, Capabilities: l.Info.Capabilities, Model: &l.Info},
 		Ref:      artifact.Ref{Kind: artifact.Model, Digest: l.Definition},
 		Artifact: &artifact.Artifact{Kind: artifact.Model, ModelFormat: plan.FormatRemote},
 	}
@@ -99,6 +99,15 @@ func NewLanguage(key string, of *plan.Input, l *Language) *Input {
 
 // New returns the stage of a node whose configuration is bound.
 func New(n *plan.Node, bound *plan.Bound, inputs map[string]*Input, secrets Secrets) (*Stage, error) {
+	s := &Stage{Bound: bound, Inputs: inputs, Secrets: secrets}
+	s.Node = n.Resolved(bound, func(key string) map[string]*expr.Compiled { return inputs[key].Features })
+	var err error
+	s.Instance, err = bound.Instance(n, inputPorts(n.Plugin, inputs))
+	return s, err
+}
+
+// inputPorts describes inputs for a plugin.
+func inputPorts(plugin string, inputs map[string]*Input) map[string]*pluginv1.Input {
 	protos := map[string]*pluginv1.Input{}
 	for key, in := range inputs {
 		var rows *int64
@@ -106,15 +115,11 @@ func New(n *plan.Node, bound *plan.Bound, inputs map[string]*Input, secrets Secr
 			rows = &in.Artifact.Dataset.Rows
 		}
 		protos[key] = plan.InputPort(in.Port, rows)
-		if in.Language != nil && in.Plugin == n.Plugin {
+		if in.Language != nil && in.Plugin == plugin {
 			protos[key].Model = in.Language.Instance
 		}
 	}
-	s := &Stage{Bound: bound, Inputs: inputs, Secrets: secrets}
-	s.Node = n.Resolved(bound, func(key string) map[string]*expr.Compiled { return inputs[key].Features })
-	var err error
-	s.Instance, err = bound.Instance(n, protos)
-	return s, err
+	return protos
 }
 
 // Forced reports whether a new result was requested (-replace).
@@ -185,7 +190,7 @@ func (s *Stage) OverlapType() cty.Type {
 func (s *Stage) OverlapSubjects() map[string]string {
 	var trained []string
 	for key, in := range s.Inputs {
-		if in.Of.Kind == plan.KindModel && in.Of.Of != "" && in.Language == nil {
+		if in.Of.Of != "" && in.Port.Predicts() {
 			trained = append(trained, key)
 		}
 	}

@@ -63,7 +63,7 @@ func Open(opts Options) engine.Open {
 		}
 		e := &Engine{Options: opts, run: run, redactor: secret.New()}
 		e.sources = &stage.Sources{Plugins: opts.Plugins, Redactor: e.redactor, Seal: opts.Store.Seal}
-		e.languages = &stage.Languages{Plugins: opts.Plugins, Redactor: e.redactor, Seal: opts.Store.Seal}
+		e.languages = &stage.Languages{Plugins: opts.Plugins, Redactor: e.redactor, Seal: opts.Store.Seal, Blobs: opts.Store.Blobs}
 		e.hub = modelhost.NewHub(ctx, modelhost.Options{
 			Budget: run.Budget, Limits: run.Limits,
 			Cache:  func() (*responses.Cache, error) { return opts.Store.Responses(e.warn) },
@@ -218,14 +218,27 @@ func (e *Engine) bind(t *engine.Task) (*stage.Stage, error) {
 
 func (e *Engine) input(t *engine.Task, key string, of *plan.Input, secrets stage.Secrets) (*stage.Input, error) {
 	if m := t.Models[of.Address]; m != nil {
-		l, err := e.languages.Bind(m, secrets, func(_, names []string) map[string]cty.Value { return secrets.Vars(names) })
+		l, err := e.languages.Bind(m, stage.Scope{
+			Secrets: secrets, Vars: func(_, names []string) map[string]cty.Value { return secrets.Vars(names) },
+			Wrapped: func(key string, of *plan.Input) (*stage.Input, error) {
+				return e.artifact(t.Wrapped[m.Address], key, of)
+			},
+		})
 		if err != nil {
 			return nil, err
 		}
 		return stage.NewLanguage(key, of, l), nil
 	}
-	given, ok := t.Inputs[key]
-	if !ok {
+	in, err := e.artifact(t.Inputs[key], key, of)
+	if err == nil {
+		err = e.languages.Trained(in)
+	}
+	return in, err
+}
+
+// artifact returns an artifact that a task receives.
+func (e *Engine) artifact(given engine.Input, key string, of *plan.Input) (*stage.Input, error) {
+	if given.Port == nil {
 		return nil, fmt.Errorf("the task has no %s, which argument %q needs", of.Address, key)
 	}
 	a, err := e.Artifacts.Get(given.Ref)

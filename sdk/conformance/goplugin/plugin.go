@@ -48,6 +48,8 @@ func New() plugin.Plugin {
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "conform_mean", BehaviorVersion: 1}, mean{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "conform_base", BehaviorVersion: 1}, base{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "conform_prompt", BehaviorVersion: 1}, prompter{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "conform_echo", BehaviorVersion: 1}, echo{}),
+			plugin.NewProvider(plugin.Info{Name: "conform_wrapped", BehaviorVersion: 1}, wrap{}),
 			plugin.NewProvider(plugin.Info{Name: "conform_model", BehaviorVersion: 1}, model{}),
 			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "conform_file", BehaviorVersion: 1, StateVersion: 1}, file{}),
 		},

@@ -6,6 +6,7 @@ import dataclasses
 import datetime
 import functools
 import os
+import re
 import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
@@ -481,6 +482,80 @@ class Predictor:
     def predict(self, batch: pa.RecordBatch) -> tuple[pa.RecordBatch, list[plugin.RowError]]:
         made = pa.record_batch({"y": [self.mean] * batch.num_rows}, schema=pa.schema({"y": pa.float64()}))
         return made, [plugin.RowError("there is no x", row=i) for i, x in enumerate(batch["x"].to_pylist()) if x is None]
+
+
+class Echo:
+    """A language model that says a word and what it is told."""
+
+    def __init__(self, model: plugin.ModelFiles | plugin.Model) -> None:
+        self.word = Path(model.path("word")).read_text()
+
+    def chat(self, request: plugin.ChatRequest) -> plugin.ChatResponse:
+        out = plugin.ChatResponse("", usage=plugin.Usage(input=2, output=1))
+        if not request.prompt_logprobs or request.max_tokens != 0:
+            out.text = f"{self.word} {request.prompt or request.messages[-1].content}"
+        if request.prompt_logprobs:
+            out.prompt_logprobs = _scores(request)
+        return out
+
+    def embed(self, texts: list[str]) -> list[list[float]]:
+        return [[len(self.word + t)] for t in texts]
+
+
+def _scores(request: plugin.ChatRequest) -> list[plugin.PromptLogprob]:
+    """Returns a token for each word."""
+    words = re.findall(r"[^ ]+ ?", request.prompt)
+    made = [plugin.PromptLogprob(w, -i, plugin.TokenLogprob("a", -0.5)) if i else plugin.PromptLogprob(w, None) for i, w in enumerate(words)]
+    return made + [plugin.PromptLogprob(m.content, None, message=i) for i, m in enumerate(request.messages)]
+
+
+@p.train("conform_echo", models=["conform.echo/v1"])
+class TrainEcho(plugin.Runner):
+    """Trains a language model."""
+
+    word: str
+    """What the model says first."""
+
+    def prepare(self, p: plugin.Prepare) -> None:
+        info = plugin.ModelInfo(capabilities=["chat", "complete", "embed", "score"], price=plugin.Price(0, 0), cache=True)
+        p.add_model("conform.echo/v1", model=info)
+
+    def run(self, run: plugin.Run) -> None:
+        Path(run.folder(), "word").write_text(self.word)
+
+    @classmethod
+    def load_language_model(cls, model: plugin.ModelFiles) -> Echo:
+        return Echo(model)
+
+
+@p.model("conform_wrapped")
+class Wrapped(plugin.Provider):
+    """Calls a language model as its block says."""
+
+    artifact: plugin.Model | None = None
+    """A model that conform_echo trained."""
+    loud: bool = False
+    """It says everything in capital letters."""
+
+    def prepare(self, p: plugin.Prepare) -> None:
+        if self.artifact and self.artifact.format != "conform.echo/v1":
+            raise plugin.Error(f"the format is wrong\nIt is {self.artifact.format}.", argument="artifact")
+        p.set_model(plugin.ModelInfo(cache=True))
+
+    def open(self) -> None:
+        if self.artifact:
+            self.echo = Echo(self.artifact)
+
+    def chat(self, request: plugin.ChatRequest) -> plugin.ChatResponse:
+        if not self.artifact:
+            raise plugin.CallError("it wraps no model")
+        out = self.echo.chat(request)
+        if self.loud:
+            out.text = out.text.upper()
+        return out
+
+    def embed(self, texts: list[str]) -> plugin.Embeddings:
+        raise plugin.CallError(f"{self.echo.word} embeds nothing")
 
 
 # What is outside.

@@ -19,11 +19,18 @@ func DecodeRequest(text []byte) (*Request, error) {
 	return r, r.Check()
 }
 
-// Check returns an error if a request has no messages or a message has an
-// unknown role.
+// Check returns an error if a request has no messages and no prompt, has both, or
+// has a message with an unknown role, or if nothing is asked for.
 func (r *Request) Check() error {
-	if len(r.Messages) == 0 {
+	switch {
+	case len(r.Messages) == 0 && r.Prompt == "":
 		return errors.New("the request has no messages")
+	case len(r.Messages) > 0 && r.Prompt != "":
+		return errors.New("the request has both messages and a prompt")
+	case r.Prompt != "" && (len(r.Tools) > 0 || r.Output != nil):
+		return errors.New("the request has a prompt, which cannot have tools or an output schema")
+	case r.MaxTokens != nil && *r.MaxTokens == 0 && !r.PromptLogProbs:
+		return errors.New("max_tokens is 0, which needs prompt_logprobs")
 	}
 	for i, m := range r.Messages {
 		switch m.Role {

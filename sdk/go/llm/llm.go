@@ -15,7 +15,7 @@ import (
 // Request asks a model for one answer. Parameters that are not set come from
 // the model's block or, failing that, from the provider.
 type Request struct {
-	Messages []Message `json:"messages"`
+	Messages []Message `json:"messages,omitzero"`
 	Tools    []Tool    `json:"tools,omitempty"`
 	// Output is the JSON schema that the answer must match.
 	Output *Output `json:"output,omitempty"`
@@ -28,6 +28,32 @@ type Request struct {
 	// LogProbs asks for the log-probabilities of the answer's tokens, if the
 	// model offers them.
 	LogProbs bool `json:"logprobs,omitempty"`
+	// Prompt is a text that the model continues as it is, in place of Messages.
+	Prompt string `json:"prompt,omitempty"`
+	// PromptLogProbs asks for the log-probabilities of the tokens of Prompt or
+	// Messages. With MaxTokens 0, the model generates nothing.
+	PromptLogProbs bool `json:"prompt_logprobs,omitempty"`
+}
+
+// Capabilities returns what a model must be able to do to answer the request:
+// chat, complete, score.
+func (r *Request) Capabilities() []string {
+	var needs []string
+	switch {
+	case r.Prompt == "":
+		needs = append(needs, "chat")
+	case !r.OnlyScores():
+		needs = append(needs, "complete")
+	}
+	if r.PromptLogProbs {
+		needs = append(needs, "score")
+	}
+	return needs
+}
+
+// OnlyScores reports whether the model generates nothing.
+func (r *Request) OnlyScores() bool {
+	return r.PromptLogProbs && r.MaxTokens != nil && *r.MaxTokens == 0
 }
 
 // WithDefaults returns the request with parameters from defaults where it sets
@@ -109,6 +135,8 @@ type Response struct {
 	Usage    Usage  `json:"usage"`
 	// LogProbs of the tokens of Text, as natural logarithms.
 	LogProbs []LogProb `json:"logprobs,omitempty"`
+	// PromptLogProbs are all tokens of the request, if it asked for them.
+	PromptLogProbs []PromptLogProb `json:"prompt_logprobs,omitempty"`
 	// Model is the name that the provider reports.
 	Model string `json:"model,omitempty"`
 
@@ -140,6 +168,23 @@ type Usage struct {
 type LogProb struct {
 	Token   string  `json:"token"`
 	LogProb float64 `json:"logprob"`
+}
+
+// PromptLogProb is a token of a request.
+type PromptLogProb struct {
+	// Token is the part of the text that the token stands for. All of them, joined,
+	// are the prompt. A token that ends inside of a character is empty, and the one
+	// that completes the character has it; so is one that the model adds, such as
+	// one for the beginning.
+	Token string `json:"token"`
+	// LogProb is the natural logarithm of the token's probability after the tokens
+	// before it; nil for the first.
+	LogProb *float64 `json:"logprob"`
+	// Top is the most likely token in its place; nil if the model does not say.
+	Top *LogProb `json:"top,omitempty"`
+	// Message is the index of the message whose content, or end, the token is; nil
+	// for tokens of the chat template, and for a prompt.
+	Message *int `json:"message,omitempty"`
 }
 
 // Encode returns the canonical JSON of a request.

@@ -10,3 +10,9 @@ type Price struct {
 	// its date.
 	Source string
 }
+
+// FreeOfCharge returns the price of a model that runs on the user's own machine.
+func FreeOfCharge() *Price {
+	zero := 0.0
+	return &Price{Input: &zero, Output: &zero, CachedInput: &zero, Source: "runs locally, free of charge"}
+}

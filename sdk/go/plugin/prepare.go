@@ -48,14 +48,13 @@ type InputInfo struct {
 	// Format and Signature describe a trained model.
 	Format    string
 	Signature Signature
-	// Capabilities of a model: CanChat, CanEmbed, CanPredict.
+	// Capabilities of a model, such as CanChat.
 	Capabilities []string
 }
 
-// Can reports whether the input is a model with a capability. Every trained
-// model can predict.
+// Can reports whether the input is a model with a capability.
 func (i *InputInfo) Can(capability string) bool {
-	return i != nil && (slices.Contains(i.Capabilities, capability) || capability == CanPredict && i.Format != "")
+	return i != nil && slices.Contains(i.Capabilities, capability)
 }
 
 // Signature lists the columns that a model's prediction reads and returns.

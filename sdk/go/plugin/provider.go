@@ -49,7 +49,7 @@ type Embeddings struct {
 }
 
 // NewProvider returns a type whose blocks are models. It sets info.Kind to
-// KindModelBlock.
+// KindModelBlock. One argument of its blocks can be a trained model: see Wrapper.
 //
 // The arguments of a configuration are decoded, prepared, and opened (see
 // Opener) once and then used for all calls, so what they hold, such as
@@ -61,15 +61,17 @@ func NewProvider[A any](info Info, impl Provider[A]) Type {
 
 // Capabilities of models.
 const (
-	CanChat    = "chat"
-	CanEmbed   = "embed"
-	CanPredict = "predict"
+	CanChat     = "chat"     // answers messages
+	CanComplete = "complete" // continues a prompt
+	CanScore    = "score"    // returns the log-probabilities of a prompt's tokens
+	CanEmbed    = "embed"
+	CanPredict  = "predict"
 )
 
 // ModelInfo describes a model to quern.
 type ModelInfo struct {
-	// Capabilities are CanChat, CanEmbed, or both; nil means those whose
-	// interfaces the implementation has.
+	// Capabilities are some of CanChat, CanComplete, CanScore, and CanEmbed; nil
+	// means CanChat and CanEmbed, as far as a Provider has their interfaces.
 	Capabilities []string
 	// Tokenizer is tiktoken's name for the encoding, o200k_base or cl100k_base. For
 	// any other, or none, tokens are estimated from characters.
@@ -95,8 +97,10 @@ type ModelInfo struct {
 }
 
 // SetModelInfo declares a provider's model.
-func (p *preparation) SetModelInfo(m ModelInfo) {
-	p.out.Model = &pluginv1.ModelInfo{
+func (p *preparation) SetModelInfo(m ModelInfo) { p.out.Model = m.proto() }
+
+func (m *ModelInfo) proto() *pluginv1.ModelInfo {
+	return &pluginv1.ModelInfo{
 		Capabilities: m.Capabilities, Tokenizer: m.Tokenizer, Price: protoPrice(m.Price),
 		MaxConcurrency: m.MaxConcurrency, RequestsPerMinute: m.RequestsPerMinute, TokensPerMinute: m.TokensPerMinute,
 		TimeoutSeconds: m.Timeout.Seconds(), Retries: m.Retries, Cache: m.Cache,

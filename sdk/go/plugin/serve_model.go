@@ -5,7 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"sync"
+	"slices"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
@@ -17,27 +17,27 @@ import (
 
 type callable interface {
 	Type
-	chat(ctx context.Context, model *pluginv1.Instance, request []byte) (*pluginv1.ChatResponse, error)
-	embed(context.Context, *pluginv1.EmbedRequest) (*pluginv1.EmbedResponse, error)
+	// called returns the model of a block, which wraps a trained one unless that
+	// is nil.
+	called(model *pluginv1.Instance, trained *pluginv1.Artifact) calledModel
 	check(context.Context, *pluginv1.Instance) *pluginv1.CheckModelResponse
+}
+
+// calledModel is a language model that calls come for. language opens it with
+// the first call.
+type calledModel struct {
+	name     string
+	language func(context.Context) (*Language, error)
 }
 
 // provider keeps the models that were called.
 type provider[A any] struct {
 	core[A]
-	mu     sync.Mutex
-	opened map[modelKey]*openedModel[A]
+	opened opened[modelKey, *A]
 }
 
-// modelKey identifies a model: each call brings both.
-type modelKey struct{ address, config string }
-
-// openedModel is a model that is ready once done is closed.
-type openedModel[A any] struct {
-	done chan struct{}
-	args *A
-	err  error
-}
+// modelKey identifies a model: each call brings all of it.
+type modelKey struct{ address, config, trained string }
 
 func (p *provider[A]) schema() (*pluginv1.Type, error) {
 	if len(p.capabilities()) == 0 {
@@ -68,52 +68,48 @@ func (p *provider[A]) prepare(ctx context.Context, in *pluginv1.Instance) *plugi
 	return prepared
 }
 
-// model returns the arguments of a configuration, ready for calls. After a
-// failure, the next call tries again.
-func (p *provider[A]) model(ctx context.Context, in *pluginv1.Instance) (*A, error) {
-	key := modelKey{in.GetAddress(), string(in.GetConfig())}
-	p.mu.Lock()
-	m := p.opened[key]
-	if m == nil {
-		m = &openedModel[A]{done: make(chan struct{})}
-		if p.opened == nil {
-			p.opened = map[modelKey]*openedModel[A]{}
+// model returns the arguments of a configuration, ready for calls.
+func (p *provider[A]) model(ctx context.Context, in *pluginv1.Instance, trained *pluginv1.Artifact) (*A, error) {
+	return p.opened.get(ctx, modelKey{in.GetAddress(), string(in.GetConfig()), trained.GetDigest()}, func(ctx context.Context) (*A, error) {
+		args, _, err := p.ready(ctx, in)
+		if err != nil || trained == nil {
+			return args, err
 		}
-		p.opened[key] = m
-		p.mu.Unlock()
-		// It serves other calls, too, so this call's end is not its end.
-		m.args, _, m.err = p.ready(context.WithoutCancel(ctx), in)
-		if m.err != nil {
-			p.mu.Lock()
-			delete(p.opened, key)
-			p.mu.Unlock()
+		w, ok := p.impl.(Wrapper[A])
+		if !ok {
+			return nil, p.fault(errors.New("it has an argument for a trained model, but does not implement Wrapper"))
 		}
-		close(m.done)
-	} else {
-		p.mu.Unlock()
-	}
-	select {
-	case <-m.done:
-		return m.args, m.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
-	}
+		return args, w.OpenModel(ctx, args, newModelFiles(trained))
+	})
 }
 
-func (p *provider[A]) chat(ctx context.Context, model *pluginv1.Instance, request []byte) (*pluginv1.ChatResponse, error) {
-	impl, ok := p.impl.(Chatter[A])
-	if !ok {
-		return nil, status.Errorf(codes.Unimplemented, "model %q cannot chat", p.info.Name)
-	}
-	args, err := p.model(ctx, model)
-	if err != nil {
+func (p *provider[A]) called(in *pluginv1.Instance, trained *pluginv1.Artifact) calledModel {
+	return calledModel{fmt.Sprintf("model %q", p.info.Name), func(ctx context.Context) (*Language, error) {
+		args, err := p.model(ctx, in, trained)
+		l := &Language{}
+		if impl, ok := p.impl.(Chatter[A]); ok {
+			l.Chat = func(ctx context.Context, r *llm.Request) (*llm.Response, error) { return impl.Chat(ctx, args, r) }
+		}
+		if impl, ok := p.impl.(Embedder[A]); ok {
+			l.Embed = func(ctx context.Context, texts []string) (*Embeddings, error) { return impl.Embed(ctx, args, texts) }
+		}
+		return l, err
+	}}
+}
+
+func (m calledModel) chat(ctx context.Context, request []byte) (*pluginv1.ChatResponse, error) {
+	l, err := m.language(ctx)
+	switch {
+	case err != nil:
 		return &pluginv1.ChatResponse{Error: callError(ctx, err)}, nil
+	case l.Chat == nil:
+		return nil, status.Errorf(codes.Unimplemented, "%s cannot chat", m.name)
 	}
 	r := &llm.Request{}
 	if err := json.Unmarshal(request, r); err != nil {
 		return nil, status.Errorf(codes.InvalidArgument, "the request is not valid: %s", err)
 	}
-	resp, err := impl.Chat(ctx, args, r)
+	resp, err := l.Chat(ctx, r)
 	if err != nil {
 		return &pluginv1.ChatResponse{Error: callError(ctx, err)}, nil
 	}
@@ -124,18 +120,17 @@ func (p *provider[A]) chat(ctx context.Context, model *pluginv1.Instance, reques
 	return &pluginv1.ChatResponse{Response: b}, nil
 }
 
-func (p *provider[A]) embed(ctx context.Context, req *pluginv1.EmbedRequest) (*pluginv1.EmbedResponse, error) {
-	impl, ok := p.impl.(Embedder[A])
-	if !ok {
-		return nil, status.Errorf(codes.Unimplemented, "model %q cannot embed", p.info.Name)
-	}
-	args, err := p.model(ctx, req.Model)
-	if err != nil {
+func (m calledModel) embed(ctx context.Context, texts []string) (*pluginv1.EmbedResponse, error) {
+	l, err := m.language(ctx)
+	switch {
+	case err != nil:
 		return &pluginv1.EmbedResponse{Error: callError(ctx, err)}, nil
+	case l.Embed == nil:
+		return nil, status.Errorf(codes.Unimplemented, "%s cannot embed", m.name)
 	}
-	e, err := impl.Embed(ctx, args, req.Texts)
-	if err == nil && len(e.Vectors) != len(req.Texts) {
-		err = &llm.CallError{Message: fmt.Sprintf("the model returned %[2]d embeddings for %[1]d texts", len(req.Texts), len(e.Vectors))}
+	e, err := l.Embed(ctx, texts)
+	if err == nil && len(e.Vectors) != len(texts) {
+		err = &llm.CallError{Message: fmt.Sprintf("the model returned %[2]d embeddings for %[1]d texts", len(texts), len(e.Vectors))}
 	}
 	if err != nil {
 		return &pluginv1.EmbedResponse{Error: callError(ctx, err)}, nil
@@ -147,8 +142,39 @@ func (p *provider[A]) embed(ctx context.Context, req *pluginv1.EmbedRequest) (*p
 	return out, nil
 }
 
+// trainedModel returns a model that the plugin trained.
+func (s *server) trainedModel(artifact *pluginv1.Artifact) (calledModel, error) {
+	name := fmt.Sprintf("the model (%s)", artifact.GetFormat())
+	loader, err := findLanguageLoader(s.plugin.Types, artifact.GetFormat())
+	if err != nil {
+		return calledModel{}, status.Error(codes.FailedPrecondition, err.Error())
+	}
+	return calledModel{name, func(ctx context.Context) (*Language, error) {
+		return s.trained.get(ctx, artifact.GetDigest(), func(ctx context.Context) (*Language, error) {
+			l, err := loader.LoadLanguage(ctx, newModelFiles(artifact))
+			if err != nil {
+				return nil, fmt.Errorf("load %s: %w", name, err)
+			}
+			return l, nil
+		})
+	}}, nil
+}
+
+func findLanguageLoader(types []Type, format string) (LanguageLoader, error) {
+	for _, t := range types {
+		r, ok := t.(runnable)
+		if !ok {
+			continue
+		}
+		if l, ok := r.languageLoader(); ok && slices.Contains(l.LanguageFormats(), format) {
+			return l, nil
+		}
+	}
+	return nil, fmt.Errorf("no type of the plugin can call models of format %q", format)
+}
+
 func (p *provider[A]) check(ctx context.Context, model *pluginv1.Instance) *pluginv1.CheckModelResponse {
-	args, err := p.model(ctx, model)
+	args, err := p.model(ctx, model, nil)
 	if c, ok := p.impl.(Checker[A]); ok && err == nil {
 		err = c.Check(ctx, args)
 	}

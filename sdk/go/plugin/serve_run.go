@@ -20,6 +20,7 @@ import (
 type runnable interface {
 	Type
 	loader() (ModelLoader, bool)
+	languageLoader() (LanguageLoader, bool)
 	run(context.Context, *pluginv1.RunRequest, runStream, *hostConn) error
 }
 
@@ -30,6 +31,11 @@ type runner[A any] struct {
 
 func (r *runner[A]) loader() (ModelLoader, bool) {
 	l, ok := r.impl.(ModelLoader)
+	return l, ok
+}
+
+func (r *runner[A]) languageLoader() (LanguageLoader, bool) {
+	l, ok := r.impl.(LanguageLoader)
 	return l, ok
 }
 

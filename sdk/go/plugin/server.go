@@ -24,6 +24,8 @@ type server struct {
 	schema *pluginv1.GetSchemaResponse
 	types  map[typeName]Type
 	calls  *stoppable
+	// trained are the language models that the plugin trained, by digest.
+	trained *opened[string, *Language]
 }
 
 type typeName struct{ kind, name string }
@@ -31,7 +33,7 @@ type typeName struct{ kind, name string }
 // newServer checks the plugin's types. Errors are mistakes of the plugin's
 // author.
 func newServer(p Plugin) (*server, error) {
-	s := &server{plugin: p, types: map[typeName]Type{}, calls: &stoppable{}}
+	s := &server{plugin: p, types: map[typeName]Type{}, calls: &stoppable{}, trained: &opened[string, *Language]{}}
 	s.schema = &pluginv1.GetSchemaResponse{Version: p.Version, Config: &pluginv1.Body{}}
 	if p.Config != nil {
 		t := reflect.TypeOf(p.Config)
@@ -180,25 +182,60 @@ func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
 }
 
 func (s *server) Chat(stream pluginv1.PluginService_ChatServer) error {
-	first, err := begin(stream.Recv)
-	if err != nil {
-		return err
-	}
-	t, err := find[callable](s, first.GetStart())
+	model, err := s.beginChat(stream)
 	if err != nil {
 		return err
 	}
 	return wire.Answer(stream, func(ctx context.Context, req *pluginv1.ChatRequest) (*pluginv1.ChatResponse, error) {
-		return t.chat(ctx, first.GetStart(), req.GetRequest())
+		return model.chat(ctx, req.GetRequest())
 	})
 }
 
+// beginChat receives what says which model is called: a block, the trained model
+// that it wraps, or a trained model alone.
+func (s *server) beginChat(stream pluginv1.PluginService_ChatServer) (calledModel, error) {
+	first, err := stream.Recv()
+	if err != nil && !errors.Is(err, io.EOF) {
+		return calledModel{}, err
+	}
+	block, trained := first.GetStart(), first.GetTrained()
+	if len(block.GetInputs()) > 0 {
+		if _, err := find[callable](s, block); err != nil {
+			return calledModel{}, err
+		}
+		second, err := stream.Recv()
+		if err == nil && second.GetTrained() == nil || errors.Is(err, io.EOF) {
+			err = status.Error(codes.InvalidArgument, "the second request must contain trained, because the block wraps a model")
+		}
+		if err != nil {
+			return calledModel{}, err
+		}
+		trained = second.GetTrained()
+	}
+	return s.called(block, trained)
+}
+
+// called returns the model of a block, or a trained model alone.
+func (s *server) called(block *pluginv1.Instance, trained *pluginv1.Artifact) (calledModel, error) {
+	switch {
+	case block != nil:
+		t, err := find[callable](s, block)
+		if err != nil {
+			return calledModel{}, err
+		}
+		return t.called(block, trained), nil
+	case trained != nil:
+		return s.trainedModel(trained)
+	}
+	return calledModel{}, errNoStart
+}
+
 func (s *server) Embed(ctx context.Context, req *pluginv1.EmbedRequest) (*pluginv1.EmbedResponse, error) {
-	t, err := find[callable](s, req.Model)
+	model, err := s.called(req.GetModel(), req.GetTrained())
 	if err != nil {
 		return nil, err
 	}
-	return t.embed(ctx, req)
+	return model.embed(ctx, req.GetTexts())
 }
 
 func (s *server) CheckModel(ctx context.Context, req *pluginv1.CheckModelRequest) (*pluginv1.CheckModelResponse, error) {

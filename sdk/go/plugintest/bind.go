@@ -79,6 +79,7 @@ func (s *session) bind(c Case) *bound {
 	for key, m := range b.models {
 		in.Inputs[key] = &pluginv1.Input{
 			Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, Format: m.Format, Signature: signatureProto(m),
+			Capabilities: m.capabilities(),
 		}
 	}
 	for key := range b.reports {

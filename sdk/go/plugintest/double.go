@@ -101,10 +101,31 @@ func Chat(t testing.TB, p plugin.Plugin, c Case, r *llm.Request) (*llm.Response,
 	if _, err := s.ready(b); err != nil {
 		return nil, err
 	}
-	return s.chat(t.Context(), b, r)
+	return s.chat(t.Context(), r, s.modelOf(b)...)
 }
 
-func (s *session) chat(ctx context.Context, b *bound, r *llm.Request) (*llm.Response, error) {
+// ChatTrained makes a request to a language model that the plugin trained, which its
+// LanguageLoader loads.
+func ChatTrained(t testing.TB, p plugin.Plugin, m Model, r *llm.Request) (*llm.Response, error) {
+	t.Helper()
+	s := start(t, p, Case{})
+	return s.chat(t.Context(), r, trained(s.modelArtifact(m)))
+}
+
+// modelOf returns the messages that say which model a case's requests are for.
+func (s *session) modelOf(b *bound) []*pluginv1.ChatRequest {
+	out := []*pluginv1.ChatRequest{{Event: &pluginv1.ChatRequest_Start{Start: b.instance}}}
+	for _, m := range b.models {
+		out = append(out, trained(s.modelArtifact(m)))
+	}
+	return out
+}
+
+func trained(m *pluginv1.Artifact) *pluginv1.ChatRequest {
+	return &pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Trained{Trained: m}}
+}
+
+func (s *session) chat(ctx context.Context, r *llm.Request, model ...*pluginv1.ChatRequest) (*llm.Response, error) {
 	request, err := r.Encode()
 	if err != nil {
 		return nil, err
@@ -113,11 +134,9 @@ func (s *session) chat(ctx context.Context, b *bound, r *llm.Request) (*llm.Resp
 	if err != nil {
 		return nil, err
 	}
-	if err := stream.Send(&pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Start{Start: b.instance}}); err != nil {
-		return nil, err
-	}
-	if err := stream.Send(&pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Request{Request: request}}); err != nil {
-		return nil, err
+	for _, m := range append(model, &pluginv1.ChatRequest{Event: &pluginv1.ChatRequest_Request{Request: request}}) {
+		// Recv returns the reason for a failed send.
+		_ = stream.Send(m)
 	}
 	resp, err := stream.Recv()
 	if err != nil {

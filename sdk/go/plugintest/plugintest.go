@@ -24,6 +24,7 @@ import (
 	"fmt"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,6 +86,15 @@ type Model struct {
 	// Features maps the signature's inputs to columns of the dataset that the
 	// stage predicts over.
 	Features map[string]Row
+	// Language are the capabilities of a language model, such as plugin.CanChat.
+	Language []string
+}
+
+func (m Model) capabilities() []string {
+	if len(m.Language) > 0 && len(m.Signature.Outputs) == 0 {
+		return m.Language
+	}
+	return append(slices.Clone(m.Language), plugin.CanPredict)
 }
 
 // Report is an argument of a deployment that contains a report. Dir is the folder

@@ -170,7 +170,7 @@ func (r *RunResult) finish(done *pluginv1.Done, prepared *pluginv1.Prepared) err
 	for _, o := range prepared.Outputs {
 		if o.Kind == pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL {
 			r.Models[o.Name] = Model{
-				Format: o.Format, Dir: done.Folders[o.Name],
+				Format: o.Format, Dir: done.Folders[o.Name], Language: o.Model.GetCapabilities(),
 				Signature: plugin.Signature{
 					Inputs: data.FromProto(o.Signature.GetInputs()), Outputs: data.FromProto(o.Signature.GetOutputs()),
 				},

@@ -5121,7 +5121,7 @@ type isChatRequest_Event interface {
 }
 
 type ChatRequest_Start struct {
-	// The model.
+	// The block of the model. If it has inputs, trained follows.
 	Start *Instance `protobuf:"bytes,1,opt,name=start,proto3,oneof"`
 }
 
@@ -5131,7 +5131,7 @@ type ChatRequest_Request struct {
 }
 
 type ChatRequest_Trained struct {
-	// In place of start: a model that this plugin trained.
+	// The trained model that a block wraps; without start: one of this plugin.
 	Trained *Artifact `protobuf:"bytes,3,opt,name=trained,proto3,oneof"`
 }
 
@@ -5380,7 +5380,7 @@ type EmbedRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Model *Instance              `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	Texts []string               `protobuf:"bytes,2,rep,name=texts,proto3" json:"texts,omitempty"`
-	// In place of model: a model that this plugin trained.
+	// The trained model that a block wraps; without model: one of this plugin.
 	Trained       *Artifact `protobuf:"bytes,3,opt,name=trained,proto3" json:"trained,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache

@@ -340,8 +340,9 @@ func allocate() error {
 }
 
 func main() {
+	calls := &calls{}
 	plugin.Serve(plugin.Plugin{
-		Name: "test", Version: cmp.Or(os.Getenv("TEST_PLUGIN_VERSION"), "1.2.0"),
+		Name: "test", Version: cmp.Or(os.Getenv("TEST_PLUGIN_VERSION"), "1.2.0"), Configure: calls.configure,
 		Types: []plugin.Type{
 			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", BehaviorVersion: 1}, upper{}),
 			plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "test_words", Doc: "Makes a row of each word.", BehaviorVersion: 1}, words{}),
@@ -353,6 +354,8 @@ func main() {
 			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_batch", Doc: "Has texts labeled by a service that takes its time.", BehaviorVersion: 1}, batch{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_job", Doc: "Trains with a hosted job.", BehaviorVersion: 1}, job{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_prompt", Doc: "Changes a prompt.", BehaviorVersion: 1}, prompter{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_parrot", Doc: "Trains a language model.", BehaviorVersion: 1}, parrot{calls}),
+			plugin.NewProvider(plugin.Info{Name: "test_wrapped", Doc: "Calls a language model that test_parrot trained.", BehaviorVersion: 1}, wrapper{calls}),
 			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "test_service", Doc: "Deploys where a credential is needed.", BehaviorVersion: 1}, service{}),
 		},
 	})

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"regexp"
+	"slices"
 
 	"github.com/hashicorp/go-version"
 	"github.com/zclconf/go-cty/cty"
@@ -121,17 +122,20 @@ func checkType(t *pluginv1.Type) error {
 // maxDepth limits the nesting of blocks.
 const maxDepth = 8
 
-// checkBody checks a body; rows allows row expressions and artifacts.
+// checkBody checks a body; rows allows row expressions and artifacts. Without it,
+// the outermost body can have one argument that takes a trained model.
 func checkBody(b *pluginv1.Body, rows bool, depth int) error {
 	if depth > maxDepth {
 		return fmt.Errorf("blocks are nested more than %d levels deep", maxDepth)
 	}
-	seen := map[string]bool{}
+	seen, trained := map[string]bool{}, rows || depth > 0
 	for _, a := range b.GetArguments() {
 		if err := checkName(a.GetName(), seen); err != nil {
 			return err
 		}
-		if err := checkArgument(a, rows); err != nil {
+		wraps := !trained && takesTrained(a)
+		trained = trained || wraps
+		if err := checkArgument(a, rows || wraps); err != nil {
 			return fmt.Errorf("argument %q: %w", a.GetName(), err)
 		}
 	}
@@ -147,6 +151,12 @@ func checkBody(b *pluginv1.Body, rows bool, depth int) error {
 		}
 	}
 	return nil
+}
+
+// takesTrained reports whether an argument takes one model and nothing else.
+func takesTrained(a *pluginv1.Argument) bool {
+	return slices.Equal(a.GetAccepts(), []pluginv1.ArtifactKind{pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL}) &&
+		!a.GetPerRow() && a.GetCollection() == pluginv1.Collection_COLLECTION_UNSPECIFIED
 }
 
 func checkName(name string, seen map[string]bool) error {

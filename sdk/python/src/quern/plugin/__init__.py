@@ -11,7 +11,7 @@ from ._arguments import Label, argument
 from ._columns import Column
 from ._errors import CallError, Error, Pending, RowError, Stopped
 from ._handles import Artifact, Dataset, File, Late, Model, Prompt, Row, RowOrModel, Signature, Subject
-from ._llm import ChatRequest, ChatResponse, Message, OutputSchema, PromptMessage, TokenLogprob, Tool, ToolCall, Usage
+from ._llm import ChatRequest, ChatResponse, Message, OutputSchema, PromptLogprob, PromptMessage, TokenLogprob, Tool, ToolCall, Usage
 from ._output import Output, OutputTokens, OutputToolCall
 from ._plugin import Plugin
 from ._prepare import ModelCalls, ModelInfo, Prepare, Price, Selection
@@ -78,6 +78,7 @@ __all__ = [
     "Prepare",
     "Price",
     "Prompt",
+    "PromptLogprob",
     "PromptMessage",
     "Provider",
     "Row",

@@ -194,9 +194,8 @@ class Model(_Input):
 
     @property
     def capabilities(self) -> list[str]:
-        """``chat``, ``embed``, ``predict``, as far as is known while planning."""
-        given = self._scope.instance.inputs[self.key]
-        return [*given.capabilities, *(["predict"] if given.format and "predict" not in given.capabilities else [])]
+        """``chat``, ``complete``, ``score``, ``embed``, ``predict``."""
+        return list(self._scope.instance.inputs[self.key].capabilities)
 
     def block(self, provider: type[P]) -> P | None:
         """Returns the model block, such as the base model of a trainer. Only its fields can be used: it is neither prepared nor open.

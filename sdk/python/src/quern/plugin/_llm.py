@@ -57,9 +57,14 @@ class OutputSchema:
 
 @dataclasses.dataclass
 class ChatRequest:
-    """A request to a language model. Members that are None have the model's defaults."""
+    """A request to a language model. Members that are None have the model's defaults.
 
-    messages: Sequence[Message]
+    It has either messages or a ``prompt``, which the model continues as it is.
+    With ``prompt_logprobs``, the answer has the log-probabilities of the tokens of the
+    prompt or the messages; with ``max_tokens`` 0 as well, the model generates nothing.
+    """
+
+    messages: Sequence[Message] = ()
     tools: Sequence[Tool] = ()
     output: OutputSchema | None = None
     temperature: float | None = None
@@ -68,6 +73,8 @@ class ChatRequest:
     seed: int | None = None
     stop: Sequence[str] = ()
     logprobs: bool = False
+    prompt: str = ""
+    prompt_logprobs: bool = False
 
     def encode(self) -> bytes:
         """Returns the request as JSON."""
@@ -103,6 +110,28 @@ class TokenLogprob:
 
 
 @dataclasses.dataclass
+class PromptLogprob:
+    """A token of a request.
+
+    Attributes:
+        token: The part of the text that it stands for. All tokens, joined, are the
+            prompt. A token that ends inside of a character is empty, and the one that
+            completes the character has it; so is one that the model adds, such as one
+            for the beginning.
+        logprob: The natural logarithm of its probability after the tokens before it;
+            None for the first.
+        top: The most likely token in its place; None if the model does not say.
+        message: The index of the message whose content, or end, it is; None for
+            tokens of the chat template, and for a prompt.
+    """
+
+    token: str
+    logprob: float | None
+    top: TokenLogprob | None = None
+    message: int | None = None
+
+
+@dataclasses.dataclass
 class ChatResponse:
     """An answer of a language model.
 
@@ -117,6 +146,7 @@ class ChatResponse:
     refusal: str = ""
     thinking: str = ""
     logprobs: Sequence[TokenLogprob] = ()
+    prompt_logprobs: Sequence[PromptLogprob] = ()
     model: str = ""
     latency: float = 0
     cost: float | None = None
@@ -142,6 +172,7 @@ class ChatResponse:
         given["usage"] = Usage(**_known(Usage, given.get("usage") or {}))
         given["tool_calls"] = [ToolCall(**_known(ToolCall, c)) for c in given.get("tool_calls") or ()]
         given["logprobs"] = [TokenLogprob(**_known(TokenLogprob, t)) for t in given.get("logprobs") or ()]
+        given["prompt_logprobs"] = [_scored(t) for t in given.get("prompt_logprobs") or ()]
         return ChatResponse(**{"text": "", **given})
 
 
@@ -152,6 +183,13 @@ def request_of(given: str | Sequence[Message] | ChatRequest) -> ChatRequest:
     if isinstance(given, str):
         return ChatRequest([Message("user", given)])
     return ChatRequest(list(given))
+
+
+def _scored(given: Mapping[str, Any]) -> PromptLogprob:
+    known = {"logprob": None, **_known(PromptLogprob, given)}
+    if "top" in known:
+        known["top"] = TokenLogprob(**_known(TokenLogprob, known["top"]))
+    return PromptLogprob(**known)
 
 
 def _message(given: Mapping[str, Any]) -> Message:
@@ -179,7 +217,7 @@ def _compact(value: Any) -> Any:
                 out[f.name] = _compact(member)
         if isinstance(value, Message):
             out["content"] = value.content
-        return {name: member for name, member in out.items() if member != [] or name == "messages"}
+        return {name: member for name, member in out.items() if member != []}
     if isinstance(value, (list, tuple)):
         return [_compact(v) for v in value]
     return value

@@ -71,10 +71,11 @@ class Price:
 
 @dataclasses.dataclass(frozen=True)
 class ModelInfo:
-    """A provider's model.
+    """A language model.
 
     Attributes:
-        capabilities: ``chat``, ``embed``; empty: those that the class implements.
+        capabilities: ``chat`` (messages), ``complete`` (a prompt), ``score`` (log-probabilities of a
+            prompt's tokens), and ``embed``; empty: those of ``chat`` and ``embed`` that the provider's class implements.
         tokenizer: tiktoken's name for the encoding: o200k_base or cl100k_base.
         price: None: unknown.
         max_tokens: The maximum number of tokens in an answer; 0: no limit.
@@ -206,7 +207,7 @@ class Prepare:
             out.selection.CopyFrom(pb.Selection(rows_of=s.rows_of, where=s.where, share=s.share, most=s.most))
         self._add(out)
 
-    def add_model(self, format: str, *, inputs: Columns, outputs: Columns, name: str = "") -> None:
+    def add_model(self, format: str, *, inputs: Columns = (), outputs: Columns = (), name: str = "", model: ModelInfo | None = None) -> None:
         """Declares a model that a runner trains.
 
         Args:
@@ -214,9 +215,16 @@ class Prepare:
             inputs: The columns that a prediction reads: the arguments with the option ``feature``, by their keys.
             outputs: The columns that it returns.
             name: As in ``add_dataset``.
+            model: For a language model, what calls need to know. It must have
+                capabilities. The model predicts as well if it has ``outputs``.
         """
         signature = pb.Signature(inputs=to_proto(columns_of(inputs)), outputs=to_proto(columns_of(outputs)))
-        self._add(pb.Output(name=name, kind=pb.ARTIFACT_KIND_MODEL, format=format, signature=signature))
+        out = pb.Output(name=name, kind=pb.ARTIFACT_KIND_MODEL, format=format, signature=signature)
+        if model is not None:
+            if not model.capabilities:
+                raise Fault(f"the language model {format!r} has no capabilities")
+            out.model.CopyFrom(model.proto())
+        self._add(out)
 
     def add_report(self, *, name: str = "") -> None:
         """Declares a report that a runner writes: files for people."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from . import _protocol as pb
@@ -12,6 +12,7 @@ from ._errors import CallError, Error, Malformed, diagnostic
 from ._handles import Scope
 from ._llm import ChatRequest
 from ._plugin import Type
+from ._stages import ModelFiles
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,33 +29,63 @@ class Embeddings:
 
 
 class Models:
-    """The models that were called. Each is decoded, prepared, and opened once, and lives as long as the plugin."""
+    """The models that were called. Each is opened once, and lives as long as the plugin."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._locks: dict[tuple[str, bytes], threading.Lock] = {}
-        self._open: dict[tuple[str, bytes], Any] = {}
+        self._locks: dict[tuple[str, bytes, str], threading.Lock] = {}
+        self._open: dict[tuple[str, bytes, str], Any] = {}
 
-    def get(self, type: Type, instance: pb.Instance) -> Any:
+    def get(self, called: Called) -> Any:
         """Returns a model. After a failure, the next call tries again."""
-        key = (instance.address, instance.config_json)
         with self._lock:
-            lock = self._locks.setdefault(key, threading.Lock())
+            lock = self._locks.setdefault(called.key, threading.Lock())
         with lock:
-            if key not in self._open:
-                self._open[key], _ = type.ready(instance, Scope(instance, running=True))
-            return self._open[key]
+            if called.key not in self._open:
+                self._open[called.key] = called.open()
+            return self._open[called.key]
 
 
-def chat(models: Models, type: Type, instance: pb.Instance, requests: Iterator[pb.ChatRequest]) -> Iterator[pb.ChatResponse]:
+@dataclasses.dataclass(frozen=True)
+class Called:
+    """What calls are for: a block of a provider, which can wrap a trained model, or a model that a runner trained."""
+
+    type: Type
+    block: pb.Instance | None = None
+    trained: pb.Artifact | None = None
+
+    @property
+    def key(self) -> tuple[str, bytes, str]:
+        digest = self.trained.digest if self.trained else ""
+        return (self.block.address, self.block.config_json, digest) if self.block else ("", b"", digest)
+
+    def open(self) -> Any:
+        if self.block is None:
+            assert self.trained is not None
+            cls: Any = self.type.cls
+            return cls.load_language_model(ModelFiles(self.trained))
+        wrapped = {key: self.trained for key in self.block.inputs if self.trained}
+        stage, _ = self.type.ready(self.block, Scope(self.block, wrapped, running=True))
+        return stage
+
+
+def find(types: Iterable[Type], format: str) -> Type:
+    """Returns the type that loads language models of a format."""
+    for t in types:
+        if format in t.options.models and hasattr(t.cls, "load_language_model"):
+            return t
+    raise Error(f'no type of the plugin can call models of format "{format}"')
+
+
+def chat(models: Models, called: Called, requests: Iterator[pb.ChatRequest]) -> Iterator[pb.ChatResponse]:
     """Answers requests one after the other. Raises Malformed."""
     for r in requests:
         request = _decode(r.request)
         try:
-            answer = models.get(type, instance).chat(request)
+            answer = models.get(called).chat(request)
             yield pb.ChatResponse(response=answer.encode())
         except Exception as e:
-            yield pb.ChatResponse(error=_call_error(e, type))
+            yield pb.ChatResponse(error=_call_error(e, called.type))
 
 
 def _decode(text: bytes) -> ChatRequest:
@@ -64,21 +95,21 @@ def _decode(text: bytes) -> ChatRequest:
         raise Malformed(f"the request is not valid: {e}") from e
 
 
-def embed(models: Models, type: Type, request: pb.EmbedRequest) -> pb.EmbedResponse:
+def embed(models: Models, called: Called, texts: Sequence[str]) -> pb.EmbedResponse:
     try:
-        given = models.get(type, request.model).embed(list(request.texts))
+        given = models.get(called).embed(list(texts))
         e = given if isinstance(given, Embeddings) else Embeddings(given)
-        if len(e.vectors) != len(request.texts):
-            raise CallError(f"the model returned {len(e.vectors)} embeddings for {len(request.texts)} texts")
+        if len(e.vectors) != len(texts):
+            raise CallError(f"the model returned {len(e.vectors)} embeddings for {len(texts)} texts")
         made = [pb.Embedding(values=v) for v in e.vectors]
         return pb.EmbedResponse(embeddings=made, input_tokens=e.input_tokens)
     except Exception as e:
-        return pb.EmbedResponse(error=_call_error(e, type))
+        return pb.EmbedResponse(error=_call_error(e, called.type))
 
 
 def check(models: Models, type: Type, request: pb.CheckModelRequest) -> pb.CheckModelResponse:
     try:
-        models.get(type, request.model).check()
+        models.get(Called(type, request.model)).check()
         return pb.CheckModelResponse()
     except Exception as e:
         return pb.CheckModelResponse(error=_call_error(e, type))

@@ -15,7 +15,7 @@ from . import _protocol as pb
 from ._errors import Error, Malformed, Stopped, diagnostic
 from ._handles import Scope
 from ._limits import LIMITS
-from ._provider import Models
+from ._provider import Called, Models
 from ._stream import Calls, Stream
 
 if TYPE_CHECKING:
@@ -182,24 +182,44 @@ class Server:
             _abort(context, grpc.StatusCode.FAILED_PRECONDITION, f"{d.summary}\n{d.detail}".strip())
 
     def chat(self, requests: Iterator[pb.ChatRequest], context: grpc.ServicerContext) -> Iterator[pb.ChatResponse]:
-        first = _first(requests, context, pb.ChatRequest)
-        type = self._provider(first.start, context, "chat")
+        first = next(requests, pb.ChatRequest())
+        block = first.start if first.HasField("start") else None
+        trained = first.trained if first.HasField("trained") else None
+        if block is None and trained is None:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the first request must contain start")
+        if block is not None and self._find(block, context, pb.MODE_MODEL) and block.inputs:
+            second = next(requests, pb.ChatRequest())
+            if not second.HasField("trained"):
+                _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the second request must contain trained, because the block wraps a model")
+            trained = second.trained
+        called = self._called(block, trained, context, "chat")
         try:
-            yield from _provider.chat(self._models, type, first.start, requests)
+            yield from _provider.chat(self._models, called, requests)
         except Malformed as e:
             _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(e))
 
     def embed(self, request: pb.EmbedRequest, context: grpc.ServicerContext) -> pb.EmbedResponse:
-        return _provider.embed(self._models, self._provider(request.model, context, "embed"), request)
+        block = request.model if request.HasField("model") else None
+        trained = request.trained if request.HasField("trained") else None
+        if block is None and trained is None:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the request must contain model or trained")
+        return _provider.embed(self._models, self._called(block, trained, context, "embed"), request.texts)
 
     def check_model(self, request: pb.CheckModelRequest, context: grpc.ServicerContext) -> pb.CheckModelResponse:
         return _provider.check(self._models, self._find(request.model, context, pb.MODE_MODEL), request)
 
-    def _provider(self, instance: pb.Instance, context: grpc.ServicerContext, method: str) -> Type:
-        type = self._find(instance, context, pb.MODE_MODEL)
+    def _called(self, block: pb.Instance | None, trained: pb.Artifact | None, context: grpc.ServicerContext, method: str) -> Called:
+        """Returns the language model that calls come for."""
+        if block is None:
+            assert trained is not None
+            try:
+                return Called(_provider.find(self.plugin.types.values(), trained.format), trained=trained)
+            except Error as e:
+                _abort(context, grpc.StatusCode.FAILED_PRECONDITION, str(e))
+        type = self._find(block, context, pb.MODE_MODEL)
         if not hasattr(type.cls, method):
             _abort(context, grpc.StatusCode.UNIMPLEMENTED, f"{type} cannot {method}")
-        return type
+        return Called(type, block, trained)
 
     def read_deployment(self, request: pb.ReadDeploymentRequest, context: grpc.ServicerContext) -> pb.ReadDeploymentResponse:
         return _deployment.read(self._find(request.instance, context, pb.MODE_DEPLOY), request)

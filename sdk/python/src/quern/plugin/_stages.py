@@ -149,6 +149,15 @@ class Runner(Stage):
         def run(self, run: Run) -> T: ...
 
     For the same arguments and inputs, it must produce the same bytes.
+
+    A runner that trains language models (see ``p.add_model``) also has
+
+        @classmethod
+        def load_language_model(cls, model: ModelFiles) -> M: ...
+
+    It is called once for each model, of one of the formats that ``models=`` of the
+    decorator names. ``M`` has ``chat``, ``embed``, or both, as a Provider has, which
+    are called from many threads for as long as the plugin lives.
     """
 
     @classmethod
@@ -166,6 +175,9 @@ class Provider(Stage):
     Calls come from many threads. They raise CallError if the attempt failed; any
     other exception counts as permanent. ``prepare`` declares the model with
     ``p.set_model``.
+
+    One of the fields can be a Model: a trained model, of this or another plugin,
+    which the block wraps. ``prepare`` checks its format, and ``open`` reads its files.
     """
 
     def check(self) -> None:
