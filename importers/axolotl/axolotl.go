@@ -99,6 +99,10 @@ func (im *importer) preference(rl string) {
 		beta = "orpo_alpha"
 	}
 	im.Number(beta, &im.recipe.Arguments, "beta")
+	if loss == "kto" {
+		im.Number("kto_desirable_weight", &im.recipe.Arguments, "desirable_weight")
+		im.Number("kto_undesirable_weight", &im.recipe.Arguments, "undesirable_weight")
+	}
 }
 
 func (im *importer) base() {

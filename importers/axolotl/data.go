@@ -243,10 +243,14 @@ func (e *entry) custom(kind config.Node) finetune.Attributes {
 		}
 		return other
 	}
+	column := func(key, other string) string { return finetune.Column(field(key, other)) }
 	var out finetune.Attributes
-	if e.recipe.Type == "hf_dpo" {
-		out = finetune.Preference(field("field_system", ""), field("field_prompt", "prompt"), field("field_chosen", "chosen"), field("field_rejected", "rejected"))
-	} else {
+	switch {
+	case e.judged():
+		out = finetune.Judged(finetune.Question(e.optional(field("field_system", "")), column("field_prompt", "prompt")), column("field_completion", "completion"), column("field_label", "label"))
+	case e.recipe.Type == "hf_dpo":
+		out = finetune.Preference(finetune.Question(e.optional(field("field_system", "")), column("field_prompt", "prompt")), column("field_chosen", "chosen"), column("field_rejected", "rejected"))
+	default:
 		f := instruction{question: field("field_instruction", "instruction"), input: field("field_input", "input"), answer: field("field_output", "output"), system: field("field_system", "")}
 		out = finetune.Attributes{{Name: "messages", Text: e.instructed(f)}}
 	}
@@ -260,47 +264,55 @@ func (e *entry) custom(kind config.Node) finetune.Attributes {
 
 const customFormat = "conversations are rendered with the model's chat template. To use another, set template."
 
-// preferred are the columns of formats of preferences.
-var preferred = map[string][4]string{
-	"argilla":      {"system", "instruction", "chosen_response", "rejected_response"},
-	"intel":        {"system", "question", "chosen", "rejected"},
-	"icr":          {"system", "input", "chosen", "rejected"},
-	"prompt_pairs": {"system", "prompt", "chosen", "rejected"},
+// judged reports whether the data has single answers, good and bad.
+func (e *entry) judged() bool {
+	return slices.Contains(e.recipe.Arguments, finetune.Attribute{Name: "loss", Text: `"kto"`})
 }
+
+// optional is the expression for a column that rows may lack, or "".
+func (e *entry) optional(name string) string {
+	if name == "" || !e.has(name) {
+		return ""
+	}
+	return finetune.Column(name)
+}
+
+// questions are the columns of the question in formats of preferences.
+var questions = map[string]string{"argilla": "instruction", "intel": "question", "icr": "input", "prompt_pairs": "prompt", "ultra": "prompt"}
 
 // preferences reads the formats of preference training, which are named by a
 // chat template and a layout.
 func (e *entry) preferences(kind string) finetune.Attributes {
 	template, layout, _ := strings.Cut(kind, ".")
-	if f, ok := preferred[layout]; ok {
-		if template != "" && template != "chat_template" {
-			e.Note(e.Options.At("type"), "type "+kind, "the imported stage uses the base model's own template.")
-		}
-		system := f[0]
-		if !e.has(system) {
-			system = ""
-		}
-		return finetune.Preference(system, f[1], f[2], f[3])
+	if template != "" && template != "chat_template" {
+		e.Note(e.Options.At("type"), "type "+kind, "the imported stage uses the base model's own template.")
 	}
-	if kind == "chat_template.default" || kind == "chat_template" {
-		messages := e.conversation()
-		return finetune.Attributes{
-			{Name: "messages", Text: messages},
-			{Name: "chosen", Text: finetune.Column(e.text("field_chosen", "chosen")) + ".content"},
-			{Name: "rejected", Text: finetune.Column(e.text("field_rejected", "rejected")) + ".content"},
-		}
+	system := e.optional("system")
+	question, known := questions[layout]
+	asked := finetune.Question(system, finetune.Column(question))
+	switch {
+	case e.judged() && known:
+		return finetune.Judged(asked, "row.completion", "row.label")
+	case e.judged() && layout == "argilla_chat":
+		return finetune.Judged(finetune.Question("", "row.completion[0].content"), "row.completion[1].content", "row.label")
+	case template == "chat_template" && (layout == "" || layout == "default"):
+		return finetune.Preference(e.conversation(), finetune.Column(e.text("field_chosen", "chosen"))+".content", finetune.Column(e.text("field_rejected", "rejected"))+".content")
+	case layout == "argilla_chat" || template == "chat_template" && layout == "argilla":
+		return finetune.Preference(finetune.Question(system, "row.chosen[0].content"), "row.chosen[1].content", "row.rejected[1].content")
+	case layout == "ultra":
+		return finetune.Preference(asked, "row.chosen[1].content", "row.rejected[1].content")
+	case layout == "argilla":
+		return finetune.Preference(asked, "row.chosen_response", "row.rejected_response")
+	case known:
+		return finetune.Preference(asked, "row.chosen", "row.rejected")
 	}
 	e.Lost(e.Options.At("type"), strings.TrimSpace("type "+kind), "this format has no equivalent. Set messages, chosen, and rejected to what they are in a row.")
-	return finetune.Preference("", "prompt", "chosen", "rejected")
+	return finetune.Preference(finetune.Question("", "row.prompt"), "row.chosen", "row.rejected")
 }
 
 // comparisons reads the format of reward models.
 func (e *entry) comparisons() finetune.Attributes {
-	system := "system"
-	if e.columns == nil || !e.has(system) {
-		system = ""
-	}
-	return finetune.Preference(system, "input", "chosen", "rejected")
+	return finetune.Preference(finetune.Question(e.optional("system"), "row.input"), "row.chosen", "row.rejected")
 }
 
 var datasetNotes = finetune.Explained{

@@ -1,6 +1,7 @@
 package llamafactory
 
 import (
+	"fmt"
 	"path"
 
 	"github.com/quern-dev/quern/importers/internal/config"
@@ -82,6 +83,7 @@ type entry struct {
 	*finetune.Options
 	*catalog
 	columns, tags config.Node
+	formatting    string
 }
 
 // column returns the name of a column, or a default of LLaMA-Factory.
@@ -101,32 +103,44 @@ func (e *entry) tag(key, other string) string {
 
 // rows returns what the training stage reads of the rows.
 func (e *entry) rows() finetune.Attributes {
-	formatting, ranking := e.Options.Take("formatting").Text(), e.Options.Take("ranking").IsTrue()
-	shared := formatting == "sharegpt" || formatting == "openai"
+	e.formatting = e.Options.Take("formatting").Text()
+	ranking, shared := e.Options.Take("ranking").IsTrue(), e.formatting == "sharegpt" || e.formatting == "openai"
 	switch {
 	case e.catalog.Peek("stage").Text() == "pt":
 		return finetune.Attributes{{Name: "text", Text: finetune.Column(e.column("prompt", "text"))}}
 	case ranking && shared:
-		return finetune.Attributes{
-			{Name: "messages", Text: e.conversation().Messages()},
-			{Name: "chosen", Text: finetune.Column(e.column("chosen", "chosen")) + "." + e.tag("content_tag", "value")},
-			{Name: "rejected", Text: finetune.Column(e.column("rejected", "rejected")) + "." + e.tag("content_tag", "value")},
-		}
+		return finetune.Preference(e.conversation().Messages(), e.answer("chosen"), e.answer("rejected"))
 	case ranking:
-		return e.preference()
+		return finetune.Preference(e.instruction(false), e.answer("chosen"), e.answer("rejected"))
+	case e.catalog.Peek("stage").Text() == "kto":
+		return e.judged(shared)
 	case shared:
-		return e.labeled(e.conversation().Messages())
+		return finetune.Attributes{{Name: "messages", Text: e.conversation().Messages()}}
 	}
-	return e.labeled(e.instruction(true))
+	return finetune.Attributes{{Name: "messages", Text: e.instruction(true)}}
 }
 
-// labeled adds the mark of good and bad answers, which KTO needs.
-func (e *entry) labeled(messages string) finetune.Attributes {
-	out := finetune.Attributes{{Name: "messages", Text: messages}}
-	if tag := e.column("kto_tag", ""); tag != "" {
-		out.Set("desirable", finetune.Column(tag))
+// answer is the expression for a column with an answer, which is a message in
+// ShareGPT's format.
+func (e *entry) answer(key string) string {
+	column := finetune.Column(e.column(key, key))
+	if e.formatting == "" || e.formatting == "alpaca" {
+		return column
 	}
-	return out
+	return column + "." + e.tag("content_tag", "value")
+}
+
+// judged reads single answers, good and bad. A conversation ends with the answer.
+func (e *entry) judged(shared bool) finetune.Attributes {
+	label := finetune.Column(e.column("kto_tag", "kto_tag"))
+	if !shared {
+		return finetune.Judged(e.instruction(false), finetune.Column(e.column("response", "output")), label)
+	}
+	c := e.conversation()
+	column := c.Column
+	last := fmt.Sprintf("length(%s) - 1", column)
+	c.Column = fmt.Sprintf("slice(%s, 0, %s)", column, last)
+	return finetune.Judged(c.Messages(), fmt.Sprintf("%s[%s].%s", column, last, c.Content), label)
 }
 
 func (e *entry) conversation() finetune.Conversation {
@@ -167,12 +181,4 @@ func (e *entry) instruction(answered bool) string {
 		e.Lost(history, "column history", "add the earlier messages to messages.")
 	}
 	return finetune.Messages(turns...)
-}
-
-func (e *entry) preference() finetune.Attributes {
-	return finetune.Attributes{
-		{Name: "messages", Text: e.instruction(false)},
-		{Name: "chosen", Text: finetune.Column(e.column("chosen", "chosen"))},
-		{Name: "rejected", Text: finetune.Column(e.column("rejected", "rejected"))},
-	}
 }

@@ -107,6 +107,10 @@ func (im *importer) preference(stage string) {
 		im.Lost(im.At("pref_loss"), "pref_loss "+loss, "hf_dpo has the losses dpo, kto, and orpo, so the imported stage has its default.")
 	}
 	im.Number("pref_beta", &im.recipe.Arguments, "beta")
+	if loss == "kto" {
+		im.Number("kto_chosen_weight", &im.recipe.Arguments, "desirable_weight")
+		im.Number("kto_rejected_weight", &im.recipe.Arguments, "undesirable_weight")
+	}
 }
 
 func (im *importer) base() {

@@ -72,12 +72,25 @@ func (c Conversation) Messages() string {
 	return fmt.Sprintf("[for m in %s : { role = %s, content = m.%s }]", c.Column, role, c.Content)
 }
 
-// Preference is what a training stage reads of preferences: a question, with a
-// system message if system is not empty, and two answers.
-func Preference(system, question, chosen, rejected string) Attributes {
-	turns := []Turn{{"user", Column(question)}}
+// Question is the expression for the conversation before an answer: a user's
+// message, with a system message before it if system is not empty. Both are
+// expressions.
+func Question(system, user string) string {
+	turns := []Turn{{"user", user}}
 	if system != "" {
-		turns = append([]Turn{{"system?", Column(system)}}, turns...)
+		turns = append([]Turn{{"system?", system}}, turns...)
 	}
-	return Attributes{{"messages", Messages(turns...)}, {"chosen", Column(chosen)}, {"rejected", Column(rejected)}}
+	return Messages(turns...)
+}
+
+// Preference is what a training stage reads of two answers to a question. All
+// arguments are expressions.
+func Preference(question, chosen, rejected string) Attributes {
+	return Attributes{{"messages", question}, {"chosen", chosen}, {"rejected", rejected}}
+}
+
+// Judged is what a training stage with the loss kto reads of an answer and
+// whether it is a good one. All arguments are expressions.
+func Judged(question, completion, label string) Attributes {
+	return Attributes{{"messages", question}, {"completion", completion}, {"label", label}}
 }
