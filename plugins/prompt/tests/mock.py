@@ -21,6 +21,7 @@ class Mock(http.server.ThreadingHTTPServer):
 
     def __init__(self) -> None:
         self.asked: list[dict[str, Any]] = []
+        self.finish_reason = "stop"
         self.last: int | None = None
         self.reached = threading.Event()
         super().__init__(("127.0.0.1", 0), Handler)
@@ -51,7 +52,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 "id": "1",
                 "object": "chat.completion",
                 "model": request["model"],
-                "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": answer(request)}}],
+                "choices": [
+                    {"index": 0, "finish_reason": mock.finish_reason, "message": {"role": "assistant", "content": answer(request)}}
+                ],
                 "usage": {"prompt_tokens": 10, "completion_tokens": 2, "total_tokens": 12},
             }
         ).encode()
@@ -68,7 +71,12 @@ class Handler(http.server.BaseHTTPRequestHandler):
 
 def answer(request: dict[str, Any]) -> str:
     messages = [(m["role"], m["content"]) for m in request["messages"]]
-    return teach(messages[-1][1]) if request["model"] == "teacher" else student(messages)
+    return {"teacher": teach, "judge": judge}.get(request["model"], lambda _: student(messages))(messages[-1][1])
+
+
+def judge(prompt: str) -> str:
+    """Answers the request of a judge: an answer that knows the label is worth 0.9."""
+    return json.dumps({"explanation": "It is what it is.", "score": 0.9 if "<answer>\nlabel" in prompt else 0.1})
 
 
 def student(messages: list[tuple[str, str]]) -> str:
@@ -83,7 +91,7 @@ def student(messages: list[tuple[str, str]]) -> str:
 def teach(prompt: str) -> str:
     """Answers GEPA's reflection prompt."""
     current = prompt.split("```")[1].strip()
-    wrong = re.findall(r"The answer scores 0\.\nThe correct answer is: (label \w+)", prompt)
+    wrong = re.findall(r"The answer scores 0(?:\.1)?\.\nThe correct answer is: (label \w+)", prompt)
     rules = re.findall(r"\w+ is label \w+", current)
     if zlib.crc32(current.encode()) % 3 == 0:
         rules = rules[1:]

@@ -19,7 +19,7 @@ from mock import Mock, student, teach
 from quern import plugin
 from quern_prompt.instructions import Adapter
 from quern_prompt.rows import Row, split
-from quern_prompt.search import Score
+from quern_prompt.scoring import Score
 
 KINDS = "abcdef"
 
@@ -63,7 +63,7 @@ def items(pipeline: Pipeline, kinds: str) -> None:
     rng = random.Random(7)
     with open(pipeline.folder / "items.csv", "w", newline="") as file:
         out = csv.writer(file)
-        out.writerow(["text", "label"])
+        out.writerow(["text", "answer"])
         for i in range(60):
             kind = rng.choice(kinds)
             out.writerow([f"item {i} of kind {kind}", f"label {kind}{i if kind == 'z' else ''}"])
@@ -76,8 +76,8 @@ train "prompt" "{name}" {{
   prompt    = prompt.start
   model     = model.student
   teacher   = model.teacher
-  metric    = output.text == row.label
-  answer    = row.label
+  metric    = output.text == row.answer
+  answer    = row.answer
   optimizer = "{optimizer}"
   {more}
 }}
@@ -95,7 +95,7 @@ evaluate "prompt" "both" {
     old = { model = model.student, prompt = prompt.start }
     new = { model = model.student, prompt = train.better }
   }
-  metrics = { right = output.text == row.label }
+  metrics = { right = output.text == row.answer }
 }
 output "both" { value = evaluate.both.subjects }
 """
@@ -142,7 +142,7 @@ def test_the_library_alone_makes_more_calls(pipeline, mock):
 
     with open(pipeline.folder / "items.csv", newline="") as file:
         rows = [
-            Row(i, plugin.ChatRequest([plugin.Message("user", r["text"])]), r["label"], None) for i, r in enumerate(csv.DictReader(file))
+            Row(i, plugin.ChatRequest([plugin.Message("user", r["text"])]), r["answer"], None) for i, r in enumerate(csv.DictReader(file))
         ]
     alone = Alone()
     result = gepa.optimize(
@@ -220,6 +220,7 @@ def test_the_budget_is_kept_to_the_call(pipeline, mock):
 
 def test_a_killed_search_repeats_no_call(pipeline, mock):
     """With one request at a time, quern has stored every answer when it sends the next request. That one is never answered."""
+    mock.finish_reason = "length"  # answers that were cut off are cached, too
     more = "max_calls = 600\n  concurrency = 1"
     pipeline.write(search(more))
     for at in sorted(random.sample(range(20, 450), 3)):
@@ -241,13 +242,50 @@ def test_a_killed_search_repeats_no_call(pipeline, mock):
     assert pipeline.outputs()["better"] == killed
 
 
+def test_a_judge_scores_answers(pipeline, mock):
+    pipeline.head += f"""
+model "openai" "judge" {{
+  name     = "judge"
+  base_url = "{mock.url}"
+}}
+"""
+    rubric = 'judge {\n    model = model.judge\n    rubric = "The label is known."\n  }'
+    blocks = search("max_calls = 900").replace("metric    = output.text == row.answer", rubric)
+    pipeline.write(blocks)
+    pipeline.apply()
+    got = pipeline.outputs()["better"]
+    assert got["improved"], got["reason"]
+    assert got["winner"]["value"] == pytest.approx(0.9) and got["start"]["value"] == pytest.approx(0.1)
+    assert got["calls"] == len(mock.asked) <= 900
+    assert repeated(mock) == 0
+    # An evaluation of the start prompt with the same judge gets the same answers and grades.
+    pipeline.write(
+        blocks
+        + """
+evaluate "prompt" "old" {
+  dataset  = source.items
+  subjects = { old = { model = model.student, prompt = prompt.start } }
+  judge "known" {
+    model    = model.judge
+    rubric   = "The label is known."
+    expected = row.answer
+  }
+}
+"""
+    )
+    pipeline.apply()
+    assert got["calls"] == len(mock.asked)
+
+
 def test_mistakes_are_found_when_planning(pipeline):
     pipeline.write(search("max_calls = 600").replace("  teacher   = model.teacher\n", ""))
     assert "GEPA needs a model that proposes instructions" in pipeline.quern("plan", fails=True)
-    pipeline.write(search("max_calls = 600", optimizer="fewshot").replace("  answer    = row.label\n", ""))
+    pipeline.write(search("max_calls = 600", optimizer="fewshot").replace("  answer    = row.answer\n", ""))
     assert "Set answer to the right answer for a row" in pipeline.quern("plan", fails=True)
-    pipeline.write(search("max_calls = 600").replace("output.text == row.label", "output.text"))
+    pipeline.write(search("max_calls = 600").replace("output.text == row.answer", "output.text"))
     assert "The metric must be a condition or a number" in pipeline.quern("plan", fails=True)
+    pipeline.write(search("max_calls = 600").replace("  metric    = output.text == row.answer\n", ""))
+    assert "Set metric, such as output.text == row.answer" in pipeline.quern("plan", fails=True)
     pipeline.write(search("max_calls = 600\n  held_out = 2"))
     assert "It must be between 0 and 1" in pipeline.quern("plan", fails=True)
     pipeline.write("")
@@ -267,7 +305,7 @@ def test_a_real_model(pipeline, model):
     )
     pipeline.head = re.sub(r'base_url = "[^"]*"', f'base_url = "{model}"', pipeline.head)
     pipeline.write(
-        search("max_calls = 50\n  rows = 20\n  max_evaluations = 60").replace("output.text == row.label", "length(output.text) < 20")
+        search("max_calls = 50\n  rows = 20\n  max_evaluations = 60").replace("output.text == row.answer", "length(output.text) < 20")
     )
     pipeline.apply()
     got = pipeline.outputs()["better"]

@@ -88,6 +88,7 @@ class Host:
     def __init__(self, chat=None, predict=None, evaluate=None):
         self.answer_chat, self.answer_predict, self.answer_evaluate = chat, predict, evaluate
         self.rejected: list[tuple[str, str, int]] = []
+        self.accepting: list[bool] = []
         self.open = self.most = 0
 
     def chat(self, requests, context):
@@ -95,6 +96,7 @@ class Host:
             self.open += 1
             self.most = max(self.most, self.open)
             try:
+                self.accepting.append(r.accepts_truncated)
                 text = self.answer_chat(r.model, json.loads(r.request), r.draw)
                 yield pb.HostServiceChatResponse(
                     response=json.dumps({"text": text, "usage": {"input": 1, "output": 2}, "cost": 0.5}).encode()

@@ -72,6 +72,7 @@ class Check(plugin.Mapper):
         p.read_columns("input", "text")
 
     def map_batch(self, batch: pa.RecordBatch) -> Any:
+        assert self.check.type == "bool"
         assert batch.schema.names == ["text", "input.text"]  # a row argument and a column
         upper = pc.utf8_upper(batch["text"])
         values, errors = self.check.evaluate(batch, output=upper, n=pc.utf8_length(upper))
@@ -135,7 +136,7 @@ def test_a_late_expression_is_evaluated_by_quern(client):
 
     [late] = [t for t in client.schema().types if t.name == "a_late"]
     assert dict(late.body.arguments[-1].late) == {"output": b'"string"', "n": b'"number"'}
-    it = instance("transform", "a_late", {"check": "check"}, columns={"text": "string"}, rows={"text": "string"})
+    it = instance("transform", "a_late", {"check": "check"}, columns={"text": "string"}, rows={"text": "string", "check": "bool"})
     text = pa.array(["a", "bc"])
     fields = [pa.field("text", pa.string(), metadata={"quern.argument": "text"}), pa.field("text", pa.string())]
     from quern.plugin._arrow import encode

@@ -39,7 +39,7 @@ class Prompted(plugin.Mapper):
     model: plugin.Model
 
     def map_row(self, prompt: plugin.ChatRequest) -> str:
-        return self.model.chat(prompt, draw=1).text
+        return self.model.chat(prompt, draw=1, accept_truncated=True).text
 
 
 @p.evaluate("m_library")
@@ -165,8 +165,10 @@ def test_a_prompt_is_a_request(client):
     seen = []
     it = instance("label", "m_prompted", {"prompt": "prompt"}, columns={}, rows={"prompt": "string"}, inputs=MODEL)
     request = '{"messages":[{"role":"system","content":"Be brief."},{"role":"user","content":"hi"}],"temperature":0,"max_tokens":5}'
-    with Host(lambda model, request, draw: seen.append((request, draw)) or "ok").serving() as socket:
+    host = Host(lambda model, request, draw: seen.append((request, draw)) or "ok")
+    with host.serving() as socket:
         client.map(it, [pa.record_batch({"prompt": [request]})], host_socket=socket)
+    assert host.accepting == [True]
     assert seen == [
         (
             {

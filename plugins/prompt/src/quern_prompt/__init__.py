@@ -20,6 +20,7 @@ from quern.stats import Difference, Figure
 
 from .asking import Asker, Failed
 from .rows import Candidate, Parts, read, split
+from .scoring import Judge, Metric, Scorer
 from .search import Search
 
 prompt = plugin.Plugin("prompt", version=version("quern-plugin-prompt"))
@@ -56,6 +57,16 @@ class Values:
     calls: int
 
 
+@dataclass
+class Rubric:
+    """A model that grades answers."""
+
+    model: plugin.Model
+    """The model that grades. It should not be the one being graded."""
+    rubric: str
+    """The criteria for the grade, which is from 0 to 1."""
+
+
 @prompt.train("prompt", stop_seconds=5)
 class Prompt(plugin.Runner):
     """Searches for a better prompt, and keeps the old one unless the new one is better on held-out rows.
@@ -64,7 +75,7 @@ class Prompt(plugin.Runner):
     system message or other examples. The start prompt consists of `system`, `example` blocks, and `user`.
 
     A share of the rows, `held_out`, is never seen by the search. At its end, the winner and the start prompt answer these rows, and a
-    paired test compares them: McNemar's exact test if the metric is a condition, and otherwise a permutation test. If the winner is not
+    paired test compares them: McNemar's exact test if all scores are 0 or 1, and otherwise a permutation test. If the winner is not
     better at the level `significance`, the result is the start prompt, and a warning says so. Rows are assigned by a hash of their
     questions, so equal questions are in the same part.
 
@@ -83,10 +94,12 @@ class Prompt(plugin.Runner):
     """The prompt to start from."""
     model: plugin.Model
     """The model that the prompt is for."""
-    metric: plugin.Late[Any] = plugin.argument(late={"output": plugin.Output})
-    """What an answer is worth: a row expression over `row` and `output`, such as `output.text == row.answer`. A condition or a number; more is better."""
     max_calls: int
     """The maximum number of calls of models, including those of the test."""
+    metric: plugin.Late[Any] | None = plugin.argument(default=None, late={"output": plugin.Output})
+    """What an answer is worth: a row expression over `row` and `output`, such as `output.text == row.answer`. A condition or a number; more is better."""
+    judge: Rubric | None = None
+    """In place of a metric: a model that grades answers, as a judge of the kind `rubric` in `evaluate "prompt"`."""
     optimizer: Literal["gepa", "fewshot"] = "gepa"
     """How to search: `gepa` lets the teacher rewrite the system message, with the library of that name; `fewshot` tries sets of examples from the dataset."""
     teacher: plugin.Model | None = None
@@ -126,11 +139,14 @@ class Prompt(plugin.Runner):
 
     def check(self, p: plugin.Prepare) -> None:
         """Reports arguments that the search cannot work with."""
-        if self.metric.type not in ("bool", "int64", "float64", ""):
+        if (self.metric is None) == (self.judge is None):
             p.error(
-                f"The metric must be a condition or a number\nThis is {self.metric.type}. Compare it with something, as in output.text == row.answer.",
+                "What an answer is worth must be given once\nSet metric, such as output.text == row.answer, or write a judge block.",
                 argument="metric",
             )
+        if self.metric is not None and self.metric.type not in ("bool", "int64", "float64", ""):
+            text = f"This is {self.metric.type}. Compare it with something, as in output.text == row.answer."
+            p.error(f"The metric must be a condition or a number\n{text}", argument="metric")
         if p.known("optimizer"):
             if self.optimizer == "gepa" and self.teacher is None:
                 p.error(
@@ -163,33 +179,35 @@ class Prompt(plugin.Runner):
                 ),
                 "held_out",
             )
-        tried = search // 2 if self.optimizer == "fewshot" else search
-        if self.max_calls < 2 * (held_out + tried):
+        tried, each = search // 2 if self.optimizer == "fewshot" else search, self.calls_per_row()
+        if self.max_calls < 2 * each * (held_out + tried):
             yield (
                 (
-                    f"max_calls is {self.max_calls}, which is too few\nTwo prompts take {2 * tried} calls on {tried} rows of the search, and the test takes {2 * held_out}. "
-                    "Raise max_calls, or lower rows."
+                    f"max_calls is {self.max_calls}, which is too few\nTwo prompts take {2 * each * tried} calls on {tried} rows of the search, "
+                    f"and the test takes {2 * each * held_out}. Raise max_calls, or lower rows."
                 ),
                 "max_calls",
             )
 
+    def calls_per_row(self) -> int:
+        """How many calls it takes to try a prompt on a row."""
+        return 1 if self.judge is None else 2
+
     def foresee(self, p: plugin.Prepare, rows: int) -> None:
-        """Declares the most that the search may cost. Each call of the teacher is followed by one of the model, at least."""
-        share = 2 if self.optimizer == "gepa" else 1
-        p.add_model_calls(plugin.ModelCalls("prompt", "model", per_row=self.max_calls / share / rows))
-        if self.optimizer == "gepa" and self.teacher is not None:
-            p.add_model_calls(
-                plugin.ModelCalls(
-                    "prompt", "teacher", per_row=self.max_calls / share / rows, added="x" * (_TASK + _ANSWER * self.minibatch)
-                )
-            )
+        """Declares the most that the search may cost: each call of the teacher or the judge comes with one of the model, at least."""
+        others = [("teacher", _TASK + _ANSWER * self.minibatch)] if self.optimizer == "gepa" and self.teacher is not None else []
+        others += [("judge.0.model", _GRADE)] if self.judge is not None else []
+        share = self.max_calls / (1 + len(others)) / rows
+        p.add_model_calls(plugin.ModelCalls("prompt", "model", per_row=share))
+        for model, added in others:
+            p.add_model_calls(plugin.ModelCalls("prompt", model, per_row=share, added="x" * added, reads_answers=model != "teacher"))
 
     def run(self, run: plugin.Run) -> Values:
         parts = split(read(self.dataset, self.prompt, self.answer), self.seed, self.held_out, self.rows)
         for text, argument in self.impossible(len(parts.search), len(parts.held_out)):
             raise plugin.Error(text, argument=argument)
         start = one_start(parts)
-        asker = Asker(run, self.max_calls, reserved=2 * len(parts.held_out), concurrency=self.concurrency)
+        asker = Asker(run, self.max_calls, reserved=2 * self.calls_per_row() * len(parts.held_out), concurrency=self.concurrency)
         try:
             return self.search(run, parts, start, asker)
         except Failed as e:
@@ -198,8 +216,9 @@ class Prompt(plugin.Runner):
             asker.close()
 
     def search(self, run: plugin.Run, parts: Parts, start: Candidate, asker: Asker) -> Values:
+        scorer = self.scorer(asker)
         pool, tried_on = (parts.search[::2], parts.search[1::2]) if self.optimizer == "fewshot" else ([], parts.search)
-        search = Search(start, tried_on, asker, self.model, self.metric, self.feedback)
+        search = Search(start, tried_on, asker, self.model, scorer)
         if self.optimizer == "fewshot":
             from . import examples
 
@@ -214,11 +233,17 @@ class Prompt(plugin.Runner):
         for tried in rows_of(search, winner):
             run.write(tried, output="candidates")
         asker.reserved = 0
-        return self.compare(run, parts, search, winner)
+        return self.compare(run, parts, search, winner, scorer)
 
-    def compare(self, run: plugin.Run, parts: Parts, search: Search, winner: Candidate) -> Values:
+    def scorer(self, asker: Asker) -> Scorer:
+        if self.judge is not None:
+            return Judge(self.judge.model, self.judge.rubric, asker)
+        assert self.metric is not None
+        return Metric(self.metric, self.feedback)
+
+    def compare(self, run: plugin.Run, parts: Parts, search: Search, winner: Candidate, scorer: Scorer) -> Values:
         """Tests the winner on the held-out rows."""
-        tested = Search(search.start, parts.held_out, search.asker, self.model, self.metric, self.feedback)
+        tested = Search(search.start, parts.held_out, search.asker, self.model, scorer)
         theirs: list[float] = []
         ours: list[float] = []
         if winner != search.start:
@@ -250,9 +275,10 @@ class Prompt(plugin.Runner):
         return found + (", which is better" if improved else ", which may be chance") + f" at the level {self.significance:g}."
 
 
-# About how many characters GEPA uses to tell the teacher its task, and about an answer.
+# About how many characters GEPA uses to tell the teacher its task, and about an answer, and how many the request of a judge has.
 _TASK = 1300
 _ANSWER = 600
+_GRADE = 600
 
 
 def one_start(parts: Parts) -> Candidate:

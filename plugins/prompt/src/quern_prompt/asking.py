@@ -67,7 +67,7 @@ class Asker:
 
 def _ask(model: plugin.Model, request: plugin.ChatRequest, draw: int) -> plugin.ChatResponse | plugin.CallError:
     try:
-        return model.chat(request, draw=draw)
+        return model.chat(request, draw=draw, accept_truncated=True)
     except plugin.CallError as e:
         if e.temporary:
             raise Failed(f"A call of the model failed\n{e}. Apply again to continue: the answers so far are cached.") from None

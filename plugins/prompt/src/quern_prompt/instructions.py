@@ -17,7 +17,8 @@ from quern import plugin
 
 from .asking import Failed, Spent
 from .rows import Candidate, Row
-from .search import Score, Search
+from .scoring import Score
+from .search import Search
 
 _TEXT = "instruction"
 

@@ -88,7 +88,7 @@ def read(dataset: plugin.Dataset, prompt: plugin.Prompt, answer: plugin.Row[str]
     for batch in dataset.batches():
         requests = batch.column(len(columns) + arguments.index(prompt.key))
         answers = batch.column(len(columns) + arguments.index(answer.key)) if answer is not None else None
-        read = batch.select(columns)
+        read = batch.select(range(len(columns)))  # an argument may have the name of a column
         for i in range(batch.num_rows):
             if not requests[i].is_valid:
                 raise plugin.Error(f"The prompt has no value for row {index}\nFilter such rows out first.", argument=prompt.key)

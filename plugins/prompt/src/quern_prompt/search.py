@@ -3,32 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-import pyarrow as pa
 from quern import plugin
 
-from .asking import Asker, Failed
+from .asking import Asker
 from .rows import Candidate, Row
-
-
-@dataclass(frozen=True)
-class Score:
-    """What a candidate's answer for a row is worth.
-
-    Attributes:
-        value: 0 or 1 for a condition, and 0 if there is no answer.
-        answer: The answer's text.
-        feedback: What was good or bad about it; empty: nothing is known.
-    """
-
-    value: float
-    answer: str
-    feedback: str
+from .scoring import Score, Scorer
 
 
 @dataclass
@@ -45,38 +28,20 @@ class Trial:
 
 
 class Search:
-    """Tries candidates on rows. Each candidate is tried on each row once.
+    """Tries candidates on rows. Each candidate is tried on each row once."""
 
-    Args:
-        metric: What an answer is worth: a condition or a number.
-        feedback: What to say about an answer.
-    """
-
-    def __init__(
-        self,
-        start: Candidate,
-        rows: Sequence[Row],
-        asker: Asker,
-        model: plugin.Model,
-        metric: plugin.Late[Any],
-        feedback: plugin.Late[str] | None,
-    ) -> None:
+    def __init__(self, start: Candidate, rows: Sequence[Row], asker: Asker, model: plugin.Model, scorer: Scorer) -> None:
         self.start = start
         self.rows = rows
         self.asker = asker
         self.trials: dict[Candidate, Trial] = {}
-        self._model, self._metric, self._feedback = model, metric, feedback
+        self._model, self._scorer = model, scorer
         self.trial(start, None)
-
-    @property
-    def condition(self) -> bool:
-        """A score is 0 or 1."""
-        return self._metric.type == "bool"
 
     @property
     def perfect(self) -> bool:
         """No candidate can be better than the best one."""
-        return self.condition and self.trials[self.best()].mean() == 1
+        return self._scorer.bounded and self.trials[self.best()].mean() == 1
 
     def trial(self, candidate: Candidate, parent: Candidate | None) -> Trial:
         if candidate not in self.trials:
@@ -90,11 +55,11 @@ class Search:
         """Returns the scores of a candidate on rows.
 
         Args:
-            above: The scores matter only if their sum is larger. If the metric is a condition, rows are tried in blocks, and once
+            above: The scores matter only if their sum is larger. If scores are at most 1, rows are tried in blocks, and once
                 that is out of reach, the scores of the others are 0, without a call.
         """
         trial = self.trial(candidate, parent)
-        if above is None or not self.condition:
+        if above is None or not self._scorer.bounded:
             self._try(candidate, trial, rows)
         else:
             unknown = [r for r in rows if r.index not in trial.scores]
@@ -110,35 +75,12 @@ class Search:
         if not rows:
             return
         before = self.asker.calls
-        answers = self.asker.all(self._model, [request(candidate, r) for r in rows])
-        trial.calls += self.asker.calls - before
-        for row, score in zip(rows, self._scores(rows, answers)):
-            trial.scores[row.index] = score
-
-    def _scores(self, rows: Sequence[Row], answers: Sequence[plugin.ChatResponse | plugin.CallError]) -> list[Score]:
-        structs = [r.columns.to_struct_array() for r in rows]
-        batch = pa.RecordBatch.from_struct_array(pa.concat_arrays(structs))
-        output = plugin.Output.array([None if isinstance(a, plugin.CallError) else a for a in answers])
-        values, wrong = self._metric.evaluate(batch, output=output)
-        said = self._feedback.evaluate(batch, output=output)[0] if self._feedback is not None else pa.nulls(len(rows))
-        why = {e.row: e.message for e in wrong}
-        scores = []
-        for i, (row, answer) in enumerate(zip(rows, answers)):
-            if isinstance(answer, plugin.CallError):
-                scores.append(Score(0, "", f"The model refused to answer: {answer}"))
-            elif i in why:
-                scores.append(Score(0, answer.text, f"The answer could not be scored: {why[i]}"))
-            else:
-                scores.append(Score(self._number(values[i].as_py(), row), answer.text, said[i].as_py() or ""))
-        return scores
-
-    def _number(self, value: object, row: Row) -> float:
-        if not isinstance(value, (bool, int, float)) or not math.isfinite(value):
-            raise Failed(
-                f"The metric has no value for row {row.index}\nIt is {json.dumps(value)}. Filter such rows out first, or give them a value with coalesce().",
-                self._metric.key,
-            )
-        return float(value)
+        try:
+            answers = self.asker.all(self._model, [request(candidate, r) for r in rows])
+            scores = self._scorer.scores(rows, answers)
+        finally:
+            trial.calls += self.asker.calls - before
+        trial.scores.update(zip((r.index for r in rows), scores))
 
     def best(self) -> Candidate:
         """The candidate with the highest mean among those that were tried on all rows; ties go to the earliest."""

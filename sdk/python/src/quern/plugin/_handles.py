@@ -226,17 +226,19 @@ class Model(_Input):
         """What the names that the model block pinned refer to; see ``Prepare.pin``."""
         return dict(self._scope.instance.inputs[self.key].model.pins)
 
-    def chat(self, request: str | Sequence[Message] | ChatRequest, *, draw: int = 0) -> ChatResponse:
+    def chat(self, request: str | Sequence[Message] | ChatRequest, *, draw: int = 0, accept_truncated: bool = False) -> ChatResponse:
         """Asks the model, through quern: it waits, retries, caches, and counts costs.
 
         Args:
             request: A text, messages, or a whole request.
             draw: The number of the answer, if several are wanted.
+            accept_truncated: The stage can use an answer that ended at the token limit, so
+                quern caches it like any other. Otherwise the next run asks again.
 
         Raises:
             CallError: This request failed. Any other exception ends the stage.
         """
-        return self._scope.needs_host().chat(self.key, request_of(request), draw)
+        return self._scope.needs_host().chat(self.key, request_of(request), draw, accept_truncated)
 
     def reject(self, request: str | Sequence[Message] | ChatRequest, *, draw: int = 0) -> None:
         """Says that the answer cannot be used, so that the next run asks again instead of using the cache."""

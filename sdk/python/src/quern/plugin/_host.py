@@ -60,13 +60,14 @@ class Host:
             raise Fault("the stage has no address of OpenAI's API; call use_openai_api in prepare")
         return OpenAIAPI(*self.openai, model=model)
 
-    def chat(self, model: str, request: ChatRequest, draw: int) -> ChatResponse:
+    def chat(self, model: str, request: ChatRequest, draw: int, accept_truncated: bool) -> ChatResponse:
         with self._chatting:
             try:
                 stream = self._idle.get_nowait()
             except queue.Empty:
                 stream = self._open("Chat", pb.HostServiceChatRequest, pb.HostServiceChatResponse)
-            answer = stream.ask(pb.HostServiceChatRequest(model=model, request=request.encode(), draw=draw))
+            asked = pb.HostServiceChatRequest(model=model, request=request.encode(), draw=draw, accepts_truncated=accept_truncated)
+            answer = stream.ask(asked)
             self._idle.put(stream)
         if answer.HasField("error"):
             raise call_error(answer.error)
