@@ -16,6 +16,12 @@ import (
 // Chat makes one attempt.
 func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, error) {
 	r = a.Complete(r)
+	switch {
+	case r.Prompt != "":
+		return a.complete(ctx, r)
+	case r.PromptLogProbs:
+		return nil, &llm.CallError{Message: "endpoints with OpenAI's API return the log-probabilities of prompts, not of messages: send a prompt"}
+	}
 	if a.JSON != provider.JSONSchema {
 		r = provider.Described(r)
 	}

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
@@ -38,6 +39,7 @@ type args struct {
 	ReasoningEffort string    `quern:"reasoning_effort" doc:"How much a reasoning model thinks: none, minimal, low, medium, high, or xhigh, if the model supports the value."`
 	LogProbs        bool      `quern:"logprobs" doc:"Whether to request log probabilities with each answer."`
 	Dimensions      *int64    `quern:"dimensions" doc:"The number of dimensions of embeddings, for models that support a choice."`
+	Capabilities    []string  `quern:"capabilities,operational" doc:"What the model can do, if quern does not know it: 'chat', 'complete' (continue a prompt, through /completions), 'score' (return the log-probabilities of a prompt's tokens, through /completions with echo and logprobs, as vLLM does), and 'embed'. By default, models at other endpoints than OpenAI's chat and embed."`
 	Extra           cty.Value `quern:"extra" doc:"Additional fields for the request body, such as { top_k = 1 } for vLLM."`
 
 	provider.Limits
@@ -83,11 +85,11 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		price = Prices.Price(a.Name)
 	}
 	info := a.Info(&a.Sampling, Tokenizer(a.Name), price)
-	switch {
-	case isEmbedding(a.Name):
-		info.Capabilities = []string{plugin.CanEmbed}
-	case a.official:
-		info.Capabilities = []string{plugin.CanChat}
+	info.Capabilities = a.capabilities()
+	for _, c := range a.Capabilities {
+		if !slices.Contains(known, c) {
+			p.Errorf("capabilities", "%q is not a capability\nA model can chat, complete, score, and embed.", c)
+		}
 	}
 	if u != nil {
 		info.Host = u.Host

@@ -215,7 +215,11 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 		if err := read(w, r, &wanted); err != nil {
 			return nil, err
 		}
-		return s.ask(r, &wanted)
+		request, err := wanted.request()
+		if err != nil {
+			return nil, err
+		}
+		return s.ask(r, wanted.Model, request, wanted.N)
 	}()
 	switch {
 	case err != nil:
@@ -227,32 +231,28 @@ func (s *Server) chat(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// ask returns the answers to a request: n of them.
-func (s *Server) ask(r *http.Request, wanted *chatRequest) ([]*llm.Response, error) {
-	if err := s.known(wanted.Model); err != nil {
+// ask returns the answers to a request: n of them, or one if n is nil.
+func (s *Server) ask(r *http.Request, model string, request *llm.Request, wanted *int64) ([]*llm.Response, error) {
+	if err := s.known(model); err != nil {
 		return nil, err
 	}
 	n := int64(1)
-	if wanted.N != nil {
-		n = *wanted.N
+	if wanted != nil {
+		n = *wanted
 	}
 	if n < 1 || n > maxAnswers {
 		return nil, invalid("n is %d; it must be between 1 and %d", n, maxAnswers)
-	}
-	request, err := wanted.request()
-	if err != nil {
-		return nil, err
 	}
 	text, err := request.Encode()
 	if err != nil {
 		return nil, invalid("the request cannot be encoded: %s", err)
 	}
-	first := s.draws.take(wanted.Model, request, text, n)
+	first := s.draws.take(model, request, text, n)
 	answers := make([]*llm.Response, n)
 	errs := make([]error, n)
 	var asking sync.WaitGroup
 	for i := range answers {
-		asking.Go(func() { answers[i], errs[i] = s.draw(r, wanted.Model, text, first+int64(i)) })
+		asking.Go(func() { answers[i], errs[i] = s.draw(r, model, text, first+int64(i)) })
 	}
 	asking.Wait()
 	for _, err := range errs {

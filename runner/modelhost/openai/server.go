@@ -79,9 +79,10 @@ func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /v1/models", s.list)
 	mux.HandleFunc("POST /v1/chat/completions", s.chat)
+	mux.HandleFunc("POST /v1/completions", s.complete)
 	mux.HandleFunc("POST /v1/embeddings", s.embed)
 	mux.HandleFunc("/", func(w http.ResponseWriter, r *http.Request) {
-		fail(w, &failure{http.StatusNotFound, fmt.Sprintf("quern does not serve %s %s; it serves POST /v1/chat/completions, POST /v1/embeddings, and GET /v1/models", r.Method, r.URL.Path)})
+		fail(w, &failure{http.StatusNotFound, fmt.Sprintf("quern does not serve %s %s; it serves POST /v1/chat/completions, POST /v1/completions, POST /v1/embeddings, and GET /v1/models", r.Method, r.URL.Path)})
 	})
 	return mux
 }
@@ -213,6 +214,9 @@ var neutral = map[string][]string{
 	"logit_bias":          {"{}"},
 	"tools":               {"[]"},
 	"stop":                {"[]"},
+	"stream":              {"false"},
+	"best_of":             {"1"},
+	"suffix":              {`""`},
 	"tool_choice":         {`"auto"`},
 	"parallel_tool_calls": {"true"},
 	"modalities":          {`["text"]`},
