@@ -61,7 +61,7 @@ func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *p
 		},
 		estimate: estimate.New(m, estimate.Options{
 			Context: b.ctx, Processes: b.processes, Store: b.Store, Prior: b.prior,
-			Refresh: b.Refresh, Environment: b.Environment,
+			Refresh: b.Refresh, Environment: b.Environment, Cache: b.prepared,
 		}),
 		output: &output.Outputs{Module: m, Conditions: conditions, Store: b.Store, Prior: outputs},
 	}

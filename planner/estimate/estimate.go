@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/planner/decide"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/planner/prepare"
 	"github.com/quern-dev/quern/planner/processes"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/history"
@@ -40,6 +41,8 @@ type Options struct {
 	Refresh bool
 	// Environment names the cached previews of sources.
 	Environment string
+	// Cache caches what plugins say about samples.
+	Cache *prepare.Cache
 }
 
 // New returns an estimator for the instances of a module.
@@ -53,6 +56,7 @@ func (e *Estimator) Estimate(n *decide.Instance) {
 		e.forecasts.note(n)
 	}
 	if n.Runs() && n.Mode != plan.ModeDeploy {
+		e.checkSample(n)
 		e.estimateCalls(n)
 		e.estimateSeconds(n)
 		e.checkDraws(n)

@@ -39,7 +39,7 @@ type Cache struct {
 // remembered is an answer without diagnostics.
 type remembered struct {
 	Fingerprint string // of a source: its content
-	Prepared    []byte // pluginv1.Prepared
+	Prepared    []byte // pluginv1.Prepared, or pluginv1.CheckSampleResponse for a sample
 	// Files is the state of the large files that the answer depends on, by path,
 	// when their content was last compared.
 	Files map[string]fileState
@@ -74,14 +74,18 @@ func NewCache(s *store.Store, environment string) *Cache {
 // contain secrets, so the digest uses the store's key: nobody can guess them
 // from the file. Without a key, nothing is cached.
 func (c *Cache) key(program plan.Plugin, in *pluginv1.Instance) string {
+	return c.sealed(program.Digest+"\n", in)
+}
+
+func (c *Cache) sealed(prefix string, m proto.Message) string {
 	if c.path == "" {
 		return ""
 	}
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(in)
+	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
 	if err != nil {
 		return ""
 	}
-	key, err := c.seal(append([]byte(program.Digest+"\n"), b...))
+	key, err := c.seal(append([]byte(prefix), b...))
 	if err != nil {
 		return ""
 	}
@@ -169,6 +173,36 @@ func (c *Cache) remember(key, fingerprint string, p *pluginv1.Prepared) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.after[key] = remembered{Fingerprint: fingerprint, Prepared: b, Files: files}
+	c.changed = true
+}
+
+// Sample returns the cached answer about a sample, or nil, and the key to cache it
+// under.
+func (c *Cache) Sample(program plan.Plugin, req *pluginv1.CheckSampleRequest) (key string, answer *pluginv1.CheckSampleResponse) {
+	key = c.sealed("sample "+program.Digest+"\n", req)
+	a, ok := c.lookup(key)
+	if !ok {
+		return key, nil
+	}
+	answer = &pluginv1.CheckSampleResponse{}
+	if proto.Unmarshal(a.Prepared, answer) != nil {
+		return key, nil
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.after[key] = a
+	return key, answer
+}
+
+// RememberSample caches an answer about a sample, with its diagnostics.
+func (c *Cache) RememberSample(key string, answer *pluginv1.CheckSampleResponse) {
+	b, err := proto.Marshal(answer)
+	if key == "" || err != nil {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.after[key] = remembered{Prepared: b}
 	c.changed = true
 }
 

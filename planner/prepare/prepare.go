@@ -56,6 +56,8 @@ type Instance struct {
 	Calls []*pluginv1.ModelCalls
 	// Selections say which rows of an input its datasets consist of, by output.
 	Selections map[string]*pluginv1.Selection
+	// ChecksSample is set if the plugin wants to see rows before the stage runs.
+	ChecksSample bool
 	// Overlaps are the input keys of models that the lineage shows to be
 	// evaluated on rows that they were trained on.
 	Overlaps []string

@@ -370,6 +370,7 @@ func (n *answered) takeEstimate() {
 	}
 	n.BatchRows, n.StopSeconds, n.OpenAIAPI = n.prepared.BatchRows, n.prepared.StopSeconds, n.prepared.OpenaiApi
 	n.Calls = n.prepared.Calls
+	n.ChecksSample = n.prepared.ChecksSample && n.Mode == plan.ModeRun
 	for _, c := range n.Calls {
 		if c.Added != "" {
 			if n.Added == nil {

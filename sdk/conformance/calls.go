@@ -38,6 +38,7 @@ var calls = map[string]call{
 	"Chat":             both(pluginv1.PluginServiceClient.Chat),
 	"Embed":            unary(pluginv1.PluginServiceClient.Embed),
 	"CheckModel":       unary(pluginv1.PluginServiceClient.CheckModel),
+	"CheckSample":      unary(pluginv1.PluginServiceClient.CheckSample),
 	"Stop":             unary(pluginv1.PluginServiceClient.Stop),
 	"ReadDeployment":   unary(pluginv1.PluginServiceClient.ReadDeployment),
 	"PlanDeployment":   unary(pluginv1.PluginServiceClient.PlanDeployment),

@@ -110,6 +110,32 @@ func (sum) Prepare(_ context.Context, p *plugin.Prepare[sumArgs]) error {
 	return nil
 }
 
+// CheckSample warns about rows without n.
+func (sum) CheckSample(_ context.Context, c *plugin.SampleCheck[sumArgs]) error {
+	s := c.Sample(c.Args.Dataset)
+	if s == nil {
+		c.Warnf("dataset", "no rows are known yet")
+		return nil
+	}
+	if c.Args.Do == "fail" {
+		return plugin.ArgumentErrorf("n", "no n is good\nChange them.")
+	}
+	ns, ok := data.Arguments.Find(s.Rows, c.Args.N.Key).(*array.Int64)
+	if !ok {
+		return errors.New("the n are not whole numbers")
+	}
+	for i := range ns.Len() {
+		if ns.IsNull(i) {
+			c.Warnf("n", "there is no n\nIt is row %d.", i)
+		}
+	}
+	if !s.Complete && s.Total != nil {
+		seconds := float64(*s.Total) / 10
+		c.SetEstimate(plugin.Estimate{Rows: s.Total, Seconds: &seconds})
+	}
+	return nil
+}
+
 func (sum) StopGrace() time.Duration { return 7 * time.Second }
 
 func (s sum) Run(ctx context.Context, r *plugin.Run[sumArgs]) error {

@@ -395,6 +395,19 @@ class Sum(plugin.Runner):
         p.add_dataset({"n": int}, name="seen")
         p.set_value_type({"sum": int})
 
+    def check_sample(self, check: plugin.SampleCheck) -> None:
+        s = check.sample(self.dataset)
+        if s is None:
+            check.warn("no rows are known yet", argument="dataset")
+            return
+        if self.do == "fail":
+            raise plugin.Error("no n is good\nChange them.", argument="n")
+        for i, n in enumerate(s.table(self.n).column(0).to_pylist()):
+            if n is None:
+                check.warn(f"there is no n\nIt is row {i}.", argument="n")
+        if not s.complete and s.total is not None:
+            check.set_estimate(rows=s.total, seconds=s.total / 10)
+
     def run(self, run: plugin.Run) -> None:
         if self.do == "warn":
             run.warn("some n are odd\nThat is fine.", argument="n")

@@ -61,22 +61,31 @@ func (t *core[A]) decode(in *pluginv1.Instance) (*A, error) {
 
 // instantiate decodes an instance's arguments and prepares them.
 func (t *core[A]) instantiate(ctx context.Context, in *pluginv1.Instance, unknowns bool) (*A, *pluginv1.Prepared) {
+	args, p := t.prepared(ctx, in, unknowns)
+	return args, p.out
+}
+
+// prepared is instantiate, but returns everything about the preparation. The
+// arguments are nil if they cannot be decoded.
+func (t *core[A]) prepared(ctx context.Context, in *pluginv1.Instance, unknowns bool) (*A, *preparation) {
 	args := new(A)
 	unknown, err := decodeConfig(in, reflect.ValueOf(args).Elem(), unknowns)
-	if err != nil {
-		return nil, &pluginv1.Prepared{Diagnostics: diagnostics(err)}
-	}
 	p := &Prepare[A]{Args: args, preparation: newPreparation(in, unknown)}
+	if err != nil {
+		p.out.Diagnostics = diagnostics(err)
+		return nil, p.preparation
+	}
 	if err := t.impl.Prepare(ctx, p); err != nil {
 		p.out.Diagnostics = append(p.out.Diagnostics, diagnostic(err))
 	}
 	if s, ok := t.impl.(Stopper); ok {
 		p.out.StopSeconds = s.StopGrace().Seconds()
 	}
+	_, p.out.ChecksSample = t.impl.(SampleChecker[A])
 	if p.err != nil {
 		p.out.Diagnostics = append(p.out.Diagnostics, diagnostic(t.fault(p.err)))
 	}
-	return args, p.out
+	return args, p.preparation
 }
 
 // ready is instantiate for the work itself: everything is known, and a

@@ -21,6 +21,7 @@ type runnable interface {
 	Type
 	loader() (ModelLoader, bool)
 	languageLoader() (LanguageLoader, bool)
+	checkSample(context.Context, *pluginv1.CheckSampleRequest) (*pluginv1.CheckSampleResponse, error)
 	run(context.Context, *pluginv1.RunRequest, runStream, *hostConn) error
 }
 

@@ -164,6 +164,14 @@ func (s *server) Run(req *pluginv1.RunRequest, stream pluginv1.PluginService_Run
 	})
 }
 
+func (s *server) CheckSample(ctx context.Context, req *pluginv1.CheckSampleRequest) (*pluginv1.CheckSampleResponse, error) {
+	t, err := find[runnable](s, req.Instance)
+	if err != nil {
+		return nil, err
+	}
+	return t.checkSample(ctx, req)
+}
+
 func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
 	first, err := begin(stream.Recv)
 	if err != nil {

@@ -3,10 +3,12 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -45,6 +47,7 @@ type tuneArgs struct {
 	Dataset plugin.Dataset `quern:"dataset,required" doc:"Rows to learn from."`
 	Text    plugin.Column  `quern:"text,required" type:"string" doc:"Text to learn."`
 	Base    plugin.Model   `quern:"base,required" doc:"Model to start from."`
+	Checked string         `quern:"checked,operational" doc:"File that the number of rows is appended to when they are checked."`
 }
 
 // tune says what it starts from.
@@ -66,6 +69,23 @@ func (tune) Prepare(_ context.Context, p *plugin.Prepare[tuneArgs]) error {
 		p.Errorf("base", "%s is too small\nIts size is %d.", block.Address(), args.Size)
 	}
 	return nil
+}
+
+// CheckSample refuses empty texts.
+func (tune) CheckSample(_ context.Context, c *plugin.SampleCheck[tuneArgs]) error {
+	s := c.Sample(c.Args.Dataset)
+	texts := data.Arguments.Find(s.Rows, c.Args.Text.Key).(*array.String)
+	for i := range texts.Len() {
+		switch texts.Value(i) {
+		case "":
+			c.Errorf("text", "text is empty\nRow %d of the sample has none.", i)
+		case "?":
+			c.Warnf("text", "text is a question\nRow %d of the sample has one.", i)
+		}
+	}
+	seconds, tokens := float64(*s.Total), 10**s.Total
+	c.SetEstimate(plugin.Estimate{Seconds: &seconds, InputTokens: &tokens})
+	return appendTo(c.Args.Checked, fmt.Sprintf("%d of %d, complete: %t\n", texts.Len(), *s.Total, s.Complete))
 }
 
 func (tune) Run(ctx context.Context, r *plugin.Run[tuneArgs]) error {

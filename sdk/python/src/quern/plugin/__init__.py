@@ -23,12 +23,15 @@ if TYPE_CHECKING:
     from ._provider import Embeddings
     from ._read import RowWriter
     from ._run import Run
+    from ._sample import Sample, SampleCheck
 
 # Names whose modules are loaded when they are first used: Arrow takes as long as everything else.
 _LATER = {
     "Embeddings": "_provider",
     "RowWriter": "_read",
     "Run": "_run",
+    "Sample": "_sample",
+    "SampleCheck": "_sample",
     **dict.fromkeys(("Apply", "Change", "Delete", "DeploymentPlan", "PartlyApplied", "Plan", "State"), "_deployment"),
 }
 
@@ -88,6 +91,8 @@ __all__ = [
     "RowWriter",
     "Run",
     "Runner",
+    "Sample",
+    "SampleCheck",
     "Selection",
     "Signature",
     "Source",

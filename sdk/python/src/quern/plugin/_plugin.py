@@ -278,6 +278,7 @@ class Type:
         if mapped and self.options.batch_rows > 0:
             p.out.batch_rows, p.out.open_requests = self.options.batch_rows, max(1, self.options.concurrency)
         p.out.stop_seconds = self.options.stop_seconds
+        p.out.checks_sample = self.base is Runner and hasattr(self.cls, "check_sample")
         if self.base is Provider:
             self._declare_model(p)
 

@@ -58,6 +58,7 @@ class Server:
             "Map": (both, self.map, None if self._pool else pb.MapRequest),
             "Run": (streaming, self.run, pb.RunRequest),
             "Stop": (unary, self.stop, pb.StopRequest),
+            "CheckSample": (unary, self.check_sample, pb.CheckSampleRequest),
             "Predict": (both, self.predict, None if self._pool else pb.PredictRequest),
             "Chat": (both, self.chat, pb.ChatRequest),
             "Embed": (unary, self.embed, pb.EmbedRequest),
@@ -144,6 +145,17 @@ class Server:
                 yield pb.RunResponse(diagnostic=failed[0])
         finally:
             self._calls.end(request.call)
+
+    def check_sample(self, request: pb.CheckSampleRequest, context: grpc.ServicerContext) -> pb.CheckSampleResponse:
+        from . import _sample
+
+        type = self._find(request.instance, context, pb.MODE_RUN)
+        if not hasattr(type.cls, "check_sample"):
+            _abort(context, grpc.StatusCode.UNIMPLEMENTED, f"{type} checks no samples")
+        try:
+            return _sample.check(type, request)
+        except Malformed as e:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(e))
 
     def stop(self, request: pb.StopRequest, context: grpc.ServicerContext) -> pb.StopResponse:
         self._calls.stop(request.call)

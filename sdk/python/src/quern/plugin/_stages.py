@@ -148,6 +148,11 @@ class Runner(Stage):
 
         def run(self, run: Run) -> T: ...
 
+    It can also have this method, which looks at some rows while quern plans, if the
+    stage will run and some of its rows are known:
+
+        def check_sample(self, check: SampleCheck) -> None: ...
+
     For the same arguments and inputs, it must produce the same bytes.
 
     A runner that trains language models (see ``p.add_model``) also has
