@@ -27,6 +27,9 @@ find-python = $(firstword $(foreach v,$(1),$(shell for p in python$(v) $(HOME)/.
 # Plugins in Python with dependencies of their own, and their environments.
 GUESTS       := lm_eval inspect prompt
 CACHE_GUESTS := $(CURDIR)/.cache/guests
+# The environment of the trainers, with torch.
+TRAIN        := $(CURDIR)/.cache/train
+TRAIN_TESTS  := plugins/hf/tests
 PORT     ?= 8137
 # Keep paths of the build machine out of the programs.
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
@@ -83,6 +86,14 @@ test-guests: build $(LLM)/installed $(foreach guest,$(GUESTS),$(CACHE_GUESTS)/$(
 	for guest in $(GUESTS); do QUERN=$(CURDIR)/bin/quern QUERN_TEST_LLM=$(LLM)/bin/python HF_HUB_OFFLINE=1 HF_HOME=$(CACHE_GUESTS)/huggingface \
 	  $(CACHE_GUESTS)/$$guest/bin/python -m pytest -q --confcutdir=plugins plugins/$$guest || exit 1; done
 
+.PHONY: test-train
+test-train: build $(TRAIN)/installed ## Run the tests of the trainers, with torch; the first time, this installs 5 GB
+	QUERN=$(CURDIR)/bin/quern OMP_NUM_THREADS=1 $(TRAIN)/bin/python -m pytest -q --rootdir=plugins/hf --confcutdir=plugins/hf $(TRAIN_TESTS)
+
+.PHONY: train-requirements
+train-requirements: $(REFERENCES)/installed ## Lock the packages that the trainers are tested with
+	$(REFERENCES)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --override $(TRAIN_TESTS)/overrides.txt -o $(TRAIN_TESTS)/requirements.txt $(TRAIN_TESTS)/requirements.in
+
 .PHONY: references
 references: $(REFERENCES)/installed ## Install the tools that tests compare quern with
 
@@ -119,7 +130,7 @@ lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) $(T
 	cd sdk/proto && $(TOOLS)/buf-$(BUF_VERSION) lint
 	$(TOOLS)/actionlint-$(ACTIONLINT_VERSION)
 	$(PYTHON)/bin/python -m ruff check $(PYSDK) && $(PYTHON)/bin/python -m ruff format --check $(PYSDK)
-	for task in check 'format --check'; do $(PYTHON)/bin/python -m ruff $$task --config $(PYSDK)/pyproject.toml plugins/conftest.py $(addprefix plugins/,$(GUESTS)) || exit 1; done
+	for task in check 'format --check'; do $(PYTHON)/bin/python -m ruff $$task --config $(PYSDK)/pyproject.toml plugins/conftest.py $(addprefix plugins/,$(GUESTS) hf) || exit 1; done
 
 .PHONY: vulncheck
 vulncheck: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Check for known vulnerabilities in the code that the programs call
@@ -188,6 +199,13 @@ $(REFERENCES)/installed: internal/reference/requirements.txt
 $(CACHE_GUESTS)/%/installed: plugins/%/pyproject.toml sdk/python/pyproject.toml $(REFERENCES)/installed
 	$(REFERENCES)/bin/uv venv --quiet --clear $(CACHE_GUESTS)/$*
 	$(REFERENCES)/bin/uv pip install --quiet --python $(CACHE_GUESTS)/$*/bin/python pytest -e './sdk/python[stats]' -e ./plugins/$*
+	touch $@
+
+# uv links the packages from its cache, and downloads only what is not there.
+$(TRAIN)/installed: $(TRAIN_TESTS)/requirements.txt plugins/hf/pyproject.toml sdk/python/pyproject.toml $(REFERENCES)/installed
+	$(REFERENCES)/bin/uv venv --quiet --clear $(TRAIN)
+	$(REFERENCES)/bin/uv pip install --quiet --python $(TRAIN)/bin/python --require-hashes --no-deps -r $<
+	$(REFERENCES)/bin/uv pip install --quiet --python $(TRAIN)/bin/python --no-deps -e ./sdk/python -e ./plugins/hf
 	touch $@
 
 $(PYTHON)/installed: $(PYSDK)/$(PYSDK_REQUIREMENTS)

@@ -39,8 +39,11 @@ func (p *Plan) Total() Total {
 		add(&t.NewRows, e.NewRows)
 		add(&t.Seconds, e.Seconds)
 		add(&t.Money, e.Money)
-		add(&t.Tokens, e.InputTokens)
-		add(&t.Tokens, e.OutputTokens)
+		if e.Calls != nil || e.OutputTokens != nil {
+			// Tokens of calls. Those that a trainer reads are not paid for, and a budget does not count them.
+			add(&t.Tokens, e.InputTokens)
+			add(&t.Tokens, e.OutputTokens)
+		}
 		t.AtMost = t.AtMost || e.OutputAtMost || e.CallsAtMost
 		t.Estimated = t.Estimated || e.RowsEstimated && e.Calls != nil
 		t.MayBeKept = t.MayBeKept || e.CallsAtMost

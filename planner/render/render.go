@@ -173,7 +173,11 @@ func tokenText(e plan.Estimate) string {
 		parts = append(parts, calls)
 	}
 	if e.InputTokens != nil {
-		in := english.Count(*e.InputTokens, "token") + " in"
+		in := english.Count(*e.InputTokens, "token")
+		if e.Calls == nil && e.OutputTokens == nil { // read by a trainer
+			return in
+		}
+		in += " in"
 		if e.InputEstimated && *e.InputTokens > 0 {
 			in = "about " + in
 		}

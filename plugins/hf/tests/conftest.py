@@ -25,7 +25,9 @@ CHATML = (
 )
 
 
-def tiny_llama(folder: pathlib.Path, *, dropout: float = 0.0, dtype: str = "float32", seed: int = 0, template: str | None = CHATML) -> pathlib.Path:
+def tiny_llama(
+    folder: pathlib.Path, *, dropout: float = 0.0, dtype: str = "float32", seed: int = 0, template: str | None = CHATML
+) -> pathlib.Path:
     """Writes a Llama of two layers with random weights and a tokenizer of bytes into a folder."""
     import torch
     import transformers
@@ -82,7 +84,7 @@ class Pipeline:
         self.folder = folder
         folder.mkdir(parents=True, exist_ok=True)
         command = json.dumps([sys.executable, str(PROGRAM)])
-        self.head = f"quern {{\n  required_plugins {{\n    hf = {{ command = {command} }}\n  }}\n}}\nplugin \"hf\" {{\n  environment = [\"OMP_NUM_THREADS\"]\n}}\n"
+        self.head = f'quern {{\n  required_plugins {{\n    hf = {{ command = {command} }}\n  }}\n}}\nplugin "hf" {{\n  environment = ["OMP_NUM_THREADS"]\n}}\n'
         path = [str(ROOT / "sdk/python/src"), str(ROOT / "plugins/hf/src")]
         self.write("")
         self.env = {**os.environ, "PYTHONPATH": os.pathsep.join(path), "NO_COLOR": "1", "XDG_CACHE_HOME": str(folder / "cache")}

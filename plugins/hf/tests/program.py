@@ -7,8 +7,8 @@ from pathlib import Path
 
 sys.path[:0] = [str(Path(__file__).parents[1] / "src"), str(Path(__file__).parents[3] / "sdk/python/src")]
 
-from quern import plugin
-from quern_hf import __main__, artifact, hf
+from quern import plugin  # noqa: E402
+from quern_hf import __main__, artifact, hf  # noqa: E402
 
 
 @hf.train("hf_folder")

@@ -128,6 +128,6 @@ def test_a_row_whose_answer_is_cut_off_is_left_out(tmp_path):
 def test_an_error_names_the_row(tmp_path):
     tokenizer = Tokenizer(tiny_tokenizer(tmp_path))
     rows = pa.RecordBatch.from_pylist([{"messages": conversations(1)[0]}, {"messages": [{"role": "user", "content": "?"}]}])
-    with pytest.raises(plugin.Error, match='Row 2 cannot be trained on\nNo message of the conversation is from the role "assistant"'):
-        with data.RowsFile(tmp_path / "a", ("input_ids", "labels")) as out:
-            data.write_items([rows], lambda r: [data.chat(tokenizer, r["messages"])], out, max_length=99, longer="error", dataset="d")
+    said = 'Row 2 cannot be trained on\nNo message of the conversation is from the role "assistant"'
+    with pytest.raises(plugin.Error, match=said), data.RowsFile(tmp_path / "a", ("input_ids", "labels")) as out:
+        data.write_items([rows], lambda r: [data.chat(tokenizer, r["messages"])], out, max_length=99, longer="error", dataset="d")

@@ -88,9 +88,7 @@ def plain_trl(cls: type, config: type, base: pathlib.Path, folder: pathlib.Path,
         max_length=256,
         **args,
     )
-    said = [
-        {"prompt": r["messages"], **{n: [{"role": "assistant", "content": r[n]}] for n in ("chosen", "rejected")}} for r in ROWS
-    ]
+    said = [{"prompt": r["messages"], **{n: [{"role": "assistant", "content": r[n]}] for n in ("chosen", "rejected")}} for r in ROWS]
     import transformers
 
     more = {"processing_class": transformers.AutoTokenizer.from_pretrained(base)}

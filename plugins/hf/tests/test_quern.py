@@ -23,14 +23,11 @@ def rows(count: int, start: int = 0) -> str:
 
 BASE = """
 source "jsonl" "rows" { path = "rows.jsonl" }
-train "hf_folder" "base" {
-  dataset = source.rows
-  path    = "base"
-}
+model "hf" "base" { path = "base" }
 """
 
 
-def sft(name: str = "tuned", more: str = "", base: str = "train.base") -> str:
+def sft(name: str = "tuned", more: str = "", base: str = "model.base") -> str:
     return f"""
 train "hf_sft" "{name}" {{
   base                   = {base}
@@ -77,9 +74,19 @@ def test_a_run_that_is_killed_again_and_again_gives_the_weights_of_an_undisturbe
     whole.quern("init")
     whole.write(BASE + sft(more="epochs = 2"))
     whole.apply()
+    # Ctrl-C saves a checkpoint, though none is due.
+    trained.write(BASE + sft(more="epochs = 2"))
+    with trained.start("apply", "-auto-approve") as process:
+        for line in process.stdout:
+            if " of 12 steps" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        process.communicate()
+    stopped = step_of(trained.folder)
+    assert 0 < stopped < 12
     trained.write(BASE + sft(more="epochs = 2\n  checkpoint_steps = 1"))
     moments = random.Random(7)
-    for kill in range(1, KILLS + 1):
+    for kill in range(stopped, KILLS + 1):
         with trained.start("apply", "-auto-approve", start_new_session=True) as process:
             reach(process, trained.folder, kill)
             time.sleep(moments.random() * 0.1)
@@ -90,7 +97,58 @@ def test_a_run_that_is_killed_again_and_again_gives_the_weights_of_an_undisturbe
     assert trained.value("train.tuned")["value"]["tokens"] == whole.value("train.tuned")["value"]["tokens"]
 
 
-def files(pipeline: Pipeline, address: str) -> dict[str, str]:
-    """The digests of the files of a model, by name."""
-    listed = json.loads(pipeline.quern("artifact", "files", address, "-json"))["files"]
-    return {f["name"]: pathlib.Path(f["path"]).name for f in listed}
+def test_ten_adapters_share_their_base(trained):
+    more = "steps = 1\n  count = {}\n  seed = count.index\n  lora {{ r = 2 }}"
+    trained.write(BASE + sft(more=more.format(1)))
+    trained.apply()
+    before = stored(trained.folder)
+    trained.write(BASE + sft(more=more.format(10)))
+    trained.apply()
+    digests = {trained.digest(f"train.tuned[{i}]") for i in range(10)}
+    assert len(digests) == 10
+    base = (trained.folder / "base/model.safetensors").stat().st_size
+    adapter = 2 * 2 * 4 * (2 * (32 + 32) + 2 * (32 + 16) + 3 * (32 + 64))
+    assert stored(trained.folder) - before < 9 * (adapter + 12_000) < 9 * base
+    assert sum(f.stat().st_size == base for f in (trained.folder / ".quern/blobs").rglob("*") if f.is_file()) == 1
+
+
+def stored(folder: pathlib.Path) -> int:
+    """The size of the store's blobs, in bytes."""
+    return sum(f.stat().st_size for f in (folder / ".quern/blobs").rglob("*") if f.is_file())
+
+
+def planned(pipeline: Pipeline, fails: bool = True) -> str:
+    """What a plan prints, in small letters and on one line."""
+    return " ".join(pipeline.quern("plan", fails=fails).replace("│", " ").split()).casefold()
+
+
+@pytest.mark.parametrize(
+    ("more", "says"),
+    [
+        ('text = "x${row.id}"', "Rows are given in several ways"),
+        ("target = row.id", "prompt and target belong together"),
+        ("epochs = -1", "epochs must be greater than 0"),
+        ('quantize = "nf4"', "quantize needs lora"),
+        ('quantize = "nf4"\n  lora {}', "needs bitsandbytes"),
+        ('engine = "unsloth"', "Unsloth is not installed"),
+        ("lora { dropout = 1 }", "dropout must be at least 0 and less than 1"),
+        ('template = "{% if %}"', "The chat template has an error in line 1"),
+    ],
+)
+def test_a_plan_says_what_cannot_work_and_where(trained, more, says):
+    trained.write(BASE + sft(more=more))
+    text = planned(trained)
+    assert says.casefold() in text and "main.quern.hcl line" in text
+
+
+def test_a_plan_says_that_conversations_are_in_the_wrong_form(trained):
+    shares = [{"conversations": [{"from": "human", "value": "a"}, {"from": "gpt", "value": "b"}]}] * 3
+    trained.write(BASE + sft().replace("row.messages", "row.conversations"), rows_jsonl="".join(json.dumps(s) + "\n" for s in shares))
+    text = planned(trained)
+    assert "messages must be a list of objects with role and content" in text and "sharegpt" in text
+
+
+def test_a_plan_says_that_a_base_has_no_chat_template(trained):
+    (trained.folder / "base/chat_template.jinja").unlink()
+    trained.write(BASE + sft())
+    assert "the base model has no chat template" in planned(trained)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import pathlib
 
 import datasets
@@ -26,7 +28,9 @@ def test_conversations_are_rendered_and_masked_as_by_transformers(tmp_path, temp
     tiny_llama(tmp_path, template=template)
     ours, theirs = Tokenizer(tmp_path), transformers.AutoTokenizer.from_pretrained(tmp_path)
     for messages in conversations(12):
-        assert ours.template.render(messages, reply=True) == theirs.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+        assert ours.template.render(messages, reply=True) == theirs.apply_chat_template(
+            messages, tokenize=False, add_generation_prompt=True
+        )
         marked = "{% generation %}" in template
         want = theirs.apply_chat_template(messages, return_dict=True, return_assistant_tokens_mask=marked)
         got = data.chat(ours, messages)
@@ -56,7 +60,10 @@ def plain_trl(base: pathlib.Path, rows: list, folder: pathlib.Path, **more) -> t
         **more.pop("args", {}),
     }
     trainer = trl.SFTTrainer(
-        model=str(base), args=trl.SFTConfig(str(folder), **args), train_dataset=datasets.Dataset.from_list([{"messages": m} for m in rows]), **more
+        model=str(base),
+        args=trl.SFTConfig(str(folder), **args),
+        train_dataset=datasets.Dataset.from_list([{"messages": m} for m in rows]),
+        **more,
     )
     trainer.train()
     return trainer
@@ -109,7 +116,14 @@ def test_the_loss_does_not_depend_on_how_a_batch_is_split(tmp_path):
     losses = []
     for size, accumulation in ((8, 1), (4, 2), (2, 4), (1, 8)):
         job = sft_job(
-            tmp_path / str(size), base, conversations(36), batch_size=size, gradient_accumulation=accumulation, learning_rate=1e-3, epochs=2.0, log_steps=1
+            tmp_path / str(size),
+            base,
+            conversations(36),
+            batch_size=size,
+            gradient_accumulation=accumulation,
+            learning_rate=1e-3,
+            epochs=2.0,
+            log_steps=1,
         )
         curves, _ = train(job)
         losses.append([c["loss"] for c in curves])
@@ -117,6 +131,18 @@ def test_the_loss_does_not_depend_on_how_a_batch_is_split(tmp_path):
         assert other == pytest.approx(losses[0], abs=1e-4)
         print("largest difference", max(abs(a - b) for a, b in zip(other, losses[0])))
     assert losses[0][-1] < losses[0][0] - 0.01
+
+
+def dying(after: int):
+    """The step of a trainer that is interrupted after some."""
+    step, count = transformers.Trainer.training_step, itertools.count(1)
+
+    def dies(self, *args, **kwargs):
+        if next(count) > after:
+            raise KeyboardInterrupt
+        return step(self, *args, **kwargs)
+
+    return dies
 
 
 @pytest.mark.parametrize("stop", ["crash", "early"])
@@ -131,28 +157,15 @@ def test_a_run_that_continues_from_a_checkpoint_is_the_same_to_the_bit(tmp_path,
     whole = sft_job(tmp_path / "whole", tiny, conversations(18), **more, **given)
     curves, metrics = train(whole)
     killed = sft_job(tmp_path / "killed", tiny, conversations(18), checkpoint_steps=1, **more, **given)
-    from transformers import Trainer
-
-    step = Trainer.training_step
     for after in (3, 2, 9):
-        count = 0
-
-        def dies(self, *args, **kwargs):
-            nonlocal count
-            count += 1
-            if count > after:
-                raise KeyboardInterrupt
-            return step(self, *args, **kwargs)
-
-        monkeypatch.setattr(Trainer, "training_step", dies)
-        try:
+        with monkeypatch.context() as patch, contextlib.suppress(KeyboardInterrupt):
+            patch.setattr(transformers.Trainer, "training_step", dying(after))
             train(killed)
-        except KeyboardInterrupt:
-            continue
-    monkeypatch.setattr(Trainer, "training_step", step)
     again, metrics_again = train(killed)
     assert sha256(killed) == sha256(whole)
     times = ("seconds", "seconds_per_step", "tokens_per_second", "peak_memory")
-    assert [{k: v for k, v in c.items() if k not in times} for c in again] == [{k: v for k, v in c.items() if k not in times} for c in curves]
+    assert [{k: v for k, v in c.items() if k not in times} for c in again] == [
+        {k: v for k, v in c.items() if k not in times} for c in curves
+    ]
     assert {k: v for k, v in metrics_again.items() if k not in times} == {k: v for k, v in metrics.items() if k not in times}
     assert metrics["steps"] == 10 if stop == "crash" else metrics["best_step"] < metrics["steps"] < 10

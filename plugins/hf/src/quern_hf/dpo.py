@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -9,9 +10,9 @@ from typing import Any, Literal
 from quern import plugin
 
 from . import hf
-from .data import Counts
+from .data import Counts, Item
 from .job import Job
-from .preference import Pair, check_preferences, write
+from .preference import Pair, check_preferences, handles_of, items, named, write
 from .stage import Training
 from .tokens import Tokenizer
 
@@ -97,16 +98,37 @@ class Dpo(Training):
         check_preferences(p, self, "")
         if self.validation is not None:
             check_preferences(p, self.validation, "validation.0.")
+        self.check_template(p, "messages" if self.messages else "prompt")
         if self.completion is not None and self.loss != "kto":
             p.error(f'loss = "{self.loss}" compares two answers\nSet chosen and rejected, or use loss = "kto".', argument="completion")
         if self.loss == "kto" and self.batch_size < 2 and p.known("batch_size"):
-            p.error("KTO needs a batch_size of at least 2\nIt compares each answer with those of other rows in its batch.", argument="batch_size")
+            p.error(
+                "KTO needs a batch_size of at least 2\nIt compares each answer with those of other rows in its batch.",
+                argument="batch_size",
+            )
         if p.known("beta") and self.beta <= 0:
             p.error(f"beta must be greater than 0\nIt is {self.beta}.", argument="beta")
 
+    sequences = 2
+
+    @property
+    def kind(self) -> type[Pair] | None:
+        """What becomes of a row."""
+        return None if self.loss == "kto" else Pair
+
+    @property
+    def references(self) -> int:  # type: ignore[override]
+        return 0 if self.lora or self.loss == "orpo" else 1
+
+    def handles(self, given: Any) -> list[plugin.Row[Any]]:
+        return list(handles_of(given).values())
+
+    def make(self, tokenizer: Tokenizer, given: Any, row: Mapping[str, Any]) -> Sequence[Item]:
+        return items(tokenizer, named(given, row), self.kind)
+
     def write_rows(self, run: plugin.Run, tokenizer: Tokenizer, given: Any, path: Path, dataset: str) -> Counts:
-        kind = None if self.loss == "kto" else Pair
-        return write(run, tokenizer, given, path, dataset, {"max_length": self.max_length, "longer": self.longer}, kind)
+        limits = {"max_length": self.max_length, "longer": self.longer}
+        return write(run, tokenizer, given, path, dataset, limits, self.kind)
 
 
 def train(job: Job) -> None:

@@ -81,7 +81,11 @@ def failures(sample: Sample, argument: str) -> Iterator[Finding]:
     if sample.failed:
         number, why = sample.failed[0]
         summary, _, detail = why.partition("\n")
-        others = f" {len(sample.failed):,} of the {sample.rows:,} rows that were looked at cannot be trained on." if len(sample.failed) > 1 else ""
+        others = (
+            f" {len(sample.failed):,} of the {sample.rows:,} rows that were looked at cannot be trained on."
+            if len(sample.failed) > 1
+            else ""
+        )
         yield Finding(f"Row {number + 1:,} cannot be trained on\n{summary.rstrip('.')}. {detail}".rstrip() + others, argument, True)
 
 
@@ -97,7 +101,9 @@ def lengths(sample: Sample, max_length: int, longer: str) -> Iterator[Finding]:
         f"Of {len(sample.items):,} rows that were looked at, the longest is row {longest + 1:,}, with {sample.items[longest].length:,} tokens. "
     )
     if longer == "error":
-        yield Finding(text + 'Raise max_length, or set longer = "truncate" to cut such rows or longer = "drop" to leave them out.', "max_length", True)
+        yield Finding(
+            text + 'Raise max_length, or set longer = "truncate" to cut such rows or longer = "drop" to leave them out.', "max_length", True
+        )
     elif share > _FEW:
         what = "cut, and what is missing is not learned" if longer == "truncate" else "left out"
         yield Finding(text + f"They are {what}.", "max_length", False)
@@ -110,7 +116,7 @@ def overlap(sample: Sample, validation: Sample, argument: str) -> Iterator[Findi
     if both:
         yield Finding(
             f"{len(both):,} of {len(validation.items):,} rows to evaluate on are also trained on\n"
-            f"The first is row {both[0] + 1:,} of the validation dataset. The evaluation loss would be too low. Split the rows with transform \"split\".",
+            f'The first is row {both[0] + 1:,} of the validation dataset. The evaluation loss would be too low. Split the rows with transform "split".',
             argument,
             False,
         )

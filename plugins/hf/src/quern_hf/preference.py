@@ -141,13 +141,12 @@ def write(
         limits: ``max_length`` and ``longer``.
         kind: What becomes of a row with two answers.
     """
-    handles = {n: h for n in _COLUMNS if (h := getattr(given, n, None)) is not None}
-    keys = {h.key: name for name, h in handles.items()}
+    handles = handles_of(given)
 
     def pass_over(make: Callable[[Mapping[str, Any]], Item], out: RowsFile) -> Counts:
         return write_items(
             given.dataset.batches(*handles.values(), batch_rows=1024),
-            lambda values: [make(_complete({keys[k]: v for k, v in values.items()}))],
+            lambda values: [make(named(given, values))],
             out,
             dataset=dataset,
             progress=lambda rows: run.progress(rows, given.dataset.rows or 0, "rows", "reading rows"),
@@ -169,11 +168,31 @@ def write(
 _COLUMNS = ("messages", "prompt", "chosen", "rejected", "completion", "label")
 
 
-def _complete(row: dict[str, Any]) -> dict[str, Any]:
+def handles_of(given: Any) -> dict[str, plugin.Row[Any]]:
+    """Returns the row arguments of a stage or its block ``validation``, by name."""
+    return {n: h for n in _COLUMNS if (h := getattr(given, n, None)) is not None}
+
+
+def named(given: Any, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Returns the values of a row by the names of their arguments.
+
+    Raises:
+        ValueError: One of them is null.
+    """
+    row = {name: values[h.key] for name, h in handles_of(given).items()}
     empty = [name for name, value in row.items() if value is None]
     if empty:
         raise ValueError(f'{" and ".join(empty)} is null\nLeave such rows out, for example with transform "filter".')
     return row
+
+
+def items(tokenizer: Tokenizer, row: Mapping[str, Any], kind: type[Pair] | None) -> Sequence[Item]:
+    """Returns what becomes of a row; see ``write``."""
+    if kind is not None:
+        return [pair(tokenizer, row, kind)]
+    if "completion" in row:
+        return [answer(tokenizer, row, row["completion"], row["label"])]
+    return [answer(tokenizer, row, row["chosen"], True), answer(tokenizer, row, row["rejected"], False)]
 
 
 def check_preferences(p: plugin.Prepare, given: Any, at: str) -> None:
@@ -181,7 +200,10 @@ def check_preferences(p: plugin.Prepare, given: Any, at: str) -> None:
     place = at.removesuffix(".0.") if at else ""
     if (given.messages is None) == (given.prompt is None):
         what = "The prompt is missing" if given.messages is None else "The prompt is given twice"
-        p.error(f"{what}\nSet messages to the conversation before the answers, or prompt to a prompt.", argument=at + "messages" if given.messages else place)
+        p.error(
+            f"{what}\nSet messages to the conversation before the answers, or prompt to a prompt.",
+            argument=at + "messages" if given.messages else place,
+        )
     if given.messages is not None:
         check_messages(p, given.messages)
     pairs, single = [(given.chosen, given.rejected), (getattr(given, "completion", None), getattr(given, "label", None))]

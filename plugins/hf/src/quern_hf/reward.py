@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,9 @@ from typing import Any
 from quern import plugin
 
 from . import hf
-from .data import Counts
+from .data import Counts, Item
 from .job import Job
-from .preference import WholePair, check_preferences, write
+from .preference import WholePair, check_preferences, handles_of, items, named, write
 from .stage import Training
 from .tokens import Tokenizer
 
@@ -69,11 +70,21 @@ class Reward(Training):
         check_preferences(p, self, "")
         if self.validation is not None:
             check_preferences(p, self.validation, "validation.0.")
+        self.check_template(p, "messages" if self.messages else "prompt")
         if self.longer == "truncate":
             p.error('A reward model must see the end of an answer\nUse longer = "drop" to leave long rows out.', argument="longer")
 
+    sequences = 2
+
+    def handles(self, given: Any) -> list[plugin.Row[Any]]:
+        return list(handles_of(given).values())
+
+    def make(self, tokenizer: Tokenizer, given: Any, row: Mapping[str, Any]) -> Sequence[Item]:
+        return items(tokenizer, named(given, row), WholePair)
+
     def write_rows(self, run: plugin.Run, tokenizer: Tokenizer, given: Any, path: Path, dataset: str) -> Counts:
-        return write(run, tokenizer, given, path, dataset, {"max_length": self.max_length, "longer": self.longer}, WholePair)
+        limits = {"max_length": self.max_length, "longer": self.longer}
+        return write(run, tokenizer, given, path, dataset, limits, WholePair)
 
 
 def train(job: Job) -> None:

@@ -84,17 +84,25 @@ class Sft(Training):
             self.needs_bitsandbytes(p, "quantize", "Loading a model in 4 bits")
         if self.engine == "unsloth":
             check_unsloth(p)
+        if self.text is None:
+            self.check_template(p, "messages" if self.messages else "prompt")
+
+    @property
+    def packs(self) -> bool:  # type: ignore[override]
+        return self.packing
+
+    def handles(self, given: Sft | Validation) -> list[plugin.Row[Any]]:
+        return [h for h in (given.messages, given.prompt, given.target, given.text) if h is not None]
+
+    def make(self, tokenizer: Tokenizer, given: Sft | Validation, row: Mapping[str, Any]) -> list[Example]:
+        values = [row[h.key] for h in self.handles(given)]
+        return [example(tokenizer, values, conversations=given.messages is not None)]
 
     def write_rows(self, run: plugin.Run, tokenizer: Tokenizer, given: Sft | Validation, path: Path, dataset: str) -> Counts:
-        handles = [h for h in (given.messages, given.prompt, given.target, given.text) if h is not None]
-
-        def make(row: Mapping[str, Any]) -> list[Example]:
-            return [example(tokenizer, [row[h.key] for h in handles], conversations=given.messages is not None)]
-
         with RowsFile(path, ("input_ids", "labels")) as out:
             return write_items(
-                given.dataset.batches(*handles, batch_rows=1024),
-                make,
+                given.dataset.batches(*self.handles(given), batch_rows=1024),
+                lambda row: self.make(tokenizer, given, row),
                 out,
                 max_length=self.max_length,
                 longer=self.longer,
@@ -110,7 +118,7 @@ def example(tokenizer: Tokenizer, values: list[Any], *, conversations: bool) -> 
         ValueError: There is nothing to learn in it.
     """
     if any(v is None for v in values):
-        raise ValueError("A value is null\nLeave such rows out, for example with transform \"filter\".")
+        raise ValueError('A value is null\nLeave such rows out, for example with transform "filter".')
     if conversations:
         return chat(tokenizer, conversation(values[0]))
     if len(values) == 2:
@@ -125,12 +133,14 @@ def check_rows(p: plugin.Prepare, given: Sft | Validation, at: str) -> None:
     place = at.removesuffix(".0.") if at else ""
     if len(ways) != 1:
         p.error(
-            "Rows are given in several ways\n" if ways else "Nothing to train on\n"
-            "Set messages, or prompt and target, or text.",
+            "Rows are given in several ways\n" if ways else "Nothing to train on\nSet messages, or prompt and target, or text.",
             argument=at + ways[1] if ways else place,
         )
     if (given.target is None) != (given.prompt is None):
-        p.error("prompt and target belong together\nThe target is the answer to the prompt.", argument=at + ("prompt" if given.prompt else "target"))
+        p.error(
+            "prompt and target belong together\nThe target is the answer to the prompt.",
+            argument=at + ("prompt" if given.prompt else "target"),
+        )
     if given.messages is not None:
         check_messages(p, given.messages)
 

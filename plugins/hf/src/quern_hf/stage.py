@@ -18,7 +18,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from importlib.metadata import distributions
 from importlib.util import find_spec
@@ -27,11 +27,11 @@ from typing import Any, ClassVar, Literal
 
 from quern import plugin
 
-from . import artifact
-from .data import Counts
+from . import artifact, plan
+from .data import NO_TEMPLATE, Counts, Item
 from .job import CHECKPOINTS, EVENT, STOP, Job
 from .model import HF
-from .tokens import Tokenizer
+from .tokens import TemplateError, Tokenizer
 
 
 @dataclass
@@ -176,6 +176,18 @@ class Training(plugin.Runner):
         """
         raise NotImplementedError
 
+    def handles(self, given: Any) -> list[plugin.Row[Any]]:
+        """Returns the row arguments of the stage or its block ``validation``. A trainer with any also has ``make``."""
+        return []
+
+    def make(self, tokenizer: Tokenizer, given: Any, row: Mapping[str, Any]) -> Sequence[Item]:
+        """Returns what training reads of a row, whose values are named by the keys of the handles.
+
+        Raises:
+            ValueError: The row cannot be trained on.
+        """
+        raise NotImplementedError
+
     @property
     def _validation(self) -> Any:
         """The block ``validation``, with ``dataset``, ``steps``, and ``patience``; None if it is not set."""
@@ -206,7 +218,7 @@ class Training(plugin.Runner):
         """Reports arguments that cannot work."""
         if self.base is not None and self.base.block(HF) is None and self.base.format not in (artifact.FULL, artifact.ADAPTER):
             p.error(
-                f"The base cannot be trained\nIt must be a model \"hf\" or a model that a stage of this plugin trained{self._other_format()}.",
+                f'The base cannot be trained\nIt must be a model "hf" or a model that a stage of this plugin trained{self._other_format()}.',
                 argument="base",
             )
         least = {"max_length": 2, "batch_size": 1, "gradient_accumulation": 1, "processes": 1, "log_steps": 1}
@@ -238,6 +250,91 @@ class Training(plugin.Runner):
             )
         elif not gpus():
             p.error(f"{what} needs a GPU\nThis machine has none that nvidia-smi reports.", argument=argument)
+
+    def describe(self) -> Path | None:
+        """Returns a folder with the small files of the base, such as its tokenizer; None if it does not exist yet."""
+        block = None if self.base is None else self.base.block(HF)
+        if block is None or not all(self.base.block_known(place) for place in ("path", "gguf", "repo", "revision")):
+            return None
+        return block.describe(self.base.pins)
+
+    def check_template(self, p: plugin.Prepare, needed_by: str) -> None:
+        """Reports that the base has no chat template, which an argument needs."""
+        folder = self.describe()
+        if folder is None or p.failed:
+            return
+        try:
+            template = Tokenizer(folder, self.chat_template).template
+        except FileNotFoundError as e:
+            p.error(f"The base has no tokenizer.json\n{e}. Save it with a fast tokenizer of transformers.", argument="base")
+            return
+        if template is None:
+            p.error(NO_TEMPLATE, argument=needed_by)
+            return
+        try:
+            template.check()
+        except TemplateError as e:
+            p.error(str(e), argument="template" if self.chat_template else "base")
+
+    def check_sample(self, check: plugin.SampleCheck) -> None:
+        """Looks at some rows: whether they can be trained on, and how much there is to do."""
+        folder = self.describe()
+        sample = None if folder is None else self.sampled(check, folder, self)
+        if folder is None or sample is None:
+            return
+        validation = self.sampled(check, folder, self._validation) if self._validation else None
+        at = self.handles(self)[0].key
+        found = [*plan.failures(sample, at), *plan.lengths(sample, self.max_length, self.longer)]
+        if validation is not None:
+            key = self.handles(self._validation)[0].key
+            found += [*plan.failures(validation, key), *plan.overlap(sample, validation, "validation.0.dataset")]
+        found += self.check_memory(folder, sample)
+        for f in found:
+            (check.error if f.error else check.warn)(f.text, argument=f.argument)
+        tokens = sample.tokens(self.max_length)
+        if tokens is not None and self.steps is None:
+            check.set_estimate(input_tokens=round(tokens * self.epochs))
+
+    def sampled(self, check: plugin.SampleCheck, folder: Path, given: Any) -> plan.Sample | None:
+        """Returns what training would make of some rows of the stage or its block ``validation``."""
+        rows, handles = check.sample(given.dataset), self.handles(given)
+        if rows is None or not handles or not rows.rows:
+            return None
+        tokenizer = Tokenizer(folder, self.chat_template)
+        made = rows.table(*handles).to_pylist()
+        return plan.Sample.of(made, lambda row: self.make(tokenizer, given, row), total=rows.total, complete=rows.complete)
+
+    def check_memory(self, folder: Path, sample: plan.Sample) -> Iterator[plan.Finding]:
+        """Finds that training needs more memory than the GPUs here have."""
+        shape, present = plan.Shape.read(folder), gpus()
+        if shape is None or not present or not sample.items:
+            return
+        length = min(self.max_length, max(i.length for i in sample.items))
+        needed = plan.memory(
+            shape,
+            tokens=self.batch_size * (self.max_length if self.packs else length) * self.sequences,
+            precision="bfloat16" if self.precision == "auto" else self.precision,
+            lora=plain(self.lora) if self.lora else None,
+            quantized=getattr(self, "quantize", None) is not None,
+            gradient_checkpointing=self.gradient_checkpointing,
+            optimizer=self.optimizer,
+            references=self.references,
+        )
+        if needed > min(present):
+            yield plan.Finding(
+                f"Training needs about {needed / 1e9:.0f} GB of memory, and a GPU here has {min(present) / 1e9:.0f} GB\n"
+                "Lower batch_size and raise gradient_accumulation as much, train an adapter (lora), load the base in 4 bits (quantize), "
+                "or lower max_length.",
+                "batch_size",
+                False,
+            )
+
+    packs: ClassVar[bool] = False
+    """Sequences are as long as ``max_length``, because several rows are packed into one."""
+    sequences: ClassVar[int] = 1
+    """The sequences of each row of a batch."""
+    references: ClassVar[int] = 0
+    """The copies of the base in addition to the one that is trained."""
 
     # Running.
 

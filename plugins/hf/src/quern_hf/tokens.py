@@ -69,6 +69,10 @@ class Template:
         except jinja2.TemplateSyntaxError as e:
             raise TemplateError(f"The chat template has an error in line {e.lineno}\n{e.message}") from None
 
+    def check(self) -> None:
+        """Raises TemplateError if the template has a syntax error."""
+        _ = self._compiled
+
     def render(self, messages: Sequence[Message], *, reply: bool = False, tools: Sequence[Any] | None = None) -> str:
         """Returns the text of a conversation.
 
