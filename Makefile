@@ -31,6 +31,9 @@ CACHE_GUESTS := $(CURDIR)/.cache/guests
 TRAIN        := $(CURDIR)/.cache/train
 TRAIN_TESTS  := plugins/hf/tests
 PORT     ?= 8137
+KUBERNETES_PROGRAM := bin/quern-plugin-kubernetes
+# A Kubernetes API server for tests.
+APISERVER := $(CURDIR)/.cache/kubernetes/apiserver
 # Keep paths of the build machine out of the programs.
 export GOFLAGS := $(strip $(GOFLAGS) -trimpath)
 # Without debug tables, programs are a third smaller, and quern hashes a plugin before it starts it.
@@ -62,12 +65,20 @@ build: ## Build bin/quern and bin/quern-plugin-sql
 	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/quern
 	$(GO) build -tags $(TAGS) -ldflags '$(SQL_LDFLAGS)' -o bin/ ./cmd/quern-plugin-sql
 
+.PHONY: programs
+programs: build $(KUBERNETES_PROGRAM) ## Build all programs: also bin/quern-plugin-kubernetes
+
+# It is not part of build, because Kubernetes' client library takes minutes to compile.
+.PHONY: $(KUBERNETES_PROGRAM)
+$(KUBERNETES_PROGRAM):
+	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/quern-plugin-kubernetes
+
 .PHONY: demo
 demo: build ## Build everything and run the banking77 example
 	bin/quern -chdir=examples/banking77 apply -auto-approve
 
 .PHONY: test
-test: build references test-python ## Build everything and run the tests
+test: programs references test-python ## Build everything and run the tests
 	$(GO) vet -tags $(TAGS) ./... $(SDK)/...
 	QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -tags $(TAGS) ./... $(SDK)/...
 	for plugin in examples/plugins/*; do $(GO) -C $$plugin test ./... || exit 1; done
@@ -89,10 +100,19 @@ test-guests: build $(LLM)/installed $(foreach guest,$(GUESTS),$(CACHE_GUESTS)/$(
 .PHONY: test-train
 test-train: build $(TRAIN)/installed ## Run the tests of the trainers, with torch; the first time, this installs 5 GB
 	QUERN=$(CURDIR)/bin/quern OMP_NUM_THREADS=1 $(TRAIN)/bin/python -m pytest -q --rootdir=plugins/hf --confcutdir=plugins/hf $(TRAIN_TESTS)
+	QUERN_TEST_HUB_PYTHON=$(TRAIN)/bin/python $(GO) test -count=1 -tags $(TAGS) -run HubsClient -v ./plugins/huggingface
 
 .PHONY: train-requirements
 train-requirements: $(REFERENCES)/installed ## Lock the packages that the trainers are tested with
 	$(REFERENCES)/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --override $(TRAIN_TESTS)/overrides.txt -o $(TRAIN_TESTS)/requirements.txt $(TRAIN_TESTS)/requirements.in
+
+.PHONY: test-kubernetes
+test-kubernetes: $(APISERVER) ## Run the tests of deploy "kubernetes" with an API server of Kubernetes
+	QUERN_TEST_APISERVER=$(APISERVER) $(GO) test -count=1 -tags $(TAGS) -run APIServer -v ./plugins/kubernetes
+
+# Compiling it takes several minutes.
+$(APISERVER): internal/kubernetes/apiserver/main.go internal/kubernetes/apiserver/go.mod
+	CGO_ENABLED=0 $(GO) -C internal/kubernetes/apiserver build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $@ .
 
 .PHONY: references
 references: $(REFERENCES)/installed ## Install the tools that tests compare quern with
@@ -123,7 +143,7 @@ fuzz: ## Run each fuzz target for twenty seconds
 
 .PHONY: lint
 lint: $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) $(TOOLS)/buf-$(BUF_VERSION) $(TOOLS)/actionlint-$(ACTIONLINT_VERSION) $(PYTHON)/installed ## Check modules, formatting, golangci-lint, the protocol, workflows, and the Python SDK
-	@for module in . sdk/go examples/plugins/*; do $(GO) -C $$module mod tidy -diff || { echo "go mod tidy would change $$module/go.mod"; exit 1; }; done
+	@for module in . sdk/go internal/kubernetes/apiserver examples/plugins/*; do $(GO) -C $$module mod tidy -diff || { echo "go mod tidy would change $$module/go.mod"; exit 1; }; done
 	@test -z "$$(gofmt -l $$(git ls-files '*.go'))" || { echo 'gofmt would change:'; gofmt -l $$(git ls-files '*.go'); exit 1; }
 	$(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run --build-tags $(TAGS) ./...
 	cd sdk/go && $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION) run ./...

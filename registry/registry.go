@@ -104,7 +104,7 @@ type Requirement struct {
 }
 
 // Bundled are the plugins that come with quern as separate programs.
-var Bundled = []string{"sql"}
+var Bundled = []string{"kubernetes", "sql"}
 
 // Vendors are the plugins that quern itself serves, each in a separate process,
 // so that no other plugin has the credentials of the vendor or registry in its
@@ -162,6 +162,16 @@ type entry struct {
 // network are the variables that configure access to the network.
 var network = []string{"HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy", "SSL_CERT_FILE", "SSL_CERT_DIR"}
 
+// cloudCredentials are the variables that lead to a Kubernetes cluster, and those
+// that the programs which get a cloud's credentials for it read.
+var cloudCredentials = []string{
+	"KUBECONFIG", "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT",
+	"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE",
+	"AWS_SHARED_CREDENTIALS_FILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE",
+	"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "CLOUDSDK_CORE_PROJECT",
+	"AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CONFIG_DIR", "AAD_LOGIN_METHOD",
+}
+
 // environments are the variables that quern's own plugins receive whatever
 // their configuration says. Only a vendor's plugin receives the vendor's key.
 var environments = map[string][]string{
@@ -169,6 +179,7 @@ var environments = map[string][]string{
 	"openai":      append([]string{"OPENAI_API_KEY"}, network...),
 	"anthropic":   append([]string{"ANTHROPIC_API_KEY"}, network...),
 	"huggingface": append([]string{"HF_TOKEN", "HF_ENDPOINT"}, network...),
+	"kubernetes":  slices.Concat(cloudCredentials, network),
 	"oci":         append([]string{"DOCKER_CONFIG"}, network...),
 	"vllm":        append([]string{"VLLM_API_KEY"}, network...),
 }
@@ -391,7 +402,7 @@ func (r *Registry) Missing(kind, name string) error {
 		return nil
 	}
 	return fmt.Errorf("%s type %q is served by the program %s, which is missing: it must be in the same folder as quern (%s). "+
-		"Run quern from the folder that the whole release archive was unpacked to, or, in a clone of quern, build all programs with \"make build\"",
+		"Run quern from the folder that the whole release archive was unpacked to, or, in a clone of quern, build all programs with \"make programs\"",
 		kind, name, programName(name), filepath.Dir(r.options.Program))
 }
 

@@ -28,19 +28,20 @@ var mayImport = map[string][]string{
 	// The walls inside the runner separate the description of a stage, the
 	// reason for a failure, the interface for executing a stage, and its
 	// implementation, which knows no run.
-	"runner/events":        {"lang/diag", "store/pending", "sdk"},
-	"runner/walk":          {"sdk", "internal"},
-	"runner/modelhost":     {"planner/plan", "lang/columnar", "lang/expr", "lang/secret", "lang/value", "store/responses", "sdk", "internal"},
-	"runner/rowwise":       {"lang/columnar", "lang/expr", "store", "sdk", "internal"},
-	"runner/failure":       {"runner/events", "runner/modelhost", "runner/rowwise", "planner/plan", "lang/diag", "lang/kind", "store/blob", "store/disk", "sdk", "internal"},
-	"runner/stage":         {"runner/failure", "runner/modelhost", "planner/plan", "planner/fingerprint", "lang/columnar", "lang/diag", "lang/expr", "lang/kind", "lang/secret", "lang/value", "store", "sdk"},
-	"runner/engine":        {"runner/events", "runner/failure", "runner/modelhost", "planner/plan", "lang/value", "store/artifact", "store/pending", "sdk"},
-	"runner/engine/local":  {"runner/engine", "runner/events", "runner/failure", "runner/modelhost", "runner/overlap", "runner/rowwise", "runner/stage", "planner/plan", "planner/fingerprint", "lang/diag", "lang/expr", "lang/secret", "lang/value", "store", "sdk", "internal"},
-	"inspect":              {"inspect", "planner/plan", "lang/addr", "lang/diag", "lang/kind", "lang/value", "store", "ui/export", "ui/results", "sdk", "internal"},
-	"ui":                   {"ui", "planner/plan", "lang/diag", "lang/value", "store", "sdk", "internal"},
-	"cmd":                  {"cmd", "inspect", "ui", "runner", "planner", "registry", "importers", "lang", "store", "plugins/builtin", "sdk", "internal"},
-	"cmd/quern-plugin-sql": {"plugins/sql", "sdk", "internal"},
-	"bench":                {"bench", "lang", "store", "sdk", "plugins/openai/openaitest"},
+	"runner/events":               {"lang/diag", "store/pending", "sdk"},
+	"runner/walk":                 {"sdk", "internal"},
+	"runner/modelhost":            {"planner/plan", "lang/columnar", "lang/expr", "lang/secret", "lang/value", "store/responses", "sdk", "internal"},
+	"runner/rowwise":              {"lang/columnar", "lang/expr", "store", "sdk", "internal"},
+	"runner/failure":              {"runner/events", "runner/modelhost", "runner/rowwise", "planner/plan", "lang/diag", "lang/kind", "store/blob", "store/disk", "sdk", "internal"},
+	"runner/stage":                {"runner/failure", "runner/modelhost", "planner/plan", "planner/fingerprint", "lang/columnar", "lang/diag", "lang/expr", "lang/kind", "lang/secret", "lang/value", "store", "sdk"},
+	"runner/engine":               {"runner/events", "runner/failure", "runner/modelhost", "planner/plan", "lang/value", "store/artifact", "store/pending", "sdk"},
+	"runner/engine/local":         {"runner/engine", "runner/events", "runner/failure", "runner/modelhost", "runner/overlap", "runner/rowwise", "runner/stage", "planner/plan", "planner/fingerprint", "lang/diag", "lang/expr", "lang/secret", "lang/value", "store", "sdk", "internal"},
+	"inspect":                     {"inspect", "planner/plan", "lang/addr", "lang/diag", "lang/kind", "lang/value", "store", "ui/export", "ui/results", "sdk", "internal"},
+	"ui":                          {"ui", "planner/plan", "lang/diag", "lang/value", "store", "sdk", "internal"},
+	"cmd":                         {"cmd", "inspect", "ui", "runner", "planner", "registry", "importers", "lang", "store", "plugins/builtin", "sdk", "internal"},
+	"cmd/quern-plugin-sql":        {"plugins/sql", "sdk", "internal"},
+	"cmd/quern-plugin-kubernetes": {"plugins/kubernetes", "sdk", "internal"},
+	"bench":                       {"bench", "lang", "store", "sdk", "plugins/openai/openaitest"},
 }
 
 func TestImportsGoOneWay(t *testing.T) {

@@ -24,6 +24,7 @@ import (
 	"github.com/google/go-containerregistry/pkg/registry"
 
 	"github.com/quern-dev/quern/plugins/huggingface/hubtest"
+	"github.com/quern-dev/quern/plugins/kubernetes/kubetest"
 )
 
 // place is where a deployment puts models: a server in this process.
@@ -33,6 +34,8 @@ type place struct {
 	// linear model. deploy is the block that deploys it.
 	train, deploy string
 	env           []string
+	// programs is the folder of quern; "": binaries.
+	programs string
 	// serving returns the digest of the artifact that the server offers
 	// completely, "" if it offers none.
 	serving func() (string, error)
@@ -88,7 +91,7 @@ type deploying struct {
 }
 
 func (d *deploying) command(args ...string) (*exec.Cmd, *strings.Builder) {
-	cmd := exec.Command(filepath.Join(binaries, "quern"), args...)
+	cmd := exec.Command(filepath.Join(cmp.Or(d.programs, binaries), "quern"), args...)
 	said := &strings.Builder{}
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = d.dir, append(os.Environ(), append([]string{"NO_COLOR=1", "QUERN_PLUGIN_PATH="}, d.env...)...), said, said
 	return cmd, said
@@ -292,6 +295,38 @@ deploy "huggingface" "live" {
 			}
 		}
 		return fmt.Sprintf("%s with %x", digest, sum.Sum(nil)), nil
+	}
+	killDeployments(t, p)
+}
+
+func TestCrashOfDeploymentsToKubernetes(t *testing.T) {
+	p, cluster := &place{programs: allPrograms(t)}, kubetest.New()
+	p.serve(t, cluster, func(r *http.Request) bool {
+		return r.Method != http.MethodGet && r.URL.Query().Get("dryRun") == ""
+	})
+	config := filepath.Join(t.TempDir(), "kubeconfig")
+	if err := os.WriteFile(config, []byte(kubetest.Kubeconfig(p.url)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p.env = []string{"KUBECONFIG=" + config}
+	p.deploy = `
+deploy "kubernetes" "live" {
+  manifest = {
+    apiVersion = "v1"
+    kind       = "Pod"
+    metadata   = { name = "m" }
+    spec       = { containers = [{ name = "server", image = "example.com/m:${var.epochs}" }] }
+  }
+  wait       = false
+  depends_on = [train.m]
+}
+`
+	p.serving = func() (string, error) {
+		pod := cluster.Get("Pod", "default", "m")
+		if pod == nil {
+			return "", nil
+		}
+		return fmt.Sprint(pod["spec"]), nil
 	}
 	killDeployments(t, p)
 }

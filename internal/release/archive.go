@@ -133,9 +133,8 @@ type program struct {
 	cgo  bool
 }
 
-// programs are the programs of a release. The second one contains DuckDB, a C++
-// library.
-var programs = []program{{name: "quern"}, {name: "quern-plugin-sql", cgo: true}}
+// programs are the programs of a release. One contains DuckDB, a C++ library.
+var programs = []program{{name: "quern"}, {name: "quern-plugin-sql", cgo: true}, {name: "quern-plugin-kubernetes"}}
 
 // buildTags are the same as in the Makefile, which explains them.
 const buildTags = "duckdb_arrow,arrow_json_stdlib"
