@@ -14,12 +14,60 @@ import (
 type talker struct{}
 
 type talkerArgs struct {
-	Name string `quern:"name,required" doc:"Which."`
+	Name  string `quern:"name,required" doc:"Which."`
+	Batch bool   `quern:"batch,operational" doc:"Whether requests are batched."`
 }
 
 func (talker) Prepare(_ context.Context, p *plugin.Prepare[talkerArgs]) error {
-	p.SetModelInfo(plugin.ModelInfo{Cache: true})
+	info := plugin.ModelInfo{Cache: true}
+	if p.Args.Batch {
+		info.Batch = &plugin.BatchLimits{}
+	}
+	p.SetModelInfo(info)
 	return nil
+}
+
+func (talker) SubmitBatch(context.Context, *talkerArgs, *plugin.BatchSubmission) ([]byte, error) {
+	return nil, nil
+}
+
+func (talker) ReadBatch(context.Context, *talkerArgs, []byte) (*plugin.BatchStatus, error) {
+	return &plugin.BatchStatus{}, nil
+}
+
+// library evaluates a model with a library that calls it over HTTP.
+type library struct{}
+
+type libraryArgs struct {
+	Model plugin.Model `quern:"model,required" doc:"What is evaluated."`
+}
+
+func (library) Prepare(_ context.Context, p *plugin.Prepare[libraryArgs]) error {
+	p.UseOpenAIAPI()
+	p.AddReport("")
+	return nil
+}
+
+func (library) Run(context.Context, *plugin.Run[libraryArgs]) error { return nil }
+
+// The library would take a missing answer for an error.
+func TestALibraryIsNotGivenABatchedModel(t *testing.T) {
+	const config = `
+model "talker" "m" {
+  name  = "m"
+  batch = %t
+}
+
+evaluate "library" "e" {
+  model = model.m
+}
+`
+	p := newPipeline(t)
+	p.mustPlan(fmt.Sprintf(config, false))
+	_, diags := p.plan(fmt.Sprintf(config, true))
+	if text := p.print(diags); !strings.Contains(text, "This stage cannot wait for batches") || !strings.Contains(text, "model.m") {
+		t.Errorf("the plan says %s", text)
+	}
 }
 
 func (talker) Chat(context.Context, *talkerArgs, *llm.Request) (*llm.Response, error) {

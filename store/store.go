@@ -21,6 +21,7 @@ import (
 
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/backend"
+	"github.com/quern-dev/quern/store/batches"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/disk"
 	"github.com/quern-dev/quern/store/history"
@@ -40,6 +41,7 @@ type Store struct {
 	Actions *action.Store
 	Memo    *memo.Store
 	Pending *pending.Store
+	Batches *batches.Store
 
 	sync    *disk.Syncer
 	backend backend.Backend
@@ -78,6 +80,7 @@ func (s *Store) use(ctx context.Context, b backend.Backend, blobs *blob.Store) {
 	s.Actions = action.New(ctx, b)
 	s.Memo = memo.New(ctx, b)
 	s.Pending = pending.New(ctx, b)
+	s.Batches = batches.New(ctx, b)
 	s.states = state.New(ctx, b)
 	s.runs = history.New(ctx, b, s.path("runs"))
 	s.key = sync.OnceValues(func() ([]byte, error) { return readKey(ctx, b) })

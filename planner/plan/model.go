@@ -67,6 +67,14 @@ type ModelInfo struct {
 	// Host is the host that answers. Models of one host share its capacity. If
 	// it is empty, the model has its own.
 	Host string `json:"host,omitempty"`
+	// Batch is set if requests are submitted as batches.
+	Batch *BatchLimits `json:"batch,omitempty"`
+}
+
+// BatchLimits are the limits of one batch. 0 means that none is known.
+type BatchLimits struct {
+	Requests int64 `json:"requests,omitempty"`
+	Bytes    int64 `json:"bytes,omitempty"`
 }
 
 // Priced reports whether all prices that apply are known. A model that only

@@ -2,8 +2,12 @@ package prepare
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 
+	"github.com/hashicorp/hcl/v2"
+
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -40,6 +44,24 @@ func trainedModel(o *pluginv1.Output) (plan.Port, error) {
 	return p, nil
 }
 
+// checkBatches refuses batched models for a stage whose plugin calls them over
+// HTTP: the library behind it waits for each answer.
+func (n *answered) checkBatches() hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	if !n.prepared.OpenaiApi {
+		return nil
+	}
+	for _, key := range slices.Sorted(maps.Keys(n.Inputs)) {
+		from := n.Inputs[key].From
+		if from == nil || from.Model == nil || from.Model.Info.Batch == nil {
+			continue
+		}
+		diags = append(diags, diag.Errorf(n.RangeOf(key), "This stage cannot wait for batches",
+			"%s submits its requests as batches, but %s %q waits for each answer, because a library that it uses does. Use a model block without batch.", from.Address, n.Kind, n.Type))
+	}
+	return diags
+}
+
 func modelInfo(m *pluginv1.ModelInfo) plan.ModelInfo {
 	info := plan.ModelInfo{
 		Capabilities: slices.Sorted(slices.Values(m.GetCapabilities())), Tokenizer: m.GetTokenizer(),
@@ -49,6 +71,9 @@ func modelInfo(m *pluginv1.ModelInfo) plan.ModelInfo {
 	}
 	if p := m.GetPrice(); p != nil {
 		info.Price = &plan.Price{Input: p.Input, Output: p.Output, CachedInput: p.CachedInput, Source: p.Source}
+	}
+	if b := m.GetBatch(); b != nil {
+		info.Batch = &plan.BatchLimits{Requests: b.GetRequests(), Bytes: b.GetBytes()}
 	}
 	return info
 }

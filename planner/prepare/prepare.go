@@ -218,7 +218,7 @@ func (p *Preparer) finish(q *question) *Instance {
 		p.Processes.Faulty(n.Node, err)
 		return nil
 	}
-	for _, check := range []func() hcl.Diagnostics{n.checkFeatures, n.checkColumns, n.checkPrompts, n.checkProduced} {
+	for _, check := range []func() hcl.Diagnostics{n.checkFeatures, n.checkColumns, n.checkPrompts, n.checkProduced, n.checkBatches} {
 		if p.Report(check()...) {
 			return nil
 		}

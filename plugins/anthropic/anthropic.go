@@ -34,6 +34,7 @@ type args struct {
 	provider.Reading
 	Effort string `quern:"effort" oneof:"low,medium,high,xhigh,max" doc:"How much effort the model puts into an answer, for models that support it."`
 	provider.Limits
+	provider.Batching
 
 	key      *provider.Key
 	official bool
@@ -70,7 +71,9 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if a.official {
 		price = Prices.Price(a.Name)
 	}
-	info := a.Info(&a.Sampling, "", price)
+	a.Batching.Check(p.Errorf, &a.Limits)
+	info := a.Info(&a.Sampling, "", a.Batching.Of(price))
+	a.Batching.Declare(&info, batchLimits)
 	info.Host = host
 	if info.MaxTokens == 0 {
 		info.MaxTokens = defaultTokens
@@ -110,16 +113,9 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	if err != nil {
 		return nil, &llm.CallError{Message: err.Error()}
 	}
-	key, err := a.key.Get(ctx)
+	call, err := a.call(ctx, a.url)
 	if err != nil {
 		return nil, err
-	}
-	if key == "" && a.official {
-		return nil, errNoKey
-	}
-	call := provider.Call{URL: a.url, Header: a.header.Clone(), Source: a.key, Key: key}
-	if key != "" {
-		call.Header.Set("X-Api-Key", key)
 	}
 	var got answer
 	raw, failure, code := call.Post(ctx, body, &got)
@@ -138,6 +134,22 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	out := response(&got)
 	a.Read(out)
 	return out, nil
+}
+
+// call returns an attempt to call an address of the API, with the key.
+func (a *args) call(ctx context.Context, address string) (*provider.Call, error) {
+	key, err := a.key.Get(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if key == "" && a.official {
+		return nil, errNoKey
+	}
+	call := &provider.Call{URL: address, Header: a.header.Clone(), Source: a.key, Key: key}
+	if key != "" {
+		call.Header.Set("X-Api-Key", key)
+	}
+	return call, nil
 }
 
 // body converts a request to the API's format.

@@ -36,6 +36,8 @@ type judge struct {
 	// steps are the steps of g_eval, which are created from the rubric before
 	// grading starts.
 	steps []string
+	// waits is set while the steps are pending, and with them all grades.
+	waits error
 }
 
 // decides reports whether grades can only be 0 or 1.
@@ -172,8 +174,16 @@ func (j *judge) makeSteps(ctx context.Context, host *plugin.Host) error {
 func (j *judge) grade(ctx context.Context, host *plugin.Host, g graded) (verdict, error) {
 	var out verdict
 	sum, n := 0.0, 0
+	if j.waits != nil {
+		return out, j.waits
+	}
+	var waits error
 	for draw := range j.Samples {
 		v, err := j.once(ctx, host, g, draw)
+		if llm.IsPending(err) { // ask for the other grades, too
+			waits = err
+			continue
+		}
 		if err != nil {
 			return verdict{}, err
 		}
@@ -186,7 +196,7 @@ func (j *judge) grade(ctx context.Context, host *plugin.Host, g graded) (verdict
 		}
 	}
 	out.grade = sum / float64(n) // NaN if there is none
-	return out, nil
+	return out, waits
 }
 
 func (j *judge) once(ctx context.Context, host *plugin.Host, g graded, draw int) (verdict, error) {

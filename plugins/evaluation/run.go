@@ -94,7 +94,12 @@ func newRun(ctx context.Context, r *plugin.Run[args]) (*run, error) {
 func (e *run) prepareJudges(ctx context.Context) error {
 	for i := range e.Args.Judges {
 		j := &e.Args.Judges[i]
-		if err := j.makeSteps(ctx, e.Host()); err != nil {
+		err := j.makeSteps(ctx, e.Host())
+		if llm.IsPending(err) {
+			j.waits = err
+			continue
+		}
+		if err != nil {
 			return plugin.ArgumentErrorf("judge."+j.Name, "The judge derived no steps from its rubric\n%w", err)
 		}
 	}
@@ -278,7 +283,10 @@ func (t *table) add(a *given) {
 	t.passed, t.overall = append(t.passed, passed), append(t.overall, a.overall)
 	cost, latency, tokens := math.NaN(), math.NaN(), math.NaN()
 	if r := a.Response; r != nil && !a.Free {
-		latency, tokens = r.Latency, float64(r.Usage.Input+r.Usage.Output)
+		tokens = float64(r.Usage.Input + r.Usage.Output)
+		if r.Latency > 0 { // an answer of a batch has none
+			latency = r.Latency
+		}
 		if r.Cost != nil {
 			cost = *r.Cost
 		}

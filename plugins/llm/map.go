@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -130,6 +131,10 @@ func (r *row) ask(ctx context.Context, a *args, host *plugin.Host, pool *prompti
 	})
 	if err != nil {
 		return err
+	}
+	if i := slices.IndexFunc(errs, llm.IsPending); i >= 0 {
+		r.err = errs[i]
+		return nil
 	}
 	var good []answer
 	for _, one := range answers {

@@ -15,11 +15,28 @@ import (
 
 // Chat makes one attempt.
 func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, error) {
-	r = a.Complete(r)
-	switch {
-	case r.Prompt != "":
+	if r = a.Complete(r); r.Prompt != "" {
 		return a.complete(ctx, r)
-	case r.PromptLogProbs:
+	}
+	body, err := a.chatBody(r)
+	if err != nil {
+		return nil, err
+	}
+	var got completion
+	call, _, err := a.post(ctx, chatPath, body, &got)
+	if filtered := (*filteredError)(nil); errors.As(err, &filtered) {
+		return filteredAnswer(filtered.CallError), nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return a.completed(call, &got)
+}
+
+// chatBody converts a request that has the model's arguments to the endpoint's
+// format.
+func (a *args) chatBody(r *llm.Request) (*completionRequest, error) {
+	if r.PromptLogProbs {
 		return nil, &llm.CallError{Message: "endpoints with OpenAI's API return the log-probabilities of prompts, not of messages: send a prompt"}
 	}
 	if a.JSON != provider.JSONSchema {
@@ -29,18 +46,20 @@ func (impl) Chat(ctx context.Context, a *args, r *llm.Request) (*llm.Response, e
 	if err != nil {
 		return nil, &llm.CallError{Message: err.Error()}
 	}
-	var got completion
-	call, _, err := a.post(ctx, "chat/completions", body, &got)
-	if filtered := (*filteredError)(nil); errors.As(err, &filtered) {
-		return &llm.Response{FinishReason: llm.FinishContentFilter, Refusal: filtered.Message}, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	if failure := inside(call, &got); failure != nil {
+	return body, nil
+}
+
+// filteredAnswer is the answer to an input that a filter refused.
+func filteredAnswer(e *llm.CallError) *llm.Response {
+	return &llm.Response{FinishReason: llm.FinishContentFilter, Refusal: e.Message}
+}
+
+// completed converts the endpoint's answer, which may report a failure.
+func (a *args) completed(call *provider.Call, got *completion) (*llm.Response, error) {
+	if failure := inside(call, got); failure != nil {
 		return nil, failure
 	}
-	out, err := response(&got)
+	out, err := response(got)
 	if err == nil {
 		a.Read(out)
 	}

@@ -43,6 +43,7 @@ type args struct {
 	Extra           cty.Value `quern:"extra" doc:"Additional fields for the request body, such as { top_k = 1 } for vLLM."`
 
 	provider.Limits
+	provider.Batching
 
 	key      *provider.Key
 	azure    bool
@@ -84,12 +85,17 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if a.official {
 		price = Prices.Price(a.Name)
 	}
-	info := a.Info(&a.Sampling, Tokenizer(a.Name), price)
+	a.Batching.Check(p.Errorf, &a.Limits)
+	info := a.Info(&a.Sampling, Tokenizer(a.Name), a.Batching.Of(price))
+	a.Batching.Declare(&info, batchLimits)
 	info.Capabilities = a.capabilities()
 	for _, c := range a.Capabilities {
 		if !slices.Contains(known, c) {
 			p.Errorf("capabilities", "%q is not a capability\nA model can chat, complete, score, and embed.", c)
 		}
+	}
+	if a.Batch && info.Capabilities != nil && !slices.Contains(info.Capabilities, plugin.CanChat) {
+		p.Errorf("batch", "Only chats are submitted as batches\nThis model cannot chat. Remove batch.")
 	}
 	if u != nil {
 		info.Host = u.Host

@@ -71,6 +71,9 @@ func Answer(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Reque
 		llm.Message{Role: llm.User, Content: "This answer can't be used: " + wrong.Error() + ". Answer once more, in the form that was asked for and with nothing else."},
 	)
 	second, err := host.Chat(ctx, m, &again, draw)
+	if llm.IsPending(err) { // the first answer is needed to ask again
+		return first, err
+	}
 	if err != nil {
 		return first, errors.Join(err, host.Reject(ctx, m, r, draw))
 	}

@@ -30,13 +30,22 @@ func (c *Call) Post(ctx context.Context, body, answer any) (raw json.RawMessage,
 	if err != nil {
 		return nil, &llm.CallError{Message: "write the request: " + err.Error()}, ""
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.URL, bytes.NewReader(sent))
+	return c.send(ctx, http.MethodPost, "application/json", bytes.NewReader(sent), answer)
+}
+
+// Get is like Post, without a body.
+func (c *Call) Get(ctx context.Context, answer any) (raw json.RawMessage, failure *llm.CallError, code string) {
+	return c.send(ctx, http.MethodGet, "", nil, answer)
+}
+
+func (c *Call) send(ctx context.Context, method, contentType string, body io.Reader, answer any) (raw json.RawMessage, failure *llm.CallError, code string) {
+	req, err := http.NewRequestWithContext(ctx, method, c.URL, body)
 	if err != nil {
 		return nil, &llm.CallError{Message: err.Error()}, ""
 	}
 	req.Header = c.Header.Clone()
-	for name, value := range map[string]string{"Content-Type": "application/json", "Accept": "application/json", "User-Agent": "quern"} {
-		if req.Header.Get(name) == "" {
+	for name, value := range map[string]string{"Content-Type": contentType, "Accept": "application/json", "User-Agent": "quern"} {
+		if value != "" && req.Header.Get(name) == "" {
 			req.Header.Set(name, value)
 		}
 	}

@@ -51,6 +51,8 @@ func explain(n *plan.Node, err error, stderr func(plugin string) []string) *hcl.
 		denied  *modelhost.Denied
 		down    *modelhost.Down
 		later   *modelhost.Postponed
+		ended   *modelhost.BatchEnded
+		refused *modelhost.BatchRefused
 	)
 	switch {
 	case errors.As(err, &own):
@@ -82,6 +84,10 @@ func explain(n *plan.Node, err error, stderr func(plugin string) []string) *hcl.
 	case errors.As(err, &later):
 		summary = "The model asks to wait"
 		detail = fmt.Sprintf("%s was stopped: %s. All answers received so far are cached. Apply again after that time.", n.Address, later)
+	case errors.As(err, &ended):
+		summary, detail = "A batch ended without answers", fmt.Sprintf("%s needs its answers: %s.", n.Address, ended)
+	case errors.As(err, &refused):
+		summary, detail = "A batch was refused", fmt.Sprintf("%s needs its answers: %s. All answers received so far are cached.", n.Address, refused)
 	case errors.As(err, &denied):
 		summary = "The model denied access"
 		detail = fmt.Sprintf("%s was stopped: %s. Check the model's name and key. All answers received so far are cached.", n.Address, denied)

@@ -115,7 +115,9 @@ func hopeless(err error) bool {
 	var price *modelhost.NoPrice
 	var denied *modelhost.Denied
 	var postponed *modelhost.Postponed
-	return errors.As(err, &budget) || errors.As(err, &price) || errors.As(err, &denied) || errors.As(err, &postponed)
+	var ended *modelhost.BatchEnded
+	var refused *modelhost.BatchRefused
+	return errors.As(err, &ended) || errors.As(err, &refused) || errors.As(err, &budget) || errors.As(err, &price) || errors.As(err, &denied) || errors.As(err, &postponed)
 }
 
 // Heals reports whether the error is about earlier results of the stage itself

@@ -86,6 +86,13 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 	if err != nil {
 		return nil, err
 	}
+	if e.Info.Batch != nil && request.Prompt == "" {
+		answer, err := h.batched(ctx, q, cache, key, sent, req.GetAcceptsTruncated())
+		if err != nil {
+			return nil, err
+		}
+		return e.complete(answer, answer.Cached), nil
+	}
 	q.keep = func(r reply[*llm.Response]) error {
 		if r.answer.FinishReason == llm.FinishLength && !req.GetAcceptsTruncated() && !request.OnlyScores() {
 			return nil // the answer is incomplete
@@ -177,22 +184,30 @@ func askChat(ctx context.Context, q *question[*llm.Response], client pluginv1.Pl
 	if r.err = resp.GetError(); r.err != nil {
 		return r, nil
 	}
-	r.answer = &llm.Response{}
-	text := q.redactor.Answer(string(resp.GetResponse())) // an endpoint may echo the key
-	if err := json.Unmarshal([]byte(text), r.answer); err != nil {
-		return r, fmt.Errorf("its answer is not valid JSON for llm.Response: %w", err)
-	}
-	if text != string(resp.GetResponse()) {
-		r.answer.LogProbs, r.answer.PromptLogProbs = nil, nil // they spell out the secret
-		q.echoed.Do(func() {
-			report(fmt.Errorf("an answer of %s contains a sensitive value from its configuration; the value is replaced by %s", q.Address, value.Redacted))
-		})
+	if r.answer, err = q.decode(resp.GetResponse(), report); err != nil {
+		return r, err
 	}
 	r.answer.Latency, r.answer.Cost, r.answer.Cached = time.Since(started).Seconds(), nil, false
 	r.answer.Usage = q.usage(r.answer.Usage, said(r.answer))
 	r.err = unanswered(r.answer)
 	r.usage, r.finish, r.model = r.answer.Usage, r.answer.FinishReason, r.answer.Model
 	return r, nil
+}
+
+// decode decodes an answer, without what no message may contain.
+func (e *endpoint) decode(response []byte, report func(error)) (*llm.Response, error) {
+	answer := &llm.Response{}
+	text := e.redactor.Answer(string(response)) // an endpoint may echo the key
+	if err := json.Unmarshal([]byte(text), answer); err != nil {
+		return nil, fmt.Errorf("its answer is not valid JSON for llm.Response: %w", err)
+	}
+	if text != string(response) {
+		answer.LogProbs, answer.PromptLogProbs = nil, nil // they spell out the secret
+		e.echoed.Do(func() {
+			report(fmt.Errorf("an answer of %s contains a sensitive value from its configuration; the value is replaced by %s", e.Address, value.Redacted))
+		})
+	}
+	return answer, nil
 }
 
 func startChat(ctx context.Context, client pluginv1.PluginServiceClient, l *Language) (pluginv1.PluginService_ChatClient, error) {

@@ -13,6 +13,8 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/backend/backendtest"
+	"github.com/quern-dev/quern/store/batches"
 	"github.com/quern-dev/quern/store/responses"
 )
 
@@ -126,10 +128,13 @@ type bench struct {
 	// stage ends when the host ends the stage.
 	stage  context.Context
 	report []error
+	// batches are those that were submitted, which outlive a run.
+	batches *batches.Store
+	plugin  pluginv1.PluginServiceClient // nil: the double
 }
 
 func newBench(t *testing.T, d *double) *bench {
-	return &bench{t: t, dir: t.TempDir(), double: d, info: plan.ModelInfo{
+	return &bench{t: t, dir: t.TempDir(), double: d, batches: batches.New(context.Background(), backendtest.NewMemory()), info: plan.ModelInfo{
 		Capabilities: []string{plan.CanChat, plan.CanEmbed}, Cache: true, MaxConcurrency: 8, Retries: 5,
 		Price: &plan.Price{Input: price(1e6), Output: price(2e6)}, // 1 and 2 a token
 	}}
@@ -146,20 +151,26 @@ func (b *bench) open() *bench {
 		Cache: func() (*responses.Cache, error) {
 			return responses.Open(filepath.Join(b.dir, "responses"), responses.Options{Aside: filepath.Join(b.dir, "damaged")})
 		},
-		Report: func(err error) { b.report = append(b.report, err) },
+		Batches: b.batches,
+		Report:  func(err error) { b.report = append(b.report, err) },
 	})
 	stage, cancel := context.WithCancelCause(context.Background())
 	b.stage = stage
-	b.host = b.hub.Stage(StageOptions{Models: map[string]Model{"model": {Language: b.language()}}, End: cancel})
+	b.host = b.hub.Stage(StageOptions{Models: map[string]Model{"model": {Language: b.language()}}, End: cancel, Environment: "dev"})
 	return b
 }
 
 func (b *bench) language() *Language {
 	return &Language{
-		Address: "model.m", Name: "double", Plugin: "test", Definition: "sha256:d", Info: b.info, Defaults: b.defaults,
+		Address: "model.m", Name: "double", Plugin: "test", Definition: "sha256:dddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddddd", Info: b.info, Defaults: b.defaults,
 		Instance: &pluginv1.Instance{Kind: "model", Type: "test", Address: "model.m"},
 		Secrets:  []string{"hunter2-the-key"},
-		Connect:  func(context.Context) (pluginv1.PluginServiceClient, error) { return b.double, nil },
+		Connect: func(context.Context) (pluginv1.PluginServiceClient, error) {
+			if b.plugin != nil {
+				return b.plugin, nil
+			}
+			return b.double, nil
+		},
 	}
 }
 

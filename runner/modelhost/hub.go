@@ -8,6 +8,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/store/batches"
 	"github.com/quern-dev/quern/store/responses"
 )
 
@@ -19,6 +20,8 @@ type Options struct {
 	// Cache opens the response cache. It is called when the first language
 	// model is called. Close closes the cache.
 	Cache func() (*responses.Cache, error)
+	// Batches contains the batches of requests that were submitted.
+	Batches *batches.Store
 	// Report receives errors that did no harm. It may be nil.
 	Report func(error)
 	// Notice receives messages for the user while calls wait. It may be nil.

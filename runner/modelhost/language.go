@@ -62,6 +62,7 @@ type endpoint struct {
 	// echoed and unkept ensure that a warning is given once.
 	echoed, unkept sync.Once
 	chats          wire.Streams[pluginv1.ChatRequest, pluginv1.ChatResponse]
+	batching       batching
 }
 
 func newEndpoint(ctx context.Context, l *Language, now func() time.Time) *endpoint {

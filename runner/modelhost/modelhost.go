@@ -67,6 +67,11 @@ type Host struct {
 	underWay int // attempts in flight
 	// answered are the requests of this run, if it wants fresh answers.
 	answered map[responses.Key]struct{}
+	// waits are what pending requests wait for, with their numbers.
+	waits map[string]int64
+
+	collecting  sync.Mutex
+	collections []*collection
 }
 
 // StageOptions are what a stage is served, by the keys of its arguments.
@@ -80,6 +85,8 @@ type StageOptions struct {
 	// End is called with the reason, which Err also returns, when the stage
 	// cannot go on.
 	End context.CancelCauseFunc
+	// Environment is the environment of the run.
+	Environment string
 }
 
 // Stage returns the host for one run of a stage.

@@ -39,6 +39,8 @@ var calls = map[string]call{
 	"Embed":            unary(pluginv1.PluginServiceClient.Embed),
 	"CheckModel":       unary(pluginv1.PluginServiceClient.CheckModel),
 	"CheckSample":      unary(pluginv1.PluginServiceClient.CheckSample),
+	"SubmitBatch":      one(pluginv1.PluginServiceClient.SubmitBatch),
+	"ReadBatch":        responses(pluginv1.PluginServiceClient.ReadBatch),
 	"Stop":             unary(pluginv1.PluginServiceClient.Stop),
 	"ReadDeployment":   unary(pluginv1.PluginServiceClient.ReadDeployment),
 	"PlanDeployment":   unary(pluginv1.PluginServiceClient.PlanDeployment),
@@ -107,6 +109,33 @@ func both[Q, R any, PQ message[Q], PR message[R]](
 			return sendErr
 		}
 		return err
+	}
+}
+
+// one sends all requests and receives one response.
+func one[Q, R any, PQ message[Q], PR message[R]](
+	f func(pluginv1.PluginServiceClient, context.Context, ...grpc.CallOption) (grpc.ClientStreamingClient[Q, R], error),
+) call {
+	return func(ctx context.Context, x *exchange) error {
+		stream, err := f(x.service, ctx)
+		if err != nil {
+			return err
+		}
+		for i := 0; ; i++ {
+			q := new(Q)
+			more, err := x.request(i, PQ(q))
+			if err != nil {
+				return err
+			}
+			if !more || stream.Send(q) != nil { // the response tells the reason
+				break
+			}
+		}
+		r, err := stream.CloseAndRecv()
+		if err != nil {
+			return err
+		}
+		return x.received(PR(r))
 	}
 }
 

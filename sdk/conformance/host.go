@@ -71,6 +71,9 @@ func (h *host) answer(ctx context.Context, q *pluginv1.HostServiceChatRequest) (
 		return &pluginv1.HostServiceChatResponse{Error: &pluginv1.CallError{Message: "it was refused", Status: 400}}, nil
 	case "busy":
 		return &pluginv1.HostServiceChatResponse{Error: &pluginv1.CallError{Message: "it is busy", Status: 429, Temporary: true}}, nil
+	case "waits":
+		after := 60.0
+		return &pluginv1.HostServiceChatResponse{Error: &pluginv1.CallError{Message: "batch b of model.m", Pending: true, CheckAfterSeconds: &after}}, nil
 	case "spent":
 		return nil, status.Error(codes.ResourceExhausted, "the budget is spent")
 	}

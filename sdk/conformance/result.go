@@ -70,6 +70,8 @@ func (r *result) take(m proto.Message) error {
 		return r.takeAnswer(&pluginv1.MapResponse{Rows: m.GetRows(), Errors: m.GetErrors(), More: m.GetMore()})
 	case *pluginv1.ChatResponse:
 		return r.addMessage("answers", m)
+	case *pluginv1.ReadBatchResponse:
+		return r.takeBatch(m)
 	}
 	t, err := tree(m)
 	r.tree = t
@@ -89,6 +91,25 @@ func (r *result) takeRows(output string, rows []byte) error {
 	r.rows[output] = append(r.rows[output], rec)
 	r.haveRow += rec.NumRows()
 	return nil
+}
+
+func (r *result) takeBatch(m *pluginv1.ReadBatchResponse) error {
+	if r.ended {
+		return fmt.Errorf("a message came after an error: %v", m)
+	}
+	_, begun := r.tree["status"]
+	if begun == (m.GetStatus() != nil) && m.GetError() == nil {
+		return fmt.Errorf("the status of the batch is not the first message: %v", m)
+	}
+	r.ended = m.GetError() != nil
+	if m.GetAnswer() != nil {
+		return r.addMessage("answers", m.GetAnswer())
+	}
+	t, err := tree(m)
+	for name, of := range t {
+		r.tree[name] = of
+	}
+	return err
 }
 
 func (r *result) takeRead(m *pluginv1.ReadResponse) error {

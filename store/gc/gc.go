@@ -69,6 +69,8 @@ type Result struct {
 	// their files.
 	Venvs     int   `json:"venvs,omitempty"`
 	VenvBytes int64 `json:"venv_bytes,omitempty"`
+	// Batches are batches of requests whose answers are no longer available.
+	Batches int `json:"batches,omitempty"`
 	// KeptBlobs and KeptBytes count what is kept.
 	KeptBlobs int   `json:"kept_blobs"`
 	KeptBytes int64 `json:"kept_bytes"`
@@ -81,7 +83,7 @@ func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error)
 		keys: map[string]bool{}, definitions: map[string]bool{}, blobs: map[string]bool{},
 		waiting: map[waiting]bool{}, places: map[string]bool{},
 	}
-	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepPending, c.sweepBlobs, c.sweepStaging, c.sweepVenvs, c.sweepLogs, c.sweepAnswers} {
+	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepPending, c.sweepBatches, c.sweepBlobs, c.sweepStaging, c.sweepVenvs, c.sweepLogs, c.sweepAnswers} {
 		if err := step(ctx); err != nil {
 			return c.result, err
 		}
@@ -288,6 +290,16 @@ func (c *collection) sweepParts(ctx context.Context, definition string, stay boo
 func (c *collection) sweepPending(context.Context) (err error) {
 	waits := func(by pending.Owner, rows string) bool { return c.waiting[waiting{by, rows}] }
 	c.result.PendingRows, err = c.store.Pending.Sweep(c.opts.Now.Add(-c.opts.Grace), waits, c.opts.DryRun)
+	return err
+}
+
+// batchAge is the age of a batch of requests at which its provider no longer has
+// its answers.
+const batchAge = 30 * 24 * time.Hour
+
+// sweepBatches forgets batches of requests that nobody has read.
+func (c *collection) sweepBatches(context.Context) (err error) {
+	c.result.Batches, err = c.store.Batches.Sweep(c.opts.Now.Add(-max(c.opts.Grace, batchAge)), c.opts.DryRun)
 	return err
 }
 

@@ -68,6 +68,9 @@ type Options struct {
 	// MaxConcurrent is the number of concurrent requests beyond which the
 	// endpoint answers 429. 0 means no limit.
 	MaxConcurrent int64
+	// Object, if set, may answer a call for files, batches, or jobs in place of
+	// serve, or after it. It returns whether it did.
+	Object func(w http.ResponseWriter, r *http.Request, serve http.HandlerFunc) bool
 }
 
 // Request is what an answer is computed from.
@@ -129,6 +132,7 @@ type Endpoint struct {
 	counts  Counts
 	current int64
 	seen    map[[sha256.Size]byte]*seen
+	store   store
 }
 
 // seen is how often a request was received and answered.
@@ -204,6 +208,7 @@ func (e *Endpoint) routes() http.Handler {
 		e.reset()
 		writeJSON(w, http.StatusOK, e.Counts())
 	})
+	e.objectRoutes(mux)
 	return mux
 }
 

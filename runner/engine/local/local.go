@@ -66,8 +66,9 @@ func Open(opts Options) engine.Open {
 		e.languages = &stage.Languages{Plugins: opts.Plugins, Redactor: e.redactor, Seal: opts.Store.Seal, Blobs: opts.Store.Blobs}
 		e.hub = modelhost.NewHub(ctx, modelhost.Options{
 			Budget: run.Budget, Limits: run.Limits,
-			Cache:  func() (*responses.Cache, error) { return opts.Store.Responses(e.warn) },
-			Report: e.warn, Notice: func(text string) { e.tell("Waiting for a model", text) },
+			Cache:   func() (*responses.Cache, error) { return opts.Store.Responses(e.warn) },
+			Batches: opts.Store.Batches,
+			Report:  e.warn, Notice: func(text string) { e.tell("Waiting for a model", text) },
 			Secrets: e.redactor, Seal: opts.Store.Seal,
 		})
 		e.watch(run.Stop)

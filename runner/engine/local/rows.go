@@ -92,7 +92,10 @@ func (a *attempt) mapNew(ctx context.Context, m *mapping, others map[string]*plu
 			served.progress(events.Progress{Done: p.Done, Total: p.Total, Unit: "rows", ReusedRows: p.Reused, FailedRows: p.Failed, PendingRows: p.Pending})
 		},
 	})
-	return done, served.outcome(err)
+	if err := served.outcome(err); err != nil {
+		return done, err
+	}
+	return done, served.submit()
 }
 
 // mapping is the result of a row-wise stage.

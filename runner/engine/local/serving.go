@@ -45,7 +45,7 @@ func (a *attempt) serve(ctx context.Context, artifacts map[string]*pluginv1.Arti
 		stopped: make(chan struct{}), gone: make(chan struct{}),
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
-	opts := modelhost.StageOptions{Models: a.models(artifacts), Late: map[string]modelhost.Late{}, Fresh: stage.Forced(a.Node), End: s.cancel}
+	opts := modelhost.StageOptions{Models: a.models(artifacts), Late: map[string]modelhost.Late{}, Fresh: stage.Forced(a.Node), End: s.cancel, Environment: a.task.Environment}
 	for key, row := range a.Bound.Rows {
 		if row.Late {
 			opts.Late[key] = modelhost.Late{Expr: row.Expr, Vars: a.Secrets.Vars(row.Expr.Secrets)}
@@ -134,6 +134,9 @@ func (s *serving) outcome(err error) error {
 	}
 	return err
 }
+
+// submit submits the requests that the stage has collected for batches.
+func (s *serving) submit() error { return s.outcome(s.host.Submit(s.ctx)) }
 
 // spendPause is the time between two reports of what a stage spends.
 const spendPause = 500 * time.Millisecond

@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -15,8 +16,10 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
+	"github.com/quern-dev/quern/runner/failure"
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/sdk/go/host/client"
@@ -60,7 +63,7 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 	defer over()
 	req.Call = name
 	done, waits, err := call.all(stoppable, p, req)
-	if err := served.outcome(err); err != nil {
+	if waits, err = served.pending(waits, err); err != nil {
 		return nil, err
 	}
 	if waits != nil {
@@ -76,6 +79,26 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 		return nil, err
 	}
 	return made, place.Remove()
+}
+
+// pending returns what a stage waits for that ended with an error or with nil. If
+// calls of models were pending, so is the stage, whatever it made of that: it
+// lacks their answers.
+func (s *serving) pending(waits *pluginv1.Pending, err error) (*pluginv1.Pending, error) {
+	var own *failure.Plugin
+	var many *rowwise.TooManyErrors
+	calls := s.host.Waits()
+	if s.host.Err() != nil || len(calls) == 0 || err != nil && !errors.As(err, &own) && !errors.As(err, &many) {
+		return waits, s.outcome(err)
+	}
+	if err := s.submit(); err != nil {
+		return nil, err
+	}
+	var texts []string
+	for _, reason := range slices.Sorted(maps.Keys(calls)) {
+		texts = append(texts, fmt.Sprintf("%s (%s)", reason, english.Count(calls[reason], "request")))
+	}
+	return &pluginv1.Pending{Reason: strings.Join(texts, "; ")}, nil
 }
 
 // waiting describes what a stage waits for as a whole.

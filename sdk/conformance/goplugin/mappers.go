@@ -187,6 +187,8 @@ func (ask) Map(ctx context.Context, a *askArgs, b *plugin.Batch) error {
 		response, err := b.Host().Chat(ctx, a.Model, &llm.Request{Messages: []llm.Message{{Role: llm.User, Content: text}}}, 0)
 		var failed *llm.CallError
 		switch {
+		case llm.IsPending(err):
+			b.Fail(i, false, err)
 		case errors.As(err, &failed):
 			b.Fail(i, failed.Temporary, errors.New(failed.Message))
 		case err != nil:

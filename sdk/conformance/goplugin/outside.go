@@ -18,6 +18,7 @@ import (
 type modelArgs struct {
 	Limit int    `quern:"limit" default:"10" doc:"The number of characters that a message can have."`
 	Name  string `quern:"name" doc:"A name to pin."`
+	Batch bool   `quern:"batch" default:"false" doc:"Submit requests as batches."`
 }
 
 // model repeats messages in capital letters.
@@ -36,7 +37,11 @@ func (model) Prepare(_ context.Context, p *plugin.Prepare[modelArgs]) error {
 		}
 	}
 	price := 1.5
-	p.SetModelInfo(plugin.ModelInfo{MaxConcurrency: 8, Timeout: time.Minute, Retries: 3, Cache: true, Price: &llm.Price{Input: &price, Output: &price}})
+	info := plugin.ModelInfo{MaxConcurrency: 8, Timeout: time.Minute, Retries: 3, Cache: true, Price: &llm.Price{Input: &price, Output: &price}}
+	if p.Args.Batch {
+		info.Batch = &plugin.BatchLimits{Requests: 3}
+	}
+	p.SetModelInfo(info)
 	return nil
 }
 
@@ -54,6 +59,49 @@ func (model) Chat(_ context.Context, a *modelArgs, r *llm.Request) (*llm.Respons
 		return nil, &llm.CallError{Status: 429, Message: fmt.Sprintf("%d characters are too many", n), Temporary: true, RetryAfter: &wait}
 	}
 	return &llm.Response{Text: strings.ToUpper(text), FinishReason: llm.FinishStop, Usage: llm.Usage{Input: 2, Output: 1}}, nil
+}
+
+// SubmitBatch returns the requests as the token, so that no batch has to be kept.
+func (model) SubmitBatch(_ context.Context, _ *modelArgs, b *plugin.BatchSubmission) ([]byte, error) {
+	if b.Again {
+		return []byte(b.Name + " again"), nil
+	}
+	token := b.Name
+	for r, err := range b.Requests {
+		if err != nil {
+			return nil, err
+		}
+		token += "\n" + r.ID + " " + r.Request.Messages[len(r.Request.Messages)-1].Content
+	}
+	if b.Name == "refused" {
+		return nil, &llm.CallError{Status: 400, Message: "it was refused"}
+	}
+	return []byte(token), nil
+}
+
+func (m model) ReadBatch(ctx context.Context, a *modelArgs, token []byte) (*plugin.BatchStatus, error) {
+	switch string(token) {
+	case "waits":
+		return &plugin.BatchStatus{Answered: 1, Total: 2, Message: "1 of 2 are done", CheckAfter: time.Minute}, nil
+	case "gone":
+		return &plugin.BatchStatus{Done: true, Message: "it is gone"}, nil
+	}
+	lines := strings.Split(string(token), "\n")[1:]
+	n := int64(len(lines))
+	return &plugin.BatchStatus{Done: true, Answered: n, Total: n, Answers: func(yield func(plugin.BatchAnswer, error) bool) {
+		for _, line := range lines {
+			id, text, ok := strings.Cut(line, " ")
+			if !ok {
+				yield(plugin.BatchAnswer{}, &llm.CallError{Message: "it is cut off", Temporary: true})
+				return
+			}
+			answer := plugin.BatchAnswer{ID: id}
+			answer.Response, answer.Err = m.Chat(ctx, a, &llm.Request{Messages: []llm.Message{{Role: llm.User, Content: text}}})
+			if !yield(answer, nil) {
+				return
+			}
+		}
+	}}, nil
 }
 
 func (model) Embed(_ context.Context, _ *modelArgs, texts []string) (*plugin.Embeddings, error) {

@@ -254,6 +254,8 @@ class Ask(plugin.Mapper):
         try:
             return self.model.chat(text).text
         except plugin.CallError as e:
+            if e.pending:
+                raise
             raise plugin.RowError(e.message, temporary=e.temporary) from e
 
 
@@ -582,11 +584,16 @@ class Model(plugin.Provider):
     """The number of characters that a message can have."""
     name: str = ""
     """A name to pin."""
+    batch: bool = False
+    """Submit requests as batches."""
 
     def prepare(self, p: plugin.Prepare) -> None:
         if self.name:
             p.pin(self.name, self.resolve)
-        p.set_model(plugin.ModelInfo(max_concurrency=8, timeout=60, retries=3, cache=True, price=plugin.Price(input=1.5, output=1.5)))
+        batch = plugin.BatchLimits(requests=3) if self.batch else None
+        p.set_model(
+            plugin.ModelInfo(max_concurrency=8, timeout=60, retries=3, cache=True, price=plugin.Price(input=1.5, output=1.5), batch=batch)
+        )
 
     def resolve(self) -> str:
         if self.name == "gone":
@@ -602,6 +609,34 @@ class Model(plugin.Provider):
         if len(text) > self.limit:
             raise plugin.CallError(f"{len(text)} characters are too many", status=429, temporary=True, retry_after=1.5)
         return plugin.ChatResponse(text.upper(), usage=plugin.Usage(input=2, output=1))
+
+    def submit_batch(self, batch: plugin.BatchSubmission) -> bytes:
+        if batch.begun_seconds_ago is not None:
+            return f"{batch.name} again".encode()
+        # The token has the requests, so that no batch has to be kept.
+        lines = [f"{r.id} {r.request.messages[-1].content}" for r in batch.requests]
+        if batch.name == "refused":
+            raise plugin.CallError("it was refused", status=400)
+        return "\n".join([batch.name, *lines]).encode()
+
+    def read_batch(self, token: bytes) -> plugin.BatchStatus:
+        if token == b"waits":
+            return plugin.BatchStatus(answered=1, total=2, message="1 of 2 are done", check_after=60)
+        if token == b"gone":
+            return plugin.BatchStatus(done=True, message="it is gone")
+        _, *lines = token.decode().split("\n")
+        return plugin.BatchStatus(done=True, answered=len(lines), total=len(lines), answers=self.answers(lines))
+
+    def answers(self, lines: list[str]) -> Iterator[plugin.BatchAnswer]:
+        for line in lines:
+            id, space, text = line.partition(" ")
+            if not space:
+                raise plugin.CallError("it is cut off", temporary=True)
+            try:
+                answer = self.chat(plugin.ChatRequest([plugin.Message("user", text)]))
+                yield plugin.BatchAnswer(id, answer)
+            except plugin.CallError as e:
+                yield plugin.BatchAnswer(id, error=e)
 
     def embed(self, texts: list[str]) -> plugin.Embeddings:
         if "wrong" in texts:

@@ -193,8 +193,13 @@ func (b *Batch) SetArray(column string, values arrow.Array) {
 }
 
 // Fail marks a row as failed and drops the values that were set for it. If
-// temporary is true, quern tries the row again.
+// temporary is true, quern tries the row again. If the error is a call to a
+// model that is pending, so is the row.
 func (b *Batch) Fail(row int, temporary bool, err error) {
+	if waits := pendingOf(err); waits != nil {
+		b.SetPending(row, nil, waits)
+		return
+	}
 	b.errors = append(b.errors, RowError{Row: row, Message: legible(err.Error()), Temporary: temporary})
 }
 
@@ -229,8 +234,12 @@ func (b *Batch) ReportDone() {
 
 // ReportFailure is ReportDone for a row that failed permanently. If more rows
 // have failed than the stage allows, quern starts no new ones. The row must
-// still be marked with Fail.
+// still be marked with Fail. A row whose call to a model is pending counts as
+// done.
 func (b *Batch) ReportFailure(err error) {
+	if pendingOf(err) != nil {
+		err = nil
+	}
 	if b.finished != nil {
 		b.finished.one(err)
 	}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -58,6 +59,19 @@ type Pending struct {
 }
 
 func (p *Pending) Error() string { return p.Reason }
+
+// pendingOf returns what an error says that a row or a stage waits for: it is a
+// *Pending, or a call to a model that is pending. Otherwise, pendingOf returns
+// nil.
+func pendingOf(err error) *Pending {
+	if why := (*Pending)(nil); errors.As(err, &why) {
+		return why
+	}
+	if call := (*llm.CallError)(nil); errors.As(err, &call) && call.Pending {
+		return &Pending{Reason: call.Message, CheckAfter: call.CheckAfter}
+	}
+	return nil
+}
 
 // checkAfter returns CheckAfter in seconds, or nil if it is unknown.
 func (p *Pending) checkAfter() *float64 {

@@ -22,7 +22,9 @@ import (
 // 500 requests at the same time, make 500 calls.
 //
 // A *llm.CallError concerns a single request: the model did not answer it, and
-// quern's own retries did not help. Pass it to Batch.Fail. Any other error
+// quern's own retries did not help, or the request waits in a batch. Pass it to
+// Batch.Fail. A Runner that gets one that is pending makes its other calls, so that
+// they are in the batch, too; whatever it then returns, its stage is pending. Any other error
 // concerns the run, for example because it was interrupted or its budget is
 // spent: return it from Map or Run.
 type Host struct{ conn *hostConn }

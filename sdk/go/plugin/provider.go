@@ -9,7 +9,7 @@ import (
 )
 
 // Provider calls language models: it implements the model blocks of its type.
-// It also implements Chatter, Embedder, or both. It makes one attempt per call;
+// It also implements Chatter, Embedder, or both, and can implement Batcher. It makes one attempt per call;
 // quern enforces limits, retries, caches answers, and counts costs.
 type Provider[A any] interface {
 	// Prepare declares the model with SetModelInfo. It must not call the model.
@@ -94,18 +94,25 @@ type ModelInfo struct {
 	// Host is the host that answers, with its port. Models on the same host
 	// share its capacity. Empty means that the model has a host of its own.
 	Host string
+	// Batch is set if requests are to be submitted as batches. The type has to
+	// implement Batcher, and Cache has to be set.
+	Batch *BatchLimits
 }
 
 // SetModelInfo declares a provider's model.
 func (p *preparation) SetModelInfo(m ModelInfo) { p.out.Model = m.proto() }
 
 func (m *ModelInfo) proto() *pluginv1.ModelInfo {
-	return &pluginv1.ModelInfo{
+	out := &pluginv1.ModelInfo{
 		Capabilities: m.Capabilities, Tokenizer: m.Tokenizer, Price: protoPrice(m.Price),
 		MaxConcurrency: m.MaxConcurrency, RequestsPerMinute: m.RequestsPerMinute, TokensPerMinute: m.TokensPerMinute,
 		TimeoutSeconds: m.Timeout.Seconds(), Retries: m.Retries, Cache: m.Cache,
 		MaxTokens: m.MaxTokens, Host: m.Host,
 	}
+	if m.Batch != nil {
+		out.Batch = &pluginv1.BatchLimits{Requests: m.Batch.Requests, Bytes: m.Batch.Bytes}
+	}
+	return out
 }
 
 func protoPrice(p *llm.Price) *pluginv1.Price {

@@ -111,8 +111,12 @@ func (r *execution) Progress(done, total int64, unit, message string) {
 
 // FailRow reports that a row, counted from 0 in its dataset, has no result. If
 // more rows fail than the stage's max_errors allows, quern ends the run. If
-// temporary is true, the next apply tries the row again.
+// temporary is true, the next apply tries the row again. A call to a model that is
+// pending is not a failure: the stage ends as pending, and its next run asks again.
 func (r *execution) FailRow(row int64, temporary bool, err error) error {
+	if pendingOf(err) != nil {
+		return nil
+	}
 	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Failure{
 		Failure: &pluginv1.RowError{Row: row, Message: legible(err.Error()), Temporary: temporary},
 	}})

@@ -65,6 +65,9 @@ func (p *provider[A]) prepare(ctx context.Context, in *pluginv1.Instance) *plugi
 	if prepared.Model == nil && len(prepared.Diagnostics) == 0 {
 		prepared.Diagnostics = diagnostics(p.fault(errors.New("Prepare did not call SetModelInfo")))
 	}
+	if err := p.batches(prepared.Model); err != nil {
+		prepared.Diagnostics = append(prepared.Diagnostics, diagnostics(p.fault(err))...)
+	}
 	return prepared
 }
 

@@ -2,7 +2,6 @@ package plugin
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/url"
 	"os"
@@ -52,7 +51,7 @@ func (r *runner[A]) run(ctx context.Context, req *pluginv1.RunRequest, stream ru
 		value: cty.NilVal,
 	}
 	err = r.impl.Run(ctx, &Run[A]{Args: args, WorkDir: req.WorkDir, execution: e})
-	if why := (*Pending)(nil); errors.As(err, &why) {
+	if why := pendingOf(err); why != nil {
 		return stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Pending{
 			Pending: &pluginv1.Pending{Reason: legible(why.Reason), CheckAfterSeconds: why.checkAfter()},
 		}})

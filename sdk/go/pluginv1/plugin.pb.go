@@ -5548,12 +5548,17 @@ type SubmitBatchRequest struct {
 	Model *Instance `protobuf:"bytes,1,opt,name=model,proto3" json:"model,omitempty"`
 	// The next requests.
 	Requests []*BatchRequest `protobuf:"bytes,2,rep,name=requests,proto3" json:"requests,omitempty"`
-	// In the first message: names the batch, with letters, digits, and dashes. The
-	// same name after a crash means the same batch: a provider that can find a batch
-	// by a name it was given must not submit it again.
-	Name          string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	// In the first message: names the batch, with up to 24 letters, digits, and
+	// dashes.
+	Name string `protobuf:"bytes,3,opt,name=name,proto3" json:"name,omitempty"`
+	// In the first message: set if quern has called SubmitBatch with this name
+	// before, so many seconds ago, and does not know whether the batch was
+	// submitted, for example because of a crash. If the provider has a batch of this
+	// name, the plugin returns its token and submits nothing. If it cannot tell yet,
+	// it returns a temporary error.
+	BegunSecondsAgo *float64 `protobuf:"fixed64,4,opt,name=begun_seconds_ago,json=begunSecondsAgo,proto3,oneof" json:"begun_seconds_ago,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
 }
 
 func (x *SubmitBatchRequest) Reset() {
@@ -5607,10 +5612,17 @@ func (x *SubmitBatchRequest) GetName() string {
 	return ""
 }
 
+func (x *SubmitBatchRequest) GetBegunSecondsAgo() float64 {
+	if x != nil && x.BegunSecondsAgo != nil {
+		return *x.BegunSecondsAgo
+	}
+	return 0
+}
+
 // BatchRequest is one chat request of a batch.
 type BatchRequest struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
-	// Identifies the request within the batch: at most 64 letters and digits.
+	// Identifies the request within the batch: at most 32 letters and digits.
 	Id string `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
 	// A chat request; see docs/protocol.md.
 	Request       []byte `protobuf:"bytes,2,opt,name=request,proto3" json:"request,omitempty"`
@@ -7483,11 +7495,13 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\finput_tokens\x18\x02 \x01(\x03R\vinputTokens\x120\n" +
 	"\x05error\x18\x03 \x01(\v2\x1a.quern.plugin.v1.CallErrorR\x05error\"#\n" +
 	"\tEmbedding\x12\x16\n" +
-	"\x06values\x18\x01 \x03(\x02R\x06values\"\x94\x01\n" +
+	"\x06values\x18\x01 \x03(\x02R\x06values\"\xdb\x01\n" +
 	"\x12SubmitBatchRequest\x12/\n" +
 	"\x05model\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\x05model\x129\n" +
 	"\brequests\x18\x02 \x03(\v2\x1d.quern.plugin.v1.BatchRequestR\brequests\x12\x12\n" +
-	"\x04name\x18\x03 \x01(\tR\x04name\"8\n" +
+	"\x04name\x18\x03 \x01(\tR\x04name\x12/\n" +
+	"\x11begun_seconds_ago\x18\x04 \x01(\x01H\x00R\x0fbegunSecondsAgo\x88\x01\x01B\x14\n" +
+	"\x12_begun_seconds_ago\"8\n" +
 	"\fBatchRequest\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x18\n" +
 	"\arequest\x18\x02 \x01(\fR\arequest\"]\n" +
@@ -8010,6 +8024,7 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		(*ChatRequest_Trained)(nil),
 	}
 	file_quern_plugin_v1_plugin_proto_msgTypes[62].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[68].OneofWrappers = []any{}
 	file_quern_plugin_v1_plugin_proto_msgTypes[72].OneofWrappers = []any{
 		(*ReadBatchResponse_Status)(nil),
 		(*ReadBatchResponse_Answer)(nil),

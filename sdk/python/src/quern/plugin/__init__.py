@@ -14,19 +14,23 @@ from ._handles import Artifact, Dataset, File, Late, Model, Prompt, Row, RowOrMo
 from ._llm import ChatRequest, ChatResponse, Message, OutputSchema, PromptLogprob, PromptMessage, TokenLogprob, Tool, ToolCall, Usage
 from ._output import Output, OutputTokens, OutputToolCall
 from ._plugin import Plugin
-from ._prepare import ModelCalls, ModelInfo, Prepare, Price, Selection
+from ._prepare import BatchLimits, ModelCalls, ModelInfo, Prepare, Price, Selection
 from ._source import Fingerprint, RowCount
 from ._stages import Deployment, FlatMapper, Mapper, ModelFiles, Predictor, Provider, Runner, Source
 
 if TYPE_CHECKING:
     from ._deployment import Apply, Change, Delete, DeploymentPlan, PartlyApplied, Plan, State
-    from ._provider import Embeddings
+    from ._provider import BatchAnswer, BatchRequest, BatchStatus, BatchSubmission, Embeddings
     from ._read import RowWriter
     from ._run import Run
     from ._sample import Sample, SampleCheck
 
 # Names whose modules are loaded when they are first used: Arrow takes as long as everything else.
 _LATER = {
+    "BatchAnswer": "_provider",
+    "BatchRequest": "_provider",
+    "BatchStatus": "_provider",
+    "BatchSubmission": "_provider",
     "Embeddings": "_provider",
     "RowWriter": "_read",
     "Run": "_run",
@@ -47,6 +51,11 @@ def __getattr__(name: str) -> Any:
 __all__ = [
     "Apply",
     "Artifact",
+    "BatchAnswer",
+    "BatchLimits",
+    "BatchRequest",
+    "BatchStatus",
+    "BatchSubmission",
     "CallError",
     "Change",
     "ChatRequest",

@@ -81,14 +81,36 @@ class CallError(Exception):
         status: The HTTP status; 0: none.
         temporary: Another attempt may succeed.
         retry_after: How many seconds the provider asked to wait.
+        pending: The request has not failed, but waits in a batch. Only a stage gets
+            such an error. A row that lets it pass is pending. A whole-dataset stage
+            that gets one makes its other requests, so that they are in the batch, too;
+            whatever it then does, it is pending.
+        check_after: When it is worth asking again if it is pending, in seconds from now.
     """
 
-    def __init__(self, message: str, *, status: int = 0, temporary: bool = False, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int = 0,
+        temporary: bool = False,
+        retry_after: float | None = None,
+        pending: bool = False,
+        check_after: float | None = None,
+    ) -> None:
         super().__init__(message if status == 0 else f"status {status}: {message}")
         self.message = message
         self.status = status
         self.temporary = temporary
         self.retry_after = retry_after
+        self.pending = pending
+        self.check_after = check_after
+
+    def of_row(self) -> RowError:
+        """Returns what the error means for the row that needs the answer."""
+        if self.pending:
+            return Pending(self.message, check_after=self.check_after)
+        return RowError(str(self), temporary=self.temporary)
 
 
 class Stopped(BaseException):

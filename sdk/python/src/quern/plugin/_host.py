@@ -172,7 +172,8 @@ def _over() -> Iterator[None]:
 
 def call_error(e: pb.CallError) -> CallError:
     retry = e.retry_after_seconds if e.HasField("retry_after_seconds") else None
-    return CallError(e.message, status=e.status, temporary=e.temporary, retry_after=retry)
+    after = e.check_after_seconds if e.HasField("check_after_seconds") else None
+    return CallError(e.message, status=e.status, temporary=e.temporary, retry_after=retry, pending=e.pending, check_after=after)
 
 
 def _row_error(e: pb.RowError, first: int) -> RowError:

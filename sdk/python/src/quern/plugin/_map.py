@@ -167,7 +167,7 @@ class _Rows:
             except RowError as e:
                 add(e)
             except CallError as e:
-                add(RowError(str(e), temporary=e.temporary))
+                add(e.of_row())
         return results
 
     def _one(self, values: Any, finished: Callable[[RowError | None], None] | None) -> Any:

@@ -70,6 +70,16 @@ class Price:
 
 
 @dataclasses.dataclass(frozen=True)
+class BatchLimits:
+    """The limits of one batch; 0: no known limit."""
+
+    requests: int = 0
+    """The number of requests."""
+    bytes: int = 0
+    """The size of the requests as JSON."""
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelInfo:
     """A language model.
 
@@ -86,6 +96,7 @@ class ModelInfo:
         retries: Attempts after the first.
         cache: Answers may be stored and reused for equal requests.
         host: The host that answers, with its port. Models on the same host share its capacity.
+        batch: Requests are submitted as batches, which needs ``cache`` and the methods of ``Batcher``.
     """
 
     capabilities: Sequence[str] = ()
@@ -99,6 +110,7 @@ class ModelInfo:
     retries: int = 0
     cache: bool = False
     host: str = ""
+    batch: BatchLimits | None = None
 
     def proto(self) -> pb.ModelInfo:
         out = pb.ModelInfo(
@@ -113,6 +125,8 @@ class ModelInfo:
             max_tokens=self.max_tokens,
             host=self.host,
         )
+        if self.batch is not None:
+            out.batch.CopyFrom(pb.BatchLimits(requests=self.batch.requests, bytes=self.batch.bytes))
         if self.price is not None:
             p = self.price
             out.price.CopyFrom(pb.Price(input=p.input, output=p.output, cached_input=p.cached_input, source=p.source))

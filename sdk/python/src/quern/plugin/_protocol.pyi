@@ -957,14 +957,16 @@ class Embedding(_message.Message):
     def __init__(self, values: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class SubmitBatchRequest(_message.Message):
-    __slots__ = ("model", "requests", "name")
+    __slots__ = ("model", "requests", "name", "begun_seconds_ago")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     REQUESTS_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
+    BEGUN_SECONDS_AGO_FIELD_NUMBER: _ClassVar[int]
     model: Instance
     requests: _containers.RepeatedCompositeFieldContainer[BatchRequest]
     name: str
-    def __init__(self, model: _Optional[_Union[Instance, _Mapping]] = ..., requests: _Optional[_Iterable[_Union[BatchRequest, _Mapping]]] = ..., name: _Optional[str] = ...) -> None: ...
+    begun_seconds_ago: float
+    def __init__(self, model: _Optional[_Union[Instance, _Mapping]] = ..., requests: _Optional[_Iterable[_Union[BatchRequest, _Mapping]]] = ..., name: _Optional[str] = ..., begun_seconds_ago: _Optional[float] = ...) -> None: ...
 
 class BatchRequest(_message.Message):
     __slots__ = ("id", "request")

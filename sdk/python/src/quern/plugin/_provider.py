@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from . import _protocol as pb
-from ._errors import CallError, Error, Malformed, diagnostic
+from ._errors import CallError, Error, Malformed, diagnostic, legible
 from ._handles import Scope
-from ._llm import ChatRequest
+from ._llm import ChatRequest, ChatResponse
 from ._plugin import Type
 from ._stages import ModelFiles
 
@@ -26,6 +27,64 @@ class Embeddings:
 
     vectors: Sequence[Sequence[float]]
     input_tokens: int = 0
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchRequest:
+    """One request of a batch."""
+
+    id: str
+    """Identifies the request within the batch: at most 32 letters and digits."""
+    request: ChatRequest
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchSubmission:
+    """A batch to be submitted.
+
+    Attributes:
+        name: Names the batch, with up to 24 letters, digits, and dashes.
+        requests: They can be read once.
+        begun_seconds_ago: Set if quern has submitted the batch before, so long ago, and
+            does not know whether the provider accepted it, for example because of a
+            crash. If the provider has a batch of this name, ``submit_batch`` returns its
+            token and submits nothing. If it cannot tell yet, it raises a temporary CallError.
+    """
+
+    name: str
+    requests: Iterator[BatchRequest]
+    begun_seconds_ago: float | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchAnswer:
+    """The answer to one request of a batch, or why there is none."""
+
+    id: str
+    response: ChatResponse | None = None
+    error: CallError | None = None
+
+
+@dataclasses.dataclass(frozen=True)
+class BatchStatus:
+    """How far a batch is.
+
+    Attributes:
+        done: The batch has ended. quern submits requests again that have neither an
+            answer nor a permanent error.
+        answered: The number of requests that were processed.
+        total: The number of all requests.
+        message: How far it is, in one line, or why it ended without answers.
+        check_after: When it is worth asking again, in seconds from now.
+        answers: Those of a batch that is done, in any order.
+    """
+
+    done: bool = False
+    answered: int = 0
+    total: int = 0
+    message: str = ""
+    check_after: float | None = None
+    answers: Iterable[BatchAnswer] = ()
 
 
 class Models:
@@ -105,6 +164,49 @@ def embed(models: Models, called: Called, texts: Sequence[str]) -> pb.EmbedRespo
         return pb.EmbedResponse(embeddings=made, input_tokens=e.input_tokens)
     except Exception as e:
         return pb.EmbedResponse(error=_call_error(e, called.type))
+
+
+def submit_batch(models: Models, called: Called, first: pb.SubmitBatchRequest, rest: Iterator[pb.SubmitBatchRequest]) -> pb.SubmitBatchResponse:
+    """Submits a batch. Raises Malformed."""
+
+    def requests() -> Iterator[BatchRequest]:
+        for message in itertools.chain([first], rest):
+            for r in message.requests:
+                yield BatchRequest(r.id, _decode(r.request))
+
+    ago = first.begun_seconds_ago if first.HasField("begun_seconds_ago") else None
+    try:
+        token = models.get(called).submit_batch(BatchSubmission(first.name, requests(), ago))
+    except Malformed:
+        raise
+    except Exception as e:
+        return pb.SubmitBatchResponse(error=_call_error(e, called.type))
+    return pb.SubmitBatchResponse(token=token)
+
+
+def read_batch(models: Models, called: Called, token: bytes) -> Iterator[pb.ReadBatchResponse]:
+    try:
+        status = models.get(called).read_batch(token)
+        yield pb.ReadBatchResponse(
+            status=pb.BatchStatus(
+                done=status.done,
+                answered=status.answered,
+                total=status.total,
+                message=legible(status.message),
+                check_after_seconds=status.check_after,
+            )
+        )
+        if not status.done:
+            return
+        for a in status.answers:
+            answer = pb.BatchAnswer(id=a.id)
+            if a.error is not None:
+                answer.error.CopyFrom(_call_error(a.error, called.type))
+            else:
+                answer.response = a.response.encode()
+            yield pb.ReadBatchResponse(answer=answer)
+    except Exception as e:
+        yield pb.ReadBatchResponse(error=_call_error(e, called.type))
 
 
 def check(models: Models, type: Type, request: pb.CheckModelRequest) -> pb.CheckModelResponse:

@@ -11,7 +11,7 @@ from typing import Any
 
 from . import _protocol as pb
 from ._columns import from_proto
-from ._errors import Fault, Pending, legible, warning
+from ._errors import CallError, Fault, Pending, legible, warning
 from ._handles import Scope
 from ._json import dumps, loads
 from ._plugin import Type
@@ -146,7 +146,9 @@ def serve_run(type: Type, request: pb.RunRequest, scope: Scope, stream: Stream[p
             stream.check()
             try:
                 value = stage.run(run)
-            except Pending as e:
+            except (Pending, CallError) as e:
+                if isinstance(e, CallError) and not e.pending:
+                    raise
                 stream.send(pb.RunResponse(pending=pb.Pending(reason=legible(e.message), check_after_seconds=e.check_after)))
                 return
             if value is not None:

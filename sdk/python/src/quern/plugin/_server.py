@@ -63,6 +63,8 @@ class Server:
             "Chat": (both, self.chat, pb.ChatRequest),
             "Embed": (unary, self.embed, pb.EmbedRequest),
             "CheckModel": (unary, self.check_model, pb.CheckModelRequest),
+            "SubmitBatch": (grpc.stream_unary_rpc_method_handler, self.submit_batch, pb.SubmitBatchRequest),
+            "ReadBatch": (streaming, self.read_batch, pb.ReadBatchRequest),
             "ReadDeployment": (unary, self.read_deployment, pb.ReadDeploymentRequest),
             "PlanDeployment": (unary, self.plan_deployment, pb.PlanDeploymentRequest),
             "ApplyDeployment": (unary, self.apply_deployment, pb.ApplyDeploymentRequest),
@@ -219,6 +221,17 @@ class Server:
 
     def check_model(self, request: pb.CheckModelRequest, context: grpc.ServicerContext) -> pb.CheckModelResponse:
         return _provider.check(self._models, self._find(request.model, context, pb.MODE_MODEL), request)
+
+    def submit_batch(self, requests: Iterator[pb.SubmitBatchRequest], context: grpc.ServicerContext) -> pb.SubmitBatchResponse:
+        first = next(requests, None) or pb.SubmitBatchRequest()
+        called = self._called(first.model, None, context, "submit_batch")
+        try:
+            return _provider.submit_batch(self._models, called, first, requests)
+        except Malformed as e:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(e))
+
+    def read_batch(self, request: pb.ReadBatchRequest, context: grpc.ServicerContext) -> Iterator[pb.ReadBatchResponse]:
+        yield from _provider.read_batch(self._models, self._called(request.model, None, context, "read_batch"), request.token)
 
     def _called(self, block: pb.Instance | None, trained: pb.Artifact | None, context: grpc.ServicerContext, method: str) -> Called:
         """Returns the language model that calls come for."""

@@ -177,6 +177,16 @@ class Provider(Stage):
         def chat(self, request: ChatRequest) -> ChatResponse: ...
         def embed(self, texts: Sequence[str]) -> Embeddings: ...
 
+    If the API answers many requests later, for less money, it can have these as well:
+
+        def submit_batch(self, batch: BatchSubmission) -> bytes: ...
+        def read_batch(self, token: bytes) -> BatchStatus: ...
+
+    quern calls them in place of ``chat`` for a model whose ``ModelInfo`` has ``batch``
+    set. ``submit_batch`` returns what ``read_batch`` needs to find the batch again: at
+    most 4,096 bytes, and no secret. Of a batch that no longer exists, ``read_batch``
+    returns that it is done, without answers.
+
     Calls come from many threads. They raise CallError if the attempt failed; any
     other exception counts as permanent. ``prepare`` declares the model with
     ``p.set_model``.
