@@ -71,6 +71,8 @@ type foreseen struct {
 	input, output *float64
 	// counted is set if input was counted for each request, not estimated.
 	counted bool
+	// capped is set if calls is the most that the stage makes, not what its rows need.
+	capped bool
 	// atMost is set if answers may be shorter.
 	atMost bool
 	// reads is set if requests contain answers to others.
@@ -86,11 +88,17 @@ func (e *Estimator) foresee(n *decide.Instance, c *pluginv1.ModelCalls, last *ll
 	info := model.Port.Model
 	f := &foreseen{calls: -1, reads: c.ReadsAnswers, price: info.Price}
 	in := e.rowsAsked(n, row.Of)
+	f.capped = c.Most > 0 && (in.until != "" || in.asked*c.PerRow > float64(c.Most))
+	if f.capped {
+		f.calls = float64(c.Most)
+	}
 	if f.until = in.until; in.until != "" {
 		return f
 	}
-	in.note(&n.Estimate)
-	f.calls = in.asked * c.PerRow
+	if !f.capped {
+		in.note(&n.Estimate)
+		f.calls = in.asked * c.PerRow
+	}
 	f.input, f.until = e.tokensOf(n, c, in)
 	if f.input == nil && last != nil {
 		mean := float64(last.InputTokens) / float64(last.Calls)
@@ -178,6 +186,7 @@ func addCalls(e *plan.Estimate, all []*foreseen) {
 		in, out := f.sum(f.input), f.sum(f.output)
 		calls, input, output = calls+int64(math.Round(f.calls)), input+in, output+out
 		inputKnown, outputKnown = inputKnown && f.input != nil, outputKnown && f.output != nil
+		e.CallsCapped = e.CallsCapped || f.capped
 		e.OutputAtMost = e.OutputAtMost || f.atMost
 		e.InputEstimated = e.InputEstimated || !f.counted
 		known := f.price.Cost(in, 0, out)

@@ -318,8 +318,11 @@ type Estimate struct {
 	// Calls of language models, if none of the answers is cached. If
 	// CallsAtMost is set, some may be, and calls, tokens, and Money are upper
 	// bounds.
-	Calls        *int64   `json:"calls,omitempty"`
-	CallsAtMost  bool     `json:"calls_at_most,omitempty"`
+	Calls       *int64 `json:"calls,omitempty"`
+	CallsAtMost bool   `json:"calls_at_most,omitempty"`
+	// CallsCapped is set if Calls is the most that the stage makes, which it may not
+	// need. Tokens and Money are then upper bounds, too.
+	CallsCapped  bool     `json:"calls_capped,omitempty"`
 	InputTokens  *int64   `json:"input_tokens,omitempty"`
 	OutputTokens *int64   `json:"output_tokens,omitempty"`
 	Money        *float64 `json:"money,omitempty"`

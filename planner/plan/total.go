@@ -44,7 +44,7 @@ func (p *Plan) Total() Total {
 			add(&t.Tokens, e.InputTokens)
 			add(&t.Tokens, e.OutputTokens)
 		}
-		t.AtMost = t.AtMost || e.OutputAtMost || e.CallsAtMost
+		t.AtMost = t.AtMost || e.OutputAtMost || e.CallsAtMost || e.CallsCapped
 		t.Estimated = t.Estimated || e.RowsEstimated && e.Calls != nil
 		t.MayBeKept = t.MayBeKept || e.CallsAtMost
 		if e.CostUnknown {

@@ -167,7 +167,7 @@ func tokenText(e plan.Estimate) string {
 		switch {
 		case e.RowsEstimated:
 			calls = "about " + calls
-		case e.CallsAtMost:
+		case e.CallsAtMost || e.CallsCapped:
 			calls = "at most " + calls
 		}
 		parts = append(parts, calls)
@@ -207,13 +207,13 @@ func costText(e plan.Estimate) string {
 		return "cost unknown until " + until(e)
 	case e.CostUnknown && (e.Money == nil || *e.Money == 0):
 		return "cost unknown"
-	case e.CostUnknown && e.CallsAtMost:
+	case e.CostUnknown && (e.CallsAtMost || e.CallsCapped):
 		return "cost only partly known"
 	case e.CostUnknown:
 		return "costs at least " + llm.FormatMoney(*e.Money) + " (the rest is unknown)"
 	case e.Money == nil:
 		return ""
-	case (e.OutputAtMost || e.CallsAtMost) && !e.RowsEstimated && *e.Money > 0:
+	case (e.OutputAtMost || e.CallsAtMost || e.CallsCapped) && !e.RowsEstimated && *e.Money > 0:
 		return "costs at most " + llm.FormatMoney(*e.Money)
 	}
 	return "costs about " + llm.FormatMoney(*e.Money)

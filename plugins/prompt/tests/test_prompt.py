@@ -252,6 +252,7 @@ model "openai" "judge" {{
     rubric = 'judge {\n    model = model.judge\n    rubric = "The label is known."\n  }'
     blocks = search("max_calls = 900").replace("metric    = output.text == row.answer", rubric)
     pipeline.write(blocks)
+    assert "at most 900 calls" in pipeline.quern("plan")
     pipeline.apply()
     got = pipeline.outputs()["better"]
     assert got["improved"], got["reason"]
@@ -288,6 +289,9 @@ def test_mistakes_are_found_when_planning(pipeline):
     assert "Set metric, such as output.text == row.answer" in pipeline.quern("plan", fails=True)
     pipeline.write(search("max_calls = 600\n  held_out = 2"))
     assert "It must be between 0 and 1" in pipeline.quern("plan", fails=True)
+    # What the search costs at most is known before its rows are.
+    pipeline.write(search("max_calls = 601"))
+    assert "at most 601 calls" in pipeline.quern("plan")
     pipeline.write("")
     pipeline.apply()
     pipeline.write(search("max_calls = 50"))
@@ -295,7 +299,7 @@ def test_mistakes_are_found_when_planning(pipeline):
     pipeline.write(search("max_calls = 50\n  rows = 10"))
     assert "Too few rows for the test" in pipeline.quern("plan", fails=True)
     pipeline.write(search("max_calls = 600"))
-    assert "600 calls" in pipeline.quern("plan")
+    assert "at most 600 calls" in pipeline.quern("plan")
 
 
 def test_a_real_model(pipeline, model):

@@ -96,6 +96,9 @@ type ModelCalls struct {
 	Texts []string
 	// Draws is how many answers are requested for each request; 0 means one.
 	Draws int
+	// Most is the maximum number of these requests, however many rows there are; 0
+	// means that there is no limit.
+	Most int
 }
 
 // Address returns the instance's address, such as label.intent["a"], for
@@ -236,7 +239,7 @@ func (p *preparation) SetEstimate(e Estimate) {
 func (p *preparation) AddModelCalls(c ModelCalls) {
 	p.out.Calls = append(p.out.Calls, &pluginv1.ModelCalls{
 		Prompt: c.Prompt, Model: c.Model, PerRow: c.PerRow, Added: c.Added, OutputTokens: c.OutputTokens,
-		LongestAnswer: c.LongestAnswer, ReadsAnswers: c.ReadsAnswers, Texts: c.Texts, Draws: int64(c.Draws),
+		LongestAnswer: c.LongestAnswer, ReadsAnswers: c.ReadsAnswers, Texts: c.Texts, Draws: int64(c.Draws), Most: int64(c.Most),
 	})
 }
 

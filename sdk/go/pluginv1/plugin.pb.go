@@ -1919,7 +1919,10 @@ type ModelCalls struct {
 	// Keys of further row arguments whose texts are part of the request.
 	Texts []string `protobuf:"bytes,8,rep,name=texts,proto3" json:"texts,omitempty"`
 	// How many answers are requested for each request; 0: one.
-	Draws         int64 `protobuf:"varint,9,opt,name=draws,proto3" json:"draws,omitempty"`
+	Draws int64 `protobuf:"varint,9,opt,name=draws,proto3" json:"draws,omitempty"`
+	// The stage makes at most this number of these requests, however many rows
+	// there are; 0: no limit.
+	Most          int64 `protobuf:"varint,10,opt,name=most,proto3" json:"most,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2013,6 +2016,13 @@ func (x *ModelCalls) GetTexts() []string {
 func (x *ModelCalls) GetDraws() int64 {
 	if x != nil {
 		return x.Draws
+	}
+	return 0
+}
+
+func (x *ModelCalls) GetMost() int64 {
+	if x != nil {
+		return x.Most
 	}
 	return 0
 }
@@ -7212,7 +7222,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\"?\n" +
 	"\tOpenAIAPI\x12\x19\n" +
 	"\bbase_url\x18\x01 \x01(\tR\abaseUrl\x12\x17\n" +
-	"\aapi_key\x18\x02 \x01(\tR\x06apiKey\"\x9d\x02\n" +
+	"\aapi_key\x18\x02 \x01(\tR\x06apiKey\"\xb1\x02\n" +
 	"\n" +
 	"ModelCalls\x12\x16\n" +
 	"\x06prompt\x18\x01 \x01(\tR\x06prompt\x12\x14\n" +
@@ -7223,7 +7233,9 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0elongest_answer\x18\x06 \x01(\tR\rlongestAnswer\x12#\n" +
 	"\rreads_answers\x18\a \x01(\bR\freadsAnswers\x12\x14\n" +
 	"\x05texts\x18\b \x03(\tR\x05texts\x12\x14\n" +
-	"\x05draws\x18\t \x01(\x03R\x05drawsB\x10\n" +
+	"\x05draws\x18\t \x01(\x03R\x05draws\x12\x12\n" +
+	"\x04most\x18\n" +
+	" \x01(\x03R\x04mostB\x10\n" +
 	"\x0e_output_tokens\"\xc0\x03\n" +
 	"\tModelInfo\x12\"\n" +
 	"\fcapabilities\x18\x01 \x03(\tR\fcapabilities\x12\x1c\n" +

@@ -11,6 +11,8 @@ import (
 type promptArgs struct {
 	Dataset plugin.Dataset `quern:"dataset,required" doc:"Rows to try the prompt on."`
 	Prompt  plugin.Prompt  `quern:"prompt,required" doc:"The prompt to start from."`
+	Model   plugin.Model   `quern:"model" doc:"The model that the prompt is for."`
+	Calls   int            `quern:"calls" doc:"The maximum number of calls."`
 	System  string         `quern:"system,required" doc:"The new system message."`
 	Version int            `quern:"version" doc:"Any number."`
 	Answer  string         `quern:"answer" doc:"What an example is answered with."`
@@ -21,6 +23,9 @@ type prompter struct{}
 
 func (prompter) Prepare(_ context.Context, p *plugin.Prepare[promptArgs]) error {
 	p.AddPrompt("prompt")
+	if p.Args.Model.IsSet() {
+		p.AddModelCalls(plugin.ModelCalls{Prompt: "prompt", Model: "model", PerRow: 10, Most: p.Args.Calls})
+	}
 	p.SetValueType(cty.Object(map[string]cty.Type{"messages": plugin.PromptMessages}))
 	return nil
 }

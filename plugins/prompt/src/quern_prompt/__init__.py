@@ -134,8 +134,7 @@ class Prompt(plugin.Runner):
         p.add_dataset(Tried, name="candidates")
         p.set_value_type(Values)
         self.check(p)
-        if self.dataset.rows:
-            self.foresee(p, self.dataset.rows)
+        self.foresee(p)
 
     def check(self, p: plugin.Prepare) -> None:
         """Reports arguments that the search cannot work with."""
@@ -147,6 +146,10 @@ class Prompt(plugin.Runner):
         if self.metric is not None and self.metric.type not in ("bool", "int64", "float64", ""):
             text = f"This is {self.metric.type}. Compare it with something, as in output.text == row.answer."
             p.error(f"The metric must be a condition or a number\n{text}", argument="metric")
+        for model in (self.model, self.teacher, self.judge.model if self.judge is not None else None):
+            if model is not None and "chat" not in model.capabilities:
+                can = ", ".join(model.capabilities) or "nothing that a stage can ask for"
+                p.error(f"This model cannot chat\nIt can: {can}.", argument=model.key)
         if p.known("optimizer"):
             if self.optimizer == "gepa" and self.teacher is None:
                 p.error(
@@ -193,14 +196,20 @@ class Prompt(plugin.Runner):
         """How many calls it takes to try a prompt on a row."""
         return 1 if self.judge is None else 2
 
-    def foresee(self, p: plugin.Prepare, rows: int) -> None:
+    def foresee(self, p: plugin.Prepare) -> None:
         """Declares the most that the search may cost: each call of the teacher or the judge comes with one of the model, at least."""
-        others = [("teacher", _TASK + _ANSWER * self.minibatch)] if self.optimizer == "gepa" and self.teacher is not None else []
-        others += [("judge.0.model", _GRADE)] if self.judge is not None else []
-        share = self.max_calls / (1 + len(others)) / rows
-        p.add_model_calls(plugin.ModelCalls("prompt", "model", per_row=share))
+        others = []
+        if self.optimizer == "gepa" and self.teacher is not None:
+            others.append((self.teacher.key, _TASK + _ANSWER * self.minibatch))
+        if self.judge is not None:
+            others.append((self.judge.model.key, _GRADE))
+        most = self.max_calls // (1 + len(others))
+        p.add_model_calls(plugin.ModelCalls("prompt", "model", per_row=self.max_calls, most=self.max_calls - most * len(others)))
         for model, added in others:
-            p.add_model_calls(plugin.ModelCalls("prompt", model, per_row=share, added="x" * added, reads_answers=model != "teacher"))
+            calls = plugin.ModelCalls(
+                "prompt", model, per_row=self.max_calls, most=most, added="x" * added, reads_answers=model != "teacher"
+            )
+            p.add_model_calls(calls)
 
     def run(self, run: plugin.Run) -> Values:
         parts = split(read(self.dataset, self.prompt, self.answer), self.seed, self.held_out, self.rows)

@@ -46,6 +46,7 @@ class ModelCalls:
         reads_answers: Each request contains an answer to another of the stage's calls.
         texts: Keys of further row arguments whose texts are part of the request.
         draws: Answers per request.
+        most: The maximum number of these requests, however many rows there are; 0: no limit.
     """
 
     prompt: str
@@ -57,6 +58,7 @@ class ModelCalls:
     reads_answers: bool = False
     texts: Sequence[str] = ()
     draws: int = 1
+    most: int = 0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -315,6 +317,7 @@ class Prepare:
                 reads_answers=c.reads_answers,
                 texts=c.texts,
                 draws=c.draws,
+                most=c.most,
             )
         )
 

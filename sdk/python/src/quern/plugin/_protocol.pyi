@@ -375,7 +375,7 @@ class OpenAIAPI(_message.Message):
     def __init__(self, base_url: _Optional[str] = ..., api_key: _Optional[str] = ...) -> None: ...
 
 class ModelCalls(_message.Message):
-    __slots__ = ("prompt", "model", "per_row", "added", "output_tokens", "longest_answer", "reads_answers", "texts", "draws")
+    __slots__ = ("prompt", "model", "per_row", "added", "output_tokens", "longest_answer", "reads_answers", "texts", "draws", "most")
     PROMPT_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     PER_ROW_FIELD_NUMBER: _ClassVar[int]
@@ -385,6 +385,7 @@ class ModelCalls(_message.Message):
     READS_ANSWERS_FIELD_NUMBER: _ClassVar[int]
     TEXTS_FIELD_NUMBER: _ClassVar[int]
     DRAWS_FIELD_NUMBER: _ClassVar[int]
+    MOST_FIELD_NUMBER: _ClassVar[int]
     prompt: str
     model: str
     per_row: float
@@ -394,7 +395,8 @@ class ModelCalls(_message.Message):
     reads_answers: bool
     texts: _containers.RepeatedScalarFieldContainer[str]
     draws: int
-    def __init__(self, prompt: _Optional[str] = ..., model: _Optional[str] = ..., per_row: _Optional[float] = ..., added: _Optional[str] = ..., output_tokens: _Optional[int] = ..., longest_answer: _Optional[str] = ..., reads_answers: _Optional[bool] = ..., texts: _Optional[_Iterable[str]] = ..., draws: _Optional[int] = ...) -> None: ...
+    most: int
+    def __init__(self, prompt: _Optional[str] = ..., model: _Optional[str] = ..., per_row: _Optional[float] = ..., added: _Optional[str] = ..., output_tokens: _Optional[int] = ..., longest_answer: _Optional[str] = ..., reads_answers: _Optional[bool] = ..., texts: _Optional[_Iterable[str]] = ..., draws: _Optional[int] = ..., most: _Optional[int] = ...) -> None: ...
 
 class ModelInfo(_message.Message):
     __slots__ = ("capabilities", "tokenizer", "price", "max_concurrency", "requests_per_minute", "tokens_per_minute", "timeout_seconds", "retries", "cache", "max_tokens", "host", "batch")
