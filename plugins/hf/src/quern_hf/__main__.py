@@ -11,7 +11,7 @@ if __package__ in (None, ""):  # started as a file
 from quern_hf import hf
 
 # The modules that offer types.
-MODULES = ("dpo", "model", "reward", "sft")
+MODULES = ("classifier", "dpo", "embedding", "export", "model", "reward", "sft", "tokenizer")
 
 
 def main() -> None:

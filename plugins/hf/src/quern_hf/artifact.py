@@ -34,6 +34,8 @@ FULL = "hf"
 ADAPTER = "hf-adapter"
 """The format of a base model with an adapter."""
 
+FORMATS = (FULL, ADAPTER)
+
 ADAPTER_FOLDER = "adapter"
 DESCRIPTION = "quern.json"
 

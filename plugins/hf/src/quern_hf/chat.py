@@ -39,48 +39,122 @@ def answer(model: Model, request: plugin.ChatRequest, defaults: Defaults) -> plu
     """Answers a request. Raises plugin.CallError if the model cannot."""
     if request.tools:
         raise plugin.CallError('models of the type "hf" cannot call tools', status=400)
-    tokens = _prompt(model, request)
-    room = _room(model, len(tokens), request.max_tokens, defaults)
-    temperature = defaults.temperature if request.temperature is None else request.temperature
+    prompt = _prompt(model, request)
+    out = plugin.ChatResponse("", usage=plugin.Usage(input=len(prompt.tokens)))
+    if request.prompt_logprobs:
+        out.prompt_logprobs = _scored(model, request, prompt)
+    if request.max_tokens != 0:
+        _generate(model, request, prompt.tokens, defaults, out)
+    return out
+
+
+def _generate(model: Model, request: plugin.ChatRequest, prompt: Sequence[int], defaults: Defaults, out: plugin.ChatResponse) -> None:
     continued = model.generate(
         Continuation(
-            tokens,
-            max_tokens=room,
-            temperature=temperature,
+            prompt,
+            max_tokens=_room(model, len(prompt), request.max_tokens, defaults),
+            temperature=defaults.temperature if request.temperature is None else request.temperature,
             top_p=defaults.top_p if request.top_p is None else request.top_p,
             seed=defaults.seed if request.seed is None else request.seed,
             stop=tuple(request.stop or defaults.stop),
         )
     )
-    out = plugin.ChatResponse(
-        continued.text,
-        finish_reason=continued.finish_reason,
-        usage=plugin.Usage(input=len(tokens), output=len(continued.tokens)),
-    )
+    out.text, out.finish_reason, out.usage.output = continued.text, continued.finish_reason, len(continued.tokens)
     if request.logprobs:
-        texts = token_texts(model.tokenizer, tokens, continued.tokens)
+        texts = token_texts(model.tokenizer, prompt, continued.tokens)
         out.logprobs = [plugin.TokenLogprob(t, p) for t, p in zip(texts, continued.logprobs, strict=True)]
-    if defaults.strip_thinking:
+    if defaults.strip_thinking and not request.prompt:
         strip_thinking(out)
-    return out
 
 
-def _prompt(model: Model, request: plugin.ChatRequest) -> list[int]:
-    text = conversation(model, request)
-    tokens: list[int] = model.tokenizer.backend.encode(text, add_special_tokens=False).ids
-    return tokens
+@dataclasses.dataclass(frozen=True)
+class _Prompt:
+    """What the model reads: a text, its tokens, and the first and last character of each."""
+
+    text: str
+    tokens: list[int]
+    offsets: list[tuple[int, int]]
+
+    def pieces(self) -> list[str]:
+        """Returns the parts of the text that the tokens stand for. A token that ends inside of a character has none."""
+        out, at = [], 0
+        for i, (_, end) in enumerate(self.offsets):
+            if i == len(self.offsets) - 1:
+                end = len(self.text)
+            elif self.offsets[i + 1] != (0, 0) and self.offsets[i + 1][0] < end:
+                end = at
+            out.append(self.text[at : max(at, end)])
+            at = max(at, end)
+        return out
+
+
+def _prompt(model: Model, request: plugin.ChatRequest) -> _Prompt:
+    text = request.prompt or conversation(model, request)
+    # A template writes the tokens that begin a text; a prompt gets them from the tokenizer.
+    encoded = model.tokenizer.backend.encode(text, add_special_tokens=bool(request.prompt))
+    if model.context and len(encoded.ids) > model.context:
+        raise plugin.CallError(f"the request has {len(encoded.ids)} tokens, but the model's context has only {model.context}", status=400)
+    return _Prompt(text, encoded.ids, encoded.offsets)
+
+
+def _scored(model: Model, request: plugin.ChatRequest, prompt: _Prompt) -> list[plugin.PromptLogprob]:
+    scores = model.score(prompt.tokens)
+    messages = _owners(model, request, prompt) if not request.prompt else [None] * len(prompt.tokens)
+    decode = model.tokenizer.backend.decode
+    return [
+        plugin.PromptLogprob(text, logprob, top and plugin.TokenLogprob(decode([top[0]], skip_special_tokens=False), top[1]), message)
+        for text, logprob, top, message in zip(prompt.pieces(), scores.logprobs, scores.top, messages, strict=True)
+    ]
+
+
+def _owners(model: Model, request: plugin.ChatRequest, prompt: _Prompt) -> list[int | None]:
+    """Returns for each token the message that it belongs to; None for tokens of the template.
+
+    A message of the assistant has the tokens that training learns from. Of other
+    messages, it is the content.
+    """
+    owners: list[int | None] = [None] * len(prompt.tokens)
+    at = 0
+    for i, message in enumerate(request.messages):
+        content = message.content.strip()
+        begin = prompt.text.find(content, at)
+        if begin >= 0 and message.role != "assistant":
+            _own(owners, prompt, i, begin, begin + len(content))
+        at = max(at, begin + len(content))
+    assistants = [i for i, m in enumerate(request.messages) if m.role == "assistant"]
+    template = model.tokenizer.template
+    if not assistants or template is None:
+        return owners
+    try:
+        rendered = template.conversation([_message(m) for m in request.messages])
+    except TemplateError:
+        return owners
+    _, written = model.tokenizer.rendered(rendered)
+    if prompt.text.startswith(rendered.text) and len(rendered.assistant) == len(assistants):
+        for i, (begin, end) in zip(assistants, rendered.assistant, strict=True):
+            _own(owners, prompt, i, begin, end, written)
+    return owners
+
+
+def _own(owners: list[int | None], prompt: _Prompt, message: int, begin: int, end: int, only: Sequence[bool] | None = None) -> None:
+    for i, (start, _) in enumerate(prompt.offsets):
+        if begin <= start < end and (only is None or i < len(only) and only[i]):
+            owners[i] = message
 
 
 def conversation(model: Model, request: plugin.ChatRequest) -> str:
     """Returns the text of a conversation, up to where the model goes on.
 
-    If the last message is the assistant's, the model continues it.
+    If the last message is the assistant's, the model continues it; if nothing is to be
+    generated, the conversation is complete.
     """
     template = model.tokenizer.template
     if template is None:
         raise plugin.CallError("the model has no chat template\nIt is a base model: use a prompt in place of messages, or set chat_template.", status=400)
     messages = [_message(m) for m in with_schema(request)]
     try:
+        if request.max_tokens == 0:
+            return template.render(messages)
         if messages and messages[-1]["role"] == "assistant":
             written = messages[-1]["content"].strip()
             text = template.render(messages)

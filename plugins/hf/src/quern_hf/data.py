@@ -252,7 +252,7 @@ def write_items(
     counts = Counts()
     for number, row in enumerate(rows(batches)):
         items = made(make, row, number, dataset)
-        if counts.see(number, max(i.length for i in items), max_length) and longer == "truncate":
+        if counts.see(number, max((i.length for i in items), default=0), max_length) and longer == "truncate":
             items = [i.cut(max_length) for i in items]
         counts.add([i for i in items if i.length <= max_length and i.targets], out)
         if number % 256 == 0:

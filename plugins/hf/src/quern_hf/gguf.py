@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from quern import plugin
 
 from .digests import cache_folder, digest
+from .libraries import loading
 from .tokens import Tokenizer
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def _made(file: Path, suffix: str, make: Any) -> Path:
     if not folder.exists():
         folder.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=folder.parent) as temporary:
-            with _explained(file):
+            with _explained(file), loading():
                 make(file, Path(temporary, "made"))
             with contextlib.suppress(FileExistsError):  # another process was faster
                 Path(temporary, "made").rename(folder)
@@ -89,7 +90,8 @@ def _describe(file: Path, folder: Path) -> None:
     from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
 
     config = AutoConfig.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
-    config.architectures = [AutoModelForCausalLM._model_mapping[type(config)].__name__]
+    architecture: Any = AutoModelForCausalLM._model_mapping[type(config)]
+    config.architectures = [architecture.__name__]
     config.save_pretrained(folder)
     AutoTokenizer.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True).save_pretrained(folder)
 
@@ -97,7 +99,7 @@ def _describe(file: Path, folder: Path) -> None:
 def _unpack(file: Path, folder: Path) -> None:
     from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
+    model: Any = AutoModelForCausalLM.from_pretrained(file.parent, gguf_file=file.name, local_files_only=True)
     # The weights are not quantized any more, but transformers still takes them for it.
     model.hf_quantizer = None
     del model.config.quantization_config
@@ -373,8 +375,8 @@ def _write_tokenizer(writer: gguf.GGUFWriter, tokenizer: Tokenizer, config: Mapp
         "pad_token": writer.add_pad_token_id,
     }
     for name, add in adders.items():
-        if ids.get(name) is not None:
-            add(ids[name])
+        if (token := ids.get(name)) is not None:
+            add(token)
     for end in _more_ends(folder, ids.get("eos_token")):
         writer.add_eot_token_id(end)
     first = tokenizer.backend.encode("a").ids[:1]

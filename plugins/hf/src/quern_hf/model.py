@@ -2,35 +2,31 @@
 
 from __future__ import annotations
 
-import dataclasses
 import functools
 import json
 from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from quern import plugin
 
-from . import hf
+from . import artifact, hf
 from .chat import Defaults, answer
 from .digests import digest
-from .gguf import describe as describe_gguf
-from .gguf import unpack
 from .hub import COMMIT, Repository, host
-from .serve import DType, Model, Source
+from .places import Commit, File, Folder, Place
+from .serve import Model, Source
 from .tokens import Tokenizer
-
-# The files of a model that decide what it answers.
-_DESCRIPTIONS = ("*.json", "*/config.json", "*.jinja", "*.txt", "*.model")
+from .trained import source
 
 
 @hf.model("hf")
 class HF(plugin.Provider):
     """A language model of transformers that runs on this machine.
 
-    The model is a folder (`path`), a GGUF file (`gguf`), or a repository of the Hugging Face Hub (`repo`). Its weights are
-    loaded when it is first called, and stay in memory as long as the run lasts.
+    The model is a folder (`path`), a GGUF file (`gguf`), a repository of the Hugging Face Hub (`repo`), or a model that a stage trained
+    (`artifact`). Its weights are loaded when it is first called, and stay in memory as long as the run lasts.
 
     A `revision` is resolved to a commit once and recorded in the lock file, so a branch that moves changes nothing until you run `quern init -upgrade`.
     The files are in the cache of `huggingface_hub`. To pass on `HF_TOKEN`, `HF_ENDPOINT`, `HF_HOME`, or
@@ -58,6 +54,8 @@ class HF(plugin.Provider):
     """A repository of the Hugging Face Hub, such as `organization/name`."""
     revision: str = "main"
     """The branch, tag, or commit of `repo`."""
+    artifact: plugin.Model | None = None
+    """A model that a stage of this plugin trained. Stages also take it directly; the block gives it other settings."""
     allow_pickle: bool = False
     """Allows weights in PyTorch's pickle format if there are no others. Loading such a file can run code that is in it."""
     chat_template: str | None = None
@@ -90,23 +88,16 @@ class HF(plugin.Provider):
 
     def prepare(self, p: plugin.Prepare) -> None:
         self._check_numbers(p)
-        if not self._check_place(p):
-            return
-        self._pins: dict[str, str] = {}
-        if self.repo is not None and not COMMIT.fullmatch(self.revision):
-            repository = self._repository()
-            self._pins[self._pin] = p.pin(self._pin, repository.resolve)
-        self._declare_files(p)
-        folder = self.describe(self._pins)
-        p.set_model(
-            plugin.ModelInfo(
-                capabilities=capabilities(folder, self.chat_template),
-                max_tokens=self.max_tokens or 0,
-                max_concurrency=self.max_concurrency or 2 * self.batch_size,
-                timeout=self.timeout.total_seconds(),
-                cache=self.cache,
+        if self._check_place(p):
+            p.set_model(
+                plugin.ModelInfo(
+                    capabilities=self._capabilities(p),
+                    max_tokens=self.max_tokens or 0,
+                    max_concurrency=self.max_concurrency or 2 * self.batch_size,
+                    timeout=self.timeout.total_seconds(),
+                    cache=self.cache,
+                )
             )
-        )
 
     def _check_numbers(self, p: plugin.Prepare) -> None:
         least = {"temperature": 0, "batch_size": 1, "max_tokens": 1, "max_concurrency": 1}
@@ -119,123 +110,87 @@ class HF(plugin.Provider):
 
     def _check_place(self, p: plugin.Prepare) -> bool:
         """Reports whether it is known where the model is."""
-        places = ("path", "gguf", "repo")
+        places = ("path", "gguf", "repo", "artifact")
         if not all(p.known(name) for name in (*places, "revision")):
             return False
         given = [name for name in places if getattr(self, name) is not None]
         if len(given) != 1:
             p.error(
-                f"{' and '.join(given)} cannot be combined\nA model is in one place." if given else "No model\nSet path, gguf, or repo.",
+                f"{' and '.join(given)} cannot be combined\nA model is in one place." if given else "No model\nSet path, gguf, repo, or artifact.",
                 argument=given[-1] if given else "",
             )
         return len(given) == 1 and not p.failed
 
-    def _declare_files(self, p: plugin.Prepare) -> None:
-        """Checks the files, and makes them part of the model's identity."""
-        if self.repo is not None:
-            self._repository().missing(self._commit(self._pins))
-            return
-        for name, file in sorted(self.files().items()):
+    def _capabilities(self, p: plugin.Prepare) -> list[str]:
+        """Makes the files part of the model's identity, and returns what it can do."""
+        if self.artifact is not None:
+            if self.artifact.format not in artifact.FORMATS:
+                p.error(f"a model of the format {self.artifact.format!r} was not trained by this plugin", argument="artifact")
+            return [c for c in self.artifact.capabilities if c != "predict"]
+        self._pins: dict[str, str] = {}
+        if self.repo is not None and not COMMIT.fullmatch(self.revision):
+            self._pins[self._pin] = p.pin(self._pin, self._repository.resolve)
+        place = self._place(self._pins)
+        place.check()
+        for name, file in sorted(place.files().items()):
             p.add_file(name, file, digest=digest(file))
+        return capabilities(place.describe(), self.chat_template)
 
-    def files(self) -> dict[str, Path]:
-        """The user's files that the model consists of, by name. Raises plugin.Error."""
+    # For trainers, which take the block as their base. ``pins`` is what names of revisions refer to.
+
+    def describe(self, pins: Mapping[str, str]) -> Path:
+        """Returns a folder with the files that describe the model. Plans can afford to call it. Raises plugin.Error; see ``Place``."""
+        return self._place(pins).describe()
+
+    def download(self, pins: Mapping[str, str]) -> Path:
+        """Returns a folder with all files of the model, as transformers saves it. Raises plugin.Error; see ``Place``."""
+        return self._place(pins).download()
+
+    def identity(self, pins: Mapping[str, str]) -> dict[str, str]:
+        """Returns what identifies the model, for ``artifact.Description.base``."""
+        return self._place(pins).identity()
+
+    def _place(self, pins: Mapping[str, str]) -> Place:
+        if self.path is not None:
+            return Folder(Path(hf.root, self.path), str(self.path), self.allow_pickle)
         if self.gguf is not None:
-            file = Path(hf.root, self.gguf)
-            if not file.is_file():
-                raise plugin.Error(f"{self.gguf} does not exist\nName a GGUF file; a relative path starts at the folder of the configuration.", argument="gguf")
-            return {"model.gguf": file}
-        folder = self._folder()
-        weights = sorted(folder.glob("*.safetensors"))
-        if not weights:
-            weights = sorted(folder.glob("*.bin"))
-            if not weights:
-                raise plugin.Error(f"{self.path} has no weights\nA model's folder has *.safetensors files.", argument="path")
-            if not self.allow_pickle:
-                raise plugin.Error(
-                    f"the weights in {self.path} are in PyTorch's pickle format\nLoading such a file can run code that is in it. "
-                    "If you trust it, set allow_pickle = true.",
-                    argument="path",
-                )
-        found = [*weights, *(f for pattern in _DESCRIPTIONS for f in folder.glob(pattern))]
-        return {f.relative_to(folder).as_posix(): f for f in found}
+            return File(Path(hf.root, self.gguf), str(self.gguf))
+        if self.repo is None:
+            raise plugin.Error("the model block wraps a model that a stage trained\nUse the stage itself, such as train.NAME.")
+        return Commit(self._repository, self.revision if COMMIT.fullmatch(self.revision) else pins[self._pin])
 
-    def _folder(self) -> Path:
-        assert self.path is not None
-        folder = Path(hf.root, self.path)
-        if not (folder / "config.json").is_file():
-            what = "is not the folder of a model" if folder.is_dir() else "is not a folder"
-            raise plugin.Error(f"{self.path} {what}\nName a folder with config.json, as save_pretrained of transformers writes it.", argument="path")
-        return folder
-
+    @property
     def _repository(self) -> Repository:
-        assert self.repo is not None
-        return Repository(self.repo, self.revision, self.allow_pickle)
+        return Repository(self.repo or "", self.revision, self.allow_pickle)
 
     @property
     def _pin(self) -> str:
         return f"{host()}/{self.repo}@{self.revision}"
 
-    def _commit(self, pins: Mapping[str, str]) -> str:
-        return self.revision if COMMIT.fullmatch(self.revision) else pins[self._pin]
-
-    # For trainers, which take the model as their base.
-
-    def describe(self, pins: Mapping[str, str]) -> Path:
-        """Returns a folder with the files that describe the model, such as ``config.json`` and ``tokenizer.json``.
-
-        It need not have the weights. Plans can afford to call it.
-
-        Args:
-            pins: What the names of revisions refer to.
-
-        Raises:
-            plugin.Error: The files are not there, or cannot be read.
-        """
-        if self.repo is not None:
-            return self._repository().describe(self._commit(pins))
-        return describe_gguf(self.files()["model.gguf"]) if self.gguf is not None else self._folder()
-
-    def download(self, pins: Mapping[str, str]) -> Path:
-        """Returns a folder with all files of the model, as transformers saves it, and fetches what is missing.
-
-        Raises:
-            plugin.Error: As for ``describe``.
-        """
-        if self.repo is not None:
-            return self._repository().download(self._commit(pins))
-        return unpack(self.files()["model.gguf"]) if self.gguf is not None else self._folder()
-
-    def identity(self, pins: Mapping[str, str]) -> dict[str, str]:
-        """Returns what identifies the model, for ``artifact.Description.base``."""
-        if self.repo is not None:
-            return {"repo": self.repo, "revision": self._commit(pins)}
-        if self.gguf is not None:
-            return {"gguf": digest(self.files()["model.gguf"])}
-        return {name: digest(file) for name, file in sorted(self.files().items())}
-
     # Calls.
 
     @functools.cached_property
     def _model(self) -> Model:
-        folder = self._repository().download(self._commit(self._pins)) if self.repo is not None else self.describe(self._pins)
-        source = Source(
-            folder if self.gguf is None else self.files()["model.gguf"].parent,
-            identity=json.dumps(self.identity(self._pins), sort_keys=True),
-            gguf="" if self.gguf is None else self.files()["model.gguf"].name,
-            head="causal" if "complete" in capabilities(folder, None) else "embedding",
+        if self.artifact is not None:
+            wrapped = source(self.artifact.files, device=self.device, dtype=self.dtype)
+            return Model(wrapped, Tokenizer(wrapped.folder, self.chat_template), batch_size=self.batch_size)
+        place = self._place(self._pins)
+        folder, file = place.loaded_from()
+        described = place.describe()
+        at = Source(
+            folder,
+            identity=json.dumps(place.identity(), sort_keys=True),
+            gguf=file,
+            head="causal" if "complete" in capabilities(described, None) else "embedding",
             device=self.device,
             dtype=self.dtype,
             allow_pickle=self.allow_pickle,
         )
-        return Model(source, Tokenizer(folder, self.chat_template), batch_size=self.batch_size)
-
-    @property
-    def _defaults(self) -> Defaults:
-        return Defaults(self.temperature, self.top_p, self.max_tokens, self.seed, self.stop, self.strip_thinking)
+        return Model(at, Tokenizer(described, self.chat_template), batch_size=self.batch_size)
 
     def chat(self, request: plugin.ChatRequest) -> plugin.ChatResponse:
-        return answer(self._model, request, self._defaults)
+        defaults = Defaults(self.temperature, self.top_p, self.max_tokens, self.seed, self.stop, self.strip_thinking)
+        return answer(self._model, request, defaults)
 
     def embed(self, texts: Sequence[str]) -> plugin.Embeddings:
         vectors, tokens = self._model.embed(texts)
@@ -251,12 +206,15 @@ def capabilities(folder: Path, chat_template: str | None) -> list[str]:
     config = json.loads((folder / "config.json").read_text())
     architecture = (config.get("architectures") or [""])[0]
     if config.get("is_encoder_decoder"):
-        raise plugin.Error(f'models of the architecture {architecture} are not supported\nIt has an encoder and a decoder; models of the type "hf" have one of them.')
+        raise plugin.Error(
+            f'models of the architecture {architecture} are not supported\nIt has an encoder and a decoder; models of the type "hf" have one of them.'
+        )
     if not (folder / "tokenizer.json").exists():
         raise plugin.Error(
             "the model has no tokenizer.json\nSave its tokenizer in the current format: AutoTokenizer.from_pretrained(…).save_pretrained(…)."
         )
-    if "CausalLM" not in architecture and "LMHeadModel" not in architecture or (folder / "modules.json").exists():
+    causal = any(kind in architecture for kind in ("CausalLM", "LMHeadModel", "ForConditionalGeneration"))
+    if not causal or (folder / "modules.json").exists():
         return ["embed"]
     can_chat = Tokenizer(folder, chat_template).template is not None
     return [*(["chat"] if can_chat else []), "complete", "score", "embed"]

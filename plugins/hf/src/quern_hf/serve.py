@@ -22,10 +22,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from .artifact import Head
+from .libraries import loading
+from .texts import Texts, padded
 from .tokens import Tokenizer
 
 if TYPE_CHECKING:
-    import tokenizers
     import torch
 
 _log = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class Source:
         adapter: The folder of an adapter, as PEFT saves it.
         adapter_identity: Equal for equal adapters.
         head: What the model computes.
+        labels: The number of outputs of a reward model or classifier.
+        max_length: The maximum number of tokens of a text that it was trained on; 0: not known.
         device: ``cpu``, ``cuda``, ``cuda:1``, ``mps``; ``auto``: the first GPU, if there is one.
         dtype: The type of the weights in memory; ``auto``: as they are stored.
         allow_pickle: Weights may be in PyTorch's pickle format, which can run code.
@@ -59,6 +62,8 @@ class Source:
     adapter: Path | None = None
     adapter_identity: str = ""
     head: Head = "causal"
+    labels: int = 0
+    max_length: int = 0
     device: Device = "auto"
     dtype: DType = "auto"
     allow_pickle: bool = False
@@ -139,7 +144,17 @@ class Model:
     @functools.cached_property
     def encoder(self) -> Encoder:
         pooling = Pooling.of(self._source.folder)
-        return Encoder(self.tokenizer, pooling, min([n for n in (pooling.max_length, self.context) if n], default=0))
+        return Encoder(self._texts, pooling, min([n for n in (pooling.max_length, self.context) if n], default=0))
+
+    def outputs(self, texts: Sequence[str]) -> list[list[float]]:
+        """Returns the outputs of a reward model or classifier for each text."""
+        longest = min([n for n in (self._source.max_length, self.context) if n], default=0)
+        given: Sequence[Sequence[int]] = self._texts.all(texts, longest)
+        return self._ask(Base.outputs, given, 1)
+
+    @functools.cached_property
+    def _texts(self) -> Texts:
+        return Texts(self.tokenizer)
 
     def _ask(self, work: Callable[[Base, list[J]], list[R]], what: J, batch_size: int) -> R:
         return self._base.ask(self._source, work, what, batch_size)
@@ -221,11 +236,13 @@ class Base:
         """Loads what a source needs, and turns on its adapter alone."""
         import torch
 
-        if self._model is None:
-            self._model = load(self._source)
         name = _adapter_name(source)
-        if source.adapter is not None and name not in self._adapters:
-            self._add_adapter(source.adapter, name)
+        if self._model is None or source.adapter is not None and name not in self._adapters:
+            with loading():
+                if self._model is None:
+                    self._model = load(self._source)
+                if source.adapter is not None:
+                    self._add_adapter(source.adapter, name)
         with torch.inference_mode():
             if source.adapter is not None:
                 self._model.set_adapter(name, inference_mode=True)
@@ -260,13 +277,13 @@ class Base:
 
         continuations = [c for c, _ in batch]
         tokenizer = batch[0][1]
-        prompts, mask = _padded([c.prompt for c in continuations], left=True, device=self.plain.device)
+        given = self._batch([c.prompt for c in continuations], left=True)
+        length = given["input_ids"].shape[1]
         ends = _ends(self.plain, tokenizer)
         draw = _drawing()(continuations)
-        stop = _stopping()(continuations, prompts.shape[1], tokenizer)
+        stop = _stopping()(continuations, length, tokenizer)
         out = self.plain.generate(
-            input_ids=prompts,
-            attention_mask=mask,
+            **given,
             max_new_tokens=max(c.max_tokens for c in continuations),
             do_sample=False,
             temperature=None,
@@ -277,14 +294,21 @@ class Base:
             logits_processor=LogitsProcessorList([draw]),
             stopping_criteria=StoppingCriteriaList([stop]),
         )
-        new = out[:, prompts.shape[1] :].tolist()
+        new = out[:, length:].tolist()
         return [_continued(c, row, draw.logprobs[i], ends, tokenizer) for i, (c, row) in enumerate(zip(continuations, new, strict=True))]
 
     def score(self, batch: list[Sequence[int]]) -> list[Scores]:
         """Returns the log-probabilities of the tokens of texts. They are padded to the longest on the right."""
-        tokens, mask = _padded(batch, left=False, device=self.plain.device)
-        logits = self.plain(input_ids=tokens, attention_mask=mask, use_cache=False).logits
+        logits = self.plain(**self._batch(batch), use_cache=False).logits
         return [_scores(row, logits[i, : len(row)]) for i, row in enumerate(batch)]
+
+    def outputs(self, batch: list[Sequence[Sequence[int]]]) -> list[list[list[float]]]:
+        """Returns the outputs of a reward model or classifier for texts."""
+        return [self.plain(**self._batch(texts)).logits.float().cpu().tolist() for texts in batch]
+
+    def _batch(self, rows: Sequence[Sequence[int]], *, left: bool = False) -> dict[str, Any]:
+        pad = getattr(self.plain.config, "pad_token_id", None)
+        return {name: tensor.to(self.plain.device) for name, tensor in padded(rows, pad or 0, left=left).items()}
 
     def embed(self, batch: list[tuple[Sequence[str], Encoder, int]]) -> list[tuple[list[list[float]], int]]:
         [(texts, encoder, size)] = batch
@@ -303,22 +327,36 @@ def load(source: Source) -> Any:
     Raises:
         OSError: The files are not complete, or not in a format that may be loaded.
     """
-    import transformers
-
-    auto = {
-        "causal": transformers.AutoModelForCausalLM,
-        "reward": transformers.AutoModelForSequenceClassification,
-        "classifier": transformers.AutoModelForSequenceClassification,
-        "embedding": transformers.AutoModel,
-    }[source.head]
+    auto = auto_class(source.head)
     where = device(source.device)
     start = time.monotonic()
     _log.info("loading %s on %s", source.folder / source.gguf, where)
     options: dict[str, Any] = {"gguf_file": source.gguf} if source.gguf else {"use_safetensors": None if source.allow_pickle else True}
+    if source.labels:
+        options |= {"num_labels": source.labels, "pad_token_id": _padding(source.folder)}
     model = auto.from_pretrained(source.folder, local_files_only=True, dtype=source.dtype, **options).to(where).eval()
     gib = sum(p.numel() * p.element_size() for p in model.parameters()) / 2**30
     _log.info("loaded %s: %.2f GiB in %.1f s", source.folder / source.gguf, gib, time.monotonic() - start)
     return model
+
+
+def _padding(folder: Path) -> int | None:
+    """The token that pads batches: as in training, the one that ends texts if there is no other."""
+    tokenizer = Tokenizer(folder)
+    name = tokenizer.special.get("pad_token")
+    return tokenizer.eos if name is None else tokenizer.backend.token_to_id(name)
+
+
+def auto_class(head: Head) -> Any:
+    """Returns the class of transformers that loads models with a head."""
+    import transformers
+
+    return {
+        "causal": transformers.AutoModelForCausalLM,
+        "reward": transformers.AutoModelForSequenceClassification,
+        "classifier": transformers.AutoModelForSequenceClassification,
+        "embedding": transformers.AutoModel,
+    }[head]
 
 
 def device(name: Device) -> str:
@@ -343,20 +381,6 @@ def _context(config: Any) -> int:
     return int(getattr(config.get_text_config(), "max_position_embeddings", None) or 0)
 
 
-def _padded(rows: Sequence[Sequence[int]], *, left: bool, device: Any) -> tuple[torch.Tensor, torch.Tensor]:
-    """Returns rows of tokens of different lengths as one tensor, and which of its elements are tokens."""
-    import torch
-
-    longest = max(len(r) for r in rows)
-    tokens = torch.zeros(len(rows), longest, dtype=torch.long)
-    mask = torch.zeros(len(rows), longest, dtype=torch.long)
-    for i, row in enumerate(rows):
-        part = slice(longest - len(row), longest) if left else slice(0, len(row))
-        tokens[i, part] = torch.tensor(row, dtype=torch.long)
-        mask[i, part] = 1
-    return tokens.to(device), mask.to(device)
-
-
 def _ends(model: Any, tokenizer: Tokenizer) -> set[int]:
     """The tokens that end an answer."""
     given = model.generation_config.eos_token_id
@@ -369,7 +393,7 @@ def _drawing() -> Any:
     import torch
     from transformers import LogitsProcessor
 
-    class Drawing(LogitsProcessor):  # type: ignore[misc]
+    class Drawing(LogitsProcessor):
         """Draws the next token of each row, with its own temperature, top_p, and seed, and keeps its log-probability.
 
         The scores that it returns leave no other choice.
@@ -413,7 +437,7 @@ def _stopping() -> Any:
     import torch
     from transformers import StoppingCriteria
 
-    class Stopping(StoppingCriteria):  # type: ignore[misc]
+    class Stopping(StoppingCriteria):
         """Ends a row at its own limit, or when its text contains one of its stop strings."""
 
         def __init__(self, rows: Sequence[Continuation], prompt: int, tokenizer: Tokenizer) -> None:
@@ -583,6 +607,7 @@ def _max_length(folder: Path) -> int:
 
 def _write(path: Path, content: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)  # it may be a link to a file of the base
     path.write_text(json.dumps(content, indent=1) + "\n")
 
 
@@ -590,22 +615,15 @@ class Encoder:
     """Turns texts into vectors.
 
     Args:
+        texts: Turns them into tokens.
         max_length: Texts are cut after so many tokens; 0: never.
     """
 
-    def __init__(self, tokenizer: Tokenizer, pooling: Pooling, max_length: int) -> None:
-        import tokenizers
-
-        self._pooling = pooling
-        self._end = tokenizer.eos or 0
-        self._tokenizer: tokenizers.Tokenizer = tokenizers.Tokenizer.from_str(tokenizer.backend.to_str())
-        if max_length:
-            self._tokenizer.enable_truncation(max_length)
+    def __init__(self, texts: Texts, pooling: Pooling, max_length: int) -> None:
+        self._texts, self._pooling, self._max_length = texts, pooling, max_length
 
     def __call__(self, model: Any, texts: Sequence[str]) -> tuple[torch.Tensor, int]:
-        """Returns the vectors of texts (texts x dimensions), and how many tokens the texts have. Gradients flow if they are on."""
-        # A text without tokens has the vector of the token that ends texts.
-        given = [e.ids or [self._end] for e in self._tokenizer.encode_batch(list(texts))]
-        tokens, mask = _padded(given, left=False, device=model.device)
-        states = model(input_ids=tokens, attention_mask=mask).last_hidden_state
-        return self._pooling.pool(states, mask), int(mask.sum())
+        """Returns the vectors of texts (texts x dimensions), and how many tokens the texts have."""
+        given = {name: t.to(model.device) for name, t in padded(self._texts.all(texts, self._max_length), 0).items()}
+        states = model(**given).last_hidden_state
+        return self._pooling.pool(states, given["attention_mask"]), int(given["attention_mask"].sum())

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from quern import plugin
 
-from . import hf
+from . import artifact, hf
 from .data import Counts, Example, RowsFile, chat, conversation, plain, prompted, write_items
 from .job import Job
 from .stage import Training, gpus
@@ -37,7 +37,7 @@ class Validation:
     """Ends training after so many evaluations without a lower loss, and keeps the weights with the lowest."""
 
 
-@hf.train("hf_sft", stop_seconds=300)
+@hf.train("hf_sft", models=artifact.FORMATS, stop_seconds=300)
 class Sft(Training):
     """Fine-tunes a language model on conversations, on prompts with answers, or on texts.
 

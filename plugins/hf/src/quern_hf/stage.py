@@ -32,6 +32,7 @@ from .data import NO_TEMPLATE, Counts, Item
 from .job import CHECKPOINTS, EVENT, STOP, Job
 from .model import HF
 from .tokens import TemplateError, Tokenizer
+from .trained import Classifier, Trained
 
 
 @dataclass
@@ -206,8 +207,29 @@ class Training(plugin.Runner):
 
     def prepare(self, p: plugin.Prepare) -> None:
         self.check(p)
-        p.add_model(self.format, inputs={}, outputs={})
+        inputs, outputs = self.signature()
+        p.add_model(self.format, inputs=inputs, outputs=outputs, model=self._language_model())
         p.add_dataset(Curve, name="curves")
+
+    def signature(self) -> tuple[dict[str, type], dict[str, type]]:
+        """Returns the columns that a prediction of the trained model reads, by the names of arguments, and those that it returns."""
+        return {}, {}
+
+    def _language_model(self) -> plugin.ModelInfo | None:
+        """Returns what calls of the trained model need to know; None if it cannot be called."""
+        if self.head not in ("causal", "embedding"):
+            return None
+        of_base = [c for c in self.base.capabilities if c != "predict"]
+        can = ["embed"] if self.head == "embedding" else [*dict.fromkeys([*(["chat"] if self.chat_template else []), *of_base])]
+        return plugin.ModelInfo(capabilities=can, max_concurrency=2, timeout=3600, cache=True) if can else None
+
+    @classmethod
+    def load_model(cls, model: plugin.ModelFiles) -> Classifier:
+        return Classifier(model.files)
+
+    @classmethod
+    def load_language_model(cls, model: plugin.ModelFiles) -> Trained:
+        return Trained(model.files)
 
     @property
     def format(self) -> str:
