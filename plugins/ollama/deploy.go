@@ -191,14 +191,20 @@ func (deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[depl
 	if err := planCheck(ctx, r); err != nil {
 		return nil, err
 	}
+	a := r.Args
 	if r.Prior == nil {
+		if r.Known("name") && r.Known("base_url") && r.Known("address") {
+			// A server that does not run yet has no models.
+			if models, err := a.server(a.url()).models(ctx); err == nil && models.foreign(a.name()) {
+				return nil, inTheWay(a.url(), a.name())
+			}
+		}
 		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
 	}
 	n, err := notesOf(r.Prior)
 	if err != nil {
 		return nil, err
 	}
-	a := r.Args
 	plan := &plugin.DeploymentPlan{Action: plugin.ActionNone}
 	change := func(argument, before, after string, action plugin.DeploymentAction) {
 		if before == after || !r.Known(argument) {
@@ -289,8 +295,7 @@ func (deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[de
 		return nil, err
 	}
 	if r.Prior == nil && models.foreign(n.Name) {
-		return nil, &plugin.ArgumentError{Argument: "name", Err: fmt.Errorf(
-			"%s has a model %s that quern did not create\nDelete it with \"ollama rm %s\", or choose another name. quern never overwrites what it did not create.", n.URL, n.Name, n.Name)}
+		return nil, inTheWay(n.URL, n.Name)
 	}
 	if n.Served, err = s.ensure(ctx, n, i, models); err != nil {
 		return nil, err
@@ -310,6 +315,12 @@ func (deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[de
 		r.Warnf("keep", "Some old versions were not deleted\n%s", left)
 	}
 	return state, err
+}
+
+// inTheWay is the error for a model that has the name and is someone else's.
+func inTheWay(url, name string) error {
+	return &plugin.ArgumentError{Argument: "name", Err: fmt.Errorf(
+		"%s has a model %s that quern did not create\nDelete it with \"ollama rm %s\", or choose another name. quern never overwrites what it did not create.", url, name, name)}
 }
 
 // Delete deletes the model and its versions, unless someone else has changed it.

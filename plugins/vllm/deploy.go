@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path"
 	"path/filepath"
 	"regexp"
@@ -82,8 +83,10 @@ type notes struct {
 	Alias     bool     `json:"alias,omitempty"`
 	Keep      int64    `json:"keep"`
 	Digest    string   `json:"digest"`
-	// Versions stay loaded, starting with the current one.
-	Versions []string `json:"versions"`
+	// Versions stay loaded, starting with the current one, to which clients were
+	// switched at that time.
+	Versions []string  `json:"versions"`
+	Switched time.Time `json:"switched"`
 }
 
 func (n *notes) version() string { return n.Versions[0] }
@@ -247,7 +250,7 @@ func (d *deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[a
 		}
 	}
 	if r.Prior == nil {
-		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, d.inTheWay(ctx, r)
 	}
 	n, err := notesOf(r.Prior)
 	if err != nil {
@@ -282,6 +285,23 @@ func (d *deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[a
 	change("alias", fmt.Sprint(n.Alias), fmt.Sprint(wanted.Alias), plugin.ActionUpdate)
 	change("keep", fmt.Sprint(n.Keep), fmt.Sprint(wanted.Keep), plugin.ActionUpdate)
 	return plan, nil
+}
+
+// inTheWay returns an error if a replica serves someone else's adapter under
+// the name. A replica that does not run yet serves none.
+func (d *deployment) inTheWay(ctx context.Context, r *plugin.DeploymentPlanRequest[args]) error {
+	if !r.Known("name") || !r.Known("endpoints") || !r.Known("alias") {
+		return nil
+	}
+	n := d.wanted(r.Args, "")
+	for _, rep := range replicas(r.Args, n.Endpoints) {
+		if found, err := rep.models(ctx); err == nil {
+			if err := n.free(rep, found); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
 }
 
 // checkBase returns an error if a replica serves another base model.
@@ -320,12 +340,21 @@ func (d *deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest
 		}
 		n.Versions = keep(append(n.Versions, prior.Versions...), n.Keep)
 	}
-	if err := d.place(n).write(ctx, n.version(), files); err != nil {
+	n.Switched = time.Now().UTC()
+	place := d.place(n)
+	had := place.has(n.version())
+	if err := place.write(ctx, n.version(), files); err != nil {
 		return nil, err
 	}
-	rollout := &rollout{notes: n, prior: prior, replicas: replicas(a, n.Endpoints), proof: &a.Proof}
-	if err := rollout.do(ctx); err != nil {
+	rollout := &rollout{notes: n, replicas: replicas(a, n.Endpoints), proof: &a.Proof}
+	if undone, err := rollout.do(ctx); err != nil {
+		if undone && !had {
+			err = errors.Join(err, os.RemoveAll(place.folder(n.version())))
+		}
 		return nil, err
+	}
+	if prior != nil && prior.version() == n.version() {
+		n.Switched = prior.Switched
 	}
 	state, err := n.state("")
 	if left := d.retire(ctx, a, n, prior); left != nil {
@@ -379,18 +408,22 @@ func (d *deployment) retire(ctx context.Context, a *args, n, prior *notes) error
 	return errors.Join(errs...)
 }
 
-// drain waits for requests to the version that was served until now, if it is
-// going to be unloaded.
+// drain waits for requests to versions that are going to be unloaded.
 func (n *notes) drain(ctx context.Context, a *args, prior *notes) error {
-	if prior == nil || slices.Contains(n.Versions, prior.version()) {
+	old := func(v string) bool { return !slices.Contains(n.Versions, v) }
+	if prior == nil || !slices.ContainsFunc(prior.Versions, old) {
 		return nil
 	}
 	patience, err := time.ParseDuration(a.Drain)
 	if err != nil {
 		return err
 	}
+	since := n.Switched
+	if !old(prior.version()) {
+		since = prior.Switched
+	}
 	select {
-	case <-time.After(patience):
+	case <-time.After(patience - time.Since(since)):
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

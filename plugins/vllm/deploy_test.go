@@ -297,6 +297,9 @@ func TestAllReplicasOrNoneGetTheNewAdapter(t *testing.T) {
 						t.Errorf("%q are loaded, not %q", names, before)
 					}
 				}
+				if left := d.folders(); len(left) != 1 {
+					t.Errorf("%q are left", left)
+				}
 			})
 		}
 	}
@@ -308,6 +311,20 @@ func TestAllReplicasOrNoneGetTheNewAdapter(t *testing.T) {
 		d.replicas[1].Old = true
 		d.fails("cannot replace an adapter in place")
 		d.answers("support", "one")
+	})
+	t.Run("another replica is slow", func(t *testing.T) {
+		d := deploy(t, 3)
+		d.apply()
+		d.adapter("two")
+		d.replicas[0].LoadError = "out of memory"
+		d.replicas[1].Hold = make(chan struct{})
+		began := time.Now()
+		d.fails("out of memory")
+		if took := time.Since(began); took > 5*time.Second {
+			t.Errorf("the rollback took %s", took)
+		}
+		close(d.replicas[1].Hold)
+		d.answers(d.value("model"), "one")
 	})
 	t.Run("the first time", func(t *testing.T) {
 		d := deploy(t, 2)
@@ -366,6 +383,7 @@ func TestNoRequestFailsDuringUpdates(t *testing.T) {
 
 func TestClientsOfVersionsAreNotInterrupted(t *testing.T) {
 	d := deploy(t, 2)
+	d.set("drain", "300ms")
 	d.apply()
 	var model atomic.Value // what quern's output names
 	model.Store(d.value("model"))
@@ -443,6 +461,9 @@ func TestAForeignAdapterIsNotReplaced(t *testing.T) {
 	d := deploy(t, 2)
 	d.set("alias", true)
 	d.replicas[1].Put("support", "/elsewhere")
+	if _, err := d.Plan(); err == nil || !strings.Contains(err.Error(), "that quern did not load") {
+		t.Error(err)
+	}
 	d.fails("that quern did not load")
 	if n := d.changes(); !slices.Equal(n, []int{0, 0}) {
 		t.Errorf("%v changes", n)

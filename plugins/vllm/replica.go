@@ -165,7 +165,7 @@ func ignoreUnreachable(err error) error {
 // rollout brings a version to all replicas, or to none.
 type rollout struct {
 	*notes
-	prior    *notes // nil: nothing is deployed yet
+	loading  []bool // by replica: whether it was told to load the version
 	replicas []*replica
 	proof    *provider.Proof
 }
@@ -173,25 +173,50 @@ type rollout struct {
 // undoPatience is how long the replicas may take to return to the old version.
 const undoPatience = 4 * time.Second
 
-func (o *rollout) do(ctx context.Context) error {
+// do returns an error if a replica could not get the version, and whether all
+// replicas are then as they were.
+func (o *rollout) do(ctx context.Context) (undone bool, err error) {
 	before := make([]models, len(o.replicas))
-	err := o.each(func(i int, r *replica) (err error) {
-		before[i], err = o.inspect(ctx, r)
-		return err
+	o.loading = make([]bool, len(o.replicas))
+	err = o.each(func(i int, r *replica) (err error) {
+		if before[i], err = r.models(ctx); err != nil {
+			return err
+		}
+		return o.free(r, before[i])
 	})
 	if err != nil {
-		return err
+		return true, err
 	}
-	err = o.each(func(i int, r *replica) error { return o.bring(ctx, r, before[i]) })
+	err = o.bringAll(ctx, before)
 	if err == nil && o.Alias {
 		err = o.each(func(i int, r *replica) error { return o.point(ctx, r, before[i]) })
 	}
 	if err == nil {
-		return nil
+		return false, nil
 	}
 	undo, cancel := context.WithTimeout(context.WithoutCancel(ctx), undoPatience)
 	defer cancel()
-	return errors.Join(err, o.each(func(i int, r *replica) error { return o.undo(undo, r, before[i]) }))
+	left := o.each(func(i int, r *replica) error { return o.undo(undo, r, before[i], o.loading[i]) })
+	return left == nil, errors.Join(err, left)
+}
+
+// bringAll loads the version on all replicas. The first failure ends it at once.
+func (o *rollout) bringAll(ctx context.Context, before []models) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	err := o.each(func(i int, r *replica) error {
+		m := before[i][o.version()]
+		o.loading[i] = m == nil
+		err := o.bring(ctx, r, m)
+		if err != nil {
+			cancel(err)
+		}
+		return err
+	})
+	if err != nil {
+		return context.Cause(ctx)
+	}
+	return nil
 }
 
 // each does something with all replicas at once, and returns the errors of all.
@@ -207,24 +232,19 @@ func (o *rollout) each(do func(int, *replica) error) error {
 	return errors.Join(group.Wait(), errors.Join(errs...))
 }
 
-// inspect returns a replica's models. It refuses to replace an adapter that
-// quern did not load.
-func (o *rollout) inspect(ctx context.Context, r *replica) (models, error) {
-	found, err := r.models(ctx)
-	if err != nil {
-		return nil, err
+// free returns an error if a replica serves an adapter that quern did not load
+// under the name.
+func (n *notes) free(r *replica, found models) error {
+	if m := found[n.Name]; n.Alias && m != nil && !n.owns(m) {
+		return &plugin.ArgumentError{Argument: "name", Err: fmt.Errorf(
+			"%s serves a model %s that quern did not load\nUnload it, or choose another name.", r.URL, n.Name)}
 	}
-	if m := found[o.Name]; o.Alias && m != nil && !o.owns(m) {
-		return nil, &plugin.ArgumentError{Argument: "name", Err: fmt.Errorf(
-			"%s serves a model %s that quern did not load\nUnload it, or choose another name.", r.URL, o.Name)}
-	}
-	return found, nil
+	return nil
 }
 
 // bring loads the version, unless it is loaded, and asks it.
-func (o *rollout) bring(ctx context.Context, r *replica, before models) error {
+func (o *rollout) bring(ctx context.Context, r *replica, m *model) error {
 	folder := o.folder(o.version())
-	m := before[o.version()]
 	if m == nil || m.Root != folder {
 		if err := r.load(ctx, o.version(), folder, m != nil); err != nil {
 			return err
@@ -244,7 +264,7 @@ func (o *rollout) point(ctx context.Context, r *replica, before models) error {
 }
 
 // undo returns a replica to what it served before.
-func (o *rollout) undo(ctx context.Context, r *replica, before models) error {
+func (o *rollout) undo(ctx context.Context, r *replica, before models, loading bool) error {
 	now, err := r.models(ctx)
 	if err != nil {
 		return ignoreUnreachable(err)
@@ -257,7 +277,8 @@ func (o *rollout) undo(ctx context.Context, r *replica, before models) error {
 			err = r.load(ctx, o.Name, was.Root, true)
 		}
 	}
-	if before[o.version()] == nil && now[o.version()] != nil {
+	if loading {
+		// vLLM unloads it when it has been loaded, if that is still going on.
 		err = errors.Join(err, r.unload(ctx, o.version()))
 	}
 	return err

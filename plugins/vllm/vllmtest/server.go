@@ -44,7 +44,11 @@ type Server struct {
 	// how long answers take.
 	Delay, Latency time.Duration
 
+	// Hold makes requests that change something wait until it is closed.
+	Hold chan struct{}
+
 	listener *httptest.Server
+	names    sync.Map // of adapters → *sync.Mutex
 	mu       sync.Mutex
 	adapters map[string]*adapter
 	changes  []string
@@ -187,7 +191,17 @@ func respond(w http.ResponseWriter, err error) {
 // is text.
 func (s *Server) change(do func(*request) (string, error)) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
+		var req request
+		err := json.NewDecoder(r.Body).Decode(&req)
+		// Like vLLM, it changes one thing at a time about a name, and goes on if
+		// the client gives up.
+		name, _ := s.names.LoadOrStore(req.Name, &sync.Mutex{})
+		name.(*sync.Mutex).Lock()
+		defer name.(*sync.Mutex).Unlock()
 		time.Sleep(s.Delay)
+		if s.Hold != nil {
+			<-s.Hold
+		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.Static {
@@ -196,8 +210,6 @@ func (s *Server) change(do func(*request) (string, error)) http.HandlerFunc {
 			_, _ = w.Write([]byte(`{"detail":"Not Found"}`))
 			return
 		}
-		var req request
-		err := json.NewDecoder(r.Body).Decode(&req)
 		text := ""
 		if err == nil {
 			text, err = do(&req)
