@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"net"
@@ -27,6 +28,8 @@ type pythonProject struct {
 	dir   string
 	index *httptest.Server
 	env   []string
+	// hashes makes the index publish hashes, as PyPI does.
+	hashes bool
 	// hold makes the index wait before it sends the next wheel, and asked says so.
 	asked chan string
 	hold  chan chan struct{}
@@ -187,7 +190,11 @@ func (p *pythonProject) serve(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
 	case "/simple/greeting/":
 		w.Header().Set("Content-Type", "text/html")
-		fmt.Fprintf(w, `<!DOCTYPE html><a href="/wheels/%s">%s</a>`, wheel, wheel)
+		fragment := ""
+		if content, err := os.ReadFile(filepath.Join(p.dir, "wheels", wheel)); err == nil && p.hashes {
+			fragment = fmt.Sprintf("#sha256=%x", sha256.Sum256(content))
+		}
+		fmt.Fprintf(w, `<!DOCTYPE html><a href="/wheels/%s%s">%s</a>`, wheel, fragment, wheel)
 	case "/wheels/" + wheel:
 		select {
 		case release := <-p.hold:
@@ -426,6 +433,83 @@ func TestAnInterruptedInstallationLeavesNothing(t *testing.T) {
 		if left := p.venvs(); len(left) != 1 || strings.HasPrefix(left[0], ".") {
 			t.Errorf("got the virtual environments %v", left)
 		}
+		p.expect(p.quern("plan"), "2 to run")
+	})
+}
+
+func TestAPluginInPythonIsLockedByUV(t *testing.T) {
+	installers(t, func(t *testing.T, p *pythonProject) {
+		uv := filepath.Join(p.dir, "uv", "uv")
+		if _, err := os.Stat(uv); err != nil {
+			p.write("plugins/demo/uv.lock", "version = 1\n")
+			p.refused("uv.lock", "init")
+			return
+		}
+		lock := func(args ...string) {
+			cmd := exec.Command(uv, append([]string{"lock"}, args...)...)
+			cmd.Dir, cmd.Env = filepath.Join(p.dir, "plugins", "demo"), p.env
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Fatalf("uv lock: %v\n%s", err, out)
+			}
+		}
+		lock()
+		p.refused("The index that it was made with publishes none", "init")
+		p.hashes = true
+		if err := os.Remove(filepath.Join(p.dir, "plugins", "demo", "uv.lock")); err != nil {
+			t.Fatal(err)
+		}
+		lock("--refresh")
+		p.quern("init")
+		p.expect(p.read(".quern.lock.hcl"), `"uv.lock" = "sha256:`)
+		if _, err := os.Stat(filepath.Join(p.dir, "plugins", "demo", "pylock.toml")); err == nil {
+			t.Error("another lock file was written")
+		}
+		p.quern("apply", "-auto-approve")
+		p.expect(p.quern("plan"), "No changes")
+
+		// A lock file that does not belong to the project, or has changed.
+		p.replace("plugins/demo/pyproject.toml", `"greeting"`, `"greeting", "missing"`)
+		p.refused("uv.lock", "init", "-upgrade")
+		p.replace("plugins/demo/pyproject.toml", `"greeting", "missing"`, `"greeting"`)
+		p.write("plugins/demo/uv.lock", p.read("plugins/demo/uv.lock")+"\n# changed\n")
+		p.refused("uv.lock", "plan")
+	})
+}
+
+func TestAPluginInPythonMayBeAModule(t *testing.T) {
+	installers(t, func(t *testing.T, p *pythonProject) {
+		p.replace("plugins/demo/pyproject.toml", "[project.scripts]\nquern-plugin-demo = \"demo:main\"", "[project.entry-points.\"quern.plugins\"]\ndemo = \"demo.serve\"")
+		p.write("plugins/demo/src/demo/serve.py", "import demo\n\nif __name__ == \"__main__\":\n    demo.main()\n")
+		p.quern("init")
+		p.quern("apply", "-auto-approve")
+		if got := p.quern("artifact", "export", "label.loud", "-format=jsonl"); !strings.Contains(got, "HELLO") {
+			t.Errorf("got %s", got)
+		}
+		p.expect(p.quern("plan"), "No changes")
+		p.write("plugins/demo/src/demo/serve.py", "raise SystemExit(1)\n")
+		p.refused("the digest of the package's own files is sha256:", "plan")
+	})
+}
+
+func TestAFullDiskDuringAnInstallationIsReported(t *testing.T) {
+	installers(t, func(t *testing.T, p *pythonProject) {
+		p.write(".quern/venvs/README", "")
+		disk := filepath.Join(p.dir, ".quern", "venvs")
+		if err := exec.Command("mount", "-t", "tmpfs", "-o", "size=40k", "tmpfs", disk).Run(); err != nil {
+			t.Skipf("no file system can be mounted here: %v", err)
+		}
+		t.Cleanup(func() { _ = exec.Command("umount", disk).Run() })
+		p.refused("The disk is full", "init")
+		if left := p.venvs(); len(left) > 0 {
+			t.Errorf("left behind: %v", left)
+		}
+		if _, err := os.Stat(filepath.Join(p.dir, ".quern.lock.hcl")); err == nil {
+			t.Error("a lock file was written")
+		}
+		if out, err := exec.Command("mount", "-o", "remount,size=100m", disk).CombinedOutput(); err != nil {
+			t.Fatalf("%v: %s", err, out)
+		}
+		p.quern("init")
 		p.expect(p.quern("plan"), "2 to run")
 	})
 }

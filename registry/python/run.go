@@ -172,6 +172,8 @@ var advices = []struct {
 }{
 	{regexp.MustCompile(`(?i)no space left on device|os error 28|disk quota exceeded`),
 		"The disk is full. Free some space, and run \"quern init\" again."},
+	{regexp.MustCompile(`(?i)must have a hash`),
+		"The lock file has no hash of this package. The index that it was made with publishes none: lock the dependencies with another index, such as PyPI."},
 	{regexp.MustCompile(`(?i)do not match the hashes|hash mismatch|hashes? (are|is) (missing|required)`),
 		"The index has a different file than the lock file, or the lock file has no wheel for this platform. Lock the dependencies again: with uv, \"uv lock\" covers all platforms."},
 	{regexp.MustCompile(`(?i)requires a different python|requires-python|does not satisfy Python|incompatible with the .*requires`),
