@@ -64,11 +64,12 @@ func note(used map[string]bool, line string) {
 	}
 	refused := words[0] == "!" || words[0] == "exitcode" && words[1] == "1"
 	app := newApp(newTerminal(os.Stdin, os.Stdout, os.Stderr)) // a fresh one that has not parsed anything
-	begin, path := commandAt(app, words[at:])
+	begin, _ := commandAt(app, words[at:])
 	c, name := app, app.Name
-	for _, part := range strings.FieldsFunc(path, func(r rune) bool { return r == '_' }) {
-		c = c.Command(part)
-		name += " " + part
+	for _, word := range words[at+1 : at+begin] {
+		if sub := c.Command(word); sub != nil {
+			c, name = sub, name+" "+sub.Name
+		}
 	}
 	if refused {
 		used["! "+name] = true
