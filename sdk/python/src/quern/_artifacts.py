@@ -41,8 +41,7 @@ def load(
 def load(address: str, dir: Folder = ".", *, env: str | None = None, columns: Sequence[str] | None = None, as_: str = "arrow") -> Any:
     """Returns a dataset.
 
-    The files in the store are mapped into memory and decoded once; Arrow, polars, and pandas share
-    the values.
+    The files in the store are read and decoded once; Arrow, polars, and pandas share the values.
 
     Args:
         address: ADDRESS, such as ``label.intent``, ADDRESS.PORT, such as ``transform.parts.test``, or the
@@ -140,8 +139,8 @@ class _Rows:
             from .plugin._columns import Column
 
             return schema_of(Column(c["name"], c["type"]) for c in self._schema).empty_table()
-        # Threads also wait for the pages of mapped files, so there are more than processors.
-        with concurrent.futures.ThreadPoolExecutor(2 * pa.cpu_count()) as pool:
+        # Threads also wait for files, so there is one more than processors.
+        with concurrent.futures.ThreadPoolExecutor(pa.cpu_count() + 1) as pool:
             return pa.concat_tables(pool.map(self.shard, self.shards))
 
     def shard(self, shard: Any) -> pa.Table:
@@ -171,12 +170,11 @@ class _Rows:
 
 
 def _verified(file: Any) -> pa.Buffer:
-    """Maps a file into memory and compares it with its digest."""
+    """Reads a file and compares it with its digest."""
     import pyarrow as pa
 
-    with pa.memory_map(file["path"]) as mapped:
-        content = mapped.read_buffer()
+    content = Path(file["path"]).read_bytes()
     found = "sha256:" + hashlib.sha256(content).hexdigest()
     if found != file["digest"]:
         raise _Damaged(f"{file['path']} is damaged: its digest is {found}")
-    return content
+    return pa.py_buffer(content)
