@@ -174,7 +174,11 @@ func (r *run) tasks() []walk.Task {
 func (r *run) do(ctx context.Context, address string) error {
 	n := r.nodes[address]
 	started := time.Now()
-	r.reporter.Emit(events.Event{Type: events.StageStarted, Address: address, Stage: stageEvent(n, &StageResult{Planned: n.Action, Action: n.Action})})
+	begun := stageEvent(n, &StageResult{Planned: n.Action, Action: n.Action})
+	if n.Estimate.Seconds != nil {
+		begun.EstimatedSeconds = *n.Estimate.Seconds
+	}
+	r.reporter.Emit(events.Event{Type: events.StageStarted, Address: address, Stage: begun})
 	res := &StageResult{Address: address, Kind: n.Kind, Planned: n.Action}
 	err := r.attempts(ctx, n, res)
 	res.Seconds = time.Since(started).Seconds()

@@ -86,6 +86,9 @@ type Stage struct {
 	// inputs did not change.
 	Action  string  `json:"action"`
 	Seconds float64 `json:"seconds"`
+	// EstimatedSeconds, in stage_started, is how long the plan expects it to take,
+	// or 0 if that is unknown.
+	EstimatedSeconds float64 `json:"estimated_seconds,omitempty"`
 	// Rows is the number of output rows, summed over all outputs, or, for a
 	// stage that produces a model or a report, of input rows. For a row-wise
 	// stage, it is the sum of new, computed, reused, and failed rows.

@@ -211,7 +211,7 @@ func (s *stage) state(width int) string {
 		return s.note
 	}
 	details := s.details()
-	for width > 0 && len(details) > 1 && displaywidth.String(joined(details)) > width {
+	for width > 0 && len(details) > 1 && displaywidth.String(s.joined(details)) > width {
 		least := 0
 		for i, d := range details {
 			if d.rank < details[least].rank {
@@ -220,49 +220,87 @@ func (s *stage) state(width int) string {
 		}
 		details = slices.Delete(details, least, least+1)
 	}
-	return joined(details)
+	return s.joined(details)
 }
 
 // details returns what can be said about a running stage, in the order in which
 // it is shown. What it has cost outranks how fast it is.
 func (s *stage) details() []detail {
-	var all []detail
-	add := func(rank int, text string) {
-		if text != "" {
-			all = append(all, detail{text, rank})
-		}
+	if s.trains() {
+		return s.training()
 	}
-	if p := s.progress; p.Done > 0 || p.Total > 0 {
-		done := english.Number(p.Done)
-		if p.Total > 0 {
-			done += " of " + english.Number(p.Total)
-		}
-		add(9, strings.TrimSpace(done+" "+p.Unit))
-		if perSecond := s.rate.perSecond(); perSecond > 0 {
-			add(3, rateText(perSecond)+"/s")
-		}
-		if p.FailedRows > 0 {
-			add(8, english.Number(p.FailedRows)+" failed")
-		}
-		if p.PendingRows > 0 {
-			add(8, english.Number(p.PendingRows)+" pending")
-		}
-		if left := s.left(); left > 0 {
-			add(5, "about "+duration(left.Seconds())+" left")
-		}
+	all := []detail{{s.done(), 9}, {s.speed(), 3}}
+	if p := s.progress; p.FailedRows > 0 {
+		all = append(all, detail{english.Number(p.FailedRows) + " failed", 8})
 	}
+	if p := s.progress; p.PendingRows > 0 {
+		all = append(all, detail{english.Number(p.PendingRows) + " pending", 8})
+	}
+	all = append(all, detail{s.leftText(), 5})
 	ranks := map[spendKind]int{spentCost: 7, spentTokens: 6, spentCalls: 4, spentCached: 2}
 	for _, part := range spendParts(s.progress.Spend) {
-		add(ranks[part.kind], part.text)
+		all = append(all, detail{part.text, ranks[part.kind]})
 	}
-	add(1, firstLine(s.progress.Message))
-	return all
+	return said(append(all, detail{firstLine(s.progress.Message), 1}))
 }
 
-func joined(details []detail) string {
+// messageSeparator separates the parts of a trainer's message, such as "loss
+// 1.234 · 512 tokens/s".
+const messageSeparator = " · "
+
+// trains reports whether the stage is a trainer that says how it is going.
+func (s *stage) trains() bool { return s.kind == kind.Train && s.progress.Message != "" }
+
+// training returns the details of a trainer: what it says itself, the most
+// important first, matters more than the number of steps.
+func (s *stage) training() []detail {
+	const most = 20
+	var all []detail
+	for i, part := range strings.Split(firstLine(s.progress.Message), messageSeparator) {
+		all = append(all, detail{part, most - i})
+	}
+	return said(append(all, detail{s.leftText(), most - 2}, detail{s.done(), 1}))
+}
+
+// done is the amount of work that is done, as text.
+func (s *stage) done() string {
+	p := s.progress
+	if p.Done == 0 && p.Total == 0 {
+		return ""
+	}
+	done := english.Number(p.Done)
+	if p.Total > 0 {
+		done += " of " + english.Number(p.Total)
+	}
+	return strings.TrimSpace(done + " " + p.Unit)
+}
+
+func (s *stage) speed() string {
+	if perSecond := s.rate.perSecond(); perSecond > 0 {
+		return rateText(perSecond) + "/s"
+	}
+	return ""
+}
+
+func (s *stage) leftText() string {
+	if left := s.left(); left > 0 {
+		return "about " + duration(left.Seconds()) + " left"
+	}
+	return ""
+}
+
+// said leaves out empty details.
+func said(all []detail) []detail {
+	return slices.DeleteFunc(all, func(d detail) bool { return d.text == "" })
+}
+
+func (s *stage) joined(details []detail) string {
 	texts := make([]string, len(details))
 	for i, d := range details {
 		texts[i] = d.text
+	}
+	if s.trains() {
+		return strings.Join(texts, messageSeparator)
 	}
 	return strings.Join(texts, ", ")
 }

@@ -27,6 +27,10 @@ type stage struct {
 	progress events.Progress
 	note     string // of the last retry
 	rate     rate
+	// at is when the last progress was reported, and expected how long the stage
+	// will take according to the plan, or 0.
+	at       time.Time
+	expected time.Duration
 }
 
 func newTracker() *tracker { return &tracker{running: map[string]*stage{}} }
@@ -36,10 +40,10 @@ func (t *tracker) event(e events.Event) {
 	case events.RunStarted:
 		t.total, t.started, t.command = e.Run.Stages, e.Time, command(e.Run)
 	case events.StageStarted:
-		t.running[e.Address] = &stage{address: e.Address, action: e.Stage.Action, kind: e.Stage.Kind, started: e.Time}
+		t.running[e.Address] = &stage{address: e.Address, action: e.Stage.Action, kind: e.Stage.Kind, started: e.Time, expected: seconds(e.Stage.EstimatedSeconds)}
 	case events.StageProgress:
 		if s := t.running[e.Address]; s != nil {
-			s.progress, s.note = *e.Progress, ""
+			s.progress, s.note, s.at = *e.Progress, "", e.Time
 			s.rate.add(e.Time, e.Progress.Done-e.Progress.ReusedRows)
 		}
 	case events.StageRetried:
@@ -101,11 +105,17 @@ func (r *rate) perSecond() float64 {
 	return float64(last.done-first.done) / seconds
 }
 
-// left is the remaining time at the present rate, or 0 if it is not known.
+// left is the remaining time at the present rate or, until that is known, of the
+// time that the plan expects. It is 0 if it is not known.
 func (s *stage) left() time.Duration {
-	perSecond := s.rate.perSecond()
-	if perSecond == 0 || s.progress.Total <= s.progress.Done {
+	if s.progress.Total > 0 && s.progress.Total <= s.progress.Done {
 		return 0
 	}
-	return time.Duration(float64(s.progress.Total-s.progress.Done) / perSecond * float64(time.Second))
+	perSecond := s.rate.perSecond()
+	if perSecond == 0 || s.progress.Total == 0 {
+		return max(0, s.expected-s.at.Sub(s.started))
+	}
+	return seconds(float64(s.progress.Total-s.progress.Done) / perSecond)
 }
+
+func seconds(n float64) time.Duration { return time.Duration(n * float64(time.Second)) }
