@@ -11,6 +11,8 @@ import (
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/state"
 	"github.com/quern-dev/quern/ui/report"
 	"github.com/quern-dev/quern/ui/results"
 )
@@ -18,9 +20,9 @@ import (
 func reportCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{
 		Name:        "report",
-		Usage:       "write an evaluation as a web page",
+		Usage:       "write an evaluation or a training as a web page",
 		ArgsUsage:   "ADDRESS",
-		Description: "Writes one self-contained file: figures and differences with their intervals, confusions, and answers with their\nrequests. You can filter and search the answers.",
+		Description: "Writes one self-contained file. Of an evaluation: figures and differences with their intervals, confusions, and\nanswers with their requests. You can filter and search the answers. Of a training: its curves, metrics, and origin.",
 	}
 	return command(ui, c, &arguments.Report{}, func(ctx context.Context, args *arguments.Report) error {
 		ctx, cancel := interruptible(ctx)
@@ -34,26 +36,44 @@ func writeReport(ctx context.Context, ui *terminal, args *arguments.Report) erro
 	if err != nil {
 		return err
 	}
-	if inst.Kind != kind.Evaluate {
-		return diag.Failed(fmt.Sprintf("%s has no report", inst.Address), "Only evaluations, such as evaluate.NAME, have reports.")
+	o := report.Options{Rows: args.Rows.Value, Environment: st.Environment, Made: inst.Updated.Local().Format("2006-01-02 15:04")}
+	switch inst.Kind {
+	case kind.Train:
+		return reportTraining(ctx, ui, args, s, inst, o)
+	case kind.Evaluate:
+		return reportEvaluation(ctx, ui, args, s, st, inst, o)
 	}
+	return diag.Failed(fmt.Sprintf("%s has no report", inst.Address), "Only evaluations and trainings, such as evaluate.NAME and train.NAME, have reports.")
+}
+
+func reportTraining(ctx context.Context, ui *terminal, args *arguments.Report, s *store.Store, inst *state.Instance, o report.Options) error {
+	if args.Rows.Given() {
+		return diag.Failed(args.Rows.Name()+" cannot be used for a training", "The report of a training has no answers.")
+	}
+	found, err := results.ReadTraining(ctx, s, inst)
+	if err != nil {
+		return diag.Failed(fmt.Sprintf("the report of %s cannot be written", inst.Address), "%w", err)
+	}
+	return writePage(ui, args, inst.Address, func(w io.Writer) error { return report.WriteTraining(w, found, o) })
+}
+
+func reportEvaluation(ctx context.Context, ui *terminal, args *arguments.Report, s *store.Store, st *state.State, inst *state.Instance, o report.Options) error {
 	found, err := results.Read(ctx, s, inst)
 	if err != nil {
 		return evaluationError(inst.Address, err)
 	}
+	if args.Rows.Given() {
+		o.Bytes = math.MaxInt // a user who sets -rows wants all of them, regardless of their size
+	}
+	return writePage(ui, args, inst.Address, func(w io.Writer) error { return report.Write(w, found, found.Each(ctx, s, st), o) })
+}
+
+func writePage(ui *terminal, args *arguments.Report, address string, write func(io.Writer) error) error {
 	path := args.Out.Value
 	if path == "" {
-		path = inst.Address + ".html"
+		path = address + ".html"
 	}
-	bytes := 0
-	if args.Rows.Given() {
-		bytes = math.MaxInt // a user who sets -rows wants all of them, regardless of their size
-	}
-	err = replaceFile(path, 0o666, func(w io.Writer) error {
-		o := report.Options{Rows: args.Rows.Value, Bytes: bytes, Environment: st.Environment, Made: inst.Updated.Local().Format("2006-01-02 15:04")}
-		return report.Write(w, found, found.Each(ctx, s, st), o)
-	})
-	if err != nil {
+	if err := replaceFile(path, 0o666, write); err != nil {
 		return err
 	}
 	ui.printf("Wrote %s.\n", path)

@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -55,6 +58,7 @@ type tune struct{}
 
 func (tune) Prepare(_ context.Context, p *plugin.Prepare[tuneArgs]) error {
 	p.AddReport("")
+	p.AddDataset("curves", curveColumns)
 	p.SetValueType(cty.Object(map[string]cty.Type{"base": cty.String, "size": cty.Number, "commit": cty.String}))
 	block := p.ModelBlock(p.Args.Base)
 	if block == nil {
@@ -105,5 +109,32 @@ func (tune) Run(ctx context.Context, r *plugin.Run[tuneArgs]) error {
 		"base": cty.StringVal(args.Name), "size": cty.NumberIntVal(int64(args.Size)), "commit": cty.StringVal(block.Pins()["hub.test/"+args.Name]),
 	}))
 	_, err := r.Folder("")
-	return err
+	return errors.Join(err, r.Write("curves", curves()))
+}
+
+var curveColumns = data.Schema{
+	{Name: "step", Type: "int64"}, {Name: "epoch", Type: "float64"}, {Name: "loss", Type: "float64"}, {Name: "eval_loss", Type: "float64"},
+	{Name: "learning_rate", Type: "float64"}, {Name: "tokens", Type: "int64"}, {Name: "seconds", Type: "float64"},
+}
+
+// curves are those of a training with 120 steps, evaluated every 20.
+func curves() arrow.RecordBatch {
+	const steps = 120
+	b := array.NewRecordBuilder(memory.DefaultAllocator, curveColumns.Arrow())
+	defer b.Release()
+	for step := 1; step <= steps; step++ {
+		x := float64(step)
+		loss := 1 + 2*math.Exp(-x/30) + 0.1*math.Sin(x)
+		b.Field(0).(*array.Int64Builder).Append(int64(step))
+		b.Field(5).(*array.Int64Builder).Append(int64(step) * 512)
+		for field, v := range map[int]float64{1: 3 * x / steps, 2: loss, 4: 2e-5 * (1 - x/steps), 6: x/4 + 0.02*math.Sin(x)} {
+			b.Field(field).(*array.Float64Builder).Append(v)
+		}
+		if eval := b.Field(3).(*array.Float64Builder); step%20 == 0 {
+			eval.Append(loss + 0.2)
+		} else {
+			eval.AppendNull()
+		}
+	}
+	return b.NewRecordBatch()
 }
