@@ -84,7 +84,7 @@ func (deployment) Read(ctx context.Context, r *plugin.DeploymentReadRequest[args
 	if err != nil {
 		return nil, err
 	}
-	c, err := n.connect()
+	c, err := n.connect(r.Args)
 	if err != nil {
 		return nil, err
 	}
@@ -236,7 +236,7 @@ func (deployment) Delete(ctx context.Context, r *plugin.DeploymentDeleteRequest[
 	if err != nil {
 		return err
 	}
-	c, err := n.connect()
+	c, err := n.connect(r.Args)
 	if err != nil {
 		return err
 	}
@@ -252,7 +252,12 @@ func (deployment) Delete(ctx context.Context, r *plugin.DeploymentDeleteRequest[
 	return c.gone(ctx, n.Objects, time.Now().Add(timeout))
 }
 
-func (n *notes) connect() (*cluster, error) {
+// connect finds the cluster that the objects were applied to: by the
+// configuration, if it still names that cluster, or else as it was found then.
+func (n *notes) connect(a *args) (*cluster, error) {
+	if c, err := connect(a.Kubeconfig, a.Context, n.Namespace); err == nil && c.server == n.Server {
+		return c, nil
+	}
 	c, err := connect(n.Kubeconfig, n.Context, n.Namespace)
 	if err == nil && c.server != n.Server {
 		return nil, plugin.ArgumentErrorf("context", "The context belongs to another cluster now\nThe objects were applied to %s, but the context names %s. Correct the kubeconfig file.", n.Server, c.server)

@@ -285,6 +285,36 @@ func TestACustomResourceIsReadyByItsCondition(t *testing.T) {
 	d.says("the apply", d.Apply(), []string{"It does not report the condition Ready."})
 }
 
+func TestAMovedKubeconfigIsFollowed(t *testing.T) {
+	d := deploy(t)
+	d.apply()
+	next := filepath.Join(t.TempDir(), "moved")
+	if err := os.Rename(os.Getenv("KUBECONFIG"), next); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("KUBECONFIG", "")
+	t.Setenv("HOME", t.TempDir())
+	if err := d.Read(); err == nil {
+		t.Fatal("the cluster was found without a kubeconfig file")
+	}
+	d.set("kubeconfig", next)
+	d.read()
+	d.plan(plugin.ActionNone)
+
+	// Another cluster is another deployment.
+	other := httptest.NewServer(kubetest.New())
+	t.Cleanup(other.Close)
+	config := filepath.Join(t.TempDir(), "other")
+	if err := os.WriteFile(config, []byte(kubetest.Kubeconfig(other.URL)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	d.set("kubeconfig", config)
+	p, err := d.Plan()
+	if err != nil || p.Action != plugin.ActionReplace || p.Changes[0].Argument != "context" {
+		t.Errorf("got %+v, %v", p, err)
+	}
+}
+
 func TestMistakesAreShownWhilePlanning(t *testing.T) {
 	for name, c := range map[string]struct{ manifest, want string }{
 		"no YAML":     {"a: [", "not valid YAML"},

@@ -256,11 +256,15 @@ func foreign(reference string) string {
 	return fmt.Sprintf("%s exists, and quern did not push it\nquern does not overwrite it. Use another tag, or delete this one.", reference)
 }
 
-// open returns the repository that a model was pushed to. The credentials come
-// from the configuration, which is empty if the deployment is no longer
-// configured.
+// open returns the repository that a model was pushed to. The configuration says
+// how to reach it. If the deployment is no longer configured, it only has the
+// credentials.
 func (n *notes) open(a *args) (*repository, error) {
-	return open(n.Reference, &args{Username: a.Username, Password: a.Password, Insecure: n.Insecure})
+	insecure := n.Insecure
+	if a.Reference == n.Reference {
+		insecure = a.Insecure
+	}
+	return open(n.Reference, &args{Username: a.Username, Password: a.Password, Insecure: insecure})
 }
 
 // state returns the state of the deployment if its tag points to found.
