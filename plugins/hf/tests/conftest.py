@@ -99,7 +99,8 @@ class Pipeline:
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[str]:
         """Starts quern."""
         command = [os.environ["QUERN"], f"-chdir={self.folder}", *arguments]
-        return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=self.env, **options)
+        options = {"stderr": subprocess.STDOUT, **options}
+        return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=self.env, **options)
 
     def quern(self, *arguments: str, fails: bool = False) -> str:
         """Runs quern and returns what it prints."""
@@ -108,17 +109,22 @@ class Pipeline:
         assert (process.returncode != 0) == fails, out
         return out
 
+    def read(self, *arguments: str) -> Any:
+        """Runs a command of quern and returns the JSON that it prints."""
+        with self.start(*arguments, "-json", stderr=subprocess.DEVNULL) as process:
+            return json.loads(process.communicate(timeout=900)[0])
+
     def apply(self) -> str:
         return self.quern("apply", "-auto-approve")
 
     def value(self, address: str) -> Mapping[str, Any]:
         """The values of a stage."""
-        listed = json.loads(self.quern("state", "list", "-json"))["instances"]
+        listed = self.read("state", "list")["instances"]
         return next(i["value"] for i in listed if i["address"] == address)
 
     def digest(self, address: str) -> str:
         """The digest of an artifact."""
-        for a in json.loads(self.quern("artifact", "list", "-json"))["artifacts"]:
+        for a in self.read("artifact", "list")["artifacts"]:
             if ".".join(filter(None, (a["address"], a.get("port")))) == address:
                 return a["artifact"]["digest"]
         raise AssertionError(f"{address} has no artifact")

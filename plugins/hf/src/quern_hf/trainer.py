@@ -470,5 +470,8 @@ def hardware() -> str:
 
 
 if __name__ == "__main__":
+    # The module under the name by which others import it: they must see the same events.
+    from quern_hf import trainer
+
     with contextlib.suppress(KeyboardInterrupt):
-        main(sys.argv[1])
+        trainer.main(sys.argv[1])
