@@ -157,7 +157,7 @@ vulncheck: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Check for known vulner
 	$(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) -tags $(TAGS) ./...
 
 .PHONY: bench
-bench: build ## Measure speed and memory against their limits
+bench: build $(CACHE_GUESTS)/prompt/installed ## Measure speed and memory against their limits
 	$(MAKE) -C bench QUERN=$(CURDIR)/bin/quern
 
 .PHONY: docs

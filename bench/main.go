@@ -72,6 +72,7 @@ func suites() []suite {
 		{"rows", rowwise},
 		{"many-rows", flatMemory},
 		{"python", python},
+		{"prompt", promptSearch},
 		{"expression", expression},
 		{"terraform", terraform},
 		{"llm", languageModels},
