@@ -23,6 +23,7 @@ import (
 	"github.com/quern-dev/quern/plugins/oci"
 	"github.com/quern-dev/quern/plugins/ollama"
 	"github.com/quern-dev/quern/plugins/openai"
+	"github.com/quern-dev/quern/plugins/perplexity"
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
 	"github.com/quern-dev/quern/plugins/vllm"
@@ -57,6 +58,7 @@ func Plugin() plugin.Plugin {
 			linear.Types(),
 			classification.Types(),
 			evaluation.Types(),
+			perplexity.Types(),
 			directory.Types(root),
 			ollama.Types(),
 			exec.Types(root),

@@ -3,6 +3,7 @@ package stats
 import (
 	"math"
 	"math/rand/v2"
+	"slices"
 
 	"gonum.org/v1/gonum/stat/distuv"
 )
@@ -33,7 +34,7 @@ func mean(parts []part, n int, o Options) (Estimate, error) {
 		return Estimate{Value: value, N: n, Units: len(parts)}.withUnseen(true, o), nil
 	}
 	draw := drawMean
-	if n == len(parts) {
+	if allSingle(parts) {
 		draw = drawSingle
 	}
 	draws := resample(o, func() func(*rand.PCG) float64 {
@@ -52,6 +53,10 @@ func mean(parts []part, n int, o Options) (Estimate, error) {
 		e = e.Within(o.Range[0], o.Range[1])
 	}
 	return e, err
+}
+
+func allSingle(parts []part) bool {
+	return !slices.ContainsFunc(parts, func(p part) bool { return p.size != 1 })
 }
 
 // drawSingle is drawMean for parts with one observation each.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -28,10 +29,12 @@ import (
 type FakeModel struct {
 	Chat  func(r *llm.Request, draw int) (*llm.Response, error)
 	Embed func(text string) ([]float32, error)
+	// Capabilities are further ones, such as plugin.CanScore.
+	Capabilities []string
 }
 
 func (m FakeModel) capabilities() []string {
-	var out []string
+	out := slices.Clone(m.Capabilities)
 	if m.Chat != nil {
 		out = append(out, plugin.CanChat)
 	}

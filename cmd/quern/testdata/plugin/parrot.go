@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -40,7 +41,7 @@ func (c *calls) record(format string, args ...any) error {
 }
 
 func (parrot) Prepare(_ context.Context, p *plugin.Prepare[parrotArgs]) error {
-	info := plugin.ModelInfo{Capabilities: []string{plugin.CanChat, plugin.CanEmbed}, MaxConcurrency: 2, MaxTokens: 20, Cache: true}
+	info := plugin.ModelInfo{Capabilities: []string{plugin.CanChat, plugin.CanEmbed, plugin.CanScore}, MaxConcurrency: 2, MaxTokens: 20, Cache: true}
 	if !p.Args.Paid {
 		info.Price = llm.FreeOfCharge()
 	}
@@ -92,6 +93,9 @@ func wordsOf(m *plugin.ModelFiles) (string, error) {
 
 // repeat answers a request. The text "hang" never gets an answer.
 func (c *calls) repeat(words string, r *llm.Request) (*llm.Response, error) {
+	if r.Prompt != "" {
+		return scored(words, r.Prompt), c.record("%s scores %s", words, r.Prompt)
+	}
 	last := r.Messages[len(r.Messages)-1].Content
 	if err := c.record("%s hears %s", words, last); err != nil {
 		return nil, err
@@ -102,6 +106,20 @@ func (c *calls) repeat(words string, r *llm.Request) (*llm.Response, error) {
 	return &llm.Response{
 		Text: words + " " + last, FinishReason: llm.FinishStop, Usage: llm.Usage{Input: 2, Output: 3},
 	}, nil
+}
+
+// scored returns a token for each word. Those that the model knows have a
+// probability of 1/2, and others one of 1/8.
+func scored(words, text string) *llm.Response {
+	out := &llm.Response{FinishReason: llm.FinishStop, Usage: llm.Usage{Input: 2}, PromptLogProbs: []llm.PromptLogProb{{}}}
+	for token := range strings.SplitAfterSeq(text, " ") {
+		p := -3 * math.Ln2
+		if strings.Contains(words, strings.TrimSpace(token)) {
+			p = -math.Ln2
+		}
+		out.PromptLogProbs = append(out.PromptLogProbs, llm.PromptLogProb{Token: token, LogProb: &p})
+	}
+	return out
 }
 
 func embedded(words string, texts []string) *plugin.Embeddings {
