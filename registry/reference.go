@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -140,10 +141,7 @@ func holds(a *pluginv1.Argument) string {
 	for _, k := range a.Accepts {
 		kinds = append(kinds, strings.ToLower(strings.TrimPrefix(k.String(), "ARTIFACT_KIND_")))
 	}
-	text := strings.Join(kinds, " or ")
-	if text == "" {
-		text = typeText(a.Type)
-	}
+	text := cmp.Or(strings.Join(kinds, " or "), typeText(a.Type), "any")
 	switch a.Collection {
 	case pluginv1.Collection_COLLECTION_LIST:
 		return "list of " + text

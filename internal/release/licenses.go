@@ -115,10 +115,12 @@ func (d *dependency) license() error {
 		return err
 	}
 	for _, entry := range entries {
-		if entry.IsDir() || !licenseFile.MatchString(entry.Name()) || strings.HasSuffix(entry.Name(), ".go") {
+		name := entry.Name()
+		// LICENSE.docs is about documentation, which is not linked.
+		if entry.IsDir() || !licenseFile.MatchString(name) || strings.HasSuffix(name, ".go") || strings.HasSuffix(name, ".docs") {
 			continue
 		}
-		text, err := os.ReadFile(filepath.Join(d.dir, entry.Name()))
+		text, err := os.ReadFile(filepath.Join(d.dir, name))
 		if err != nil {
 			return err
 		}

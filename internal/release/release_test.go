@@ -86,6 +86,7 @@ func TestADependencyNeedsAPermittedLicense(t *testing.T) {
 		"forbidden":    {"COPYING", agpl, "AGPL-3.0"},
 		"unknown":      {"LICENSE", "Do as I say.", "no known license"},
 		"without file": {"README", string(apache), "no known license"},
+		"for texts":    {"LICENSE.docs", string(apache), "no known license"},
 	} {
 		dir := t.TempDir()
 		if err := os.WriteFile(filepath.Join(dir, c.file), []byte(c.text), 0o600); err != nil {
