@@ -119,9 +119,9 @@ def _parsed(parse: Callable[[str], Any], what: str) -> _Decode:
 
 
 def anything(value: Any) -> Any:
-    """Returns numbers with a fraction as floats."""
+    """Returns numbers with a fraction as floats, or as Decimals if a float does not have all their digits."""
     if isinstance(value, Decimal):
-        return float(value)
+        return float(value) if Decimal(repr(float(value))) == value else value
     if isinstance(value, list):
         return [anything(v) for v in value]
     if isinstance(value, dict):

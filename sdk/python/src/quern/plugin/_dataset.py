@@ -39,6 +39,8 @@ _Name = tuple[str, bool]
 def _select(artifact: pb.Artifact, wanted: Sequence[str | Handle]) -> tuple[list[_Name], pa.Schema]:
     types = {(c.name, False): c.type for c in artifact.columns} | {(c.name, True): c.type for c in artifact.arguments}
     names = [(w.key, True) if isinstance(w, Handle) else (w, False) for w in wanted] or list(types)
+    if not names:
+        raise Fault("nothing of the dataset is read: call p.read_all or p.read_columns in prepare, or give the stage a row argument of it")
     for name, argument in names:
         if (name, argument) not in types:
             what = "row argument" if argument else "column"

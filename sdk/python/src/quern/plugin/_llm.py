@@ -194,10 +194,29 @@ def _scored(given: Mapping[str, Any]) -> PromptLogprob:
 
 def _message(given: Mapping[str, Any]) -> Message:
     known = _known(Message, given)
-    if not isinstance(known.get("content", ""), str):
-        raise Error("a message has content that is not text\nRequests carry text only.")
+    known["content"] = _content(known.get("content", ""))
     known["tool_calls"] = [ToolCall(**{"name": "", "arguments": "", **_known(ToolCall, c)}) for c in known.get("tool_calls") or ()]
     return Message(**known)
+
+
+def _content(given: Any) -> str:
+    """Returns the text of a message: a string, or a list of texts."""
+    if isinstance(given, str):
+        return given
+    if not isinstance(given, list):
+        raise Error("a message has content that is not text\nRequests carry text only.")
+    texts = []
+    for part in given:
+        if isinstance(part, Mapping) and part.get("type") in _TEXT_PARTS:
+            part = part.get("text")
+        if not isinstance(part, str):
+            raise Error("a message has content that is not text\nRequests carry text only.")
+        texts.append(part)
+    return "".join(texts)
+
+
+# The types of the parts of a message that are texts, in the forms of several providers.
+_TEXT_PARTS = ("text", "input_text", "output_text")
 
 
 def _known(kind: type, given: Mapping[str, Any]) -> dict[str, Any]:

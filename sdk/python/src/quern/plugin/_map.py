@@ -295,7 +295,9 @@ class _Finished:
         self._last = 0.0
 
     def __call__(self, error: RowError | None) -> None:
-        if error is not None and (error.temporary or isinstance(error, Pending)):
+        if isinstance(error, Pending):
+            error = None  # the call has nothing more to do for the row
+        if error is not None and error.temporary:
             return
         with self._lock:
             self._rows += 1

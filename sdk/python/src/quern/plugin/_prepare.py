@@ -223,7 +223,9 @@ class Prepare:
             out.selection.CopyFrom(pb.Selection(rows_of=s.rows_of, where=s.where, share=s.share, most=s.most))
         self._add(out)
 
-    def add_model(self, format: str, *, inputs: Columns = (), outputs: Columns = (), name: str = "", model: ModelInfo | None = None) -> None:
+    def add_model(
+        self, format: str, *, inputs: Columns = (), outputs: Columns = (), name: str = "", model: ModelInfo | None = None
+    ) -> None:
         """Declares a model that a runner trains.
 
         Args:

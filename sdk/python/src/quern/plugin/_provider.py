@@ -166,7 +166,9 @@ def embed(models: Models, called: Called, texts: Sequence[str]) -> pb.EmbedRespo
         return pb.EmbedResponse(error=_call_error(e, called.type))
 
 
-def submit_batch(models: Models, called: Called, first: pb.SubmitBatchRequest, rest: Iterator[pb.SubmitBatchRequest]) -> pb.SubmitBatchResponse:
+def submit_batch(
+    models: Models, called: Called, first: pb.SubmitBatchRequest, rest: Iterator[pb.SubmitBatchRequest]
+) -> pb.SubmitBatchResponse:
     """Submits a batch. Raises Malformed."""
 
     def requests() -> Iterator[BatchRequest]:

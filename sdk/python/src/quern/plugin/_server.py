@@ -204,7 +204,9 @@ class Server:
         if block is not None and self._find(block, context, pb.MODE_MODEL) and block.inputs:
             second = next(requests, pb.ChatRequest())
             if not second.HasField("trained"):
-                _abort(context, grpc.StatusCode.INVALID_ARGUMENT, "the second request must contain trained, because the block wraps a model")
+                _abort(
+                    context, grpc.StatusCode.INVALID_ARGUMENT, "the second request must contain trained, because the block wraps a model"
+                )
             trained = second.trained
         called = self._called(block, trained, context, "chat")
         try:
