@@ -18,7 +18,7 @@ from typing import Any, Literal
 from quern import plugin, stats
 from quern.stats import Difference, Figure
 
-from .asking import Asker, Failed
+from .asking import Asker, Failed, Waiting
 from .rows import Candidate, Parts, read, split
 from .scoring import Judge, Metric, Scorer
 from .search import Search
@@ -221,6 +221,8 @@ class Prompt(plugin.Runner):
             return self.search(run, parts, start, asker)
         except Failed as e:
             raise plugin.Error(str(e), argument=e.argument) from None
+        except Waiting as e:
+            raise e.error.of_row() from None
         finally:
             asker.close()
 

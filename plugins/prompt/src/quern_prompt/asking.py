@@ -24,6 +24,14 @@ class Failed(Ended):
         self.argument = argument
 
 
+class Waiting(Ended):
+    """Answers wait in a batch of the provider."""
+
+    def __init__(self, error: plugin.CallError) -> None:
+        super().__init__(str(error))
+        self.error = error
+
+
 class Asker:
     """Asks models. A request is made once, however often the search asks it, and counts once.
 
@@ -53,13 +61,17 @@ class Asker:
         Raises:
             Spent: The calls would exceed the budget.
             Failed: A call may succeed later.
+            Waiting: Answers wait in a batch. All requests are in it.
         """
         keys = [(model.key, r.encode(), draw) for r in requests]
         new = {k: r for k, r in zip(keys, requests) if k not in self._answers}
         if self.calls + len(new) > self._most - self.reserved:
             raise Spent
-        for key, answer in zip(new, self._pool.map(lambda r: _ask(model, r, draw), new.values())):
-            self._answers[key] = answer
+        answers = list(self._pool.map(lambda r: _ask(model, r, draw), new.values()))
+        for answer in answers:
+            if isinstance(answer, plugin.CallError) and answer.pending:
+                raise Waiting(answer)
+        self._answers.update(zip(new, answers))
         self._run.check()
         self._run.progress(self.calls, self._most, "calls")
         return [self._answers[k] for k in keys]
@@ -69,6 +81,6 @@ def _ask(model: plugin.Model, request: plugin.ChatRequest, draw: int) -> plugin.
     try:
         return model.chat(request, draw=draw, accept_truncated=True)
     except plugin.CallError as e:
-        if e.temporary:
+        if e.temporary and not e.pending:
             raise Failed(f"A call of the model failed\n{e}. Apply again to continue: the answers so far are cached.") from None
         return e
