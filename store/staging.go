@@ -99,7 +99,9 @@ func (s *Store) syncTree(dir string) error {
 	return s.sync.Flush()
 }
 
-func (s *Store) waits(name string) bool {
+// Waits reports whether a folder for work in progress belongs to a stage that waits
+// for something outside.
+func (s *Store) Waits(name string) bool {
 	_, err := os.Stat(filepath.Join(s.path("staging"), name, waitsFile))
 	return err == nil
 }

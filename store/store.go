@@ -213,7 +213,7 @@ func (s *Store) sweep() error {
 			os.Remove(filepath.Join(s.path("tmp"), e.Name()))
 		}
 	}
-	_, _, err = s.SweepStaging(time.Now().Add(-abandoned), s.waits, false)
+	_, _, err = s.SweepStaging(time.Now().Add(-abandoned), s.Waits, false)
 	return err
 }
 

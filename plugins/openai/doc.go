@@ -8,6 +8,7 @@ import "github.com/quern-dev/quern/sdk/go/plugin"
 func Plugin(version string) plugin.Plugin {
 	return plugin.Plugin{Name: "openai", Version: version, Types: []plugin.Type{
 		plugin.NewProvider(plugin.Info{Name: "openai", Doc: doc, BehaviorVersion: 1}, impl{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "openai_finetune", Doc: tuningDoc, BehaviorVersion: 1}, tuner{}),
 	}}
 }
 

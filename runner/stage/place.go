@@ -14,6 +14,7 @@ type Place struct {
 	Arguments string // computed row arguments
 	root      string
 	keep      func() error
+	waits     func() bool
 }
 
 // NewPlace returns the place of an action.
@@ -23,7 +24,7 @@ func NewPlace(s *store.Store, key, environment string) (*Place, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Place{root: root, keep: func() error { return s.KeepStaging(name) }, Work: filepath.Join(root, "work"), Arguments: filepath.Join(root, "arguments")}
+	p := &Place{root: root, keep: func() error { return s.KeepStaging(name) }, waits: func() bool { return s.Waits(name) }, Work: filepath.Join(root, "work"), Arguments: filepath.Join(root, "arguments")}
 	if err := os.RemoveAll(p.Arguments); err != nil {
 		return nil, err
 	}
@@ -42,6 +43,18 @@ func (p *Place) Clear(err *error) {
 	if failed := os.RemoveAll(p.Arguments); *err == nil {
 		*err = failed
 	}
+}
+
+// Restart empties the place of a stage that was pending, so that it does not
+// continue with what it waited for. A place with checkpoints stays as it is.
+func (p *Place) Restart() error {
+	if !p.waits() {
+		return nil
+	}
+	if err := os.RemoveAll(p.Work); err != nil {
+		return err
+	}
+	return os.MkdirAll(p.Work, 0o777)
 }
 
 // Keep keeps the place for a stage that is pending, however long that takes.

@@ -11,13 +11,15 @@ import (
 	"time"
 )
 
-// Files and batches are kept as the API documents them. Batches make no progress by
-// themselves: a test calls FinishBatches, or posts to /finish.
+// Files, batches, and fine-tuning jobs are kept as the API documents them. They make
+// no progress by themselves: a test calls FinishBatches and FinishJobs, or posts to
+// /finish.
 
 // store contains the objects of an endpoint, in the order of their creation.
 type store struct {
 	files   map[string]*File
 	batches []*Batch
+	jobs    []*Job
 	made    int
 }
 
@@ -46,8 +48,10 @@ func (e *Endpoint) objectRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("POST /v1/batches", e.keyed(e.postBatch))
 	mux.HandleFunc("GET /v1/batches", e.keyed(e.listBatches))
 	mux.HandleFunc("GET /v1/batches/{id}", e.keyed(e.getBatch))
+	e.jobRoutes(mux)
 	mux.HandleFunc("POST /finish", func(w http.ResponseWriter, _ *http.Request) {
 		e.FinishBatches(nil)
+		e.FinishJobs()
 		writeJSON(w, http.StatusOK, map[string]any{})
 	})
 }

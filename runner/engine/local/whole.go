@@ -37,6 +37,11 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 		return nil, err
 	}
 	defer place.Clear(&err)
+	if stage.Forced(a.Node) {
+		if err := place.Restart(); err != nil {
+			return nil, err
+		}
+	}
 	inputs, err := a.Files(ctx, a.Store.Blobs, place.Arguments)
 	if err != nil {
 		return nil, err
