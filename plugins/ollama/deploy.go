@@ -20,7 +20,7 @@ import (
 
 const deployDoc = `Serves a model with a running Ollama.
 
-The artifact is a model in the format ` + "`gguf`" + `, in the format ` + "`hf`" + ` with an architecture that Ollama imports, or in the format ` + "`hf-adapter`" + `, a LoRA adapter with its base model. With ` + "`from`" + `, only the adapter is uploaded, and it is put on a model that Ollama has already. What Ollama cannot import is an error while planning, as soon as the artifact exists.
+The artifact is a model in the format ` + "`gguf`" + `, in the format ` + "`hf`" + ` with an architecture that Ollama imports, or in the format ` + "`hf-adapter`" + `, a LoRA adapter with its base model. With ` + "`from`" + `, only the adapter is uploaded, and it is put on a model that Ollama has already. What Ollama cannot import is an error while planning, as soon as the artifact exists. Recent versions of Ollama import no adapters, and only with MLX the format ` + "`hf`" + `: they refuse the new version with their own message, and the old one stays. Use ` + "`gguf`" + ` with them.
 
 quern uploads only files that Ollama does not have, creates the model under a name of its own, such as ` + "`support:latest-q3f9a12c07b44`" + `, and asks it the ` + "`prompt`" + ` at temperature 0. Only if it answers, and as ` + "`expect`" + ` says, does ` + "`name`" + ` become a copy of it. Clients that use ` + "`name`" + ` therefore get the old model or the new one at any time, even if quern is killed.
 

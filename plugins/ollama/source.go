@@ -24,12 +24,14 @@ const (
 // adapterFolder is where a model in the format hf-adapter has the adapter.
 const adapterFolder = "adapter/"
 
-// imported are the architectures that Ollama converts from safetensors.
+// imported are the architectures that Ollama converts from safetensors, as its
+// package convert lists them. An architecture that is missing here can still be
+// deployed as GGUF.
 var imported = []string{
 	"BertModel", "CohereForCausalLM", "DeepseekV3ForCausalLM", "Gemma2ForCausalLM", "Gemma3ForCausalLM", "Gemma3ForConditionalGeneration",
 	"Gemma3nForConditionalGeneration", "GemmaForCausalLM", "Glm4MoeLiteForCausalLM", "GptOssForCausalLM", "Lfm2ForCausalLM", "Llama4ForConditionalGeneration",
-	"LlamaForCausalLM", "Ministral3ForCausalLM", "Mistral3ForConditionalGeneration", "MistralForCausalLM", "MixtralForCausalLM", "MllamaForConditionalGeneration",
-	"NomicBertModel", "NomicBertMoEModel", "Olmo3ForCausalLM", "Phi3ForCausalLM", "Qwen2ForCausalLM", "Qwen2_5_VLForConditionalGeneration", "Qwen3ForCausalLM",
+	"LlamaForCausalLM", "Ministral3ForCausalLM", "Mistral3ForConditionalGeneration", "MixtralForCausalLM", "MllamaForConditionalGeneration",
+	"NomicBertModel", "NomicBertMoEModel", "Olmo3ForCausalLM", "Phi3ForCausalLM", "Qwen2ForCausalLM", "Qwen2_5_VLForConditionalGeneration",
 	"Qwen3VLForConditionalGeneration", "Qwen3VLMoeForConditionalGeneration",
 }
 
