@@ -98,8 +98,8 @@ test-guests: build $(LLM)/installed $(foreach guest,$(GUESTS),$(CACHE_GUESTS)/$(
 	  $(CACHE_GUESTS)/$$guest/bin/python -m pytest -q --confcutdir=plugins plugins/$$guest || exit 1; done
 
 .PHONY: test-train
-test-train: build $(TRAIN)/installed ## Run the tests of the trainers, with torch; the first time, this installs 5 GB
-	QUERN=$(CURDIR)/bin/quern OMP_NUM_THREADS=1 $(TRAIN)/bin/python -m pytest -q --rootdir=plugins/hf --confcutdir=plugins/hf $(TRAIN_TESTS)
+test-train: build $(TRAIN)/installed $(LLM)/installed ## Run the tests of the trainers, with torch; the first time, this installs 5 GB
+	QUERN=$(CURDIR)/bin/quern QUERN_TEST_LLM=$(LLM)/bin/python OMP_NUM_THREADS=1 $(TRAIN)/bin/python -m pytest -q --rootdir=plugins/hf --confcutdir=plugins/hf $(TRAIN_TESTS)
 	QUERN_TEST_HUB_PYTHON=$(TRAIN)/bin/python $(GO) test -count=1 -tags $(TAGS) -run HubsClient -v ./plugins/huggingface
 
 .PHONY: train-requirements

@@ -17,12 +17,12 @@ from transformers import GenerationConfig, LlamaConfig, LlamaForCausalLM, PreTra
 
 DATA = pathlib.Path(__file__).parent / "testdata/stories260K"
 
-# Marks what the assistant says, as trainers need it.
+# Marks what the assistant says, as trainers need it. The space before it belongs to its first token.
 CHAT_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}"
-    "{% if message['role'] == 'assistant' %}Tale: {% generation %}{{ message['content'] + eos_token }}{% endgeneration %}"
+    "{% if message['role'] == 'assistant' %}Tale:{% generation %}{{ ' ' + message['content'] + eos_token }}{% endgeneration %}"
     "{% else %}{{ message['role'].capitalize() + ': ' + message['content'] + '\n' }}{% endif %}{% endfor %}"
-    "{% if add_generation_prompt %}Tale: {% endif %}"
+    "{% if add_generation_prompt %}Tale:{% endif %}"
 )
 
 

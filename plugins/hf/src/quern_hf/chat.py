@@ -137,8 +137,9 @@ def _owners(model: Model, request: plugin.ChatRequest, prompt: _Prompt) -> list[
 
 
 def _own(owners: list[int | None], prompt: _Prompt, message: int, begin: int, end: int, only: Sequence[bool] | None = None) -> None:
-    for i, (start, _) in enumerate(prompt.offsets):
-        if begin <= start < end and (only is None or i < len(only) and only[i]):
+    for i, (first, last) in enumerate(prompt.offsets):
+        # A token can begin with a space of the template.
+        if first < end and last > begin and (only is None or i < len(only) and only[i]):
             owners[i] = message
 
 
