@@ -253,15 +253,17 @@ func put(ctx context.Context, f *file, offset, size int64, address string, heade
 		return "", err
 	}
 	defer body.Close()
-	request, err := http.NewRequestWithContext(ctx, http.MethodPut, address, io.NewSectionReader(body, offset, size))
-	if err != nil {
-		return "", err
-	}
-	request.ContentLength = size
-	for name, value := range header {
-		request.Header.Set(name, value)
-	}
-	resp, err := answered(provider.Client.Do(request))
+	resp, err := retry(ctx, func() (*http.Response, error) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodPut, address, io.NewSectionReader(body, offset, size))
+		if err != nil {
+			return nil, err
+		}
+		request.ContentLength = size
+		for name, value := range header {
+			request.Header.Set(name, value)
+		}
+		return answered(provider.Client.Do(request))
+	})
 	if err != nil {
 		return "", err
 	}

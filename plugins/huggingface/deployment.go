@@ -196,11 +196,13 @@ func planCreate(ctx context.Context, r *plugin.DeploymentPlanRequest[args]) (*pl
 		return nil, err
 	}
 	found, err := h.repo(ctx, r.Args.Repo, r.Args.Revision)
+	if errors.Is(err, errNotFound) {
+		return out, nil
+	}
+	if err != nil {
+		return nil, err
+	}
 	switch {
-	case err != nil:
-		// The Hub may not be reachable from here, and a missing repository is
-		// created. Apply reports everything else.
-		return out, nil //nolint:nilerr // see above
 	case found.isForeign():
 		return nil, foreign(r.Args)
 	case found.Card.Artifact != "":

@@ -212,8 +212,13 @@ const attempts = 4
 // send makes a request to the Hub, with the token. An answer that is not a
 // success is an error.
 func (h *hub) send(ctx context.Context, method, address string, body []byte, contentType string) (*http.Response, error) {
+	return retry(ctx, func() (*http.Response, error) { return h.try(ctx, method, address, body, contentType) })
+}
+
+// retry makes a request again if the server is busy, fails, or is not reached.
+func retry(ctx context.Context, try func() (*http.Response, error)) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
-		resp, err := h.try(ctx, method, address, body, contentType)
+		resp, err := try()
 		var r *refused
 		again := err != nil && ctx.Err() == nil && (!errors.As(err, &r) || r.status == http.StatusTooManyRequests || r.status >= http.StatusInternalServerError)
 		if !again || attempt == attempts {

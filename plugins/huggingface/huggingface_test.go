@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -28,6 +29,8 @@ type deployed struct {
 	args   map[string]any
 	sent   atomic.Int64 // bytes of PUT requests to the storage
 	before func(*http.Request)
+	// refuse answers a request in place of the Hub if it returns true.
+	refuse func(w http.ResponseWriter, r *http.Request) bool
 }
 
 func deploy(t *testing.T) *deployed {
@@ -36,6 +39,9 @@ func deploy(t *testing.T) *deployed {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if d.before != nil {
 			d.before(r)
+		}
+		if d.refuse != nil && d.refuse(w, r) {
+			return
 		}
 		if strings.HasPrefix(r.URL.Path, "/storage/") {
 			d.sent.Add(r.ContentLength)
@@ -189,6 +195,23 @@ func TestOnlyChangedFilesAreSent(t *testing.T) {
 func TestLargeFilesAreSentInParts(t *testing.T) {
 	d := deploy(t)
 	d.hub.PartSize = 1500
+	d.apply()
+	d.published(model("one"))
+}
+
+func TestABusyHubIsAskedAgain(t *testing.T) {
+	d := deploy(t)
+	var busy sync.Map // what was refused once
+	d.refuse = func(w http.ResponseWriter, r *http.Request) bool {
+		if strings.Contains(r.URL.Path, "/commit/") {
+			return false
+		}
+		_, seen := busy.LoadOrStore(r.Method+r.URL.Path, true)
+		if !seen {
+			http.Error(w, "slow down", http.StatusServiceUnavailable)
+		}
+		return !seen
+	}
 	d.apply()
 	d.published(model("one"))
 }

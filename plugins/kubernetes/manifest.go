@@ -108,7 +108,7 @@ func documentsOf(manifest cty.Value) ([]json.RawMessage, error) {
 	for d := yaml.NewYAMLOrJSONDecoder(strings.NewReader(manifest.AsString()), 4096); ; {
 		var document json.RawMessage
 		err := d.Decode(&document)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return out, nil
 		}
 		if err != nil {

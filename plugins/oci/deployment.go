@@ -165,8 +165,7 @@ func (deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[args
 }
 
 // planCreate refuses a tag that quern must not overwrite, so that nobody trains
-// for hours before finding out. A registry that cannot be reached yet is no
-// reason to refuse: Apply checks again.
+// for hours before finding out.
 func planCreate(ctx context.Context, r *plugin.DeploymentPlanRequest[args]) (*plugin.DeploymentPlan, error) {
 	out := &plugin.DeploymentPlan{Action: plugin.ActionCreate}
 	if !r.Known("reference") {
@@ -178,7 +177,9 @@ func planCreate(ctx context.Context, r *plugin.DeploymentPlanRequest[args]) (*pl
 	}
 	found, err := repo.owner(ctx)
 	switch {
-	case err != nil || !found.exists:
+	case err != nil:
+		return nil, fmt.Errorf("look up %s: %w", r.Args.Reference, err)
+	case !found.exists:
 	case found.artifact == "":
 		return nil, plugin.ArgumentErrorf("reference", "%s", foreign(r.Args.Reference))
 	default:

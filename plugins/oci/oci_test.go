@@ -400,6 +400,9 @@ func TestCredentialsComeFromTheArgumentsOrFromDocker(t *testing.T) {
 		w.WriteHeader(http.StatusUnauthorized)
 		return true
 	}
+	if _, err := d.Plan(); err == nil || !strings.Contains(err.Error(), "credential not found") {
+		t.Fatalf("the plan without credentials: %v", err)
+	}
 	if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "credential not found") {
 		t.Fatalf("without credentials: %v", err)
 	}

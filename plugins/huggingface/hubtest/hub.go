@@ -10,6 +10,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -491,7 +492,7 @@ func (h *Hub) commit(w http.ResponseWriter, r *http.Request) {
 	for lines := json.NewDecoder(r.Body); ; {
 		var c change
 		err := lines.Decode(&c)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {

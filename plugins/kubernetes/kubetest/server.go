@@ -311,7 +311,7 @@ func (s *Server) remove(p *place, r *http.Request) (any, error) {
 		return nil, err
 	}
 	var options metav1.DeleteOptions
-	if err := json.NewDecoder(r.Body).Decode(&options); err != nil && err != io.EOF {
+	if err := json.NewDecoder(r.Body).Decode(&options); err != nil && !errors.Is(err, io.EOF) {
 		return nil, apierrors.NewBadRequest(err.Error())
 	}
 	if pre := options.Preconditions; pre != nil && pre.UID != nil && *pre.UID != live.GetUID() {
