@@ -112,6 +112,7 @@ test-kubernetes: $(APISERVER) ## Run the tests of deploy "kubernetes" with an AP
 
 # Compiling it takes several minutes.
 $(APISERVER): internal/kubernetes/apiserver/main.go internal/kubernetes/apiserver/go.mod
+	mkdir -p $(@D)
 	CGO_ENABLED=0 $(GO) -C internal/kubernetes/apiserver build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o $@ .
 
 .PHONY: references

@@ -171,7 +171,7 @@ func TestTheLifeOfADeploymentInAnAPIServer(t *testing.T) {
 	// Mistakes are found by the server while planning.
 	change("model:", "modle:")
 	_, err := d.Plan()
-	d.says("the plan", err, []string{`unknown field "spec.modle"`})
+	d.says("the plan", err, []string{".spec.modle: field not declared in schema"})
 	change("serverless", "raw")
 	d.plan(plugin.ActionReplace, "manifest: serving.kserve.io/v1beta1 InferenceService default/chat -> created again, because spec.mode cannot be changed")
 
