@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import pathlib
+import time
 
 import datasets
 import pytest
@@ -12,7 +13,7 @@ import torch
 import transformers
 import trl
 from conftest import CHATML, tiny_llama
-from quern_hf import data, sft
+from quern_hf import data, sft, stage
 from quern_hf.tokens import Tokenizer
 from safetensors.torch import load_file
 from stories import CHAT_TEMPLATE
@@ -131,6 +132,35 @@ def test_the_loss_does_not_depend_on_how_a_batch_is_split(tmp_path):
         assert other == pytest.approx(losses[0], abs=1e-4)
         print("largest difference", max(abs(a - b) for a, b in zip(other, losses[0])))
     assert losses[0][-1] < losses[0][0] - 0.01
+
+
+class Told:
+    """A run that nobody stops, as far as ``launch`` needs it."""
+
+    def __init__(self) -> None:
+        self.messages: list[str] = []
+
+    def wait(self, seconds: float) -> bool:
+        time.sleep(seconds)
+        return False
+
+    def check(self) -> None:
+        pass
+
+    def progress(self, done: int, total: int, unit: str, message: str) -> None:
+        self.messages.append(f"{done}/{total} {message}")
+
+
+def test_two_processes_train_as_one_with_twice_the_batch(tmp_path):
+    base = tiny_llama(tmp_path / "base")
+    given = {"learning_rate": 1e-3, "epochs": 2.0, "log_steps": 1}
+    one, _ = train(sft_job(tmp_path / "one", base, conversations(16), batch_size=4, **given))
+    job, told = sft_job(tmp_path / "two", base, conversations(16), batch_size=2, processes=2, **given), Told()
+    stage.launch(told, job, 2)
+    two, metrics = job.results()
+    assert [c["loss"] for c in two] == pytest.approx([c["loss"] for c in one], abs=1e-4)
+    assert metrics["steps"] == 8 and metrics["tokens"] == one[-1]["tokens"]
+    assert told.messages[-1].startswith("8/8 epoch 2.0/2 · loss ")
 
 
 def dying(after: int):

@@ -474,7 +474,7 @@ def launch(run: plugin.Run, job: Job, processes: int) -> None:
         plugin.Error: Training failed.
     """
     command = _command(str(job.write()), processes)
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment()) as process:
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=_environment(processes)) as process:
         assert process.stdin is not None and process.stdout is not None
         ended = threading.Event()
         threading.Thread(target=_pass_on_stop, args=(run, process.stdin, ended), daemon=True).start()
@@ -499,13 +499,16 @@ def _command(job: str, processes: int) -> list[str]:
     module = ["-m", "quern_hf.trainer", job]
     if processes == 1:
         return [sys.executable, *module]
-    options = ["--num_processes", str(processes), "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no"]
-    return [sys.executable, "-m", "accelerate.commands.launch", *options, *([] if gpus() else ["--cpu"]), *module]
+    # As accelerate starts several processes, which it does only for GPUs.
+    return [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", str(processes), *module]
 
 
-def _environment() -> dict[str, str]:
-    """The environment of the process: it imports what this one imports."""
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONUNBUFFERED": "1"}
+def _environment(processes: int) -> dict[str, str]:
+    """The environment of the process: it imports what this one imports. One process uses one GPU."""
+    out = {**os.environ, "PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PYTHONUNBUFFERED": "1"}
+    if processes == 1 and len(gpus()) > 1:
+        out.setdefault("CUDA_VISIBLE_DEVICES", "0")
+    return out
 
 
 def _pass_on_stop(run: plugin.Run, stdin: Any, ended: threading.Event) -> None:

@@ -61,8 +61,7 @@ def _listen() -> None:
             _stopping.set()
         os._exit(1)
 
-    if os.environ.get("RANK", "0") == "0":
-        threading.Thread(target=listen, daemon=True).start()
+    threading.Thread(target=listen, daemon=True).start()
 
 
 def fit(job: Job, make: Callable[[type[Any]], Any], base: type[Any]) -> Any:
@@ -322,11 +321,11 @@ def _checkpointed(base: type[Any]) -> type[Any]:
             return ends or step >= self.state.max_steps
 
         def _decided(self, decision: bool) -> bool:
-            """Returns what the first process decides, since clocks differ."""
+            """Returns whether any process decides so: only one of them reads a request to stop, and clocks differ."""
             if self.args.world_size == 1:
                 return decision
             given = torch.tensor(int(decision), device=self.args.device)
-            torch.distributed.broadcast(given, 0)
+            torch.distributed.all_reduce(given, torch.distributed.ReduceOp.MAX)
             return bool(given.item())
 
         def after_evaluation(self, control: Any, metrics: dict[str, float]) -> None:
