@@ -63,7 +63,7 @@ func (n *Instance) Publish() *module.Instance {
 	published := &module.Instance{Node: n.Node, Addr: n.Addr, Inputs: n.Inputs, Result: n.Result, Model: n.Model, Block: n.Block}
 	for i := range n.Outputs {
 		if p := &n.Outputs[i]; p.Kind == plan.KindPrompt {
-			published.Prompt = n.Prompts[p.RowsOf].Prompt
+			published.Prompt = n.Prompts[p.RowsOf][0].Prompt
 		}
 	}
 	return published

@@ -29,9 +29,9 @@ type bodyDecoder struct {
 	node  *plan.Node
 	diags hcl.Diagnostics
 	// inputs are the artifacts by input key, prompts the prompts by the key of the
-	// argument that was given one.
+	// argument that was given one: several if a result chooses one.
 	inputs  map[string]*module.Handle
-	prompts map[string]*module.Instance
+	prompts map[string][]*module.Instance
 	// extra are the arguments that the instance has in addition to those in its
 	// block, by key: the ones that its prompts add.
 	extra map[string]*plan.Arg
@@ -46,7 +46,7 @@ type bodyDecoder struct {
 func (d *Decoder) newBody(s *module.Stage, n *plan.Node) *bodyDecoder {
 	return &bodyDecoder{
 		Decoder: d, stage: s, node: n,
-		inputs: map[string]*module.Handle{}, prompts: map[string]*module.Instance{}, extra: map[string]*plan.Arg{},
+		inputs: map[string]*module.Handle{}, prompts: map[string][]*module.Instance{}, extra: map[string]*plan.Arg{},
 	}
 }
 

@@ -33,9 +33,9 @@ type Decoder struct {
 type Instance struct {
 	*expand.Instance
 	// Inputs are the artifacts by input key, and Prompts what the prompts among the
-	// arguments come from, by the argument's key.
+	// arguments come from, by the argument's key: several if a result chooses one.
 	Inputs  map[string]*module.Handle
-	Prompts map[string]*module.Instance
+	Prompts map[string][]*module.Instance
 	// Bound is the configuration as its plugin receives it.
 	Bound *plan.Bound
 }
@@ -111,13 +111,15 @@ func (d *Decoder) vars(n *expand.Instance) map[string]cty.Value {
 
 // dependencies records what must come before an instance: the sources of its
 // inputs, what its prompts need, and the references of its expressions.
-func (d *Decoder) dependencies(n *expand.Instance, inputs map[string]*module.Handle, prompts map[string]*module.Instance) {
+func (d *Decoder) dependencies(n *expand.Instance, inputs map[string]*module.Handle, prompts map[string][]*module.Instance) {
 	on := d.Expander.Dependencies(n)
 	for _, h := range module.Artifacts(inputs) {
 		d.Needs(h.From.Addr, on)
 	}
-	for _, p := range prompts {
-		d.Needs(p.Addr, on)
+	for _, candidates := range prompts {
+		for _, p := range candidates {
+			d.Needs(p.Addr, on)
+		}
 	}
 	if n.Body != nil {
 		refs, _ := n.Body.Refs()

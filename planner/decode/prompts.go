@@ -36,7 +36,7 @@ func (a *artifactArgument) prompt(h *module.Handle, use hcl.Range, key string) *
 		}
 		return nil
 	}
-	a.prompts[key] = h.From
+	a.prompts[key] = append(a.prompts[key], h.From)
 	c := &promptCompiler{d: a.bodyDecoder, node: h.From, rows: of, key: key, rowsOf: a.Rows}
 	text := c.request(h.From.Prompt.Stage.Config.Body, h.From.Prompt.Scope)
 	if c.failed || a.diags.HasErrors() {

@@ -19,10 +19,14 @@ func (n *answered) checkProduced() hcl.Diagnostics {
 		if p.Kind != plan.KindPrompt {
 			continue
 		}
-		start := n.Prompts[p.RowsOf].Prompt.Stage.Config
+		start := n.Prompts[p.RowsOf][0].Prompt.Stage.Config
 		use := n.RangeOf(p.RowsOf)
 		refuse := func(format string, args ...any) {
 			diags = append(diags, diag.Errorf(use, "Cannot start from this prompt", format, args...))
+		}
+		if n.Bound.Undecided[p.RowsOf] != nil {
+			refuse("Which prompt it is depends on a result that is not known yet, so stages that use %s could not be checked. Apply what decides first, or name the prompt.", n.Address)
+			continue
 		}
 		if start.Body.Attributes["messages"] != nil {
 			refuse("%s has the argument messages. %s replaces what comes before the question, so the prompt must consist of system, examples, and user.", start.Addr, n.Address)

@@ -100,7 +100,7 @@ func (n *answered) checkPrompt(p *plan.Port) error {
 	if p.Name != "" || n.Mode != plan.ModeRun {
 		return fmt.Errorf("a prompt must be the stage itself, of mode RUN")
 	}
-	if n.Prompts[p.RowsOf] == nil {
+	if len(n.Prompts[p.RowsOf]) == 0 {
 		return fmt.Errorf("it is made from the argument %q, which is not a prompt", p.RowsOf)
 	}
 	t, err := ctyjson.UnmarshalType(n.prepared.ValueType)
