@@ -190,6 +190,9 @@ func (p *publisher) inputRefs(s *stage.Stage) []action.InputRef {
 		if in.Language != nil {
 			plugin := p.pluginRef(in.Plugin)
 			ref.Role, ref.Plugin = action.RoleModel, &plugin
+			if w := in.Language.Wrapped; w != nil {
+				out = append(out, action.InputRef{Address: w.Of.Address, Port: w.Of.Port, Digest: w.Ref.Digest, Action: w.Action})
+			}
 		}
 		out = append(out, ref)
 	}

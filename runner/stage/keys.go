@@ -62,7 +62,7 @@ func (s *Stage) keyInput(in *Input, seal fingerprint.Seal) (k fingerprint.Input,
 		return k, nil
 	}
 	k.Digest = in.Ref.Digest
-	if in.Language != nil {
+	if in.Language != nil && in.Language.Model != nil {
 		k.Pins = in.Language.Model.Pins
 	}
 	if in.Of.Kind == plan.KindModel && in.Of.Of != "" {
