@@ -69,6 +69,9 @@ func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	if result.PendingRows > 0 {
 		ui.printf("%s what %s waited for.\n", verb, english.Count(result.PendingRows, "row"))
 	}
+	if result.Batches > 0 {
+		ui.printf("%s %s %s of requests to language models whose answers are no longer available.\n", verb, english.Number(result.Batches), english.Agree(result.Batches, "batch", "batches"))
+	}
 	if result.Venvs > 0 {
 		ui.printf("%s %s of plugins in Python (%s).\n", verb, english.Count(result.Venvs, "virtual environment"), byteSize(result.VenvBytes))
 	}
@@ -78,7 +81,7 @@ func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	if args.Answers.Value > 0 {
 		ui.printf("%s %s of language models (%s). %s remain.\n", verb, english.Count(result.Answers, "answer"), byteSize(result.AnswerBytes), english.Count(result.KeptAnswers, "answer"))
 	}
-	if !args.Delete.Value && result.Actions+result.Parts+result.Blobs+result.Staging+result.Venvs+result.PendingRows+result.Logs+result.Answers > 0 {
+	if !args.Delete.Value && result.Actions+result.Parts+result.Blobs+result.Staging+result.Venvs+result.PendingRows+result.Batches+result.Logs+result.Answers > 0 {
 		ui.printf("To remove them, run: quern gc -delete\n")
 	}
 	return nil
