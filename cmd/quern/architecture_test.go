@@ -30,7 +30,7 @@ var mayImport = map[string][]string{
 	// implementation, which knows no run.
 	"runner/events":               {"lang/diag", "store/pending", "sdk"},
 	"runner/walk":                 {"sdk", "internal"},
-	"runner/modelhost":            {"planner/plan", "lang/columnar", "lang/expr", "lang/secret", "lang/value", "store/responses", "sdk", "internal"},
+	"runner/modelhost":            {"planner/plan", "lang/columnar", "lang/expr", "lang/secret", "lang/value", "store/batches", "store/responses", "sdk", "internal"},
 	"runner/rowwise":              {"lang/columnar", "lang/expr", "store", "sdk", "internal"},
 	"runner/failure":              {"runner/events", "runner/modelhost", "runner/rowwise", "planner/plan", "lang/diag", "lang/kind", "store/blob", "store/disk", "sdk", "internal"},
 	"runner/stage":                {"runner/failure", "runner/modelhost", "planner/plan", "planner/fingerprint", "lang/columnar", "lang/diag", "lang/expr", "lang/kind", "lang/secret", "lang/value", "store", "sdk"},
