@@ -185,7 +185,8 @@ func (f *responseFormat) output() (*llm.Output, error) {
 }
 
 // draws numbers the answers to equal requests, so that each is another answer
-// and the same one in the next run. With a temperature of 0 there is one answer.
+// and the same one in the next run. With a temperature of 0, and if only scores are
+// wanted, there is one answer.
 type draws struct {
 	mu     sync.Mutex
 	counts map[drawKey]int64
@@ -195,7 +196,7 @@ type drawKey [sha256.Size]byte
 
 // take returns the first number of n answers to a request.
 func (d *draws) take(model string, request *llm.Request, text []byte, n int64) int64 {
-	if request.Temperature != nil && *request.Temperature == 0 {
+	if request.OnlyScores() || request.Temperature != nil && *request.Temperature == 0 {
 		return 0
 	}
 	key := sha256.Sum256(slices.Concat([]byte(model), []byte{0}, text))

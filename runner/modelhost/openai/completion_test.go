@@ -69,6 +69,17 @@ func TestAScoreWithoutAnAnswerHasOnlyThePrompt(t *testing.T) {
 	if !strings.Contains(body, `"text":"a b"`) || !strings.Contains(body, `"tokens":["a ","b"],"token_logprobs":[null,-1]`) {
 		t.Errorf("got %s", body)
 	}
+	// Equal requests have equal scores, so they are not draws.
+	again := &models{answer: func(r *llm.Request, draw int64) (*llm.Response, *pluginv1.CallError, error) {
+		if draw != 0 {
+			t.Errorf("draw %d is asked for", draw)
+		}
+		return scorer(r, draw)
+	}}
+	twice := serve(t, again)
+	for range 2 {
+		post(t, twice, "/completions", twice.key, `{"model": "model", "prompt": "a b", "max_tokens": 0, "logprobs": 1, "echo": true}`)
+	}
 	// A model that ends at once has generated a token without text.
 	_, body = post(t, s, "/completions", s.key, `{"model": "model", "prompt": "ends", "max_tokens": 1, "logprobs": 1, "echo": true}`)
 	if !strings.Contains(body, `"tokens":["ends",""],"token_logprobs":[null,null]`) {
