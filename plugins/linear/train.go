@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"math"
 	"slices"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
 // Progress is called after each epoch. part is the number of the held-out part,
@@ -22,13 +24,8 @@ func Train(ctx context.Context, rows Rows, o Options, dir string, progress Progr
 	if err != nil {
 		return nil, err
 	}
-	if len(s.classes) < 2 {
-		return nil, fmt.Errorf("a classifier needs at least two distinct labels, but the %d labeled rows have %d", s.rows, len(s.classes))
-	}
-	for class := range o.ClassWeights {
-		if _, found := slices.BinarySearch(s.classes, class); !found {
-			return nil, fmt.Errorf("the class %q has a weight, but no row has that label", class)
-		}
+	if err := s.check(o); err != nil {
+		return nil, err
 	}
 	if progress == nil {
 		progress = func(int, int, float64) {}
@@ -47,6 +44,19 @@ func Train(ctx context.Context, rows Rows, o Options, dir string, progress Progr
 	}
 	m.Temperature, m.calibration = c.Temperature, c
 	return m, nil
+}
+
+// check returns why no classifier can learn from the rows.
+func (s *survey) check(o Options) error {
+	if len(s.classes) < 2 {
+		return plugin.ArgumentErrorf("target", "a classifier needs at least two distinct labels, but the %d labeled rows have %d", s.rows, len(s.classes))
+	}
+	for class := range o.ClassWeights {
+		if _, found := slices.BinarySearch(s.classes, class); !found {
+			return plugin.ArgumentErrorf("class_weights", "the class %q has a weight, but no row has that label", class)
+		}
+	}
+	return nil
 }
 
 // fit reads the rows again and again until the model is done.

@@ -122,7 +122,7 @@ func (trainer) Run(ctx context.Context, r *plugin.Run[args]) error {
 		return err
 	}
 	if id := likeID(m.singles, m.Training.Rows, len(m.Classes), ""); id != "" {
-		if err := r.Warnf("target", "Most labels occur only once\n%s A model cannot learn a class from a single row.", id); err != nil {
+		if err := r.Warnf("target", onlyOnce, id); err != nil {
 			return err
 		}
 	}
