@@ -25,6 +25,9 @@ from quern.stats import Difference, Figure
 from . import figures
 from .results import Results
 
+# The types of tasks that can be run.
+KINDS = ("generate_until", "loglikelihood", "loglikelihood_rolling", "multiple_choice")
+
 lm_eval = plugin.Plugin("lm_eval", version=version("quern-plugin-lm-eval"))
 
 
@@ -68,8 +71,10 @@ class Values:
 class LmEval(plugin.Runner):
     """Evaluates a model on tasks of lm-evaluation-harness.
 
-    The tasks must be of the type `generate_until`: quern's models answer chats and do not return the log-probabilities of
-    given texts. A chat template is always applied, and the model sees few-shot examples as turns.
+    Tasks of the type `generate_until` alone ask a model that chats: a chat template is always applied, and the model sees
+    few-shot examples as turns. Tasks of other types (`multiple_choice`, `loglikelihood`, `loglikelihood_rolling`) need a model
+    that scores prompts, such as one of the plugin `hf` or of a vLLM endpoint whose block has `capabilities = ["complete", "score"]`.
+    Its requests are plain texts without a chat template, also those of `generate_until` tasks among them, which it must complete.
 
     The values are `metrics["TASK"]["METRIC,FILTER"]` with `{ value, low, high, n }`: the harness's own figure, its
     confidence interval, and the number of documents; and, with a `baseline`, `differences["TASK"]["METRIC,FILTER"]` with
@@ -130,25 +135,44 @@ class LmEval(plugin.Runner):
 
     def check_tasks(self, p: plugin.Prepare) -> None:
         """Reports tasks that do not exist or cannot be run, before anything is called."""
-        from .tasks import Unsupported, types_of
+        from .tasks import Unsupported
 
         if not self.tasks:
             p.error("No tasks\nName at least one task in tasks.", argument="tasks")
-        for name in self.tasks:
-            try:
-                kinds = types_of(name, self.folder())
-            except Unsupported as e:
-                p.error(str(e), argument="tasks")
+        try:
+            kinds = self.kinds()
+        except Unsupported as e:
+            p.error(str(e), argument="tasks")
+            return
+        able = self.model.capabilities
+        for task, kind in sorted(kinds.items()):
+            if kind not in KINDS:
+                p.error(f"Task {task!r} cannot be run\nIt is of the type {kind}, which quern does not support.", argument="tasks")
+            elif kind != "generate_until" and "score" not in able:
+                p.error(
+                    f"Task {task!r} cannot be run\nIt is of the type {kind}, which needs the log-probabilities of given texts, and the model "
+                    f"can: {', '.join(able)}. Choose a model that can score, or tasks of the type generate_until.",
+                    argument="tasks",
+                )
+            elif kind == "generate_until" and not self.generates(kinds):
+                p.error(f"Task {task!r} cannot be run\nIt is of the type {kind}, and the model can: {', '.join(able)}.", argument="tasks")
+            else:
                 continue
-            for task, kind in sorted(kinds.items()):
-                if kind != "generate_until":
-                    of = "" if task == name else f" of {name!r}"
-                    p.error(
-                        f"Task {task!r}{of} cannot be run\nIt is of the type {kind}, which needs the log-probabilities of given texts. "
-                        "Models that answer chats do not return them; choose tasks of the type generate_until.",
-                        argument="tasks",
-                    )
-                    break
+            break
+
+    def kinds(self) -> dict[str, str]:
+        """The types of all tasks, by name. Raises Unsupported."""
+        from .tasks import types_of
+
+        return {task: kind for name in self.tasks for task, kind in types_of(name, self.folder()).items()}
+
+    def generates(self, kinds: dict[str, str]) -> bool:
+        """Reports whether the model can generate texts as the tasks need it: in a chat, or next to tasks that score, plainly."""
+        return ("chat" if self.chats(kinds) else "complete") in self.model.capabilities
+
+    def chats(self, kinds: dict[str, str]) -> bool:
+        """Reports whether requests are chats."""
+        return all(kind == "generate_until" for kind in kinds.values()) and "chat" in self.model.capabilities
 
     def run(self, run: plugin.Run) -> Values:
         out = Path(run.work_dir) / "results"
@@ -180,7 +204,7 @@ class LmEval(plugin.Runner):
         config.write_text(json.dumps(self.config(out)))
         # The key must not be in a file: it is in the environment of this process alone.
         env = {**os.environ, "OPENAI_API_KEY": self.model.openai_api.api_key, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"}
-        command = [sys.executable, "-m", "lm_eval", "run", "--config", str(config)]
+        command = [sys.executable, "-m", "quern_lm_eval.completions", "run", "--config", str(config)]
         with subprocess.Popen(command, env=env, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, cwd=run.work_dir) as process:
             assert process.stderr is not None
             try:
@@ -194,11 +218,12 @@ class LmEval(plugin.Runner):
     def config(self, out: Path) -> dict[str, Any]:
         """The configuration of the command line."""
         api = self.model.openai_api
+        chats = self.chats(self.kinds())
         config: dict[str, Any] = {
-            "model": "local-chat-completions",
+            "model": "local-chat-completions" if chats else "quern-completions",
             # quern waits and retries, so neither does the harness.
             "model_args": {
-                "base_url": api.base_url + "/chat/completions",
+                "base_url": api.base_url + ("/chat/completions" if chats else "/completions"),
                 "model": api.model,
                 "num_concurrent": self.concurrency,
                 "max_retries": 1,
@@ -207,7 +232,7 @@ class LmEval(plugin.Runner):
             "tasks": self.tasks,
             "num_fewshot": self.num_fewshot,
             "limit": self.limit,
-            "apply_chat_template": True,
+            "apply_chat_template": chats,
             "system_instruction": self.system_instruction,
             "gen_kwargs": self.gen_kwargs or {},
             "seed": [self.seed] * 4,

@@ -62,14 +62,15 @@ class Results:
         """The rows of ``samples``, by task, in the order of the documents."""
         for task in self.tasks():
             for row in sorted(self._rows(task), key=lambda r: (r["doc_id"], r.get("filter", "none"))):
+                generated = self.whole["configs"].get(task, {}).get("output_type", "generate_until") == "generate_until"
                 yield {
                     "task": task,
                     "document": row["doc_id"],
                     "filter": row.get("filter", "none"),
-                    "request": request_of(row),
+                    "request": request_of(row) if generated else text(row["arguments"]),
                     "target": text(row["target"]),
-                    "response": text(first(row["resps"])),
-                    "answer": text(first(row["filtered_resps"])),
+                    "response": text(first(row["resps"]) if generated else row["resps"]),
+                    "answer": text(first(row["filtered_resps"]) if generated else row["filtered_resps"]),
                     "content": json.dumps(row["doc"], ensure_ascii=False, sort_keys=True, default=str),
                 }
 
