@@ -86,7 +86,9 @@ class _Handler(http.server.BaseHTTPRequestHandler):
             return self._refuse(404, "RevisionNotFound")
         if match[1] == "revision":
             siblings = [{"rfilename": name} for name in hub.commits[commit]]
-            return self._json({"id": hub.name, "modelId": hub.name, "sha": commit, "private": False, "siblings": siblings, "tags": []}, body)
+            return self._json(
+                {"id": hub.name, "modelId": hub.name, "sha": commit, "private": False, "siblings": siblings, "tags": []}, body
+            )
         if match[1] == "tree":
             return self._json([_entry(n, c) for n, c in sorted(hub.commits[commit].items())], body)
         if match[5] not in hub.commits[commit]:

@@ -84,7 +84,9 @@ def plain(base: Path, folder: Path) -> dict[str, torch.Tensor]:
 def prepared(pipeline):
     torch.set_num_threads(1)
     stories.save(pipeline.folder / "stories")
-    pipeline.write("", rows_jsonl="".join(json.dumps(r) + "\n" for r in [*ROWS, {"text": None, "kind": "toy"}, {"text": "A cat", "kind": None}]))
+    pipeline.write(
+        "", rows_jsonl="".join(json.dumps(r) + "\n" for r in [*ROWS, {"text": None, "kind": "toy"}, {"text": "A cat", "kind": None}])
+    )
     return pipeline
 
 

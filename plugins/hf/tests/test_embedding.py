@@ -18,7 +18,16 @@ from quern_hf.embedding import info_nce
 from quern_hf.serve import Pooling
 from safetensors.torch import load_file
 
-PAIRS = [("dog", "puppy"), ("cat", "kitten"), ("bear", "cub"), ("bird", "chick"), ("cow", "calf"), ("car", "truck"), ("ship", "boat"), ("hat", "cap")]
+PAIRS = [
+    ("dog", "puppy"),
+    ("cat", "kitten"),
+    ("bear", "cub"),
+    ("bird", "chick"),
+    ("cow", "calf"),
+    ("car", "truck"),
+    ("ship", "boat"),
+    ("hat", "cap"),
+]
 ROWS = [
     {"question": f"Where is the {a}{end}", "passage": f"The {b} is {place}.", "other": f"A tree is {place}."}
     for end, place in [("?", "at home"), (" now?", "in the park"), (" today?", "on the hill")]

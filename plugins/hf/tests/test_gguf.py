@@ -72,7 +72,14 @@ def test_llama_cpp_answers_as_transformers_does(folder, tmp_path):
             split = post(f"{url}/tokenize", {"content": prompt, "add_special": True})["tokens"]
             assert split == given["input_ids"][0].tolist()
             want = plain.generate(**given, max_new_tokens=40, do_sample=False)[0, given["input_ids"].shape[1] :].tolist()
-            asked = {"prompt": split, "n_predict": 40, "temperature": 0, "return_tokens": True, "samplers": ["temperature"], "repeat_penalty": 1}
+            asked = {
+                "prompt": split,
+                "n_predict": 40,
+                "temperature": 0,
+                "return_tokens": True,
+                "samplers": ["temperature"],
+                "repeat_penalty": 1,
+            }
             assert post(f"{url}/completion", asked)["tokens"] == want
         messages = [{"role": "user", "content": "Tell me about Lily."}]
         rendered = post(f"{url}/apply-template", {"messages": messages})["prompt"]

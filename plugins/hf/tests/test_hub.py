@@ -33,7 +33,9 @@ class Client:
     def __init__(self, url: str, cache: Path) -> None:
         self.env = {"HF_ENDPOINT": url, "HF_HOME": str(cache), "HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}
 
-    def __call__(self, method: str, *arguments: str, name: str = "org/model", env: dict[str, str] | None = None, **more: Any) -> dict[str, str]:
+    def __call__(
+        self, method: str, *arguments: str, name: str = "org/model", env: dict[str, str] | None = None, **more: Any
+    ) -> dict[str, str]:
         path = os.pathsep.join([str(ROOT / "sdk/python/src"), str(ROOT / "plugins/hf/src")])
         given = json.dumps([method, {"name": name, **more}, arguments])
         environment = {**os.environ, **self.env, "PYTHONPATH": path, **(env or {})}

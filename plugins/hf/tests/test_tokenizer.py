@@ -12,7 +12,29 @@ from conftest import Pipeline
 from quern_hf.tokens import Tokenizer
 from transformers import AutoTokenizer
 
-WORDS = "the cat sat on a mat and Lily ran to the big red ball with Tom because she was happy é".split()
+WORDS = [
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "and",
+    "Lily",
+    "ran",
+    "to",
+    "the",
+    "big",
+    "red",
+    "ball",
+    "with",
+    "Tom",
+    "because",
+    "she",
+    "was",
+    "happy",
+    "é",
+]
 TEXTS = [" ".join(WORDS[(i * j) % len(WORDS)] for j in range(1, 9)) for i in range(200)]
 
 
@@ -34,8 +56,6 @@ def folder_of(pipeline: Pipeline, address: str) -> Path:
     class File:
         def __init__(self, name: str, path: str) -> None:
             self.name, self.path = name, path
-
-
 
     files = [File(n, str(p)) for n, p in quern.files(address, pipeline.folder).items()]
     return artifact.view(files, pipeline.folder / address)

@@ -86,7 +86,9 @@ def answers(folder: Path, model, tokens: int) -> list[str]:
     """The answers of transformers' own generate."""
     tokenizer, out = Tokenizer(folder), []
     for text in TEXTS:
-        prompt = tokenizer.backend.encode(tokenizer.template.render([{"role": "user", "content": text}], reply=True), add_special_tokens=False).ids
+        prompt = tokenizer.backend.encode(
+            tokenizer.template.render([{"role": "user", "content": text}], reply=True), add_special_tokens=False
+        ).ids
         limit = min(tokens, 512 - len(prompt))
         whole = model.generate(input_ids=torch.tensor([prompt]), max_new_tokens=limit, do_sample=False)[0].tolist()
         out.append(tokenizer.backend.decode(whole)[len(tokenizer.backend.decode(prompt)) :])

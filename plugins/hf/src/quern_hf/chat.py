@@ -151,7 +151,9 @@ def conversation(model: Model, request: plugin.ChatRequest) -> str:
     """
     template = model.tokenizer.template
     if template is None:
-        raise plugin.CallError("the model has no chat template\nIt is a base model: use a prompt in place of messages, or set chat_template.", status=400)
+        raise plugin.CallError(
+            "the model has no chat template\nIt is a base model: use a prompt in place of messages, or set chat_template.", status=400
+        )
     messages = [_message(m) for m in with_schema(request)]
     try:
         if request.max_tokens == 0:

@@ -83,7 +83,9 @@ class Classifier(Training):
         if not hasattr(self, "_numbers"):  # while planning, not all labels are known
             return [Labeled(texts_of(tokenizer)(text), 0)]
         if target not in self._numbers:
-            raise ValueError(f"The label {target!r} is not in the dataset to train on\nA model cannot predict a label that it has not seen.")
+            raise ValueError(
+                f"The label {target!r} is not in the dataset to train on\nA model cannot predict a label that it has not seen."
+            )
         return [Labeled(texts_of(tokenizer)(text), self._numbers[target])]
 
     def write_rows(self, run: plugin.Run, tokenizer: Tokenizer, given: Any, path: Path, dataset: str) -> Counts:

@@ -86,7 +86,9 @@ class Embedding(Training):
         if p.known("temperature") and not self.temperature > 0:
             p.error("temperature must be greater than 0", argument="temperature")
         if p.known("batch_size") and self.batch_size < 2 and self.negative is None:
-            p.error("batch_size must be at least 2\nThe wrong texts for a row are those of the other rows of its batch.", argument="batch_size")
+            p.error(
+                "batch_size must be at least 2\nThe wrong texts for a row are those of the other rows of its batch.", argument="batch_size"
+            )
 
     def handles(self, given: Any) -> list[plugin.Row[Any]]:
         return [h for h in (given.anchor, given.positive, given.negative) if h is not None]

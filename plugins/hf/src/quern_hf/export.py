@@ -60,13 +60,17 @@ class Export(plugin.Runner):
             p.error(f'type belongs to the format "gguf"\nWith {self.format}, weights keep their type.', argument="type")
         block = self.model.block(HF)
         if block is None and self.model.format not in artifact.FORMATS:
-            p.error("the model is not one of this plugin\nName a stage that trains one, such as train.NAME, or a model \"hf\".", argument="model")
+            p.error(
+                'the model is not one of this plugin\nName a stage that trains one, such as train.NAME, or a model "hf".', argument="model"
+            )
         elif self.format == "adapter" and self.model.format != artifact.ADAPTER:
             p.error("the model has no adapter\nAll of its weights were trained. Use the model itself.", argument="format")
         elif self.format == "gguf" and block is not None and (reason := gguf.refusal(block.describe(self.model.pins))):
             p.error(reason, argument="model")
         if self.format == "merged":
-            p.add_model(artifact.FULL, model=plugin.ModelInfo(capabilities=self._capabilities(block), max_concurrency=2, timeout=3600, cache=True))
+            p.add_model(
+                artifact.FULL, model=plugin.ModelInfo(capabilities=self._capabilities(block), max_concurrency=2, timeout=3600, cache=True)
+            )
         else:
             p.add_model({"adapter": PEFT, "gguf": GGUF}[self.format])
 

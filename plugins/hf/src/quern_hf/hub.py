@@ -139,7 +139,7 @@ def _explained(of: Repository) -> Iterator[None]:
         raise plugin.Error(f"{of.name} has no revision {of.revision!r}", argument="revision") from e
     except errors.RepositoryNotFoundError as e:
         raise plugin.Error(
-            f"the hub has no model {of.name!r}\nIf it is private, set HF_TOKEN, and write environment = [\"HF_TOKEN\"] in the plugin's block.",
+            f'the hub has no model {of.name!r}\nIf it is private, set HF_TOKEN, and write environment = ["HF_TOKEN"] in the plugin\'s block.',
             argument="repo",
         ) from e
     except errors.HFValidationError as e:
@@ -158,4 +158,6 @@ def _explained(of: Repository) -> Iterator[None]:
     except errors.HfHubHTTPError as e:
         raise plugin.Error(f"the hub refuses {of.name}\n{e}", argument="repo") from e
     except httpx2.TransportError as e:
-        raise plugin.Error(f"the connection to the hub broke off\n{e}\nApply again: only the files that are not complete are downloaded.", argument="repo") from e
+        raise plugin.Error(
+            f"the connection to the hub broke off\n{e}\nApply again: only the files that are not complete are downloaded.", argument="repo"
+        ) from e

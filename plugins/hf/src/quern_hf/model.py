@@ -116,7 +116,9 @@ class HF(plugin.Provider):
         given = [name for name in places if getattr(self, name) is not None]
         if len(given) != 1:
             p.error(
-                f"{' and '.join(given)} cannot be combined\nA model is in one place." if given else "No model\nSet path, gguf, repo, or artifact.",
+                f"{' and '.join(given)} cannot be combined\nA model is in one place."
+                if given
+                else "No model\nSet path, gguf, repo, or artifact.",
                 argument=given[-1] if given else "",
             )
         return len(given) == 1 and not p.failed

@@ -97,7 +97,8 @@ class File:
     def check(self) -> None:
         if not self.path.is_file():
             raise plugin.Error(
-                f"{self.given} does not exist\nName a GGUF file; a relative path starts at the folder of the configuration.", argument="gguf"
+                f"{self.given} does not exist\nName a GGUF file; a relative path starts at the folder of the configuration.",
+                argument="gguf",
             )
 
     def identity(self) -> dict[str, str]:

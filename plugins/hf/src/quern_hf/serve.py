@@ -368,7 +368,7 @@ def device(name: Device) -> str:
     kind, _, index = name.partition(":")
     there = {"cpu": 1, "cuda": torch.cuda.device_count(), "mps": int(torch.backends.mps.is_available())}.get(kind, 0)
     if int(index or 0) >= there:
-        raise ValueError(f"this machine has no device {name!r}\nWrite device = \"cpu\" or a device that PyTorch finds here.")
+        raise ValueError(f'this machine has no device {name!r}\nWrite device = "cpu" or a device that PyTorch finds here.')
     return name
 
 

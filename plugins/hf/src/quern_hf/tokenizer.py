@@ -102,12 +102,17 @@ class TrainTokenizer(plugin.Runner):
         p.set_value_type(Values)
         least = 256 if self.algorithm == "bpe" else 1
         if p.known("vocab_size") and p.known("special_tokens") and self.vocab_size < least + len(self._special()):
-            p.error(f"vocab_size must be at least {least + len(self._special())}\n{self.algorithm} needs so many tokens.", argument="vocab_size")
+            p.error(
+                f"vocab_size must be at least {least + len(self._special())}\n{self.algorithm} needs so many tokens.", argument="vocab_size"
+            )
         if p.known("min_frequency") and self.min_frequency < 1:
             p.error("min_frequency must be at least 1", argument="min_frequency")
         for name in self.special_tokens:
             if not name.endswith("_token"):
-                p.error(f"{name!r} is not the name of a special token\nNames are bos_token, eos_token, unk_token, pad_token, and so on.", argument="special_tokens")
+                p.error(
+                    f"{name!r} is not the name of a special token\nNames are bos_token, eos_token, unk_token, pad_token, and so on.",
+                    argument="special_tokens",
+                )
         if self.chat_template is not None and p.known("chat_template"):
             try:
                 Template(self.chat_template, self._special()).render([{"role": "user", "content": "Hello"}], reply=True)

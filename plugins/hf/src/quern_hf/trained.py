@@ -74,7 +74,7 @@ class Classifier:
         at = source(files)
         description = artifact.describe(at.folder)
         if description is None or description.head != "classifier":
-            raise plugin.Error("the model does not predict labels\nOnly a model that train \"hf_classifier\" trained does.")
+            raise plugin.Error('the model does not predict labels\nOnly a model that train "hf_classifier" trained does.')
         self._labels = description.labels
         self._model = Model(at, Tokenizer(at.folder))
 
