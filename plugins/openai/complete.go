@@ -157,19 +157,20 @@ func (l *textLogProbs) textOf(i int, token, rest string) (text string, ok bool) 
 	case !broken(token):
 		return "", false
 	}
-	// The characters end where the next whole token begins.
-	for next := i + 1; next < len(l.Tokens); next++ {
-		if broken(l.Tokens[next]) {
-			return "", true
-		}
-		for end := range rest {
-			if end > 0 && strings.HasPrefix(rest[end:], l.Tokens[next]) {
-				return rest[:end], true
-			}
-		}
-		break // it is the first token of the answer
+	if i+1 == len(l.Tokens) {
+		return rest, true
 	}
-	return rest, true
+	next := l.Tokens[i+1]
+	if broken(next) {
+		return "", true
+	}
+	// The character ends where the next token begins.
+	for end := range rest {
+		if end > 0 && strings.HasPrefix(rest[end:], next) {
+			return rest[:end], true
+		}
+	}
+	return rest, true // the next token is the first of the answer
 }
 
 // broken reports whether a token is not text: part of the bytes of a character.

@@ -44,7 +44,7 @@ func WriteTraining(w io.Writer, t *results.Training, o Options) error {
 		if name == "" {
 			name = t.Address
 		}
-		p.Outputs = append(p.Outputs, []string{name, string(t.Outputs[port].Kind), t.Outputs[port].Digest})
+		p.Outputs = append(p.Outputs, []string{name, t.Outputs[port].Kind, t.Outputs[port].Digest})
 	}
 	if e := t.Entry; e != nil {
 		p.Facts = [][2]string{

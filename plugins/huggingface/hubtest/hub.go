@@ -144,11 +144,11 @@ func newRepository(private bool) *repository {
 	return r
 }
 
-func (r *repository) add(branch, title string, files map[string]stored) string {
-	sum := sha1.Sum(fmt.Appendf(nil, "%d %s %s", len(r.commits), branch, title))
+func (repo *repository) add(branch, title string, files map[string]stored) string {
+	sum := sha1.Sum(fmt.Appendf(nil, "%d %s %s", len(repo.commits), branch, title))
 	commit := hex.EncodeToString(sum[:])
-	r.commits[commit], r.branches[branch] = files, commit
-	r.titles = append(r.titles, title)
+	repo.commits[commit], repo.branches[branch] = files, commit
+	repo.titles = append(repo.titles, title)
 	return commit
 }
 
