@@ -195,7 +195,7 @@ var volatile = []struct {
 	{regexp.MustCompile(`\b[A-Z][a-z]+ \d{1,2}, 20\d\d\b`), "DATE"},
 	{regexp.MustCompile(`\b\d+(\.\d+)?(ms|s)\b`), "N.Ns"},
 	{regexp.MustCompile(`\b\d+(\.\d+)? s\b`), "N.N s"},
-	{regexp.MustCompile(`"seconds":[0-9.e-]+`), `"seconds":N`},
+	{regexp.MustCompile(`"(estimated_)?seconds":[0-9.e-]+`), `"${1}seconds":N`},
 	// Metrics, because processors round differently.
 	{regexp.MustCompile(`\b0\.\d{6,}\b`), "0.N"},
 	{regexp.MustCompile(`\b[0-9a-f]{32}\b`), "ID"},
