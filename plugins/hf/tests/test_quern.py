@@ -72,26 +72,26 @@ def reach(process, folder: pathlib.Path, step: int) -> None:
 def test_a_run_that_is_killed_again_and_again_gives_the_weights_of_an_undisturbed_one(trained, tmp_path):
     whole = with_base(Pipeline(tmp_path / "whole"))
     whole.quern("init")
-    whole.write(BASE + sft(more="epochs = 6"))
+    whole.write(BASE + sft(more="epochs = 60"))
     whole.apply()
     # Ctrl-C saves a checkpoint, though none is due.
-    trained.write(BASE + sft(more="epochs = 6"))
+    trained.write(BASE + sft(more="epochs = 60"))
     with trained.start("apply", "-auto-approve") as process:
         for line in process.stdout:
-            if " of 36 steps" in line:
+            if " of 360 steps" in line:
                 process.send_signal(signal.SIGINT)
                 break
         process.communicate()
     stopped = step_of(trained.folder)
-    assert 0 < stopped < 26
-    trained.write(BASE + sft(more="epochs = 6\n  checkpoint_steps = 1"))
+    assert 0 < stopped < 350
+    trained.write(BASE + sft(more="epochs = 60\n  checkpoint_steps = 1"))
     moments = random.Random(7)
     for kill in range(stopped + 1, stopped + KILLS + 1):
         with trained.start("apply", "-auto-approve", start_new_session=True) as process:
             reach(process, trained.folder, kill)
             time.sleep(moments.random() * 0.1)
             os.killpg(process.pid, signal.SIGKILL)
-    assert stopped + KILLS <= step_of(trained.folder) < 36, "the last kill came too late to prove anything"
+    assert stopped + KILLS <= step_of(trained.folder) < 360, "the last kill came too late to prove anything"
     trained.apply()
     assert trained.digest("train.tuned") == whole.digest("train.tuned")
     assert trained.value("train.tuned")["value"]["tokens"] == whole.value("train.tuned")["value"]["tokens"]
