@@ -189,6 +189,9 @@ var volatile = []struct {
 	{regexp.MustCompile(`(?m)^ +about [\d.]+ (s|min)\n`), ""},
 	{regexp.MustCompile(`(?m)^Estimate: about [\d.]+ (s|min)( plus \d+ stages? of unknown duration)?\.\n`), ""},
 	{regexp.MustCompile(`, about [\d.]+ (s|min)\b( plus \d+ stages? of unknown duration)?`), ""},
+	// How long a change to a deployment took, which is printed if it is 0.05
+	// seconds or more.
+	{regexp.MustCompile(`(?m)(: (?:created|updated|replaced|deleted)) in [\d.]+ s$`), "$1"},
 	{regexp.MustCompile(`sha256:[0-9a-f]{12,}`), "sha256:…"},
 	{regexp.MustCompile(`\b\d{8}-\d{6}-[0-9a-f]{8}\b`), "RUN"},
 	{regexp.MustCompile(`\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d(\.\d+)?Z?`), "TIME"},
