@@ -5,15 +5,11 @@ package axolotl
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/quern-dev/quern/importers"
-	"github.com/quern-dev/quern/importers/internal/config"
 	"github.com/quern-dev/quern/importers/internal/finetune"
 	"github.com/quern-dev/quern/importers/internal/hcltext"
-	"github.com/quern-dev/quern/lang/diag"
 )
 
 // Importer reads configurations of Axolotl.
@@ -27,26 +23,13 @@ func (Importer) Reads() string { return "a configuration of Axolotl" }
 
 // Import reads a configuration from a YAML file.
 func (Importer) Import(path, into string) (*importers.Pipeline, error) {
-	if info, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("cannot read the configuration: %w", err)
-	} else if info.IsDir() {
-		return nil, diag.Failed(fmt.Sprintf("%s is a folder", path), "Name the YAML file of the configuration.")
-	}
-	folder := &config.Folder{Dir: filepath.Dir(path)}
-	root, err := folder.Read(filepath.Base(path))
+	options, recipe, err := finetune.Open(path, "Axolotl", "base_model", "A configuration of Axolotl has the keys base_model and datasets.")
 	if err != nil {
 		return nil, err
 	}
-	if !root.Get("base_model").IsSet() {
-		return nil, diag.Failed(fmt.Sprintf("the file %s is not a configuration of Axolotl", path), "A configuration of Axolotl has the keys base_model and datasets.")
-	}
-	stem := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	im := &importer{
-		Options: finetune.NewOptions(folder, root), into: into, names: hcltext.Names{},
-		recipe: &finetune.Recipe{Name: hcltext.Identifier(stem, "model"), Tool: "Axolotl", File: root.File},
-	}
+	im := &importer{Options: options, into: into, names: hcltext.Names{}, recipe: recipe}
 	im.run()
-	return im.recipe.Pipeline(folder)
+	return recipe.Pipeline(options.Folder)
 }
 
 type importer struct {

@@ -5,13 +5,10 @@ package llamafactory
 
 import (
 	"fmt"
-	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 
 	"github.com/quern-dev/quern/importers"
-	"github.com/quern-dev/quern/importers/internal/config"
 	"github.com/quern-dev/quern/importers/internal/finetune"
 	"github.com/quern-dev/quern/importers/internal/hcltext"
 	"github.com/quern-dev/quern/lang/diag"
@@ -30,28 +27,15 @@ func (Importer) Reads() string {
 
 // Import reads a configuration from a YAML or JSON file.
 func (Importer) Import(path, into string) (*importers.Pipeline, error) {
-	if info, err := os.Stat(path); err != nil {
-		return nil, fmt.Errorf("cannot read the configuration: %w", err)
-	} else if info.IsDir() {
-		return nil, diag.Failed(fmt.Sprintf("%s is a folder", path), "Name the YAML file of the configuration.")
-	}
-	folder := &config.Folder{Dir: filepath.Dir(path)}
-	root, err := folder.Read(filepath.Base(path))
+	options, recipe, err := finetune.Open(path, "LLaMA-Factory", "model_name_or_path", "A configuration of LLaMA-Factory has the keys model_name_or_path, stage, and dataset.")
 	if err != nil {
 		return nil, err
 	}
-	if !root.Get("model_name_or_path").IsSet() {
-		return nil, diag.Failed(fmt.Sprintf("the file %s is not a configuration of LLaMA-Factory", path), "A configuration of LLaMA-Factory has the keys model_name_or_path, stage, and dataset.")
-	}
-	stem := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	im := &importer{
-		Options: finetune.NewOptions(folder, root), into: into, names: hcltext.Names{},
-		recipe: &finetune.Recipe{Name: hcltext.Identifier(stem, "model"), Tool: "LLaMA-Factory", File: root.File},
-	}
+	im := &importer{Options: options, into: into, names: hcltext.Names{}, recipe: recipe}
 	if err := im.run(); err != nil {
 		return nil, err
 	}
-	return im.recipe.Pipeline(folder)
+	return recipe.Pipeline(options.Folder)
 }
 
 type importer struct {

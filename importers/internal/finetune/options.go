@@ -1,11 +1,36 @@
 package finetune
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/quern-dev/quern/importers/internal/config"
 	"github.com/quern-dev/quern/importers/internal/hcltext"
+	"github.com/quern-dev/quern/lang/diag"
 )
+
+// Open reads the options in a YAML or JSON file of another trainer, and begins
+// the recipe that they become. required is a key that every configuration of
+// the tool has; hint says what else one has.
+func Open(path, tool, required, hint string) (*Options, *Recipe, error) {
+	if info, err := os.Stat(path); err != nil {
+		return nil, nil, fmt.Errorf("cannot read the configuration: %w", err)
+	} else if info.IsDir() {
+		return nil, nil, diag.Failed(fmt.Sprintf("%s is a folder", path), "Name the YAML file of the configuration.")
+	}
+	folder := &config.Folder{Dir: filepath.Dir(path)}
+	root, err := folder.Read(filepath.Base(path))
+	if err != nil {
+		return nil, nil, err
+	}
+	if !root.Get(required).IsSet() {
+		return nil, nil, diag.Failed(fmt.Sprintf("the file %s is not a configuration of %s", path, tool), "%s", hint)
+	}
+	stem := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
+	return NewOptions(folder, root), &Recipe{Name: hcltext.Identifier(stem, "model"), Tool: tool, File: root.File}, nil
+}
 
 // Options are the options of another trainer. Each must be read or explained:
 // Rest reports those that were not.

@@ -15,7 +15,7 @@ import transformers
 from accelerate.data_loader import SeedableRandomSampler
 from conftest import ROOT, Pipeline
 from quern_hf.embedding import info_nce
-from quern_hf.serve import Pooling
+from quern_hf.pooling import Pooling
 from safetensors.torch import load_file
 
 PAIRS = [

@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 import stories
 import torch
-from quern_hf.serve import Base, Continuation, Model, Pooling, Source, token_texts
+from quern_hf.pooling import Pooling
+from quern_hf.serve import Base, Continuation, Model, Source, token_texts
 from quern_hf.tokens import Tokenizer
 from transformers import AutoModel, AutoModelForCausalLM, AutoTokenizer
 

@@ -13,7 +13,7 @@ from . import hf
 from .artifact import FORMATS
 from .data import Counts, RowsFile, write_items
 from .job import Job
-from .serve import Pooling
+from .pooling import Pooling
 from .stage import Training
 from .texts import Text, texts_of
 from .tokens import Tokenizer
