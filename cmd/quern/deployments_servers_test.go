@@ -43,7 +43,7 @@ func TestCrashOfDeploymentsToOllama(t *testing.T) {
 		train: filesModel("gguf", fmt.Sprintf(`"m.gguf" = "%s${base64encode("weights ${var.epochs}")}"`, header)),
 		env:   []string{"QUERN_PLUGIN_PATH=" + binaries},
 		serving: func() (string, error) {
-			answer, _ := s.Ask("m", "Hello.") // the error is that there is no such model
+			answer, _ := s.Ask("m", "Hello.") // an error means that the model does not exist
 			return answer, nil
 		},
 	}

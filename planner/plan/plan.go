@@ -238,7 +238,7 @@ type Node struct {
 	Timeout time.Duration `json:"timeout,omitempty"` // 0 means none
 	Retries int           `json:"retries,omitempty"`
 	// MaxErrors is how many rows of a row-wise stage, or answers and grades of
-	// an evaluation, may fail. AnyNumber means that there is no limit.
+	// an evaluation, may fail. AnyNumber means no limit.
 	MaxErrors int64     `json:"max_errors,omitempty"`
 	Resources Resources `json:"resources"`
 

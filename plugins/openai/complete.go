@@ -145,9 +145,9 @@ func (l *textLogProbs) take(prompt string, out *llm.Response) int {
 	return len(l.Tokens)
 }
 
-// textOf returns the part of the prompt that a token stands for, at the beginning
-// of the rest. A token for the beginning of the text has none, nor has one that
-// ends inside of a character.
+// textOf returns the text of a token, with which the rest of the prompt begins.
+// It is empty for a token that marks the beginning of the prompt, and for one that
+// ends in the middle of a character.
 func (l *textLogProbs) textOf(i int, token, rest string) (text string, ok bool) {
 	switch {
 	case strings.HasPrefix(rest, token):

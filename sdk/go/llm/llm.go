@@ -172,10 +172,10 @@ type LogProb struct {
 
 // PromptLogProb is a token of a request.
 type PromptLogProb struct {
-	// Token is the part of the text that the token stands for. All of them, joined,
-	// are the prompt. A token that ends inside of a character is empty, and the one
-	// that completes the character has it; so is one that the model adds, such as
-	// one for the beginning.
+	// Token is the text of the token. Joined, the texts of all tokens give the
+	// prompt. If a token ends in the middle of a character, its text is empty, and
+	// the token that completes the character has the whole character. The text of a
+	// token that the model adds, such as one for the beginning, is empty, too.
 	Token string `json:"token"`
 	// LogProb is the natural logarithm of the token's probability after the tokens
 	// before it; nil for the first.

@@ -97,7 +97,7 @@ type ModelCalls struct {
 	// Draws is how many answers are requested for each request; 0 means one.
 	Draws int
 	// Most is the maximum number of these requests, however many rows there are; 0
-	// means that there is no limit.
+	// means no limit.
 	Most int
 }
 

@@ -114,10 +114,10 @@ class PromptLogprob:
     """A token of a request.
 
     Attributes:
-        token: The part of the text that it stands for. All tokens, joined, are the
-            prompt. A token that ends inside of a character is empty, and the one that
-            completes the character has it; so is one that the model adds, such as one
-            for the beginning.
+        token: Its text. Joined, the texts of all tokens give the prompt. If a token
+            ends in the middle of a character, its text is empty, and the token that
+            completes the character has the whole character. The text of a token that
+            the model adds, such as one for the beginning, is empty, too.
         logprob: The natural logarithm of its probability after the tokens before it;
             None for the first.
         top: The most likely token in its place; None if the model does not say.
