@@ -67,6 +67,9 @@ func (b *builder) close() {
 
 // declare finds the types of the stages and configures the plugins.
 func (b *builder) declare() {
+	for _, c := range b.Module.Calls {
+		b.Report(diag.Errorf(&c.DeclRange, "Modules cannot be planned yet", "This version of quern reads module blocks, but cannot plan them."))
+	}
 	b.root.Declare(b.types.of)
 	b.configs = b.root.decode.ConfigurePlugins()
 }

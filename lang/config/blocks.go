@@ -86,6 +86,9 @@ func (l *loader) plugin(b *hclsyntax.Block) {
 		return
 	}
 	l.m.Plugins[p.Name] = p
+	if l.child {
+		l.rootOnly(b, "A plugin")
+	}
 }
 
 // constString is the value of an attribute that must be a string without

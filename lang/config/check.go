@@ -43,6 +43,18 @@ func (b bound) with(names ...string) bound {
 	return b
 }
 
+// repeated returns a place in a block with count or for_each, either of which may be
+// nil.
+func (b bound) repeated(count, forEach hcl.Expression) bound {
+	if forEach != nil {
+		b = b.with("each")
+	}
+	if count != nil {
+		b = b.with("count")
+	}
+	return b
+}
+
 // elsewhere explains where a name can be used if it cannot be used here.
 var elsewhere = map[string]string{
 	"each":  "each.key and each.value are available only in blocks that have for_each.",
@@ -86,8 +98,19 @@ func (l *loader) checkReferences() {
 	if b := m.Settings.Budget; b != nil {
 		l.expressions(inSettings, b.Money, b.Tokens, b.Seconds)
 	}
+	for _, c := range m.Calls {
+		l.callReferences(c)
+	}
 	for _, s := range m.Stages {
 		l.stageReferences(s)
+	}
+}
+
+func (l *loader) callReferences(c *Call) {
+	l.references(inPipeline, c.InstanceReferences())
+	place := inPipeline.repeated(c.Count, c.ForEach)
+	for _, input := range c.Inputs {
+		l.expressions(place, input.Expr)
 	}
 }
 
@@ -108,13 +131,7 @@ func (m *Module) Check(e hcl.Expression) hcl.Diagnostics {
 func (l *loader) stageReferences(s *Stage) {
 	l.expressions(inPipeline, s.Count, s.ForEach)
 	l.references(inPipeline, s.DependsOn)
-	place := inPipeline
-	if s.ForEach != nil {
-		place = place.with("each")
-	}
-	if s.Count != nil {
-		place = place.with("count")
-	}
+	place := inPipeline.repeated(s.Count, s.ForEach)
 	l.expressions(place, s.Timeout, s.Retries)
 	if r := s.Resources; r != nil {
 		l.expressions(place, r.CPU, r.Memory, r.GPU)
@@ -155,8 +172,10 @@ func (l *loader) references(place bound, lists ...[]hcl.Traversal) {
 func (l *loader) reference(place bound, t hcl.Traversal) {
 	root := t.RootName()
 	switch {
-	case kind.Is(root) && !place.stages:
-		l.add(diag.Errorf(t.SourceRange().Ptr(), "Stages are not available here", "%s cannot refer to stages, because it is read before them. Use a variable.", diag.Capital(place.where)))
+	case (kind.Is(root) || root == callKind) && !place.stages:
+		l.add(diag.Errorf(t.SourceRange().Ptr(), "Stages are not available here", "%s cannot refer to stages or modules, because it is read before them. Use a variable.", diag.Capital(place.where)))
+	case root == callKind:
+		l.callReference(t)
 	case kind.Is(root):
 		l.stageReference(t)
 	case !slices.Contains(place.names, root):
@@ -180,7 +199,7 @@ func unknownName(t hcl.Traversal, place bound) *hcl.Diagnostic {
 	}
 	names := slices.Clone(place.names)
 	if place.stages {
-		names = append(names, kind.Names()...)
+		names = append(append(names, kind.Names()...), callKind)
 	}
 	hint := diag.Suggest(root, names)
 	if hint == "" && len(t) == 1 {
@@ -211,6 +230,54 @@ func (l *loader) stageReference(t hcl.Traversal) {
 		what = a.Kind
 	}
 	l.add(diag.Errorf(&at, "Undeclared "+what, "The %s %s does not exist.%s", what, a.Stage, l.stageHint(a.Stage, t)))
+}
+
+// callReference checks that a module block is declared, that a reference to one
+// that has several instances names one, and that the module has the output.
+func (l *loader) callReference(t hcl.Traversal) {
+	name, at, ok := step(t)
+	if !ok {
+		l.add(diag.Errorf(t.SourceRange().Ptr(), "Incomplete reference", "To refer to an output of a module, write module.NAME.OUTPUT."))
+		return
+	}
+	c := l.m.Calls[name]
+	if c == nil {
+		l.declared(t, "module", slices.Collect(maps.Keys(l.m.Calls)))
+		return
+	}
+	rest := t[2:]
+	if len(rest) > 0 && (c.Count != nil || c.ForEach != nil) {
+		if _, isIndex := rest[0].(hcl.TraverseIndex); !isIndex {
+			l.add(missingKey(c, rest[0], at))
+			return
+		}
+		rest = rest[1:]
+	}
+	if len(rest) == 0 || c.Module == nil || c.Module.Incomplete {
+		return
+	}
+	if out, isAttr := rest[0].(hcl.TraverseAttr); isAttr && c.Module.Outputs[out.Name] == nil {
+		names := slices.Sorted(maps.Keys(c.Module.Outputs))
+		hint := " It has no outputs."
+		if len(names) > 0 {
+			hint = suggestOrList(out.Name, names, "Its outputs are")
+		}
+		l.add(diag.Errorf(t.SourceRange().Ptr(), "Undeclared output", "The module %s has no output %q.%s", c.Source, out.Name, hint))
+	}
+}
+
+// missingKey is the error about module.NAME.OUTPUT if the module has several
+// instances.
+func missingKey(c *Call, step hcl.Traverser, at hcl.Range) *hcl.Diagnostic {
+	meta, key := "for_each", `"KEY"`
+	if c.Count != nil {
+		meta, key = "count", "0"
+	}
+	output := "OUTPUT"
+	if attr, ok := step.(hcl.TraverseAttr); ok {
+		output = attr.Name
+	}
+	return diag.Errorf(&at, "Missing instance key", "module.%s uses %s, so it can have several instances. Name one: module.%s[%s].%s", c.Name, meta, c.Name, key, output)
 }
 
 // stageHint names the stage that was most likely meant.
@@ -253,6 +320,8 @@ func (l *loader) declared(t hcl.Traversal, what string, names []string) {
 	hint := ""
 	if near := diag.Closest(name, names); near != "" {
 		hint = fmt.Sprintf(" Did you mean %s.%s?", root, near)
+	} else if root == callKind {
+		hint = fmt.Sprintf(` To call one, write module %q { source = "./FOLDER" }.`, name)
 	} else if root == "var" {
 		hint = fmt.Sprintf(` To declare it, write variable %q { }.`, name)
 	} else {

@@ -62,6 +62,7 @@ var rootShape = func() *Shape {
 		"locals":   {},
 		"output":   {Labels: []string{"NAME"}, reads: map[string]reading{"description": asIs, "depends_on": asExpression}, Blocks: conditions("precondition")},
 	}}
+	root.Blocks[callKind] = &Shape{Labels: []string{"NAME"}, reads: map[string]reading{"source": asIs, "version": asIs, "depends_on": asExpression, "plugins": asIs}}
 	for _, b := range rootSchema.blocks {
 		if root.Blocks[b.name] == nil {
 			root.Blocks[b.name] = stageShape(b, conditions)

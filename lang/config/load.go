@@ -14,22 +14,28 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// Load reads the configuration files of a folder. The module is never nil. It
+// Load reads the configuration files of a folder, without the modules that it
+// calls: see LoadTree. The module is never nil. It
 // contains everything that could be read, whatever the diagnostics say.
 func Load(dir string) (*Module, hcl.Diagnostics) {
 	l := newLoader(dir)
-	names, diags := FileNames(dir)
-	l.diags = diags
+	l.readFolder()
+	return l.finish()
+}
+
+// readFolder reads the files of the module's folder.
+func (l *loader) readFolder() {
+	names, diags := FileNames(l.m.Dir)
+	l.diags = append(l.diags, diags...)
 	for _, name := range names {
-		src, err := os.ReadFile(filepath.Join(dir, name))
+		src, err := os.ReadFile(filepath.Join(l.m.Dir, name))
 		if err != nil {
-			l.add(diag.Errorf(nil, "Cannot read file", "%s: %s. The following checks do not know its blocks.", name, cause(err)))
+			l.add(diag.Errorf(nil, "Cannot read file", "%s: %s. The following checks do not know its blocks.", l.prefix+name, cause(err)))
 			l.m.Incomplete = true
 			continue
 		}
-		l.file(name, src)
+		l.file(l.prefix+name, src)
 	}
-	return l.finish()
 }
 
 // mentionsStore matches a store block, in either syntax.
@@ -79,6 +85,10 @@ type loader struct {
 	broken bool
 	// raw are the bodies of files in JSON.
 	raw map[*hclsyntax.Body]*jsonBody
+	// prefix is what the names of files in diagnostics begin with.
+	prefix string
+	// child is set if another module calls this one.
+	child bool
 }
 
 func newLoader(dir string) *loader {
@@ -90,6 +100,7 @@ func newLoader(dir string) *loader {
 		Locals:    map[string]*Local{},
 		Outputs:   map[string]*Output{},
 		Checks:    map[string]*Check{},
+		Calls:     map[string]*Call{},
 		Plugins:   map[string]*Plugin{},
 		stages:    map[addr.Stage]*Stage{},
 	}}
@@ -165,6 +176,8 @@ func (l *loader) finish() (*Module, hcl.Diagnostics) {
 	return l.m, l.diags
 }
 
+const noFiles = "No configuration files"
+
 // FileNames returns the names of a folder's configuration files, sorted.
 // A folder without configuration files is an error.
 func FileNames(dir string) ([]string, hcl.Diagnostics) {
@@ -187,7 +200,7 @@ func FileNames(dir string) ([]string, hcl.Diagnostics) {
 	if len(names) > 0 {
 		return names, nil
 	}
-	d := diag.Errorf(nil, "No configuration files", "The folder %s contains no files whose names end in %s or %s. Run quern in the folder of a pipeline, or name the folder with -chdir=FOLDER.", dir, Suffix, JSONSuffix)
+	d := diag.Errorf(nil, noFiles, "The folder %s contains no files whose names end in %s or %s. Run quern in the folder of a pipeline, or name the folder with -chdir=FOLDER.", dir, Suffix, JSONSuffix)
 	if len(near) > 0 {
 		stem := strings.TrimSuffix(near[0], ".hcl")
 		d.Detail = "The folder " + dir + " contains " + near[0] + ", but quern reads only files whose names end in " + Suffix + " or " + JSONSuffix + ". Rename it to " + stem + Suffix + "."

@@ -23,6 +23,9 @@ func folder(t testing.TB, files map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for name, text := range files {
+		if err := os.MkdirAll(filepath.Join(dir, filepath.Dir(name)), 0o755); err != nil {
+			t.Fatal(err)
+		}
 		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +34,7 @@ func folder(t testing.TB, files map[string]string) string {
 }
 
 func printed(m *Module, opts diag.PrintOptions, dir string) string {
-	_, diags := Load(dir)
+	_, diags := LoadTree(dir, nil)
 	var b bytes.Buffer
 	diag.Print(&b, diags, m.Sources, opts)
 	return b.String()
@@ -62,8 +65,8 @@ func golden(t *testing.T, path string) {
 		files[f.Name] = string(f.Data)
 	}
 	dir := folder(t, files)
-	m, _ := Load(dir)
-	got := printed(m, diag.PrintOptions{Width: 100}, dir)
+	m, _ := LoadTree(dir, nil)
+	got := strings.ReplaceAll(printed(m, diag.PrintOptions{Width: 100}, dir), dir, "DIR")
 	if *update {
 		want.Data = []byte(got)
 		if err := os.WriteFile(path, txtar.Format(archive), 0o644); err != nil {

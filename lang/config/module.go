@@ -28,7 +28,8 @@ type Module struct {
 	// Dir is the folder as it was given to Load.
 	Dir string
 	// Sources contains the text of every file that was read, by its name
-	// relative to Dir: the snippets of diagnostics are cut from it.
+	// relative to the folder of the root module: the snippets of diagnostics
+	// are cut from it. The modules of a tree share it.
 	Sources map[string][]byte
 	// Incomplete is set if a file could not be parsed as a whole: blocks
 	// may be missing, so a name that seems undeclared may still be correct.
@@ -39,6 +40,8 @@ type Module struct {
 	Locals    map[string]*Local
 	Outputs   map[string]*Output
 	Checks    map[string]*Check
+	// Calls are the module blocks by name.
+	Calls map[string]*Call
 	// Stages are in the order in which they are written, with files in the order of
 	// their names. They include gates, models, and prompts.
 	Stages []*Stage

@@ -16,6 +16,7 @@ var rootSchema = func() schema {
 		{name: "locals"},
 		{name: "output", labels: []string{"NAME"}},
 		{name: "check", labels: []string{"NAME"}},
+		{name: callKind, labels: []string{"NAME"}},
 	}}
 	for _, name := range kind.Names() {
 		s.blocks = append(s.blocks, blockSchema{name: name, labels: kindLabels(name)})
@@ -43,7 +44,7 @@ var foreign = withPlurals(map[string]string{
 	"outputs":          `Each output has its own block: output "NAME" { value = … }.`,
 	"models":           `Each model has its own block: model "TYPE" "NAME" { name = … }.`,
 	"prompts":          `Each prompt has its own block: prompt "NAME" { user = … }.`,
-	"module":           `All files in a folder form one pipeline. Put these blocks in files next to this one.`,
+	"modules":          `Each call of a module has its own block: module "NAME" { source = "./FOLDER" }.`,
 	"moved":            `A renamed stage keeps its results. To move it in the state, run quern state mv FROM TO.`,
 	"removed":          `To remove a stage, delete its block. To forget it but keep its deployment, run quern state rm ADDRESS.`,
 	"required_plugins": `Required plugins go inside the quern block: quern { required_plugins { … } }.`,
@@ -96,6 +97,8 @@ func (l *loader) block(b *hclsyntax.Block) {
 		l.output(b)
 	case "check":
 		l.check(b)
+	case callKind:
+		l.call(b)
 	default:
 		l.stage(b)
 	}

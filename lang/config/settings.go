@@ -35,6 +35,10 @@ func (l *loader) settings(b *hclsyntax.Block) {
 	}
 	s := &l.m.Settings
 	for _, b := range blocks {
+		if l.child && b.Type != "required_plugins" {
+			l.rootOnly(b, "The "+b.Type+" of a run")
+			continue
+		}
 		switch b.Type {
 		case "required_plugins":
 			l.requiredPlugins(b)
@@ -49,6 +53,11 @@ func (l *loader) settings(b *hclsyntax.Block) {
 			l.budget(b)
 		}
 	}
+}
+
+// rootOnly reports a block that only the root module can have.
+func (l *loader) rootOnly(b *hclsyntax.Block, what string) {
+	l.add(diag.Errorf(b.DefRange().Ptr(), "Only the root module can have this block", "%s is configured in the module that quern is started in, not in a module that another one calls. Move this block there.", what))
 }
 
 func (l *loader) requiredVersion(a *hclsyntax.Attribute) {

@@ -78,16 +78,7 @@ func (l *loader) duplicate(name, decl hcl.Range, what, given string, other hcl.R
 
 // meta takes the meta-arguments from attributes.
 func (l *loader) meta(s *Stage, attrs hclsyntax.Attributes) {
-	if a := attrs["for_each"]; a != nil {
-		s.ForEach = a.Expr
-	}
-	if a := attrs["count"]; a != nil {
-		s.Count = a.Expr
-		if s.ForEach != nil {
-			l.add(diag.Errorf(a.NameRange.Ptr(), "Both count and for_each", "A block can have count or for_each, not both. for_each is at %s. Remove one of them.", place(attrs["for_each"].NameRange)))
-			s.Count = nil
-		}
-	}
+	s.Count, s.ForEach = l.repetition(attrs)
 	if a := attrs["depends_on"]; a != nil {
 		s.DependsOn = l.dependsOn(a)
 	}
@@ -100,6 +91,21 @@ func (l *loader) meta(s *Stage, attrs hclsyntax.Attributes) {
 	if a := attrs["retries"]; a != nil {
 		s.Retries = a.Expr
 	}
+}
+
+// repetition takes count and for_each, of which at most one may be set.
+func (l *loader) repetition(attrs hclsyntax.Attributes) (count, forEach hcl.Expression) {
+	if a := attrs["for_each"]; a != nil {
+		forEach = a.Expr
+	}
+	if a := attrs["count"]; a != nil {
+		count = a.Expr
+		if forEach != nil {
+			l.add(diag.Errorf(a.NameRange.Ptr(), "Both count and for_each", "A block can have count or for_each, not both. for_each is at %s. Remove one of them.", place(attrs["for_each"].NameRange)))
+			count = nil
+		}
+	}
+	return count, forEach
 }
 
 // metaBlocks takes the lifecycle and resources blocks of a stage.
@@ -267,8 +273,9 @@ func (l *loader) dependsOn(a *hclsyntax.Attribute) []hcl.Traversal {
 		}
 		a, rest, ok := addr.FromTraversal(t)
 		switch {
+		case t.RootName() == callKind && isCallName(t):
 		case !ok || len(rest) > 0:
-			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "Each element of depends_on must name a whole stage as KIND.NAME, where KIND is one of %s.%s", english.And(stageKinds), diag.Suggest(t.RootName(), stageKinds)))
+			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "Each element of depends_on must name a whole stage as KIND.NAME, where KIND is one of %s, or a module as module.NAME.%s", english.And(stageKinds), diag.Suggest(t.RootName(), stageKinds)))
 			continue
 		case !kind.Of(a.Kind).IsStage():
 			l.add(diag.Errorf(e.Range().Ptr(), "Invalid depends_on", "%s block does not run by itself, so nothing can wait for it. Stages that use it already depend on it.", article(a.Kind)))
@@ -279,13 +286,23 @@ func (l *loader) dependsOn(a *hclsyntax.Attribute) []hcl.Traversal {
 	return refs
 }
 
+// isCallName reports whether a traversal is module.NAME, with or without the key
+// of an instance.
+func isCallName(t hcl.Traversal) bool {
+	if _, _, ok := step(t); !ok || len(t) > 3 {
+		return false
+	}
+	if len(t) == 2 {
+		return true
+	}
+	_, isIndex := t[2].(hcl.TraverseIndex)
+	return isIndex
+}
+
 // pluginName reads a plugin's local name, with or without quotes.
 func (l *loader) pluginName(a *hclsyntax.Attribute) string {
-	if name := hcl.ExprAsKeyword(a.Expr); name != "" {
+	if name := keywordOrString(a.Expr); name != "" {
 		return name
-	}
-	if v, diags := eval.Value(a.Expr, nil); !diags.HasErrors() && isName(v) {
-		return v.AsString()
 	}
 	l.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid plugin", "plugin must be the local name of a plugin, as in required_plugins: plugin = acme. It cannot be computed."))
 	return ""

@@ -46,6 +46,9 @@ func (l *loader) variable(b *hclsyntax.Block) {
 		return
 	}
 	l.m.Variables[v.Name] = v
+	if l.child && !isInput(v.Name) {
+		l.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Reserved name", "A module that is called cannot have a variable named %q, because that is an argument of every module block. Rename the variable.", v.Name))
+	}
 }
 
 func (l *loader) variableType(v *Variable, a *hclsyntax.Attribute) {
