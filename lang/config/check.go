@@ -121,10 +121,10 @@ func (l *loader) conditionReferences(all []Condition) {
 }
 
 // Check reports references to names that the module does not declare, in an expression
-// that is evaluated like the value of an output.
-func (m *Module) Check(e hcl.Expression) hcl.Diagnostics {
+// that is evaluated like the value of an output. more are names that it can also use.
+func (m *Module) Check(e hcl.Expression, more ...string) hcl.Diagnostics {
 	l := &loader{m: m}
-	l.expressions(inPipeline, e)
+	l.expressions(inPipeline.with(more...), e)
 	return l.diags
 }
 

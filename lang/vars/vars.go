@@ -35,6 +35,9 @@ type Inputs struct {
 	// Planned are the values that a saved plan was made with. They take precedence over all
 	// others.
 	Planned map[string]value.Value
+	// Test are the values that a test sets, as literal expressions by name. They
+	// take precedence over Flags.
+	Test map[string]hcl.Expression
 }
 
 // EnvPrefix is the prefix of environment variables that set variables.
@@ -49,6 +52,10 @@ func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics
 	r.environment(in.Env)
 	r.files(in.Files)
 	r.flags(in.Flags)
+	for _, name := range slices.Sorted(maps.Keys(in.Test)) {
+		at := in.Test[name].Range()
+		r.set(name, given{expr: in.Test[name], from: at.Filename, at: &at})
+	}
 	r.undeclaredErrors()
 
 	values := make(map[string]cty.Value, len(m.Variables))
