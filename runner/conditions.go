@@ -126,6 +126,9 @@ func (g *gates) gate(n *plan.Node, res *StageResult) error {
 		return err
 	}
 	res.Action, res.ActionKey = plan.Check, key
+	if prior, ok := g.publisher.state.instance(n.Address); ok && prior.ActionKey == key {
+		res.Action = plan.Keep // the values that it passed with before
+	}
 	g.publisher.state.set(n.Address, &state.Instance{
 		Address: n.Address, Kind: n.Kind, Definition: key, ActionKey: key,
 		Preimage: preimage(fields), Inputs: g.publisher.valueRefs(n.DependsOn), DependsOn: n.DependsOn, Run: g.publisher.run, Updated: time.Now().UTC(),

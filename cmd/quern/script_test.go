@@ -81,13 +81,16 @@ func provide(program string, args []string) error {
 // TestScripts runs the scripts in testdata/script. They contain input files,
 // commands, and expected output, and use the real binary and real plugin
 // processes.
-func TestScripts(t *testing.T) {
+func TestScripts(t *testing.T) { testscript.Run(t, scriptParams(t, "testdata/script")) }
+
+// scriptParams returns how the scripts in a folder are run.
+func scriptParams(t *testing.T, dir string) testscript.Params {
 	root, err := filepath.Abs("../..")
 	if err != nil {
 		t.Fatal(err)
 	}
-	testscript.Run(t, testscript.Params{
-		Dir:           "testdata/script",
+	return testscript.Params{
+		Dir:           dir,
 		UpdateScripts: *update,
 		Setup: func(env *testscript.Env) error {
 			for name, value := range map[string]string{
@@ -133,7 +136,7 @@ func TestScripts(t *testing.T) {
 			"limited":   limitedScriptCommand,
 			"says":      saysScriptCommand,
 		},
-	})
+	}
 }
 
 func goEnv(name string) string {

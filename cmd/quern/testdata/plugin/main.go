@@ -10,6 +10,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -339,12 +340,38 @@ func allocate() error {
 	return fmt.Errorf("%d MiB were not too much", len(all)*64)
 }
 
+// release returns the version of the plugin and the behavior version of
+// test_upper, which a test can append to the program as a line "release VERSION
+// BEHAVIOR".
+func release() (version string, behavior int64) {
+	version, behavior = cmp.Or(os.Getenv("TEST_PLUGIN_VERSION"), "1.2.0"), 1
+	program, err := os.Executable()
+	if err != nil {
+		return version, behavior
+	}
+	f, err := os.Open(program)
+	if err != nil {
+		return version, behavior
+	}
+	defer f.Close()
+	end := make([]byte, 64)
+	if _, err := f.Seek(-int64(len(end)), io.SeekEnd); err != nil {
+		return version, behavior
+	}
+	n, _ := io.ReadFull(f, end)
+	if _, line, found := strings.Cut(string(end[:n]), "\nrelease "); found {
+		fmt.Sscan(line, &version, &behavior)
+	}
+	return version, behavior
+}
+
 func main() {
 	calls := &calls{}
+	version, behavior := release()
 	plugin.Serve(plugin.Plugin{
-		Name: "test", Version: cmp.Or(os.Getenv("TEST_PLUGIN_VERSION"), "1.2.0"), Configure: calls.configure,
+		Name: "test", Version: version, Configure: calls.configure,
 		Types: []plugin.Type{
-			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", BehaviorVersion: 1}, upper{}),
+			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", BehaviorVersion: behavior}, upper{}),
 			plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "test_words", Doc: "Makes a row of each word.", BehaviorVersion: 1}, words{}),
 			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "test_clock", Doc: "Never holds the same.", BehaviorVersion: 1}, clock{&atomic.Int64{}}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "test_steps", Doc: "Works until it is stopped.", BehaviorVersion: 1}, steps{}),
