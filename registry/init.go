@@ -62,7 +62,7 @@ func Init(ctx context.Context, options Options, how InitOptions) ([]Pinned, hcl.
 	}
 	defer i.digests.save()
 	var pinned []Pinned
-	next := &Lock{Plugins: map[string]*Locked{}, Pins: locked.Pins}
+	next := &Lock{Plugins: map[string]*Locked{}, Modules: locked.Modules, Pins: locked.Pins}
 	for _, required := range options.Required {
 		found, l, d := i.pin(ctx, required, locked.Plugins[required.Name])
 		diags = append(diags, d...)

@@ -137,6 +137,8 @@ func satisfies(v *version.Version, c version.Constraints) bool {
 // Lock is the content of a lock file.
 type Lock struct {
 	Plugins map[string]*Locked
+	// Modules are the packages that modules come from.
+	Modules []*LockedModule
 	// Pins are what the names that plugins pinned refer to.
 	Pins plan.Pins
 }
@@ -161,12 +163,13 @@ func ReadLock(dir string) (*Lock, hcl.Diagnostics) {
 	}
 	var content struct {
 		Plugins []*lockedBlock               `hcl:"plugin,block"`
+		Modules []*LockedModule              `hcl:"module,block"`
 		Pins    map[string]map[string]string `hcl:"pins,optional"`
 	}
 	if diags := gohcl.DecodeBody(file.Body, nil, &content); diags.HasErrors() {
 		return nil, diags
 	}
-	out := &Lock{Plugins: map[string]*Locked{}, Pins: content.Pins}
+	out := &Lock{Plugins: map[string]*Locked{}, Modules: content.Modules, Pins: content.Pins}
 	for _, b := range content.Plugins {
 		l, err := b.locked()
 		if err != nil {
@@ -174,7 +177,7 @@ func ReadLock(dir string) (*Lock, hcl.Diagnostics) {
 		}
 		out.Plugins[l.Name] = l
 	}
-	return out, nil
+	return out, checkModules(out.Modules)
 }
 
 // digestsValue returns the map of platforms to digests, or the list in a lock
@@ -202,6 +205,7 @@ func (l *Lock) write(dir string, readonly bool) error {
 		f.Body().AppendNewline()
 		l.Plugins[name].write(f.Body().AppendNewBlock("plugin", []string{name}).Body())
 	}
+	writeModules(f.Body(), l.Modules)
 	if pins := pinsValue(l.Pins); pins.LengthInt() > 0 {
 		f.Body().AppendNewline()
 		f.Body().AppendUnstructuredTokens(comment(pinsHead))
