@@ -144,7 +144,7 @@ func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
 	}
 	if all.object.objects == 1 && len(files) == 1 && a.Field == "" {
 		if key, ok := listOfObjects(all.first); ok {
-			found.warnings = append(found.warnings, fmt.Sprintf("%s is a single object, and so a single row\n%s", files[0].name, fieldAdvice(key)))
+			found.warnings = append(found.warnings, fmt.Sprintf("%s contains a single object, and so a single row\n%s", files[0].name, fieldAdvice(key)))
 		}
 	}
 	return found, nil

@@ -165,30 +165,29 @@ var credentials = regexp.MustCompile(`://[^/@\s"']+@`)
 // withoutCredentials removes user names and passwords from URLs.
 func withoutCredentials(text string) string { return credentials.ReplaceAllString(text, "://") }
 
-// advices say what to do about common failures, by what an installer prints.
-var advices = []struct {
-	pattern *regexp.Regexp
-	text    string
-}{
-	{regexp.MustCompile(`(?i)no space left on device|os error 28|disk quota exceeded`),
+// advices say what to do about common failures, by what an installer prints. The
+// patterns are compiled when an installation fails: every start of quern would
+// pay for them.
+var advices = []struct{ pattern, text string }{
+	{`(?i)no space left on device|os error 28|disk quota exceeded`,
 		"The disk is full. Free some space, and run \"quern init\" again."},
-	{regexp.MustCompile(`(?i)must have a hash`),
+	{`(?i)must have a hash`,
 		"The lock file has no hash of this package. The index that it was made with publishes none: lock the dependencies with another index, such as PyPI."},
-	{regexp.MustCompile(`(?i)do not match the hashes|hash mismatch|hashes? (are|is) (missing|required)`),
+	{`(?i)do not match the hashes|hash mismatch|hashes? (are|is) (missing|required)`,
 		"The index has a different file than the lock file, or the lock file has no wheel for this platform. Lock the dependencies again: with uv, \"uv lock\" covers all platforms."},
-	{regexp.MustCompile(`(?i)requires a different python|requires-python|does not satisfy Python|incompatible with the .*requires`),
+	{`(?i)requires a different python|requires-python|does not satisfy Python|incompatible with the .*requires`,
 		"Install a Python that the plugin supports, or name one in QUERN_PYTHON."},
-	{regexp.MustCompile(`(?i)connection refused|connection error|failed to establish|name resolution|dns error|tcp connect|timed out|network is unreachable|max retries|Failed to fetch|error sending request`),
+	{`(?i)connection refused|connection error|failed to establish|name resolution|dns error|tcp connect|timed out|network is unreachable|max retries|Failed to fetch|error sending request`,
 		"Check the connection and the settings of the index (PIP_INDEX_URL, UV_DEFAULT_INDEX, HTTPS_PROXY). Without a network, quern installs what an earlier installation left in the cache."},
-	{regexp.MustCompile(`(?i)no matching distribution|no wheels with a matching|has no wheels|no (usable )?wheels|marked as .?--no-build|building source distributions is disabled|unsatisfiable|no solution found`),
+	{`(?i)no matching distribution|no wheels with a matching|has no wheels|no (usable )?wheels|marked as .?--no-build|building source distributions is disabled|unsatisfiable|no solution found`,
 		"The index has no wheel of this version for this platform and this Python. quern installs dependencies only from wheels. Lock a version that has one, or use another Python with QUERN_PYTHON."},
-	{regexp.MustCompile(`(?i)ensurepip|python3-venv`),
+	{`(?i)ensurepip|python3-venv`,
 		"Install the venv module of this Python (on Debian and Ubuntu, the package python3-venv), or install uv."},
 }
 
 func advice(output string) string {
 	for _, a := range advices {
-		if a.pattern.MatchString(output) {
+		if regexp.MustCompile(a.pattern).MatchString(output) {
 			return a.text
 		}
 	}

@@ -5,11 +5,15 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // pattern is a version in the normal form of PEP 440, or one that differs from it
-// in what authors commonly write.
-var pattern = regexp.MustCompile(`^v?(?:(\d+)!)?(\d+(?:\.\d+)*)(?:[-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?(\d*))?(?:[-_.]?(post|rev|r)[-_.]?(\d*))?(?:[-_.]?(dev)[-_.]?(\d*))?(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?$`)
+// in what authors commonly write. It is compiled when it is first used, because it
+// would take a noticeable part of each start.
+var pattern = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^v?(?:(\d+)!)?(\d+(?:\.\d+)*)(?:[-_.]?(a|b|c|rc|alpha|beta|pre|preview)[-_.]?(\d*))?(?:[-_.]?(post|rev|r)[-_.]?(\d*))?(?:[-_.]?(dev)[-_.]?(\d*))?(?:\+([a-z0-9]+(?:[-_.][a-z0-9]+)*))?$`)
+})
 
 // phases are the semantic names of PEP 440's pre-releases, in order.
 var phases = map[string]string{
@@ -21,7 +25,7 @@ var phases = map[string]string{
 // 0.1.0.dev0 becomes 0.1.0-dev.0. A post-release and a local version become build
 // metadata, which does not affect the order.
 func Semantic(text string) (string, error) {
-	m := pattern.FindStringSubmatch(strings.ToLower(strings.TrimSpace(text)))
+	m := pattern().FindStringSubmatch(strings.ToLower(strings.TrimSpace(text)))
 	if m == nil {
 		return "", fmt.Errorf("%q is not a version of a Python package (PEP 440)", text)
 	}
@@ -64,7 +68,7 @@ func Semantic(text string) (string, error) {
 // IsDevelopment reports whether a version of a Python package is under
 // development, as 0.1.0.dev0 is.
 func IsDevelopment(version string) bool {
-	m := pattern.FindStringSubmatch(strings.ToLower(version))
+	m := pattern().FindStringSubmatch(strings.ToLower(version))
 	return m != nil && m[7] != ""
 }
 
