@@ -26,7 +26,11 @@ func planCommand(ui *terminal) *cli.Command {
 
 func makePlan(ctx context.Context, ui *terminal, args *arguments.Plan) error {
 	ui.compactWarnings = args.CompactWarnings.Value
-	p, _, err := planHere(ctx, ui, args.Request())
+	var p *plan.Plan
+	err := atRevision(ctx, ui, args.Request(), func(r arguments.Request) (err error) {
+		p, _, err = planHere(ctx, ui, r)
+		return err
+	})
 	if err != nil {
 		return err
 	}

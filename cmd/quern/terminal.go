@@ -32,6 +32,9 @@ type terminal struct {
 	noColor  bool
 	// startedIn is the folder that quern was started in, before -chdir.
 	startedIn string
+	// store is the folder of the store while a revision is checked out. If it is
+	// empty, the configuration says where the store is.
+	store string
 	// compactWarnings prints only the summaries of warnings.
 	compactWarnings bool
 	// sources are the configuration files that snippets are cut from.

@@ -59,7 +59,7 @@ func openStore(ui *terminal) (*store.Store, error) {
 		ui.sources = sources
 		return nil, diagnosed{diags}
 	}
-	dir := storeDir(settings)
+	dir := ui.storeDir(settings)
 	if _, err := os.Stat(dir); errors.Is(err, fs.ErrNotExist) {
 		if _, diags := config.FileNames("."); diags.HasErrors() {
 			return nil, diagnosed{diags}
@@ -78,7 +78,10 @@ func openStore(ui *terminal) (*store.Store, error) {
 
 // storeDir returns the folder of the store, or of what belongs to this machine if
 // the store is elsewhere.
-func storeDir(settings *config.Store) string {
+func (t *terminal) storeDir(settings *config.Store) string {
+	if t.store != "" {
+		return t.store
+	}
 	if settings != nil && settings.Path != "" {
 		return settings.Path
 	}
@@ -132,7 +135,7 @@ func registryOptions(ui *terminal, module *config.Module) (registry.Options, *lo
 		Root:         root,
 		Version:      version,
 		CacheDir:     cacheDir(),
-		VenvDir:      filepath.Join(storeDir(module.Settings.Store), store.VenvFolder),
+		VenvDir:      filepath.Join(ui.storeDir(module.Settings.Store), store.VenvFolder),
 		Required:     required(module),
 		DevOverrides: cli.DevOverrides,
 		StartTimeout: cli.startTimeout,
@@ -247,13 +250,16 @@ func planHere(ctx context.Context, ui *terminal, r arguments.Request) (*plan.Pla
 }
 
 // plan makes a plan and prints its warnings. It adds the names that plugins
-// resolved to the lock file.
+// resolved to the lock file, unless that is in a temporary checkout.
 func (w *workspace) plan(ctx context.Context, r arguments.Request, st *state.State) (*plan.Plan, error) {
 	done := w.ui.waiting("Planning ...")
 	p, diags := planner.Build(ctx, w.plannerOptions(r, st))
 	done()
 	if err := w.ui.failed(diags); err != nil {
 		return nil, err
+	}
+	if w.ui.store != "" && !r.ReadOnlyLock {
+		return p, nil
 	}
 	pinned, diags := registry.SetPins(".", p.Pins, nil, r.ReadOnlyLock)
 	if err := w.ui.failed(diags); err != nil {

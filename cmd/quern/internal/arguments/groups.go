@@ -3,6 +3,7 @@ package arguments
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -85,6 +86,20 @@ func (v *Variables) flags() []cli.Flag {
 		declare(&v.Vars, cli.StringSliceFlag{Name: "var", Usage: "set a variable with `NAME=VALUE`; can be repeated"}),
 		declare(&v.VarFiles, cli.StringSliceFlag{Name: "var-file", Usage: "set variables from `FILE`; can be repeated"}),
 	}
+}
+
+// Absolute returns the flags with absolute paths, for work in another folder.
+func (v *Variables) Absolute() (*Variables, error) {
+	abs := *v
+	abs.VarFiles.Value = slices.Clone(v.VarFiles.Value)
+	for i, name := range abs.VarFiles.Value {
+		path, err := filepath.Abs(name)
+		if err != nil {
+			return nil, err
+		}
+		abs.VarFiles.Value[i] = path
+	}
+	return &abs, nil
 }
 
 // Lock are the flags of a command that takes the lease on a state.

@@ -15,6 +15,9 @@ type Request struct {
 	Targets, Excludes, Replace    []addr.Instance
 	// ReadOnlyLock is set if the lock file must not change.
 	ReadOnlyLock bool
+	// Ref is the Git revision to plan, or empty for the working folder. Since is
+	// the revision that the plan is limited to the changes from, or empty.
+	Ref, Since string
 }
 
 // Planning are the flags of the commands plan, apply, and destroy.
@@ -74,7 +77,7 @@ var PlanFormats = []string{"text", "json", "markdown"}
 type Plan struct {
 	Planning
 	Form
-	Out              Flag[string]
+	Out, Ref, Since  Flag[string]
 	DetailedExitcode Flag[bool]
 	// Chosen is the format that the plan is printed in.
 	Chosen string
@@ -84,6 +87,7 @@ type Plan struct {
 func (p *Plan) Flags() []cli.Flag {
 	return flags(p.Planning.flags(), []cli.Flag{
 		declare(&p.Out, cli.StringFlag{Name: "out", Usage: "save the plan to `FILE`, to apply it later"}),
+		declare(&p.Ref, cli.StringFlag{Name: "ref", Usage: "plan the configuration of the Git `REVISION`, such as a branch"}),
 		p.formatFlag("text", "text, json, or markdown"),
 		p.refreshOnlyFlag(),
 		declare(&p.Destroy, cli.BoolFlag{Name: "destroy", Usage: "plan to delete all deployments"}),
@@ -96,7 +100,15 @@ func (p *Plan) Flags() []cli.Flag {
 func (p *Plan) Parse(given Positional) hcl.Diagnostics {
 	chosen, diags := p.In(given.Command, PlanFormats)
 	p.Chosen = chosen
-	return all(given.none(), diags, p.Planning.parse(given))
+	return all(given.none(), diags, p.Planning.parse(given),
+		exclusive("To apply the plan of a revision, check the revision out.", &p.Ref, &p.Out))
+}
+
+// Request returns what the flags request.
+func (p *Plan) Request() Request {
+	r := p.Planning.Request()
+	r.Ref = p.Ref.Value
+	return r
 }
 
 // Apply is quern apply, and quern destroy.
