@@ -233,6 +233,7 @@ def test_states_are_upgraded_and_newer_ones_refused(client, tmp_path):
     [
         ({"wait": "soon"}, '"soon" is not a duration'),
         ({"since": "yesterday"}, "a date such as 2026-01-31 is required"),
+        ({"path": ""}, "a path is required, and this one is empty"),
         ({"rate": "x"}, "a number is required"),
     ],
 )

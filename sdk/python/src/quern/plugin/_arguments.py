@@ -118,6 +118,13 @@ def _parsed(parse: Callable[[str], Any], what: str) -> _Decode:
     return decode
 
 
+def _path(value: str) -> Path:
+    # Path("") would be the working folder.
+    if not value:
+        raise ValueError('a path is required, and this one is empty\nTo name the folder of the configuration, write ".".')
+    return Path(value)
+
+
 def anything(value: Any) -> Any:
     """Returns numbers with a fraction as floats, or as Decimals if a float does not have all their digits."""
     if isinstance(value, Decimal):
@@ -143,7 +150,7 @@ _PLAIN: dict[Any, tuple[str, _Decode, Any]] = {
         _parsed(datetime.datetime.fromisoformat, "a time such as 2026-01-31T12:00:00+00:00 is required"),
         datetime.datetime.min,
     ),
-    Path: ("string", _parsed(Path, "a path is required"), Path()),
+    Path: ("string", _path, Path()),
     Any: ("dynamic", anything, None),
 }
 
