@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/prepare"
 	"github.com/quern-dev/quern/planner/processes"
+	"github.com/quern-dev/quern/planner/refactor"
 	"github.com/quern-dev/quern/planner/secrets"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -33,6 +34,9 @@ type builder struct {
 	pins      *prepare.Pins
 	prior     map[string]*state.Instance // the instances in the state, by address
 	pending   map[string]*state.Pending  // what stages wait for, by address
+
+	blocks *refactor.Blocks
+	moves  []state.Move
 
 	root    *phases
 	levels  []module.Level
@@ -53,8 +57,9 @@ func newBuilder(ctx context.Context, o Options) *builder {
 	}
 	b.processes = processes.New(ctx, o.Plugins, b.Collector, s)
 	b.types = newTypes(o.Plugins, b.Collector)
-	if o.State != nil {
-		b.prior, b.pending = o.State.Instances, o.State.Pending
+	b.ownState()
+	if b.State != nil {
+		b.prior, b.pending = b.State.Instances, b.State.Pending
 	}
 	b.root = b.newPhases(o.Module, o.Variables)
 	return b
@@ -78,6 +83,7 @@ func (b *builder) declare() {
 // from checking whatever does not depend on it.
 func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	b.declare()
+	b.refactor()
 	b.checkAddresses(slices.Concat(b.Targets, b.Excludes, b.Replace))
 	b.levels = b.root.Order(b.Targets, b.Excludes)
 	for _, level := range b.levels {
@@ -123,7 +129,7 @@ func (b *builder) newPlan() *plan.Plan {
 	p := &plan.Plan{
 		Format: plan.Format, QuernVersion: b.QuernVersion, Created: b.started,
 		Environment: b.Environment, Destroy: b.Destroy, RefreshOnly: b.RefreshOnly,
-		Partial: b.limited(),
+		Partial: b.limited(), Moves: b.moves,
 		Plugins: b.Plugins.Describe(), Variables: b.root.Secrets.Open(), Pins: b.pins.Used(),
 	}
 	for name, config := range b.configs {

@@ -67,6 +67,7 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 		}
 	}
 	b.checkInstances()
+	b.checkBlocks(all)
 	all = b.pruned(all)
 	p.Models = models(all)
 	nodes := make([]*plan.Node, 0, len(all))

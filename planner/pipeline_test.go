@@ -121,6 +121,9 @@ func (p *pipeline) carryOut(made *plan.Plan) {
 	if err != nil {
 		p.t.Fatal(err)
 	}
+	if err := p.state.Move(made.Moves); err != nil {
+		p.t.Fatal(err)
+	}
 	nodes := map[string]*plan.Node{}
 	for _, n := range made.Nodes {
 		nodes[n.Address] = n

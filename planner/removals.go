@@ -38,7 +38,7 @@ func (b *builder) orphans(nodes []*plan.Node) []*plan.Node {
 			gone[address] = i
 		}
 	}
-	return removals(gone, "is no longer in the configuration")
+	return b.kept(removals(gone, "is no longer in the configuration"))
 }
 
 // waiting returns the stages that wait for something and have no result yet.
@@ -120,6 +120,7 @@ func removal(i *state.Instance, address, why string) *plan.Node {
 func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 	b.declare()
 	b.Clear() // a stage with errors can be destroyed, too
+	b.refactor()
 	b.checkAddresses(slices.Concat(b.Targets, b.Excludes))
 	p := b.newPlan()
 	gone := b.waiting()

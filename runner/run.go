@@ -69,6 +69,9 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	for _, n := range p.Nodes {
 		r.nodes[n.Address] = n
 	}
+	if err := opts.State.Move(p.Moves); err != nil {
+		return nil, fmt.Errorf("move instances: %w; make a new plan", err)
+	}
 	r.contexts(ctx, opts.Stop)
 	r.saver = newSaver(opts.State, opts.Save, r.quit)
 	r.parts(&values{scope: scope, secrets: secrets, seal: secrets.Seal(opts.Store.Seal)}, opts)

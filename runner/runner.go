@@ -129,6 +129,11 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 		return nil, err
 	}
 	defer r.close()
+	if len(p.Moves) > 0 {
+		if err := r.saver.change(); err != nil {
+			return nil, err
+		}
+	}
 	before := &preflight{plan: p, todo: r.todo, binder: r.binder, reporter: r.reporter}
 	if err := before.checkModels(r.hard); err != nil {
 		return nil, err

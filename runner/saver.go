@@ -81,6 +81,14 @@ func (v *saver) write() error {
 	return v.err
 }
 
+// change writes a state that was changed before the run.
+func (v *saver) change() error {
+	v.mu.Lock()
+	v.dirty = true
+	v.mu.Unlock()
+	return v.write()
+}
+
 func (v *saver) instance(address string) (*state.Instance, bool) {
 	v.mu.Lock()
 	defer v.mu.Unlock()

@@ -82,7 +82,7 @@ func TestOnlyColumnarReadsRows(t *testing.T) {
 var plannerOrder = []string{
 	"planner/plan", "planner/fingerprint", "planner/render",
 	"planner/diagnostics", "planner/secrets", "planner/processes", "planner/schema", "planner/phase", "planner/module",
-	"planner/expand", "planner/condition", "planner/decode", "planner/prepare", "planner/decide", "planner/estimate", "planner/output",
+	"planner/refactor", "planner/expand", "planner/condition", "planner/decode", "planner/prepare", "planner/decide", "planner/estimate", "planner/output",
 	"planner",
 }
 

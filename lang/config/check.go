@@ -101,6 +101,7 @@ func (l *loader) checkReferences() {
 	for _, c := range m.Calls {
 		l.callReferences(c)
 	}
+	l.movedReferences()
 	for _, s := range m.Stages {
 		l.stageReferences(s)
 	}

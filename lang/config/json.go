@@ -61,6 +61,9 @@ var rootShape = func() *Shape {
 		"variable": {Labels: []string{"NAME"}, reads: map[string]reading{"type": asExpression, "default": asIs, "description": asIs}, Blocks: conditions("validation")},
 		"locals":   {},
 		"output":   {Labels: []string{"NAME"}, reads: map[string]reading{"description": asIs, "depends_on": asExpression}, Blocks: conditions("precondition")},
+		"moved":    {reads: map[string]reading{"from": asExpression, "to": asExpression}},
+		"removed":  {reads: map[string]reading{"from": asExpression}, Blocks: conditions("lifecycle")},
+		"import":   {reads: map[string]reading{"to": asExpression}},
 	}}
 	root.Blocks[callKind] = &Shape{Labels: []string{"NAME"}, reads: map[string]reading{"source": asIs, "version": asIs, "depends_on": asExpression, "plugins": asIs}}
 	for _, b := range rootSchema.blocks {

@@ -47,6 +47,9 @@ type Module struct {
 	Stages []*Stage
 	// Plugins are the plugin blocks by local name.
 	Plugins map[string]*Plugin
+	Moved   []*Moved
+	Removed []*Removed
+	Imports []*Import
 
 	stages map[addr.Stage]*Stage
 }

@@ -17,6 +17,9 @@ var rootSchema = func() schema {
 		{name: "output", labels: []string{"NAME"}},
 		{name: "check", labels: []string{"NAME"}},
 		{name: callKind, labels: []string{"NAME"}},
+		{name: "moved"},
+		{name: "removed"},
+		{name: "import"},
 	}}
 	for _, name := range kind.Names() {
 		s.blocks = append(s.blocks, blockSchema{name: name, labels: kindLabels(name)})
@@ -45,8 +48,6 @@ var foreign = withPlurals(map[string]string{
 	"models":           `Each model has its own block: model "TYPE" "NAME" { name = … }.`,
 	"prompts":          `Each prompt has its own block: prompt "NAME" { user = … }.`,
 	"modules":          `Each call of a module has its own block: module "NAME" { source = "./FOLDER" }.`,
-	"moved":            `A renamed stage keeps its results. To move it in the state, run quern state mv FROM TO.`,
-	"removed":          `To remove a stage, delete its block. To forget it but keep its deployment, run quern state rm ADDRESS.`,
 	"required_plugins": `Required plugins go inside the quern block: quern { required_plugins { … } }.`,
 })
 
@@ -99,6 +100,12 @@ func (l *loader) block(b *hclsyntax.Block) {
 		l.check(b)
 	case callKind:
 		l.call(b)
+	case "moved":
+		l.moved(b)
+	case "removed":
+		l.removed(b)
+	case "import":
+		l.imported(b)
 	default:
 		l.stage(b)
 	}

@@ -42,8 +42,13 @@ type Decider struct {
 	Replace []addr.Instance
 	// Refresh reads deployments. RefreshOnly does nothing else.
 	Refresh, RefreshOnly bool
-	// TakeOver lets deployments take over those that are no longer configured.
+	// TakeOver lets deployments take over those that are no longer configured,
+	// except those at addresses for which Keeps is true.
 	TakeOver bool
+	Keeps    func(address string) bool
+	// Imports returns what the plugin finds an existing deployment by that is to
+	// be imported at an address.
+	Imports func(address string) (id string, ok bool)
 
 	taken map[string]bool // addresses in Prior whose deployments others take over
 }

@@ -38,7 +38,7 @@ func (d *Decider) takeOver(level []*Instance) []*Instance {
 func (d *Decider) abandoned(n *Instance) []string {
 	var found []string
 	for _, address := range sorted(d.Prior) {
-		if i := d.Prior[address]; i.Deployment != nil && i.Type == n.Type && i.Plugin == n.Plugin && !d.configured(address, i) && !d.taken[address] {
+		if i := d.Prior[address]; i.Deployment != nil && i.Type == n.Type && i.Plugin == n.Plugin && !d.configured(address, i) && !d.taken[address] && !d.Keeps(address) {
 			found = append(found, address)
 		}
 	}

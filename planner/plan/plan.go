@@ -16,6 +16,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store/pending"
+	"github.com/quern-dev/quern/store/state"
 )
 
 // Format is the version of the plan's encoding. It changes when a reader of
@@ -38,6 +39,9 @@ type Plan struct {
 	RefreshOnly bool `json:"refresh_only,omitempty"`
 	// Partial is set when -target or -exclude left something out.
 	Partial bool `json:"partial,omitempty"`
+	// Moves are the instances of the state that get new addresses, sorted. They
+	// happen before anything else, at the same time.
+	Moves []state.Move `json:"moves,omitempty"`
 	// Plugins are the programs that plugins must have, by local name.
 	Plugins map[string]Plugin `json:"plugins"`
 	// Nodes are in an order in which each comes after what it needs.

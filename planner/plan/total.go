@@ -79,6 +79,9 @@ func (p *Plan) HasDrift() bool {
 
 // HasChanges reports whether applying the plan would do anything.
 func (p *Plan) HasChanges() bool {
+	if len(p.Moves) > 0 {
+		return true
+	}
 	for _, n := range p.Nodes {
 		if n.Action != Keep {
 			return true

@@ -22,7 +22,7 @@ func Markdown(w io.Writer, p *plan.Plan) error {
 }
 
 func markdown(w *bufio.Writer, p *plan.Plan) {
-	if p.RefreshOnly && len(p.Nodes) == 0 {
+	if p.RefreshOnly && len(p.Nodes) == 0 && len(p.Moves) == 0 {
 		fmt.Fprintf(w, "### quern plan: no drift\n\nDeployments and sources match the state of environment `%s`.\n", p.Environment)
 		return
 	}
@@ -42,6 +42,7 @@ func markdown(w *bufio.Writer, p *plan.Plan) {
 		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | %s |\n",
 			strings.TrimSpace(symbol(n)), strings.ReplaceAll(n.Address, "|", `\|`), phrase(n), cell(whyText(n)), cell(estimate(n)))
 	}
+	markdownMoves(w, p)
 	markdownOutputs(w, p)
 	markdownChecks(w, p)
 	markdownDetails(w, p)
@@ -62,6 +63,16 @@ func whyText(n *plan.Node) string {
 // cell escapes a text for a table.
 func cell(s string) string {
 	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "`", "\\`").Replace(printable.Text(s))
+}
+
+func markdownMoves(w *bufio.Writer, p *plan.Plan) {
+	if len(p.Moves) == 0 {
+		return
+	}
+	fmt.Fprint(w, "\n| moved from | to |\n| --- | --- |\n")
+	for _, m := range p.Moves {
+		fmt.Fprintf(w, "| `%s` | `%s` |\n", strings.ReplaceAll(m.From, "|", `\|`), strings.ReplaceAll(m.To, "|", `\|`))
+	}
 }
 
 func markdownOutputs(w *bufio.Writer, p *plan.Plan) {

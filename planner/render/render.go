@@ -86,6 +86,9 @@ var counts = []struct {
 func Summary(p *plan.Plan) string {
 	total := p.Total()
 	var parts []string
+	if n := len(p.Moves); n > 0 {
+		parts = append(parts, english.Number(n)+" to move")
+	}
 	for _, c := range counts {
 		if n := total.Actions[c.action]; n > 0 {
 			parts = append(parts, english.Number(n)+" "+c.text)

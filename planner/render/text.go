@@ -78,6 +78,7 @@ func (t *text) plan(p *plan.Plan) {
 	default:
 		t.printf("quern will perform these actions in environment %q:\n\n", p.Environment)
 	}
+	t.moves(p)
 	for _, n := range p.Nodes {
 		if n.Action != plan.Keep || t.options.Verbose {
 			t.node(n)
@@ -91,6 +92,16 @@ func (t *text) plan(p *plan.Plan) {
 	}
 	if p.Partial {
 		t.printf("\nThe plan covers only part of the pipeline, because of -target or -exclude.\n")
+	}
+}
+
+// moves shows which instances get new addresses.
+func (t *text) moves(p *plan.Plan) {
+	for _, m := range p.Moves {
+		t.printf("    %s has moved to %s\n", t.paint(bold, m.From), t.paint(bold, m.To))
+	}
+	if len(p.Moves) > 0 {
+		t.printf("\n")
 	}
 }
 
@@ -111,17 +122,18 @@ func (t *text) unchanged(p *plan.Plan) {
 
 // drift shows what a refresh-only plan found.
 func (t *text) drift(p *plan.Plan) {
-	if len(p.Nodes) == 0 {
+	if len(p.Nodes) == 0 && len(p.Moves) == 0 {
 		t.printf("%s Deployments and sources match the state of environment %q.\n", t.paint(bold+green, "No changes."), p.Environment)
 		return
 	}
 	t.printf("These differ from the state of environment %q:\n\n", p.Environment)
+	t.moves(p)
 	for _, n := range p.Nodes {
 		t.node(n)
 	}
 	switch {
 	case p.HasChanges():
-		t.printf("%s %s to refresh. Applying this plan updates the state and changes nothing else.\n", t.paint(bold, "Plan:"), english.Number(p.Total().Actions[plan.Refresh]))
+		t.printf("%s %s. Applying this plan updates the state and changes nothing else.\n", t.paint(bold, "Plan:"), Summary(p))
 	default:
 		t.printf("%s The state needs no update: it records the content of a source when the source is read again.\n", t.paint(bold, "No changes."))
 	}
