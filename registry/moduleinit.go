@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -23,6 +24,11 @@ type InstalledModule struct {
 	Path    string `json:"path"`
 	// Change describes to a person what changed: "pinned", "unchanged", "from 1.0.0".
 	Change string `json:"change"`
+}
+
+// Release names the package and its version for people.
+func (m *InstalledModule) Release() string {
+	return strings.TrimSpace(modules.Redact(m.Source) + " " + m.Version)
 }
 
 // ModuleInstallation installs the packages of modules while a pipeline is loaded,

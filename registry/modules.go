@@ -22,7 +22,6 @@ var installDir = filepath.Join(".quern", "modules")
 
 // ModuleCall is what a module block says about where its module is.
 type ModuleCall struct {
-	Name    string
 	Source  string
 	Version string // a constraint, or empty
 	// Parent is the folder of the module that contains the block.

@@ -184,7 +184,7 @@ const formatFile, keyFile = "format", "key"
 var folders = []string{"blobs", "actions", "memo", "pending", "envs", "runs", "staging", "damaged", "cache", "responses", "tmp"}
 
 var known = func() map[string]bool {
-	names := map[string]bool{formatFile: true, keyFile: true, "plugins": true, VenvFolder: true, ".gitignore": true}
+	names := map[string]bool{formatFile: true, keyFile: true, "plugins": true, "modules": true, VenvFolder: true, ".gitignore": true}
 	for _, name := range folders {
 		names[name] = true
 	}

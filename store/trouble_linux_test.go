@@ -21,9 +21,11 @@ import (
 
 func TestOnlyItsOwnerCanReadAStore(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), ".quern")
-	// A user may have made the folder for plugins before.
-	if err := os.MkdirAll(filepath.Join(dir, "plugins"), 0o755); err != nil {
-		t.Fatal(err)
+	// A user may have made the folder for plugins before, and quern init that for modules.
+	for _, name := range []string{"plugins", "modules"} {
+		if err := os.MkdirAll(filepath.Join(dir, name), 0o755); err != nil {
+			t.Fatal(err)
+		}
 	}
 	s, err := store.Open(dir)
 	if err != nil {

@@ -17,9 +17,10 @@ import (
 func initCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{
 		Name:  "init",
-		Usage: "find the required plugins and pin them",
-		Description: "Finds the plugins in required_plugins, and writes their versions and checksums to .quern.lock.hcl. Keep that file\n" +
-			"in version control: quern does not start a plugin with a different checksum. Versions stay pinned until you use\n-upgrade.",
+		Usage: "install modules, find the required plugins, and pin them",
+		Description: "Downloads the modules that module blocks call, finds the plugins in required_plugins, and writes their versions and\n" +
+			"checksums to .quern.lock.hcl. Keep that file in version control: quern uses no module and starts no plugin with a\n" +
+			"different checksum. Versions stay pinned until you use -upgrade. Other commands download nothing.",
 	}
 	return command(ui, c, &arguments.Init{Examples: exampleNames()}, func(ctx context.Context, args *arguments.Init) error {
 		ctx, cancel := interruptible(ctx)
@@ -36,7 +37,11 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 			return err
 		}
 	}
-	module, err := loadModule(ctx, ui)
+	how := registry.InitOptions{
+		Upgrade: args.Upgrade.Value, ReadOnly: args.ReadOnly,
+		Progress: func(line string) { ui.notef("%s\n", line) },
+	}
+	module, modules, err := installModules(ctx, ui, args.Vendor.Value, how)
 	if err != nil {
 		return err
 	}
@@ -47,10 +52,7 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 	if err != nil {
 		return err
 	}
-	pinned, diags := registry.Init(ctx, options, registry.InitOptions{
-		Upgrade: args.Upgrade.Value, ReadOnly: args.ReadOnly,
-		Progress: func(line string) { ui.notef("%s\n", line) },
-	})
+	pinned, diags := registry.Init(ctx, options, how)
 	if err := ui.failed(diags); err != nil {
 		return err
 	}
@@ -63,6 +65,9 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 	}
 	if args.JSON.Value {
 		found := map[string]any{"plugins": append([]registry.Pinned{}, pinned...)}
+		if len(modules) > 0 {
+			found["modules"] = modules
+		}
 		if len(pins) > 0 {
 			found["pins"] = pins
 		}
@@ -73,6 +78,9 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 	}
 	for _, name := range written {
 		ui.printf("%s\n", name)
+	}
+	for _, m := range modules {
+		ui.printf("- %s (%s)\n", m.Release(), m.Change)
 	}
 	for _, p := range pinned {
 		with := ""
@@ -86,6 +94,20 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 	}
 	ui.printf("The pipeline is ready. Run \"quern plan\" to see what it would do.\n")
 	return nil
+}
+
+// installModules reads the configuration and installs the modules that it calls.
+func installModules(ctx context.Context, ui *terminal, vendor bool, how registry.InitOptions) (*config.Module, []registry.InstalledModule, error) {
+	installation, err := registry.InstallModules(ctx, ".", vendor, how)
+	if err != nil {
+		return nil, nil, diag.Failed("modules cannot be installed", "%w", err)
+	}
+	module, err := loadTree(ctx, ui, installation.Find)
+	if err != nil {
+		return nil, nil, err
+	}
+	modules, diags := installation.Finish()
+	return module, modules, ui.failed(diags)
 }
 
 // updatePins removes pins that are no longer used from the lock file, and adds those

@@ -5,7 +5,6 @@ import (
 	"path/filepath"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
-	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/registry"
 	"github.com/quern-dev/quern/registry/scaffold"
 	"github.com/urfave/cli/v3"
@@ -64,8 +63,7 @@ func pluginDocsCommand(ui *terminal) *cli.Command {
 // pluginsHere returns the built-in plugins and, if this folder contains a
 // pipeline, those that it requires.
 func pluginsHere(ctx context.Context, ui *terminal) (*registry.Registry, error) {
-	module, diags := config.Load(".")
-	ui.sources = module.Sources
+	module, diags := readTree(ui, registry.OpenModules(".").Find)
 	if diags.HasErrors() && len(module.Sources) > 0 {
 		return nil, diagnosed{diags}
 	}

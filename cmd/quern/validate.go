@@ -29,9 +29,13 @@ func validateCommand(ui *terminal) *cli.Command {
 
 // validate collects the errors of all phases that can be reached.
 func validate(ctx context.Context, ui *terminal) hcl.Diagnostics {
-	module, diags := config.Load(".")
-	ui.sources = module.Sources
-	diags = append(diags, module.CheckVersion(version)...)
+	module, diags := readTree(ui, registry.OpenModules(".").Find)
+	return validateTree(ctx, ui, module, append(diags, module.CheckVersion(version)...))
+}
+
+// validateTree is validate for a configuration that has been read, with the
+// diagnostics that were found so far.
+func validateTree(ctx context.Context, ui *terminal, module *config.Module, diags hcl.Diagnostics) hcl.Diagnostics {
 	if module.Incomplete {
 		return diags
 	}

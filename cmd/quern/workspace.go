@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
@@ -39,16 +40,33 @@ type workspace struct {
 	ctx context.Context
 }
 
-// loadModule reads the configuration in the current folder. If it has errors,
-// loadModule reports everything that validate finds, not only syntax errors.
+// loadModule reads the configuration in the current folder and in those of the
+// modules that it calls, which must be installed. If it has errors, loadModule reports
+// everything that validate finds, not only syntax errors.
 func loadModule(ctx context.Context, ui *terminal) (*config.Module, error) {
-	module, diags := config.Load(".")
-	ui.sources = module.Sources
+	return loadTree(ctx, ui, registry.OpenModules(".").Find)
+}
+
+// loadTree is loadModule with a way to find the modules.
+func loadTree(ctx context.Context, ui *terminal, find findModule) (*config.Module, error) {
+	module, diags := readTree(ui, find)
 	diags = append(diags, module.CheckVersion(version)...)
 	if diags.HasErrors() {
-		return nil, diagnosed{validate(ctx, ui)}
+		return nil, diagnosed{validateTree(ctx, ui, module, diags)}
 	}
 	return module, ui.failed(diags)
+}
+
+// findModule returns the folder of a called module.
+type findModule func(registry.ModuleCall) (string, hcl.Diagnostics)
+
+// readTree reads the configuration without looking for plugins.
+func readTree(ui *terminal, find findModule) (*config.Module, hcl.Diagnostics) {
+	module, diags := config.LoadTree(".", func(parent *config.Module, call *config.Call) (string, hcl.Diagnostics) {
+		return find(registry.ModuleCall{Source: call.Source, Version: call.Version, Parent: parent.Dir, Range: call.SourceRange})
+	})
+	ui.sources = module.Sources
+	return module, diags
 }
 
 // openStore opens the store of the current folder. If the folder contains a

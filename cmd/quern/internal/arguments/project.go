@@ -15,8 +15,8 @@ import (
 type Init struct {
 	Document
 	LockFile
-	Upgrade Flag[bool]
-	From    Flag[string]
+	Upgrade, Vendor Flag[bool]
+	From            Flag[string]
 	// Examples are the names that From may have.
 	Examples []string
 }
@@ -25,6 +25,7 @@ type Init struct {
 func (i *Init) Flags() []cli.Flag {
 	return []cli.Flag{
 		declare(&i.Upgrade, cli.BoolFlag{Name: "upgrade", Usage: "choose the newest versions that the constraints allow, even if others are pinned, and resolve pinned names again"}),
+		declare(&i.Vendor, cli.BoolFlag{Name: "vendor", Usage: "install modules in the folder quern_modules, to keep them in version control and use them without a network"}),
 		declare(&i.From, cli.StringFlag{Name: "from", Usage: "start from the example `NAME`: " + strings.Join(i.Examples, ", ")}),
 		i.LockFile.flag(),
 		i.Document.flag(),
