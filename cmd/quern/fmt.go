@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/format"
+	"github.com/quern-dev/quern/lang/testfile"
 )
 
 func fmtCommand(ui *terminal) *cli.Command {
@@ -25,8 +26,8 @@ func fmtCommand(ui *terminal) *cli.Command {
 		Name:      "fmt",
 		Usage:     "rewrite configuration files in canonical form",
 		ArgsUsage: "[FILE|DIR|-]...",
-		Description: "Formats the given files, or the *.quern.hcl and *.vars.hcl files in the given folders (default: the current\n" +
-			"folder), and lists the files that it changed. With -, formats standard input and writes the result to standard\n" +
+		Description: "Formats the given files, or the *.quern.hcl, *.quern-test.hcl, and *.vars.hcl files in the given folders\n" +
+			"(default: the current folder), and lists the files that it changed. With -, formats standard input and writes the result to standard\n" +
 			"output, prints the changes (-diff), or only checks the format (-check).",
 	}
 	return command(ui, c, &arguments.Fmt{}, func(_ context.Context, args *arguments.Fmt) error {
@@ -177,5 +178,5 @@ func formattableIn(dir string, recursive bool) ([]string, error) {
 }
 
 func isConfiguration(name string) bool {
-	return strings.HasSuffix(name, ".quern.hcl") || strings.HasSuffix(name, ".vars.hcl")
+	return strings.HasSuffix(name, config.Suffix) || strings.HasSuffix(name, testfile.Suffix) || strings.HasSuffix(name, ".vars.hcl")
 }

@@ -7,6 +7,7 @@ import (
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/testfile"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/registry"
@@ -23,7 +24,8 @@ func validateCommand(ui *terminal) *cli.Command {
 	return command(ui, c, &arguments.Validate{}, func(ctx context.Context, args *arguments.Validate) error {
 		ctx, cancel := interruptible(ctx)
 		defer cancel()
-		return reportValidation(ui, validate(ctx, ui), args.JSON.Value)
+		diags := validate(ctx, ui)
+		return reportValidation(ui, append(diags, validateTests(ui)...), args.JSON.Value)
 	})
 }
 
@@ -59,6 +61,16 @@ func validateTree(ctx context.Context, ui *terminal, module *config.Module, diag
 	return diag.Merge(diags, planner.Validate(ctx, planner.Options{
 		Module: module, Variables: variables, Plugins: plugins, Pins: plugins.Pins(), QuernVersion: version, StartedIn: ui.startedIn,
 	}))
+}
+
+// validateTests checks the test files, if there are any.
+func validateTests(ui *terminal) hcl.Diagnostics {
+	if len(testfile.FileNames(".")) == 0 {
+		return nil
+	}
+	module, _ := config.Load(".")
+	_, diags := checkedTests(ui, module)
+	return diags
 }
 
 func reportValidation(ui *terminal, diags hcl.Diagnostics, asJSON bool) error {

@@ -37,3 +37,7 @@ type Secret struct{}
 // SecretLines is the Extra of a diagnostic with a secret somewhere in the lines
 // of its subject: none of them is shown.
 type SecretLines struct{}
+
+// Parts is the Extra of a diagnostic about an expression: the values of its parts, which
+// are shown in place of those of its references.
+type Parts []SnippetValue

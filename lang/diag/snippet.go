@@ -186,6 +186,9 @@ func header(b *hclsyntax.Block) string {
 
 // values returns the values of the references in a diagnostic's expression.
 func values(d *hcl.Diagnostic) []SnippetValue {
+	if parts, ok := hcl.DiagnosticExtra[Parts](d); ok {
+		return slices.Clone(parts)
+	}
 	if d.Expression == nil || d.EvalContext == nil {
 		return nil
 	}
