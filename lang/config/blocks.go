@@ -2,6 +2,7 @@ package config
 
 import (
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -12,7 +13,7 @@ import (
 var outputSchema = schema{
 	what:     "an output block",
 	required: []string{"value"},
-	optional: []string{"description", "sensitive", "depends_on"},
+	optional: []string{"type", "description", "sensitive", "depends_on"},
 	blocks:   []blockSchema{{name: "precondition"}},
 }
 
@@ -34,12 +35,18 @@ func (l *loader) locals(b *hclsyntax.Block) {
 
 func (l *loader) output(b *hclsyntax.Block) {
 	attrs, blocks := l.content(b.Body, outputSchema)
-	o := &Output{Name: b.Labels[0], Expr: expression(attrs["value"]), Range: b.DefRange()}
+	o := &Output{Name: b.Labels[0], Expr: expression(attrs["value"]), Type: cty.DynamicPseudoType, Range: b.DefRange()}
+	if a := attrs["type"]; a != nil {
+		l.outputType(o, a)
+	}
 	if a := attrs["description"]; a != nil {
 		o.Description = l.constString(a)
 	}
 	if a := attrs["sensitive"]; a != nil {
 		o.Sensitive = l.constBool(a)
+		if o.Sensitive && o.Artifact != nil {
+			l.add(notSensitive(a, "output."+o.Name, o.Artifact))
+		}
 	}
 	if a := attrs["depends_on"]; a != nil {
 		o.DependsOn = l.dependsOn(a)
@@ -52,6 +59,18 @@ func (l *loader) output(b *hclsyntax.Block) {
 	if o.Expr != nil {
 		l.m.Outputs[o.Name] = o
 	}
+}
+
+func (l *loader) outputType(o *Output, a *hclsyntax.Attribute) {
+	if o.Artifact = l.artifactType(a.Expr); o.Artifact != nil {
+		return
+	}
+	t, diags := typeexpr.TypeConstraint(a.Expr)
+	if diags.HasErrors() {
+		l.add(invalidType(a, diags[0]))
+		return
+	}
+	o.Type, o.Typed = t, true
 }
 
 func (l *loader) check(b *hclsyntax.Block) {

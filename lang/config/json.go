@@ -60,7 +60,7 @@ var rootShape = func() *Shape {
 		"plugin":   {Labels: []string{"NAME"}},
 		"variable": {Labels: []string{"NAME"}, reads: map[string]reading{"type": asExpression, "default": asIs, "description": asIs}, Blocks: conditions("validation")},
 		"locals":   {},
-		"output":   {Labels: []string{"NAME"}, reads: map[string]reading{"description": asIs, "depends_on": asExpression}, Blocks: conditions("precondition")},
+		"output":   {Labels: []string{"NAME"}, reads: map[string]reading{"type": asExpression, "description": asIs, "depends_on": asExpression}, Blocks: conditions("precondition")},
 		"moved":    {reads: map[string]reading{"from": asExpression, "to": asExpression}},
 		"removed":  {reads: map[string]reading{"from": asExpression}, Blocks: conditions("lifecycle")},
 		"import":   {reads: map[string]reading{"to": asExpression}},

@@ -113,8 +113,11 @@ type Variable struct {
 	// optional, with Defaults.
 	Type     cty.Type
 	Defaults *typeexpr.Defaults // nil if there are no optional attributes
-	// Typed is set when the block gives a type.
+	// Typed is set when the block gives a type of values.
 	Typed bool
+	// Artifact is set if the variable is an artifact or a prompt. Only a module
+	// that another one calls can have a value for it.
+	Artifact *ArtifactType
 	// Default is converted to Type. If it is cty.NilVal, the variable must be set.
 	Default     cty.Value
 	Sensitive   bool
@@ -138,8 +141,12 @@ type Output struct {
 	Name        string
 	Description string
 	Sensitive   bool
-	Expr        hcl.Expression
-	DependsOn   []hcl.Traversal
+	// Type and Typed, or Artifact, are as for a Variable.
+	Type      cty.Type
+	Typed     bool
+	Artifact  *ArtifactType
+	Expr      hcl.Expression
+	DependsOn []hcl.Traversal
 	// Pre must be true before the output gets its value.
 	Pre   []Condition
 	Range hcl.Range

@@ -36,6 +36,9 @@ func (l *loader) variable(b *hclsyntax.Block) {
 	if a := attrs["default"]; a != nil {
 		l.variableDefault(v, a)
 	}
+	if v.Artifact != nil && v.Sensitive {
+		l.add(notSensitive(attrs["sensitive"], "var."+v.Name, v.Artifact))
+	}
 	for _, block := range blocks {
 		if c, ok := l.condition(block); ok {
 			v.Validations = append(v.Validations, c)
@@ -52,6 +55,9 @@ func (l *loader) variable(b *hclsyntax.Block) {
 }
 
 func (l *loader) variableType(v *Variable, a *hclsyntax.Attribute) {
+	if v.Artifact = l.artifactType(a.Expr); v.Artifact != nil {
+		return
+	}
 	t, defaults, diags := typeexpr.TypeConstraintWithDefaults(a.Expr)
 	if diags.HasErrors() {
 		l.add(invalidType(a, diags[0]))
@@ -60,13 +66,17 @@ func (l *loader) variableType(v *Variable, a *hclsyntax.Attribute) {
 	v.Type, v.Defaults, v.Typed = t, defaults, true
 }
 
+func notSensitive(a *hclsyntax.Attribute, what string, t *ArtifactType) *hcl.Diagnostic {
+	return diag.Errorf(a.SrcRange.Ptr(), "Artifacts cannot be sensitive", "%s is a %s. Only values can be sensitive. Remove this argument.", what, t.Kind)
+}
+
 // invalidType lists the valid types; the position and the reason
 // come from the type parser.
 func invalidType(a *hclsyntax.Attribute, cause *hcl.Diagnostic) *hcl.Diagnostic {
-	const types = "string, number, bool, any, list(T), set(T), map(T), tuple([…]), and object({ name = T, other = optional(T, default) })"
+	const types = "string, number, bool, any, list(T), set(T), map(T), tuple([…]), object({ name = T, other = optional(T, default) }), and, for artifacts, dataset({ column = T }), model(\"CAPABILITY\"), and prompt"
 	detail := cause.Detail
 	if word := hcl.ExprAsKeyword(a.Expr); word != "" {
-		detail += diag.Suggest(word, []string{"string", "number", "bool", "any", "list", "set", "map", "object", "tuple"})
+		detail += diag.Suggest(word, []string{"string", "number", "bool", "any", "list", "set", "map", "object", "tuple", "dataset", "model", "prompt"})
 	}
 	d := diag.Errorf(a.Expr.Range().Ptr(), "Invalid type", "%s The types are %s.", detail, types)
 	if cause.Subject != nil {
@@ -85,6 +95,10 @@ func (l *loader) variableDefault(v *Variable, a *hclsyntax.Attribute) {
 	given, diags := eval.Value(a.Expr, nil)
 	if diags.HasErrors() {
 		l.diags = append(l.diags, diags...)
+		return
+	}
+	if v.Artifact != nil && !given.IsNull() {
+		l.add(diag.Errorf(a.Expr.Range().Ptr(), "Default does not match the type", "var.%s is a %s, which cannot be written as a value. Its default can only be null; without one, every module block has to set it.", v.Name, v.Artifact.Kind))
 		return
 	}
 	converted, err := v.Convert(given)

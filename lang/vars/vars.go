@@ -135,6 +135,9 @@ func (r *resolver) undeclaredErrors() {
 
 // value returns the value of a variable: of its type, with its marks.
 func (r *resolver) value(v *config.Variable) cty.Value {
+	if v.Artifact != nil {
+		return r.artifact(v)
+	}
 	got, ok := r.unmarked(v)
 	if !ok {
 		got = cty.UnknownVal(v.Type.WithoutOptionalAttributesDeep())
@@ -143,6 +146,21 @@ func (r *resolver) value(v *config.Variable) cty.Value {
 		return got.Mark(value.Sensitive{Variable: v.Name})
 	}
 	return got
+}
+
+// artifact returns the value of a variable that is an artifact, which the root module
+// cannot have: null, if that is its default.
+func (r *resolver) artifact(v *config.Variable) cty.Value {
+	g, given := r.given[v.Name]
+	if !given && !v.Required() {
+		return v.Default
+	}
+	detail := fmt.Sprintf("var.%s is a %s, which only the module block of another module can pass: module \"NAME\" { source = \"./FOLDER\", %s = … }. Run quern in the folder of that module.", v.Name, v.Artifact.Kind, v.Name)
+	if given {
+		detail = fmt.Sprintf("%s sets var.%s. ", g.from, v.Name) + detail
+	}
+	r.add(diag.Errorf(r.place(v, g), "Variable is an artifact", "%s", detail))
+	return cty.DynamicVal
 }
 
 func (r *resolver) unmarked(v *config.Variable) (cty.Value, bool) {

@@ -227,3 +227,26 @@ func TestFilesOfVariablesAreAmongTheSources(t *testing.T) {
 		t.Error(text.String())
 	}
 }
+
+func TestTheRootModuleHasNoVariablesThatAreArtifacts(t *testing.T) {
+	required := map[string]string{"a.quern.hcl": variable("texts", `type = dataset({ text = string })`)}
+	optional := map[string]string{"a.quern.hcl": variable("texts", "type = dataset\ndefault = null")}
+	for _, c := range []struct {
+		files map[string]string
+		in    Inputs
+		want  string
+	}{
+		{required, Inputs{}, "only the module block of another module can pass"},
+		{optional, Inputs{}, ""},
+		{optional, Inputs{Flags: []string{"texts=a.csv"}}, "-var sets var.texts. var.texts is a dataset"},
+		{optional, Inputs{Env: []string{EnvPrefix + "texts=a.csv"}}, EnvPrefix + "texts sets var.texts"},
+	} {
+		got, diags := Resolve(load(t, c.files), c.in)
+		if diags.HasErrors() != (c.want != "") || (c.want != "" && !strings.Contains(diags.Error(), c.want)) {
+			t.Errorf("%v: %v", c, diags)
+		}
+		if c.want == "" && !got["texts"].IsNull() {
+			t.Errorf("%#v", got)
+		}
+	}
+}
