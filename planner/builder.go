@@ -39,7 +39,7 @@ type builder struct {
 	moves  []state.Move
 
 	root    *phases
-	levels  []module.Level
+	levels  []*module.Level
 	partial map[addr.Stage]bool   // stages with instances that are left out
 	configs map[string]*plan.Body // by plugin
 }
@@ -72,10 +72,7 @@ func (b *builder) close() {
 
 // declare finds the types of the stages and configures the plugins.
 func (b *builder) declare() {
-	for _, c := range b.Module.Calls {
-		b.Report(diag.Errorf(&c.DeclRange, "Modules cannot be planned yet", "This version of quern reads module blocks, but cannot plan them."))
-	}
-	b.root.Declare(b.types.of)
+	b.root.Tree.Declare(b.types.of)
 	b.configs = b.root.decode.ConfigurePlugins()
 }
 
@@ -85,14 +82,14 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	b.declare()
 	b.refactor()
 	b.checkAddresses(slices.Concat(b.Targets, b.Excludes, b.Replace))
-	b.levels = b.root.Order(b.Targets, b.Excludes)
+	b.levels = b.root.Tree.Order(b.Targets, b.Excludes)
 	for _, level := range b.levels {
 		b.root.level(level)
 	}
 	if b.RefreshOnly && b.ctx.Err() == nil {
 		return b.refreshOnly()
 	}
-	outputs, checks := b.root.output.All(b.limited()), b.root.output.Checks()
+	outputs, checks := b.root.output.All(b.limited()), b.checks()
 	if b.ctx.Err() != nil {
 		b.Report(diag.Errorf(nil, "Planning was interrupted", "No plan was made, and nothing was changed."))
 	}
@@ -111,6 +108,15 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	p.Budget = budget.Evaluate()
 	budget.Check(p)
 	return b.finished(p)
+}
+
+// checks returns the checks of all modules.
+func (b *builder) checks() []*plan.CheckBlock {
+	var all []*plan.CheckBlock
+	for _, m := range b.root.Tree.Modules() {
+		all = append(all, b.root.of[m].output.Checks()...)
+	}
+	return all
 }
 
 // finished returns the plan, or nil if there are errors.

@@ -15,7 +15,7 @@ import (
 // checkAddresses reports addresses in flags that do not exist.
 func (b *builder) checkAddresses(addresses []addr.Instance) {
 	for _, a := range addresses {
-		if b.root.Stage(a.Stage) != nil || b.prior[a.String()] != nil {
+		if b.root.Tree.Declared(a.Stage) || b.prior[a.String()] != nil {
 			continue
 		}
 		if err := a.CheckModule(maps.Keys(b.prior)); err != nil {
@@ -23,8 +23,10 @@ func (b *builder) checkAddresses(addresses []addr.Instance) {
 			continue
 		}
 		var names []string
-		for _, s := range b.root.Stages() {
-			names = append(names, s.Config.Addr.String())
+		for _, m := range b.root.Tree.Modules() {
+			for _, s := range m.Stages() {
+				names = append(names, s.Addr.String())
+			}
 		}
 		b.Report(diag.Errorf(nil, "Unknown address", "Stage %s does not exist.%s", a.Stage, diag.Suggest(a.Stage.String(), names)))
 	}
@@ -34,7 +36,7 @@ func (b *builder) checkAddresses(addresses []addr.Instance) {
 // instance.
 func (b *builder) checkInstances() {
 	for _, a := range slices.Concat(b.Targets, b.Excludes, b.Replace) {
-		s := b.root.Stage(a.Stage)
+		s := b.root.Tree.Stage(a.Stage)
 		if s == nil || !s.Planned() || s.Broken() || b.prior[a.String()] != nil ||
 			slices.ContainsFunc(s.Instances(), func(n *module.Instance) bool { return module.Means(a, n.Addr) }) {
 			continue
@@ -59,7 +61,7 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 	for _, level := range b.levels {
 		for _, s := range level.Stages {
 			if s.Broken() && !b.validating {
-				b.Report(diag.Errorf(s.Config.DeclRange.Ptr(), "Cannot plan this stage", "A stage that it depends on has errors."))
+				s.Module.Report(diag.Errorf(s.Config.DeclRange.Ptr(), "Cannot plan this stage", "A stage that it depends on has errors."))
 			}
 			if kind.Of(s.Config.Addr.Kind).IsStage() {
 				all = append(all, s.Instances()...)
@@ -147,7 +149,7 @@ func (b *builder) gateReasons(n *plan.Node) {
 		if err != nil {
 			continue
 		}
-		if s := b.root.Stage(a.Stage); s != nil {
+		if s := b.root.Tree.Stage(a.Stage); s != nil {
 			for _, g := range s.Instances() {
 				if g.Address == d && g.Action == plan.Check {
 					n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseDepends, Subject: d, Text: "only if " + d + " passes"})

@@ -19,37 +19,39 @@ import (
 	"github.com/quern-dev/quern/planner/phase"
 	"github.com/quern-dev/quern/planner/prepare"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
-	"github.com/quern-dev/quern/store/state"
 )
 
 // phases are the phases of planning for one module. Each level goes through all
 // of them before the next one begins: the instances of a level are expanded,
-// decoded, and checked by what earlier levels have published.
+// decoded, and checked by what earlier levels have published. All modules share
+// the phases that do not evaluate expressions, so that plugins are asked about the
+// instances of all modules at once.
 type phases struct {
 	*module.Module
-	expand   *expand.Expander
-	decode   *decode.Decoder
+	expand *expand.Expander
+	decode *decode.Decoder
+	output *output.Outputs
+	*shared
+}
+
+type shared struct {
 	prepare  *prepare.Preparer
 	decide   *decide.Decider
 	estimate *estimate.Estimator
-	output   *output.Outputs
+	// of are the phases of all modules.
+	of map[*module.Module]*phases
 }
 
+// newPhases returns the phases of the root module. Those of others are added as
+// the modules are created.
 func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *phases {
-	m := module.New(c, module.Settings{
+	tree := module.NewTree(c, module.Settings{
 		Variables: variables, Validating: b.validating, Started: b.started,
 		Version: b.QuernVersion, Environment: b.Environment, StartedIn: b.StartedIn,
 	}, b.secrets, b.Collector)
+	m := tree.Root
 	conditions := &condition.Conditions{Module: m, RefreshOnly: b.RefreshOnly}
-	expander := &expand.Expander{Module: m}
-	var outputs map[string]*state.Output
-	if b.State != nil {
-		outputs = b.State.Outputs
-	}
-	return &phases{
-		Module: m,
-		expand: expander,
-		decode: &decode.Decoder{Expander: expander, Conditions: conditions, Plugins: b.Plugins},
+	s := &shared{
 		prepare: &prepare.Preparer{
 			Module: m, Context: b.ctx, Conditions: conditions, Processes: b.processes,
 			Cache: b.prepared, Pins: b.pins, Prior: b.prior, Refresh: b.Refresh,
@@ -63,34 +65,58 @@ func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *p
 			Context: b.ctx, Processes: b.processes, Store: b.Store, Prior: b.prior,
 			Refresh: b.Refresh, Environment: b.Environment, Cache: b.prepared,
 		}),
-		output: &output.Outputs{Module: m, Conditions: conditions, Store: b.Store, Prior: outputs},
+		of: map[*module.Module]*phases{},
 	}
+	tree.New = func(m *module.Module) { b.addPhases(m, s) }
+	return b.addPhases(m, s)
 }
 
-// level takes stages and locals that do not depend on each other through the
-// phases and publishes the instances.
-func (p *phases) level(l module.Level) {
-	for _, local := range l.Locals {
-		p.EvaluateLocal(local)
+func (b *builder) addPhases(m *module.Module, s *shared) *phases {
+	conditions := &condition.Conditions{Module: m, RefreshOnly: b.RefreshOnly}
+	expander := &expand.Expander{Module: m}
+	p := &phases{
+		Module: m, shared: s, expand: expander,
+		decode: &decode.Decoder{Expander: expander, Conditions: conditions, Plugins: b.Plugins},
+		output: &output.Outputs{Module: m, Conditions: conditions, Store: b.Store},
 	}
+	if b.State != nil && m.Addr.IsRoot() {
+		p.output.Prior = b.State.Outputs
+	}
+	s.of[m] = p
+	return p
+}
+
+// Expand creates the instances of a module that m calls.
+func (s *shared) Expand(m *module.Module, c *config.Call) { s.of[m].expand.Call(c) }
+
+// CheckInput checks the validations of an input of m.
+func (s *shared) CheckInput(m *module.Module, in *module.Input) { s.of[m].output.CheckInput(in) }
+
+// CheckOutput checks the preconditions of an output of m.
+func (s *shared) CheckOutput(m *module.Module, out *module.Output) { s.of[m].output.CheckOutput(out) }
+
+// level takes stages and values that do not depend on each other through the
+// phases and publishes the instances.
+func (s *shared) level(l *module.Level) {
+	l.Enter(s)
 	expanded := make([][]*expand.Instance, len(l.Stages))
 	parallel.For(len(l.Stages), runtime.GOMAXPROCS(0), func(i int) {
-		if p.Begin(l.Stages[i]) {
-			expanded[i] = p.expand.Expand(l.Stages[i])
+		if m := l.Stages[i].Module; m.Begin(l.Stages[i]) {
+			expanded[i] = s.of[m].expand.Expand(l.Stages[i])
 		}
 	})
 	published := map[addr.Stage][]*module.Instance{}
-	for _, n := range p.decided(slices.Concat(expanded...)) {
+	for _, n := range s.decided(slices.Concat(expanded...)) {
 		published[n.Addr.Stage] = append(published[n.Addr.Stage], n)
 	}
-	for _, s := range l.Stages {
-		s.Publish(published[s.Config.Addr])
+	for _, stage := range l.Stages {
+		stage.Publish(published[stage.Addr])
 	}
 }
 
 // decided takes expanded instances through the other phases and leaves out
 // those with errors.
-func (p *phases) decided(all []*expand.Instance) []*module.Instance {
+func (p *shared) decided(all []*expand.Instance) []*module.Instance {
 	var prompts, gates, typed []*expand.Instance
 	for _, n := range all {
 		switch {
@@ -103,14 +129,15 @@ func (p *phases) decided(all []*expand.Instance) []*module.Instance {
 		}
 	}
 	ctx := p.prepare.Context
-	done := phase.Each(ctx, prompts, p.decode.DecodePrompt)
+	decoder := func(n *expand.Instance) *decode.Decoder { return p.of[n.Stage.Module].decode }
+	done := phase.Each(ctx, prompts, func(n *expand.Instance) *module.Instance { return decoder(n).DecodePrompt(n) })
 	done = append(done, phase.Each(ctx, gates, func(n *expand.Instance) *module.Instance {
-		if !p.decode.DecodeGate(n) {
+		if !decoder(n).DecodeGate(n) {
 			return nil
 		}
 		return p.decide.DecideGate(n)
 	})...)
-	decoded := phase.Each(ctx, typed, p.decode.Decode)
+	decoded := phase.Each(ctx, typed, func(n *expand.Instance) *decode.Instance { return decoder(n).Decode(n) })
 	decided := p.decide.Decide(p.prepare.Prepare(decoded))
 	return append(done, phase.Each(ctx, decided, func(n *decide.Instance) *module.Instance {
 		p.estimate.Estimate(n)

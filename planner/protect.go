@@ -17,7 +17,7 @@ func (b *builder) protect(nodes []*plan.Node) {
 		if err != nil {
 			continue
 		}
-		s := b.root.Stage(a.Stage)
+		s := b.root.Tree.Stage(a.Stage)
 		if s == nil || !s.Config.PreventDestroy {
 			continue
 		}

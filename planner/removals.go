@@ -11,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/planner/decode"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -157,7 +158,7 @@ func (b *builder) addCredentials(nodes []*plan.Node) {
 		if n.Action != plan.Delete || prior == nil || prior.Deployment == nil || len(prior.Deployment.Sensitive) == 0 {
 			continue
 		}
-		body, why := b.root.decode.Credentials(n.Address, prior)
+		body, why := b.decoderOf(n.Address).Credentials(n.Address, prior)
 		if body == nil {
 			b.Report(diag.Errorf(nil, "Missing credentials",
 				"The plan deletes %s, which was deployed with the sensitive %s. The state does not store sensitive arguments. %s Restore the block of %s, set its variables, and run quern destroy -target=%s; or run quern state rm %s to forget the deployment and leave it in place.",
@@ -166,6 +167,17 @@ func (b *builder) addCredentials(nodes []*plan.Node) {
 		}
 		n.Body = body
 	}
+}
+
+// decoderOf returns the decoder of the module that an address is in, or that of the
+// root module if it does not exist.
+func (b *builder) decoderOf(address string) *decode.Decoder {
+	if a, err := addr.Parse(address); err == nil {
+		if m := b.root.Tree.Module(a.Module); m != nil {
+			return b.root.of[m].decode
+		}
+	}
+	return b.root.decode
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -26,12 +26,13 @@ func newTypes(plugins processes.Plugins, diags *diagnostics.Collector) *types {
 }
 
 // of returns a stage's type, or nil if it needs none. It returns false if the
-// type is not available, which it has reported.
-func (t *types) of(s *config.Stage) (*schema.Type, bool) {
+// type is not available, which it has reported. plugin is the root module's name of
+// the stage's plugin, or empty.
+func (t *types) of(s *config.Stage, plugin string) (*schema.Type, bool) {
 	if !kind.Of(s.Addr.Kind).Typed() {
 		return nil, true
 	}
-	key := typeKey{s.Addr.Kind, s.Type, s.Plugin}
+	key := typeKey{s.Addr.Kind, s.Type, plugin}
 	if found, ok := t.found[key]; ok {
 		return found, true
 	}

@@ -41,6 +41,9 @@ func (m Module) Child(name string, key cty.Value) Module {
 
 func (m Module) String() string { return m.path }
 
+// Of returns the whole name of something in the module.
+func (m Module) Of(name string) string { return m.prefix() + name }
+
 // prefix is the part before the address of something in the module.
 func (m Module) prefix() string {
 	if m.IsRoot() {

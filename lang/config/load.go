@@ -171,7 +171,9 @@ func onceEach(diags hcl.Diagnostics) hcl.Diagnostics {
 
 func (l *loader) finish() (*Module, hcl.Diagnostics) {
 	l.checkReferences()
-	l.m.Locate(l.diags)
+	if !l.child { // which may have several addresses
+		l.m.Locate(l.diags, addr.Module{})
+	}
 	diag.Sort(l.diags)
 	return l.m, l.diags
 }

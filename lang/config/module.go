@@ -215,15 +215,15 @@ type Stage struct {
 }
 
 // Locate sets the address of diagnostics about stages: those with a place in the
-// block of one.
-func (m *Module) Locate(diags hcl.Diagnostics) {
+// block of one. in is the address of the module.
+func (m *Module) Locate(diags hcl.Diagnostics, in addr.Module) {
 	for _, d := range diags {
 		if d.Subject == nil {
 			continue
 		}
 		for _, s := range m.Stages {
 			if s.Range.Filename == d.Subject.Filename && s.Range.ContainsPos(d.Subject.Start) {
-				diag.About(s.Addr.String(), d)
+				diag.About(s.Addr.In(in).String(), d)
 			}
 		}
 	}

@@ -55,7 +55,7 @@ func CheckBlind(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 	ctx := s.Eval.NewChild()
 	ctx.Variables = map[string]cty.Value{}
 	for _, t := range config.Variables(e) {
-		if root := t.RootName(); root == RowName || root == "local" || root == "self" || kind.Is(root) || slices.Contains(config.LateNames, root) {
+		if root := t.RootName(); root == RowName || root == "local" || root == "self" || addr.StartsReference(root) || root == "var" && !s.Module.IsRoot() || slices.Contains(config.LateNames, root) {
 			ctx.Variables[root] = cty.DynamicVal
 		}
 	}

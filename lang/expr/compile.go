@@ -29,8 +29,9 @@ type Scope struct {
 	Eval *hcl.EvalContext
 	// Row are the columns of `row`. If it is nil, `row` cannot be used.
 	Row data.Schema
-	// Module is the module in which the expression is written. Its text names
-	// the stages of that module without the path; Refs are whole addresses.
+	// Module is the module in which the expression is written. The user's text
+	// names the stages of that module without the path; the compiled text has
+	// whole addresses.
 	Module addr.Module
 	// RowOf is the address of the dataset that Row describes, for messages.
 	RowOf string
@@ -39,11 +40,11 @@ type Scope struct {
 	// them, it is a late row expression, which is evaluated when these values
 	// exist.
 	Late map[string]cty.Type
-	// Definitions are the expressions of names whose values may be
-	// unknown or contain a secret, by "local.NAME" or "each.value". A compiled
-	// text has no names of this kind, so their expressions take their
-	// place. They are compiled in this same scope and may not mention `row`.
-	Definitions map[string]hcl.Expression
+	// Definitions are those of names whose values may be unknown or contain a
+	// secret, by "local.NAME", "each.value", "var.NAME", or "module.NAME". A
+	// compiled text has no names of this kind, except for sensitive variables of
+	// the root module, so their definitions take their place.
+	Definitions map[string]*Definition
 	// Keyless: the result is not part of a key, so it may depend on when the plan is
 	// made.
 	Keyless bool
@@ -144,8 +145,8 @@ func (c *Compiled) collect(e hclsyntax.Expression, s *Scope) {
 				c.Secrets = append(c.Secrets, name.Name)
 			}
 		default:
-			if inst, _, ok := addr.FromTraversal(t); ok {
-				c.Refs = append(c.Refs, inst.In(s.Module).String())
+			if inst, _, ok := addr.Referenced(t); ok {
+				c.Refs = append(c.Refs, inst.Stage.String())
 			}
 		}
 	}

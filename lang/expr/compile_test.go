@@ -15,6 +15,8 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/expr/exprtest"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/lang/value"
 )
 
 func TestCompiledTextIsCanonical(t *testing.T) {
@@ -167,14 +169,71 @@ func TestMistakesInRowExpressionsAreReported(t *testing.T) {
 	}
 }
 
-func TestTheTextOfAnExpressionInAModuleHasNoPath(t *testing.T) {
+func TestTheTextOfAnExpressionInAModuleHasWholeAddresses(t *testing.T) {
 	s := exprtest.Scope()
 	s.Row, s.Module = nil, addr.Module{}.Child("a", cty.StringVal("k"))
 	c, diags := expr.Compile(exprtest.Parse("evaluate.student.accuracy > 0.5"), s, cty.Bool)
 	if diags.HasErrors() {
 		t.Fatal(diags)
 	}
-	if c.Text != "evaluate.student.accuracy > 0.5" || !slices.Equal(c.Refs, []string{`module.a["k"].evaluate.student`}) {
+	if c.Text != `module.a["k"].evaluate.student.accuracy > 0.5` || !slices.Equal(c.Refs, []string{`module.a["k"].evaluate.student`}) {
 		t.Errorf("%s refers to %q", c.Text, c.Refs)
+	}
+}
+
+// Names of two modules are equal here: both have an evaluate.student.
+func TestDefinitionsOfOtherModulesKeepTheirNames(t *testing.T) {
+	accuracy := func(v cty.Value) map[string]cty.Value {
+		return map[string]cty.Value{"evaluate": cty.ObjectVal(map[string]cty.Value{"student": cty.ObjectVal(map[string]cty.Value{"accuracy": v})})}
+	}
+	root := exprtest.Scope()
+	root.Row = nil
+	child := &expr.Scope{Module: addr.Module{}.Child("a", cty.NumberIntVal(1)), Eval: root.Eval.NewChild()}
+	child.Eval.Variables = accuracy(cty.UnknownVal(cty.Number))
+	child.Eval.Variables["var"] = cty.ObjectVal(map[string]cty.Value{
+		"least": cty.UnknownVal(cty.Number), "text": cty.UnknownVal(cty.String), "key": cty.StringVal("s3cr3t").Mark(value.Sensitive{Variable: "token"}),
+	})
+	child.Definitions = map[string]*expr.Definition{
+		"var.least": {Expr: exprtest.Parse("evaluate.student.accuracy - local.low"), Scope: root},
+		"var.key":   {Expr: exprtest.Parse(`"key ${var.token}"`), Scope: root},
+		"var.text":  {Expr: exprtest.Parse("evaluate.student.accuracy"), Scope: root, Type: cty.String},
+	}
+	user := exprtest.Scope()
+	user.Row = nil
+	user.Eval.Variables["module"] = cty.ObjectVal(map[string]cty.Value{"a": cty.DynamicVal})
+	user.Definitions["module.a"] = &expr.Definition{List: []*expr.Definition{
+		{Object: map[string]*expr.Definition{"best": {Expr: exprtest.Parse("1"), Scope: child}}},
+		{Object: map[string]*expr.Definition{"best": {Expr: exprtest.Parse("evaluate.student.accuracy - var.least"), Scope: child}}},
+	}}
+	values := expr.Stages(map[addr.Stage]cty.Value{
+		{Kind: kind.Evaluate, Name: "student"}:                       cty.ObjectVal(map[string]cty.Value{"accuracy": cty.NumberIntVal(1), "ok": cty.True}),
+		{Kind: kind.Evaluate, Name: "student", Module: child.Module}: cty.ObjectVal(map[string]cty.Value{"accuracy": cty.NumberIntVal(100)}),
+	})
+	values["var"] = cty.ObjectVal(map[string]cty.Value{"token": cty.StringVal("s3cr3t")})
+	for _, c := range []struct {
+		in         *expr.Scope
+		text, want string
+		value      cty.Value
+	}{
+		{child, `evaluate.student.accuracy + var.least`, `module.a[1].evaluate.student.accuracy + (evaluate.student.accuracy - (evaluate.student.accuracy - 0.1))`, cty.MustParseNumberVal("100.1")},
+		{child, `"${var.key}!"`, `"key ${var.token}!"`, cty.StringVal("key s3cr3t!")},
+		{child, `var.text`, `convert(evaluate.student.accuracy, string)`, cty.StringVal("1")},
+		{user, `module.a[1].best * evaluate.student.accuracy`, `(module.a[1].evaluate.student.accuracy - (evaluate.student.accuracy - (evaluate.student.accuracy - 0.1))) * evaluate.student.accuracy`, cty.MustParseNumberVal("99.9")},
+		{user, `module.a[0].best`, `1`, cty.NumberIntVal(1)},
+		{user, `max(module.a[*].best...)`, "", cty.MustParseNumberVal("99.9")},
+		{user, `evaluate.student.ok && module.a[1].best > 0`, "", cty.True},
+	} {
+		got, diags := expr.Compile(exprtest.Parse(c.text), c.in, cty.DynamicPseudoType)
+		if diags.HasErrors() {
+			t.Errorf("%s: %v", c.text, diags)
+			continue
+		}
+		if got.Text != c.want && c.want != "" {
+			t.Errorf("%s became\n%s\nnot\n%s", c.text, got.Text, c.want)
+		}
+		v, diags := got.Eval(values)
+		if diags.HasErrors() || v.Equals(c.value).False() {
+			t.Errorf("%s: %s is %#v, not %#v: %v", c.text, got.Text, v, c.value, diags)
+		}
 	}
 }

@@ -66,7 +66,7 @@ func nameInstances(d *hcl.Diagnostic) {
 	if !ok {
 		return
 	}
-	stage, rest, ok := addr.FromTraversal(of.Traversal)
+	stage, rest, ok := addr.Referenced(of.Traversal)
 	v, diags := of.Value(d.EvalContext)
 	if !ok || len(rest) > 0 || stage.HasKey() || diags.HasErrors() || !v.Type().IsObjectType() {
 		return

@@ -6,7 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/expr"
@@ -38,9 +37,9 @@ func TestLongExpressionsCompileInTime(t *testing.T) {
 
 func TestDefinitionsThatDoubleAreRefused(t *testing.T) {
 	s := exprtest.Scope()
-	s.Definitions = map[string]hcl.Expression{"local.l0": exprtest.Parse(`evaluate.student.accuracy`)}
+	s.Definitions = map[string]*expr.Definition{"local.l0": {Expr: exprtest.Parse(`evaluate.student.accuracy`)}}
 	for i := range 39 {
-		s.Definitions[fmt.Sprintf("local.l%d", i+1)] = exprtest.Parse(fmt.Sprintf(`"${local.l%d}${local.l%d}"`, i, i))
+		s.Definitions[fmt.Sprintf("local.l%d", i+1)] = &expr.Definition{Expr: exprtest.Parse(fmt.Sprintf(`"${local.l%d}${local.l%d}"`, i, i))}
 	}
 	locals := map[string]cty.Value{}
 	for name := range s.Definitions {

@@ -9,6 +9,8 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"golang.org/x/text/unicode/norm"
+
+	"github.com/quern-dev/quern/lang/addr"
 )
 
 // Precedences of printed expressions, lowest first. A part is put in
@@ -310,6 +312,10 @@ func (p *printer) directive(e *hclsyntax.TemplateJoinExpr) {
 }
 
 func traversalText(t hcl.Traversal) string {
+	if inst, _, ok := addr.Referenced(t); ok && !inst.Module.IsRoot() {
+		path := len(inst.Stage.Traversal(hcl.Range{}))
+		return inst.Stage.String() + stepsText(t[path:]) // the path keeps the form of its keys
+	}
 	return t.RootName() + stepsText(t[1:])
 }
 

@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -12,6 +11,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -27,9 +27,13 @@ import (
 // kept, so that errors in the result point to the user's text.
 type reducer struct {
 	scope *Scope
-	// eval contains the scope's values and functions, and the conversion
-	// function.
+	// source contains the scope's values and functions, and the conversion
+	// function: what the user's text is evaluated with.
+	source *hcl.EvalContext
+	// eval is what reduced parts are evaluated with: the source of the outermost
+	// scope and, with their whole addresses, the stages of other modules.
 	eval   *hcl.EvalContext
+	known  *knownNames
 	locals names
 	// lenient is positive inside try and can, and in branches that are never
 	// taken. Errors there are not reported but kept as failing expressions.
@@ -39,7 +43,7 @@ type reducer struct {
 	// row.
 	tries int
 	// inside are the definitions that are being inserted.
-	inside []string
+	inside []*Definition
 	// parts counts the parts that have been reduced, because definitions that
 	// refer to others twice double the expression each time.
 	parts int
@@ -49,13 +53,21 @@ type reducer struct {
 var conversions = map[string]function.Function{convertName: typeexpr.ConvertFunc}
 
 func newReducer(s *Scope) *reducer {
+	source := sourceOf(s)
+	r := &reducer{scope: s, source: source, eval: source.NewChild()}
+	r.known = &knownNames{to: r.eval, inRoot: s.Module.IsRoot(), foreign: !s.Module.IsRoot()}
+	return r
+}
+
+// sourceOf returns what the text in a scope is evaluated with.
+func sourceOf(s *Scope) *hcl.EvalContext {
 	values := s.Eval
 	if values == nil {
 		values = &hcl.EvalContext{}
 	}
 	values = values.NewChild()
 	values.Functions = conversions
-	return &reducer{scope: s, eval: values}
+	return values
 }
 
 func literal(v cty.Value, r hcl.Range) *hclsyntax.LiteralValueExpr {
@@ -97,7 +109,7 @@ func (r *reducer) reduce(e hclsyntax.Expression) hclsyntax.Expression {
 		return e
 	}
 	if r.closed(e) {
-		if folded, ok := r.fold(e); ok {
+		if folded, ok := r.fold(e, r.source); ok {
 			return folded
 		}
 		return r.reduceParts(e)
@@ -105,7 +117,7 @@ func (r *reducer) reduce(e hclsyntax.Expression) hclsyntax.Expression {
 	reduced := r.reduceParts(e)
 	// The discarded branch may have been the only part that read the row.
 	if _, done := reduced.(*hclsyntax.LiteralValueExpr); !done && !isFailing(reduced) && r.closed(reduced) {
-		if folded, ok := r.fold(reduced); ok {
+		if folded, ok := r.fold(reduced, r.eval); ok {
 			return folded
 		}
 	}
@@ -114,8 +126,8 @@ func (r *reducer) reduce(e hclsyntax.Expression) hclsyntax.Expression {
 
 // fold evaluates an expression now. It returns false if the value is not known
 // or must not be written out.
-func (r *reducer) fold(e hclsyntax.Expression) (hclsyntax.Expression, bool) {
-	v, diags := eval.Value(e, r.eval)
+func (r *reducer) fold(e hclsyntax.Expression, with *hcl.EvalContext) (hclsyntax.Expression, bool) {
+	v, diags := eval.Value(e, with)
 	if diags.HasErrors() {
 		return r.fail(e, diags), true
 	}
@@ -202,8 +214,11 @@ func (r *reducer) exit() { r.locals = r.locals[:len(r.locals)-1] }
 // reduceTraversal reduces a reference without a known value.
 func (r *reducer) reduceTraversal(e *hclsyntax.ScopeTraversalExpr) hclsyntax.Expression {
 	root := e.Traversal.RootName()
-	if r.perRow(root) || r.locals.has(root) || kind.Is(root) {
+	if r.perRow(root) || r.locals.has(root) {
 		return e
+	}
+	if kind.Is(root) {
+		return r.stage(e)
 	}
 	name := ""
 	if len(e.Traversal) > 1 {
@@ -211,49 +226,31 @@ func (r *reducer) reduceTraversal(e *hclsyntax.ScopeTraversalExpr) hclsyntax.Exp
 			name = attr.Name
 		}
 	}
-	if root == "var" && name != "" && r.secret(e) {
-		return e
-	}
 	if def, ok := r.scope.Definitions[root+"."+name]; ok && name != "" {
 		return r.inline(e, root+"."+name, def)
+	}
+	if addr.StartsReference(root) {
+		return e // of another module, in an expression that is compiled again
+	}
+	if root == "var" && name != "" {
+		if v, ok := r.secret(e); ok {
+			r.known.variable(name, v)
+			return e
+		}
 	}
 	return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Value not known yet",
 		"The value of %s is not known when planning, and this expression cannot wait for it. Refer to the stage that it comes from instead.", traversalText(e.Traversal))})
 }
 
-// secret reports whether a reference leads to a value that must not be written
-// out.
-func (r *reducer) secret(e *hclsyntax.ScopeTraversalExpr) bool {
-	v, diags := e.Traversal.TraverseAbs(r.eval)
-	return !diags.HasErrors() && value.IsSensitive(v)
-}
-
-// inline replaces a name with its definition.
-func (r *reducer) inline(e *hclsyntax.ScopeTraversalExpr, name string, def hcl.Expression) hclsyntax.Expression {
-	if slices.Contains(r.inside, name) {
-		return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Circular definition",
-			"The definition of %s refers to itself.", name)})
+// secret returns the variable that a reference begins with if the reference leads
+// to a value that must not be written out.
+func (r *reducer) secret(e *hclsyntax.ScopeTraversalExpr) (variable cty.Value, ok bool) {
+	v, diags := e.Traversal.TraverseAbs(r.source)
+	if diags.HasErrors() || !value.IsSensitive(v) {
+		return cty.NilVal, false
 	}
-	src, diags := syntax(def)
-	if !diags.HasErrors() {
-		inner := *r.scope
-		inner.Row, inner.Late = nil, nil
-		diags = checkNames(src, &inner)
-	}
-	if diags.HasErrors() {
-		return r.fail(e, diags)
-	}
-	outer := r.locals
-	r.locals, r.inside = nil, append(r.inside, name)
-	reduced := r.reduce(src)
-	r.locals, r.inside = outer, r.inside[:len(r.inside)-1]
-	for _, t := range config.Variables(reduced) {
-		if r.locals.has(t.RootName()) {
-			return r.fail(e, hcl.Diagnostics{diag.Errorf(e.SrcRange.Ptr(), "Loop variable hides a name",
-				"%s refers to %s, but an enclosing `for` uses this name for its variable. Rename the variable.", name, t.RootName())})
-		}
-	}
-	return extend(reduced, e.Traversal[2:], e.SrcRange)
+	variable, diags = e.Traversal[:2].TraverseAbs(r.source)
+	return variable, !diags.HasErrors()
 }
 
 // reduceConditional takes the branch that will be taken, if that is known and
@@ -389,7 +386,7 @@ func (r *reducer) reduceSensitive(c *hclsyntax.FunctionCallExpr) hclsyntax.Expre
 	v, marks := v.Unmark()
 	for m := range marks {
 		if hidden, ok := m.(value.Sensitive); ok && hidden.Variable != "" && v.IsWhollyKnown() {
-			r.hide(hidden.Variable, v.WithMarks(marks))
+			r.known.variable(hidden.Variable, v.WithMarks(marks))
 			return &hclsyntax.ScopeTraversalExpr{SrcRange: c.Range(), Traversal: hcl.Traversal{
 				hcl.TraverseRoot{Name: "var", SrcRange: c.Range()}, hcl.TraverseAttr{Name: hidden.Variable, SrcRange: c.Range()},
 			}}
@@ -399,19 +396,6 @@ func (r *reducer) reduceSensitive(c *hclsyntax.FunctionCallExpr) hclsyntax.Expre
 		return c.Args[0]
 	}
 	return c
-}
-
-// hide registers a value as a variable for later evaluations.
-func (r *reducer) hide(name string, v cty.Value) {
-	all := map[string]cty.Value{}
-	if vars, ok := lookupVariable(r.eval, "var"); ok && vars.Type().IsObjectType() {
-		maps.Copy(all, vars.AsValueMap())
-	}
-	all[name] = v
-	if r.eval.Variables == nil {
-		r.eval.Variables = map[string]cty.Value{}
-	}
-	r.eval.Variables["var"] = cty.ObjectVal(all)
 }
 
 // Conceals reports whether the expression calls sensitive() when it is evaluated.

@@ -10,7 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
-	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -197,7 +197,7 @@ func (r *reducer) traversalShape(t hcl.Traversal, locals map[string]*shape) *sha
 // the number of rows in a dataset is an integer.
 func madeShape(t hcl.Traversal) *shape {
 	last, ok := t[len(t)-1].(hcl.TraverseAttr)
-	if ok && kind.Is(t.RootName()) && last.Name == "rows" {
+	if ok && addr.StartsReference(t.RootName()) && last.Name == "rows" {
 		return integerShape
 	}
 	return nil

@@ -9,7 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
-	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
@@ -145,7 +145,7 @@ func infallible(e hclsyntax.Expression) bool {
 		return true
 	case *hclsyntax.ScopeTraversalExpr:
 		root := e.Traversal.RootName()
-		return len(e.Traversal) == 1 || root == "var" || kind.Is(root) || root == RowName && len(e.Traversal) == 2
+		return len(e.Traversal) == 1 || root == "var" || addr.StartsReference(root) || root == RowName && len(e.Traversal) == 2
 	case *hclsyntax.ObjectConsExpr:
 		return allKeysKnown(e) && !slices.ContainsFunc(e.Items, func(i hclsyntax.ObjectConsItem) bool { return !infallible(i.ValueExpr) })
 	case *hclsyntax.TupleConsExpr:

@@ -33,6 +33,9 @@ type Conditions struct {
 func (cs *Conditions) Decode(n *expand.Instance) bool {
 	cfg := n.Stage.Config
 	ok := cs.Compile(n, plan.WhenPre, cfg.Pre, n.Scope)
+	for _, r := range cs.Requirements(&n.Stage.Refs) {
+		ok = cs.Compile(n, plan.WhenPre, r.Conditions, r.Scope) && ok
+	}
 	ok = cs.Compile(n, plan.WhenGate, cfg.Conditions, n.Scope) && ok
 	if len(cfg.Post) > 0 {
 		ok = cs.Compile(n, plan.WhenPost, cfg.Post, withSelf(n)) && ok
@@ -54,7 +57,7 @@ func (cs *Conditions) Decode(n *expand.Instance) bool {
 func (cs *Conditions) Compile(n *expand.Instance, when string, all []config.Condition, sc *module.Scope) bool {
 	fine := true
 	for _, c := range all {
-		scope := &expr.Scope{Eval: sc.Values, Definitions: sc.Definitions, Keyless: true}
+		scope := keyless(sc)
 		if cs.Blind(n.Stage, c.Condition) || cs.Blind(n.Stage, c.ErrorMessage) {
 			cs.checkBlind(c.Condition, scope)
 			cs.checkBlind(c.ErrorMessage, scope)
@@ -69,6 +72,13 @@ func (cs *Conditions) Compile(n *expand.Instance, when string, all []config.Cond
 		n.Conditions = append(n.Conditions, compiled)
 	}
 	return fine
+}
+
+// keyless returns the scope of conditions, which are no part of a key.
+func keyless(sc *module.Scope) *expr.Scope {
+	s := sc.Expr()
+	s.Keyless = true
+	return s
 }
 
 // condition compiles a condition and its message. It returns false if there are
@@ -205,7 +215,7 @@ func (cs *Conditions) Unmet(what string, c *plan.Condition, v expr.Verdict, vars
 func (cs *Conditions) OfModule(all []config.Condition, when string, sc *module.Scope) (compiled []plan.Condition, ok bool) {
 	ok = true
 	for _, c := range all {
-		condition, fine := cs.condition(c, when, &expr.Scope{Eval: sc.Values, Definitions: sc.Definitions, Keyless: true})
+		condition, fine := cs.condition(c, when, keyless(sc))
 		compiled, ok = append(compiled, condition), ok && fine
 	}
 	return compiled, ok

@@ -113,7 +113,7 @@ func (d *Decider) decide(n *Instance) *Instance {
 func (d *Decider) keys(n *Instance) bool {
 	definition, fields, err := fingerprint.Definition(n.Node, n.Bound.Body, d.Secrets.Seal)
 	if err != nil {
-		d.Report(diag.Errorf(n.Range.Ptr(), "Cannot compute a key", "%s.", err))
+		n.Stage.Module.Report(diag.Errorf(n.Range.Ptr(), "Cannot compute a key", "%s.", err))
 		return false
 	}
 	n.Definition, n.Preimage = definition, fields

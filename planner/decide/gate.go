@@ -20,7 +20,7 @@ func (d *Decider) DecideGate(n *expand.Instance) *module.Instance {
 	}
 	definition, fields, err := fingerprint.Definition(n.Node, nil, d.Secrets.Seal)
 	if err != nil {
-		d.Report(diag.Errorf(n.Range.Ptr(), "Cannot compute a key", "%s.", err))
+		n.Stage.Module.Report(diag.Errorf(n.Range.Ptr(), "Cannot compute a key", "%s.", err))
 		return nil
 	}
 	n.Definition, n.ActionKey, n.Preimage = definition, definition, fields

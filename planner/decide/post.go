@@ -6,6 +6,8 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
@@ -24,33 +26,26 @@ func (d *Decider) checkPost(n *Instance) bool {
 		if c.When != plan.WhenPost {
 			continue
 		}
-		vars := postVars(n, &own)
+		vars := d.postVars(n, c, &own)
 		if v := d.Conditions.Evaluate(c, vars); v.Known && !v.Holds {
 			seen := n.Scope.Values.NewChild()
 			seen.Variables = maps.Clone(vars)
 			seen.Variables["self"] = plan.StageValue(n.Node, made)
-			ok = !d.Report(d.Conditions.Unmet("Postcondition", c, v, vars, seen)) && ok
+			ok = !n.Stage.Module.Report(d.Conditions.Unmet("Postcondition", c, v, vars, seen)) && ok
 		}
 	}
 	return ok
 }
 
-// postVars returns the values that postconditions see once the instance is
-// done.
-func postVars(n *Instance, own *plan.Scope) map[string]cty.Value {
-	vars := maps.Clone(n.Base.Values.Variables)
-	of := map[string]cty.Value{}
-	if v, ok := vars[n.Kind]; ok {
-		of = v.AsValueMap()
-		if of == nil {
-			of = map[string]cty.Value{}
-		}
-	}
+// postVars returns the values that a postcondition sees once the instance is done:
+// its own, and those of the other stages that it refers to.
+func (d *Decider) postVars(n *Instance, c *plan.Condition, own *plan.Scope) map[string]cty.Value {
+	stages := map[addr.Stage]cty.Value{}
+	d.Tree.StageValues(slices.DeleteFunc(c.Refs(), func(ref string) bool { return ref == n.Addr.Stage.String() }), stages)
 	if v, ok := own.Stage(n.Addr.Stage); ok {
-		of[n.Addr.Name] = v
+		stages[n.Addr.Stage] = v
 	}
-	vars[n.Kind] = cty.ObjectVal(of)
-	return vars
+	return expr.Stages(stages)
 }
 
 // repeatOverlap repeats the warning about an overlap that was counted when a
@@ -67,7 +62,7 @@ func (d *Decider) repeatOverlap(n *Instance) {
 	for _, key := range sorted(subjects) {
 		h := n.Inputs[key].Each()[0]
 		if w := plan.ReadOverlap(counts, subjects[key]).Warning(n.RangeOf(key), n.Inputs[key].String(), h.Port.Features); w != nil && !slices.Contains(n.Overlaps, key) {
-			d.Report(w)
+			n.Stage.Module.Report(w)
 		}
 	}
 }

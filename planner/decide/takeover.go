@@ -3,6 +3,7 @@ package decide
 import (
 	"slices"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -47,20 +48,13 @@ func (d *Decider) abandoned(n *Instance) []string {
 
 // configured reports whether an address in the state may be in the plan.
 func (d *Decider) configured(address string, i *state.Instance) bool {
-	for _, s := range d.Stages() {
-		if s.Config.Addr.Kind != i.Kind || !within(address, s.Config.Addr.String()) {
-			continue
-		}
-		// If the stage is not expanded yet, any of its instances may be.
-		return len(s.Names()) == 0 || s.Has(address)
+	a, err := addr.Parse(address)
+	if err != nil || a.Kind != i.Kind || !d.Tree.Declared(a.Stage) {
+		return false
 	}
-	return false
-}
-
-// within reports whether an address is that of a stage or of one of its
-// instances.
-func within(address, stage string) bool {
-	return address == stage || len(address) > len(stage) && address[:len(stage)] == stage && address[len(stage)] == '['
+	s := d.Tree.Stage(a.Stage)
+	// If the stage is not expanded yet, any of its instances may be.
+	return s == nil || len(s.Names()) == 0 || s.Has(address)
 }
 
 // takesOver tries to plan an instance as the deployment of another address. ok

@@ -109,12 +109,14 @@ func (a *argument) allowed(v cty.Value, subject hcl.Range) bool {
 
 // valueScope returns the scope of expressions that have one value.
 func valueScope(sc *module.Scope) *expr.Scope {
-	return &expr.Scope{Eval: sc.Values, Definitions: sc.Definitions}
+	return sc.Expr()
 }
 
 // rowScope returns the scope of expressions over the rows of a dataset.
-func rowScope(sc *module.Scope, of *module.Handle) *expr.Scope {
-	s := valueScope(sc)
+func rowScope(sc *module.Scope, of *module.Handle) *expr.Scope { return overRows(valueScope(sc), of) }
+
+// overRows adds the rows of a dataset to a scope.
+func overRows(s *expr.Scope, of *module.Handle) *expr.Scope {
 	s.Row, s.RowOf = of.Port.Columns, of.String()
 	if s.Row == nil {
 		s.Row = data.Schema{}

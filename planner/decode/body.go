@@ -188,7 +188,7 @@ func (d *bodyDecoder) dynamic(out *plan.Body, b *hclsyntax.Block, of *schema.Bod
 		return
 	}
 	if !values.IsKnown() {
-		d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block must be a collection that is known at plan time.%s", d.ApplyFirst(d.stage))
+		d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block must be a collection that is known at plan time.%s", d.ApplyFirst(d.stage.Config.Count, d.stage.Config.ForEach))
 		return
 	}
 	handles, _ := eval.Value(forEach, sc.Handles)

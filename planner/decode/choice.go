@@ -28,6 +28,7 @@ import (
 type indexing struct {
 	collection cty.Value
 	key        hclsyntax.Expression
+	scope      *module.Scope // of the key
 	steps      hcl.Traversal // after the index
 }
 
@@ -38,10 +39,10 @@ func (a *artifactArgument) choice(e hclsyntax.Expression, key string) (arg *plan
 	if in == nil {
 		return nil, false
 	}
-	if v, diags := eval.Value(in.key, a.scope.Values); diags.HasErrors() || v.IsKnown() || a.MayBeAnything(v) {
+	if v, diags := eval.Value(in.key, in.scope.Values); diags.HasErrors() || v.IsKnown() || a.MayBeAnything(v) {
 		return nil, false
 	}
-	compiled, diags := expr.Compile(in.key, valueScope(a.scope), cty.String)
+	compiled, diags := expr.Compile(in.key, valueScope(in.scope), cty.String)
 	a.diags = append(a.diags, diags...)
 	if diags.HasErrors() {
 		return nil, true
@@ -54,7 +55,7 @@ func (a *artifactArgument) choice(e hclsyntax.Expression, key string) (arg *plan
 }
 
 // indexing returns the index that an expression consists of, possibly in
-// parentheses, with steps after it, or under the name of a local. It returns
+// parentheses, with steps after it, or under the name of a local or an input. It returns
 // nil if the expression is not an index into artifacts.
 func (d *Decoder) indexing(e hclsyntax.Expression, sc *module.Scope) *indexing {
 	switch e := e.(type) {
@@ -67,30 +68,42 @@ func (d *Decoder) indexing(e hclsyntax.Expression, sc *module.Scope) *indexing {
 		}
 		return in
 	case *hclsyntax.ScopeTraversalExpr:
-		return d.indexingLocal(e, sc)
+		return d.indexingName(e, sc)
 	case *hclsyntax.IndexExpr:
 		collection, diags := eval.Value(e.Collection, sc.Handles)
 		if diags.HasErrors() || !holdsArtifacts(collection) {
 			return nil
 		}
-		return &indexing{collection: collection, key: e.Key}
+		return &indexing{collection: collection, key: e.Key, scope: sc}
 	}
 	return nil
 }
 
-func (d *Decoder) indexingLocal(e *hclsyntax.ScopeTraversalExpr, sc *module.Scope) *indexing {
-	if e.Traversal.RootName() != "local" || len(e.Traversal) < 2 {
+// indexingName returns the index that the definition of a local or of an input
+// consists of.
+func (d *Decoder) indexingName(e *hclsyntax.ScopeTraversalExpr, sc *module.Scope) *indexing {
+	if len(e.Traversal) < 2 {
 		return nil
 	}
-	name, ok := e.Traversal[1].(hcl.TraverseAttr)
+	name, _ := e.Traversal[1].(hcl.TraverseAttr)
+	definition := sc.Definitions[e.Traversal.RootName()+"."+name.Name]
+	if definition == nil {
+		return nil
+	}
+	inner := sc
+	switch e.Traversal.RootName() {
+	case "local":
+		inner = sc.Module.Scope(&sc.Module.Local(name.Name).Refs)
+	case "var":
+		_, inner, _ = sc.Module.Defined(name.Name)
+	default:
+		return nil
+	}
+	syntax, ok := definition.Expr.(hclsyntax.Expression)
 	if !ok {
 		return nil
 	}
-	definition, ok := sc.Definitions["local."+name.Name].(hclsyntax.Expression)
-	if !ok {
-		return nil
-	}
-	in := d.indexing(definition, d.Scope(&d.Local(name.Name).Refs))
+	in := d.indexing(syntax, inner)
 	if in != nil {
 		in.steps = slices.Concat(in.steps, e.Traversal[2:])
 	}

@@ -22,13 +22,13 @@ func (d *Decoder) Credentials(address string, prior *state.Instance) (body *plan
 	if err != nil {
 		return nil, "Its address cannot be read."
 	}
-	s := d.Stage(a.Stage)
+	s := d.Tree.Stage(a.Stage)
 	if s == nil || s.Config.Type != prior.Type || s.Type == nil {
 		return nil, "The block is no longer in the configuration."
 	}
 	r := &module.Refs{}
 	sensitiveRefs(r, s.Config.Body, s.Type.Body)
-	if !d.EvaluateLocals(r.Locals) || len(r.Stages) > 0 {
+	if !d.EvaluateLocals(r.Locals) || !d.EvaluateInputs(r) || len(r.Stages) > 0 {
 		return nil, "They depend on results of other stages."
 	}
 	sc := d.Scope(r)

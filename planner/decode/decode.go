@@ -104,9 +104,7 @@ func (d *Decoder) vars(n *expand.Instance) map[string]cty.Value {
 	if len(refs) == 0 && len(names) == 0 {
 		return nil
 	}
-	vars := maps.Clone(n.Base.Values.Variables)
-	vars["var"] = cty.ObjectVal(d.Secrets.Values(names))
-	return vars
+	return d.Tree.Vars(refs, names)
 }
 
 // dependencies records what must come before an instance: the sources of its
@@ -114,18 +112,18 @@ func (d *Decoder) vars(n *expand.Instance) map[string]cty.Value {
 func (d *Decoder) dependencies(n *expand.Instance, inputs map[string]*module.Handle, prompts map[string][]*module.Instance) {
 	on := d.Expander.Dependencies(n)
 	for _, h := range module.Artifacts(inputs) {
-		d.Needs(h.From.Addr, on)
+		d.Tree.Needs(h.From.Addr, on)
 	}
 	for _, candidates := range prompts {
 		for _, p := range candidates {
-			d.Needs(p.Addr, on)
+			d.Tree.Needs(p.Addr, on)
 		}
 	}
 	if n.Body != nil {
 		refs, _ := n.Body.Refs()
 		for _, ref := range refs {
 			if a, err := addr.Parse(ref); err == nil {
-				d.Needs(a, on)
+				d.Tree.Needs(a, on)
 			}
 		}
 	}

@@ -9,7 +9,6 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
@@ -62,6 +61,8 @@ type promptCompiler struct {
 	key    string // of the argument that takes the prompt
 	rowsOf string
 	failed bool
+	// refs and secrets are what the pieces refer to.
+	refs, secrets []string
 }
 
 // request returns the text of the expression for the whole request.
@@ -113,9 +114,8 @@ func (c *promptCompiler) introduction(body *hclsyntax.Body, sc *module.Scope) []
 
 // produced returns the reference to the messages of a stage that produces a prompt.
 func (c *promptCompiler) produced() string {
-	a := c.node.Addr
-	a.Module = addr.Module{} // expressions name the stages of their module without it
-	return a.String() + "." + plan.MessagesName
+	c.refs = append(c.refs, c.node.Addr.Stage.String())
+	return c.node.Address + "." + plan.MessagesName
 }
 
 func (c *promptCompiler) message(role string, e hclsyntax.Expression, sc *module.Scope) string {
@@ -163,6 +163,7 @@ func (c *promptCompiler) piece(e hclsyntax.Expression, sc *module.Scope, want ct
 		c.failed = true
 		return "null"
 	}
+	c.refs, c.secrets = append(c.refs, compiled.Refs...), append(c.secrets, compiled.Secrets...)
 	return compiled.Text
 }
 
@@ -172,8 +173,7 @@ func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
 	e, diags := limit.ParseExpression([]byte(text), at.Filename, at.Start)
 	if !diags.HasErrors() {
 		var compiled *expr.Compiled
-		s := rowScope(c.scope(), c.rows)
-		s.Eval = c.d.Secrets.WithHidden(s.Eval)
+		s := overRows(c.d.Tree.Compiled(c.refs, c.secrets), c.rows)
 		if compiled, diags = expr.Compile(e, s, cty.String); compiled != nil {
 			compiled.Range = diag.NewRange(at)
 			return compiled
@@ -183,25 +183,6 @@ func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
 		c.d.errorf(at, "Cannot compile the prompt", "%s: %s", problem.Summary, problem.Detail)
 	}
 	return nil
-}
-
-// scope returns the scope of the whole request: that of the prompt block and, for a
-// prompt that a stage produced, the values of that stage.
-func (c *promptCompiler) scope() *module.Scope {
-	sc := c.node.Prompt.Scope
-	if c.node.Kind == kind.Prompt {
-		return sc
-	}
-	t, diags := hclsyntax.ParseTraversalAbs([]byte(c.produced()), "", hcl.InitialPos)
-	c.d.diags = append(c.d.diags, diags...)
-	refs := module.RefsOf()
-	refs.Add(c.node.Prompt.Stage.Config.References()...)
-	refs.Add(t)
-	of := c.d.Scope(refs)
-	return sc.With(
-		map[string]cty.Value{c.node.Kind: of.Values.Variables[c.node.Kind]},
-		map[string]cty.Value{c.node.Kind: of.Handles.Variables[c.node.Kind]},
-	)
 }
 
 // eachBlock calls f for the nested blocks of a type in the order written, with
@@ -231,7 +212,7 @@ func (c *promptCompiler) dynamic(b *hclsyntax.Block, sc *module.Scope, f func(*h
 		case values.IsKnown():
 			c.d.errorf(forEach.Range(), "Wrong value for for_each", "for_each of a dynamic block must be a list, a set, or a map, but this is %s.", nullOr(values))
 		default:
-			c.d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block must be a collection that is known at plan time.%s", c.d.ApplyFirst(c.node.Prompt.Stage))
+			c.d.errorf(forEach.Range(), "Blocks are not known", "for_each of a dynamic block must be a collection that is known at plan time.%s", c.d.ApplyFirst(c.node.Prompt.Stage.Config.Count, c.node.Prompt.Stage.Config.ForEach))
 		}
 		return
 	}

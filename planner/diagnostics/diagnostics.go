@@ -7,25 +7,37 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/secret"
 )
 
-// Collector collects diagnostics and removes secrets from them. It is safe for
-// concurrent use.
+// Collector collects diagnostics about one module and removes secrets from them.
+// It is safe for concurrent use.
 type Collector struct {
-	redactor *secret.Redactor
-	module   *config.Module
-
-	mu    sync.Mutex
-	diags hcl.Diagnostics
+	*collected
+	module *config.Module
+	path   addr.Module
 }
 
-// New returns an empty collector for diagnostics about a module.
+// collected are the diagnostics about all modules.
+type collected struct {
+	redactor *secret.Redactor
+	mu       sync.Mutex
+	diags    hcl.Diagnostics
+}
+
+// New returns an empty collector for diagnostics about the root module.
 func New(m *config.Module, r *secret.Redactor) *Collector {
-	return &Collector{module: m, redactor: r}
+	return &Collector{collected: &collected{redactor: r}, module: m}
+}
+
+// In returns a collector for diagnostics about another module, which c collects,
+// too. path is the module's address.
+func (c *Collector) In(path addr.Module, m *config.Module) *Collector {
+	return &Collector{collected: c.collected, module: m, path: path}
 }
 
 // Report adds diagnostics and reports whether any of them is an error.
@@ -35,7 +47,11 @@ func (c *Collector) Report(diags ...*hcl.Diagnostic) bool {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.diags = append(c.diags, c.redactor.Diagnostics(funcs.Explain(diags))...)
+	redacted := c.redactor.Diagnostics(funcs.Explain(diags))
+	if !c.path.IsRoot() {
+		c.module.Locate(redacted, c.path)
+	}
+	c.diags = append(c.diags, redacted...)
 	return hcl.Diagnostics(diags).HasErrors()
 }
 
@@ -44,7 +60,7 @@ func (c *Collector) Report(diags ...*hcl.Diagnostic) bool {
 func (c *Collector) Sorted() hcl.Diagnostics {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.module.Locate(c.diags)
+	c.module.Locate(c.diags, c.path)
 	diag.Sort(c.diags)
 	c.diags = diag.Unique(c.diags)
 	return c.diags

@@ -23,7 +23,7 @@ func (e *Estimator) checkDraws(n *decide.Instance) {
 		}
 		told[h.From.Address] = true
 		subject := n.RangeOf(c.Model)
-		e.Report(diag.Warningf(subject, "Repeated samples will be nearly identical",
+		n.Stage.Module.Report(diag.Warningf(subject, "Repeated samples will be nearly identical",
 			"%s sends each request to %s %d times, but the temperature is 0: the answers will be nearly identical, and you pay for each one. Use a model with a higher temperature, or ask once.",
 			n.Address, h.From.Address, c.Draws))
 	}

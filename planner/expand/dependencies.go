@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
@@ -15,32 +16,45 @@ import (
 )
 
 // valueRef is a reference to a stage in an expression that needs values, not
-// artifacts.
+// artifacts, or to what a depends_on names.
 type valueRef struct {
-	stage addr.Stage
-	// key names a single instance, and index computes which one.
-	key   addr.Instance
+	stage addr.Stage // a whole address
+	// key names a single instance, and index computes which one, in scope or, if
+	// that is nil, in the scope of the instance that has the reference.
+	key   cty.Value
 	index hclsyntax.Expression
+	scope *module.Scope
+	// wait is an element of the depends_on of an output of a module.
+	wait hcl.Traversal
+	in   *module.Module
 }
 
 // Dependencies are the addresses of the instances that the values of an instance
-// come from, and of those that it names in depends_on.
+// come from, and of those that it and the modules around it name in depends_on.
 func (x *Expander) Dependencies(n *Instance) map[string]bool {
 	on := map[string]bool{}
 	for _, r := range n.refs {
-		at := r.key
+		if r.wait != nil {
+			r.in.WaitFor(r.wait, on)
+			continue
+		}
+		at := addr.Instance{Stage: r.stage, Key: r.key}
 		if r.index != nil {
-			if v, diags := eval.Value(r.index, n.Scope.Values); !diags.HasErrors() && v.IsKnown() && !v.IsNull() && !v.IsMarked() {
-				at = addr.Instance{Stage: r.stage, Key: v}
+			scope := r.scope
+			if scope == nil {
+				scope = n.Scope
+			}
+			if v, diags := eval.Value(r.index, scope.Values); !diags.HasErrors() && v.IsKnown() && !v.IsNull() && !v.IsMarked() {
+				at.Key = v
 			}
 		}
-		at.Stage = r.stage
-		x.Needs(at, on)
+		x.Tree.Needs(at, on)
 	}
 	for _, t := range n.Stage.Config.DependsOn {
-		if a, _, ok := addr.FromTraversal(t); ok {
-			x.Needs(a, on)
-		}
+		x.WaitFor(t, on)
+	}
+	for _, address := range x.Waits() {
+		on[address] = true
 	}
 	return on
 }
@@ -48,10 +62,10 @@ func (x *Expander) Dependencies(n *Instance) map[string]bool {
 // valueRefs returns the references of a stage's expressions to values.
 // Arguments that take artifacts declare their dependencies themselves.
 func (x *Expander) valueRefs(s *module.Stage) []valueRef {
-	if len(s.Refs.Stages) == 0 && len(s.Refs.Locals) == 0 && !s.Refs.AllLocals {
+	if !x.LeadsToStages(&s.Refs) {
 		return nil
 	}
-	c := &collector{m: x.Module, seen: map[string]bool{}, looked: map[string]bool{}}
+	c := newCollector(x.Module, nil)
 	for _, conditions := range [][]config.Condition{s.Config.Pre, s.Config.Post, s.Config.Conditions} {
 		for _, cond := range conditions {
 			c.expression(cond.Condition)
@@ -68,11 +82,17 @@ func (x *Expander) valueRefs(s *module.Stage) []valueRef {
 }
 
 type collector struct {
-	m    *module.Module
-	refs []valueRef
-	// seen and looked are the locals whose expressions were followed, seen for
+	m *module.Module
+	// scope is that of the expression if it is not in the block of the stage.
+	scope *module.Scope
+	refs  []valueRef
+	// seen and looked are the names whose expressions were followed, seen for
 	// all references and looked for indices only.
 	seen, looked map[string]bool
+}
+
+func newCollector(m *module.Module, sc *module.Scope) *collector {
+	return &collector{m: m, scope: sc, seen: map[string]bool{}, looked: map[string]bool{}}
 }
 
 func (c *collector) body(src *hclsyntax.Body, of *schema.Body) {
@@ -133,7 +153,7 @@ func (c *collector) expression(e hcl.Expression) {
 			if t, ok := n.Collection.(*hclsyntax.ScopeTraversalExpr); ok && len(t.Traversal) == 2 {
 				if a, _, ok := addr.FromTraversal(t.Traversal); ok {
 					indexed[t] = true
-					c.refs = append(c.refs, valueRef{stage: a.Stage, index: n.Key})
+					c.refs = append(c.refs, valueRef{stage: a.In(c.m.Addr), index: n.Key, scope: c.scope})
 				}
 			}
 		case *hclsyntax.ScopeTraversalExpr:
@@ -161,6 +181,10 @@ func (c *collector) indices(e hcl.Expression) {
 				c.looked[l.Config.Name] = true
 				c.indices(l.Config.Expr)
 			}
+			if name := c.variable(n.Traversal); name != "" && !c.looked["var."+name] {
+				c.looked["var."+name] = true
+				c.elsewhere(name, (*collector).indices)
+			}
 		}
 		return nil
 	})
@@ -168,13 +192,59 @@ func (c *collector) indices(e hcl.Expression) {
 
 func (c *collector) traversal(t hcl.Traversal) {
 	if a, _, ok := addr.FromTraversal(t); ok {
-		c.refs = append(c.refs, valueRef{stage: a.Stage, key: a})
+		c.refs = append(c.refs, valueRef{stage: a.In(c.m.Addr), key: a.Key})
 		return
 	}
 	if l := c.local(t); l != nil && !c.seen[l.Config.Name] {
 		c.seen[l.Config.Name] = true
 		c.expression(l.Config.Expr)
 	}
+	if name := c.variable(t); name != "" && !c.seen["var."+name] {
+		c.seen["var."+name] = true
+		c.elsewhere(name, (*collector).expression)
+	}
+	c.outputs(t)
+}
+
+// variable returns the name of the variable that a traversal refers to, or "".
+func (c *collector) variable(t hcl.Traversal) string {
+	if t.RootName() != "var" || len(t) < 2 {
+		return ""
+	}
+	step, _ := t[1].(hcl.TraverseAttr)
+	return step.Name
+}
+
+// elsewhere collects the references of the expression that an input has in the
+// module that calls this one.
+func (c *collector) elsewhere(variable string, collect func(*collector, hcl.Expression)) {
+	e, sc, ok := c.m.Defined(variable)
+	if !ok {
+		return
+	}
+	outer := newCollector(sc.Module, sc)
+	collect(outer, e)
+	c.refs = append(c.refs, outer.refs...)
+}
+
+// outputs collects the references of the outputs of another module that a traversal
+// may lead to.
+func (c *collector) outputs(t hcl.Traversal) {
+	if t.RootName() != "module" {
+		return
+	}
+	c.m.Outputs(t, func(of *module.Module, o *module.Output) {
+		if c.seen[of.Addr.String()+"."+o.Config.Name] || o.Scope() == nil {
+			return
+		}
+		c.seen[of.Addr.String()+"."+o.Config.Name] = true
+		inner := newCollector(of, o.Scope())
+		inner.expression(o.Config.Expr)
+		for _, wait := range o.Config.DependsOn {
+			inner.refs = append(inner.refs, valueRef{wait: wait, in: of})
+		}
+		c.refs = append(c.refs, inner.refs...)
+	})
 }
 
 // local returns the local that a traversal refers to, or nil if it refers to

@@ -4,14 +4,18 @@
 package expand
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
@@ -42,24 +46,54 @@ func (x *Expander) Expand(s *module.Stage) []*Instance {
 		}
 	}
 	base := x.Scope(&s.Refs)
-	instances, keyed, ok := []*Instance{x.instance(s, cty.NilVal, base, base)}, module.Single, true
-	switch {
-	case s.Config.Count != nil:
-		keyed = module.ByNumber
-		instances, ok = x.count(s, base)
-	case s.Config.ForEach != nil:
-		keyed = module.ByKey
-		instances, ok = x.forEach(s, base)
-	}
+	keyed, all, ok := x.repetition(s.Config.Count, s.Config.ForEach, base)
 	if !ok {
 		return nil
 	}
-	names, refs := make([]string, len(instances)), x.valueRefs(s)
-	for i, n := range instances {
-		names[i], n.refs = n.Address, refs
+	instances := make([]*Instance, len(all))
+	names, refs := make([]string, len(all)), x.valueRefs(s)
+	for i, each := range all {
+		n := x.instance(s, each, base)
+		instances[i], names[i], n.refs = n, n.Address, refs
 	}
 	s.Name(keyed, names)
 	return instances
+}
+
+// Call creates the instances of a module that the expander's module calls.
+func (x *Expander) Call(c *config.Call) {
+	r := module.RefsOf(expressions(c)...)
+	if x.BrokenUpstream(r) || x.Report(x.CheckTraversals(r, expressions(c)...)...) || x.impure(c.Count) || x.impure(c.ForEach) {
+		x.Module.Expand(c.Name, module.Single, nil, false)
+		return
+	}
+	base := x.Scope(r)
+	keyed, all, ok := x.repetition(c.Count, c.ForEach, base)
+	for _, each := range all {
+		if each.Value != nil {
+			each.Value.Scope = base.Expr()
+		}
+	}
+	x.Module.Expand(c.Name, keyed, all, ok)
+}
+
+func expressions(c *config.Call) []hcl.Expression {
+	return slices.DeleteFunc([]hcl.Expression{c.Count, c.ForEach}, func(e hcl.Expression) bool { return e == nil })
+}
+
+// repetition returns what distinguishes the instances that count or for_each ask
+// for, of which at most one is set. ok is false if they cannot be computed, which
+// is reported.
+func (x *Expander) repetition(count, forEach hcl.Expression, base *module.Scope) (keyed module.Keying, all []*module.Each, ok bool) {
+	switch {
+	case count != nil:
+		all, ok = x.count(count, base)
+		return module.ByNumber, all, ok
+	case forEach != nil:
+		all, ok = x.forEach(forEach, base)
+		return module.ByKey, all, ok
+	}
+	return module.Single, []*module.Each{nil}, true
 }
 
 // impure reports a count or for_each that gives a different result in every
@@ -73,12 +107,15 @@ func (x *Expander) impure(e hcl.Expression) bool {
 		"%s returns a different result in every plan, so the instances would change each time. Pass the value in through a variable instead.", name))
 }
 
-func (x *Expander) instance(s *module.Stage, key cty.Value, base, scope *module.Scope) *Instance {
-	address := addr.Instance{Stage: s.Config.Addr, Key: key}
+func (x *Expander) instance(s *module.Stage, each *module.Each, base *module.Scope) *Instance {
+	address := addr.Instance{Stage: s.Addr}
+	if each != nil {
+		address.Key = each.Key
+	}
 	n := &Instance{
-		Stage: s, Addr: address, Base: base, Scope: scope,
+		Stage: s, Addr: address, Base: base, Scope: each.In(base),
 		Node: &plan.Node{
-			Address: address.String(), Kind: s.Config.Addr.Kind, Type: s.Config.Type, Range: diag.NewRange(s.Config.DeclRange),
+			Address: address.String(), Kind: s.Addr.Kind, Type: s.Config.Type, Range: diag.NewRange(s.Config.DeclRange),
 			PreventDestroy: s.Config.PreventDestroy,
 		},
 	}
@@ -88,31 +125,31 @@ func (x *Expander) instance(s *module.Stage, key cty.Value, base, scope *module.
 	return n
 }
 
-func (x *Expander) count(s *module.Stage, base *module.Scope) ([]*Instance, bool) {
-	v, diags := eval.Value(s.Config.Count, base.Values)
+func (x *Expander) count(e hcl.Expression, base *module.Scope) ([]*module.Each, bool) {
+	v, diags := eval.Value(e, base.Values)
 	if x.Report(diags...) {
 		return nil, false
 	}
 	if number, err := convert.Convert(v, cty.Number); err == nil {
 		v = number // such as "2" from the environment
 	}
-	count, d := wholeNumber(v, s.Config.Count, "count", x.ApplyFirst(s))
+	count, d := wholeNumber(v, e, "count", x.ApplyFirst(e))
 	if x.MayBeAnything(v) {
 		return nil, false
 	}
 	if v.IsMarked() {
-		d = diag.Errorf(s.Config.Count.Range().Ptr(), "Sensitive count", "count comes from a sensitive variable, and the number of instances would reveal it. Take it from a variable that is not sensitive, or wrap it in nonsensitive(…).")
+		d = diag.Errorf(e.Range().Ptr(), "Sensitive count", "count comes from a sensitive variable, and the number of instances would reveal it. Take it from a variable that is not sensitive, or wrap it in nonsensitive(…).")
 	}
 	if d != nil {
 		return nil, !x.Report(d)
 	}
-	var instances []*Instance
+	var all []*module.Each
 	for i := range count {
 		key := cty.NumberIntVal(i)
 		index := indexOf(key)
-		instances = append(instances, x.instance(s, key, base, base.With(index, index)))
+		all = append(all, &module.Each{Key: key, Values: index, Handles: index})
 	}
-	return instances, true
+	return all, true
 }
 
 // maxInstances bounds count and for_each, which a typing error can make very
@@ -137,13 +174,12 @@ func wholeNumber(v cty.Value, e hcl.Expression, argument, first string) (int64, 
 	return n, nil
 }
 
-func (x *Expander) forEach(s *module.Stage, base *module.Scope) ([]*Instance, bool) {
-	e := s.Config.ForEach
+func (x *Expander) forEach(e hcl.Expression, base *module.Scope) ([]*module.Each, bool) {
 	values, diags := eval.Value(e, base.Values)
 	if x.Report(diags...) || x.MayBeAnything(values) {
 		return nil, false
 	}
-	if d := checkForEach(values, e, x.ApplyFirst(s)); d != nil {
+	if d := checkForEach(values, e, x.ApplyFirst(e)); d != nil {
 		return nil, !x.Report(d)
 	}
 	handles := values
@@ -154,20 +190,20 @@ func (x *Expander) forEach(s *module.Stage, base *module.Scope) ([]*Instance, bo
 	for _, other := range value.Elements(handles) {
 		byHandle[other.Key.AsString()] = other.Value
 	}
-	var instances []*Instance
+	var all []*module.Each
 	for _, element := range value.Elements(values) {
 		v := eachOf(element.Key, element.Value)
 		h := v
 		if other, ok := byHandle[element.Key.AsString()]; ok {
 			h = eachOf(element.Key, other)
 		}
-		sc := base.With(v, h)
+		each := &module.Each{Key: element.Key, Values: v, Handles: h}
 		if !element.Value.IsWhollyKnown() || element.Value.ContainsMarked() {
-			sc.Definitions = withDefinition(sc.Definitions, "each.value", elementOf(e.(hclsyntax.Expression), element.Key))
+			each.Value = &expr.Definition{Expr: elementOf(e.(hclsyntax.Expression), element.Key)}
 		}
-		instances = append(instances, x.instance(s, element.Key, base, sc))
+		all = append(all, each)
 	}
-	return instances, true
+	return all, true
 }
 
 // elementOf returns the expression for one element of a collection.
@@ -177,15 +213,6 @@ func elementOf(collection hclsyntax.Expression, key cty.Value) hclsyntax.Express
 		Collection: collection, Key: &hclsyntax.LiteralValueExpr{Val: key, SrcRange: at},
 		SrcRange: at, OpenRange: at, BracketRange: at,
 	}
-}
-
-func withDefinition(all map[string]hcl.Expression, name string, e hcl.Expression) map[string]hcl.Expression {
-	out := make(map[string]hcl.Expression, len(all)+1)
-	for k, v := range all {
-		out[k] = v
-	}
-	out[name] = e
-	return out
 }
 
 func indexOf(number cty.Value) map[string]cty.Value {
@@ -206,8 +233,8 @@ func (x *Expander) ScopeOf(s *module.Stage, base *module.Scope, key cty.Value) *
 	each := eachOf(key, cty.DynamicVal)
 	if e := s.Config.ForEach; e != nil {
 		r := module.RefsOf(e)
-		if x.EvaluateLocals(r.Locals) && len(r.Stages) == 0 {
-			values, _ := eval.Value(e, x.Scope(r).Values)
+		if x.EvaluateLocals(r.Locals) && len(r.Stages) == 0 && x.EvaluateInputs(r) {
+			values, _ := eval.Value(e, x.Module.Scope(r).Values)
 			for _, element := range value.Elements(values) {
 				if element.Key.RawEquals(key) {
 					each = eachOf(key, element.Value)

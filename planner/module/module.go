@@ -1,5 +1,6 @@
-// Package module is the configuration of one module while it is planned: its
-// variables, locals, and stages, and what the module's expressions see of them.
+// Package module is the configuration of modules while they are planned: their
+// variables, locals, stages, and outputs, and what the expressions of each module
+// see of them. A Tree contains all modules of a plan.
 //
 // A plan goes through the stages level by level. A stage is declared, its
 // instances are named, and once they are decided, they are published. Only then
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -25,21 +27,34 @@ import (
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/planner/diagnostics"
-	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/planner/secrets"
 )
 
-// Module is the state of one module's configuration.
+// Module is the root module, or an instance of another one.
 type Module struct {
 	*diagnostics.Collector
 	Config *config.Module
 	Settings
-	// Secrets are what the module's expressions can keep secret.
+	// Secrets are what expressions can keep secret. All modules share those of the
+	// root module, because compiled expressions have only its variables.
 	Secrets *secrets.Variables
+	Tree    *Tree
+	Addr    addr.Module
 
-	stages    []*Stage // in the order of the configuration
-	byAddress map[addr.Stage]*Stage
+	// parent is the module that calls this one, by the call of node, with what each
+	// and count are for this instance. It is nil for the root module.
+	parent *Module
+	node   *node
+	each   *Each
+
+	stages    []*Stage              // in the order of the configuration
+	byAddress map[addr.Stage]*Stage // relative to the module
 	locals    map[string]*Local
+	inputs    map[string]*Input // nil for the root module
+	outputs   map[string]*Output
+	calls     map[string]*call
+	needs     []string // what all stages wait for, computed when it is first needed
+	needsOnce sync.Once
 	root      *hcl.EvalContext // the functions
 	paths     cty.Value        // path
 	about     cty.Value        // quern
@@ -62,69 +77,71 @@ type Settings struct {
 	StartedIn string
 }
 
-// New returns a module whose stages are not declared yet. all are the secrets of
-// the plan, to which it adds its own.
-func New(c *config.Module, s Settings, all *secrets.Secrets, diags *diagnostics.Collector) *Module {
+// newRoot returns the root module.
+func newRoot(c *config.Module, s Settings, all *secrets.Secrets, diags *diagnostics.Collector) *Module {
 	m := &Module{
 		Collector: diags, Config: c, Settings: s,
-		Secrets:   all.Variables(c.Variables, s.Variables),
-		byAddress: map[addr.Stage]*Stage{},
-		locals:    make(map[string]*Local, len(c.Locals)),
-		root:      &hcl.EvalContext{Functions: funcs.Functions(c.Dir)},
-		paths:     paths(c.Dir, s.StartedIn),
+		Secrets: all.Variables(c.Variables, s.Variables),
+		root:    &hcl.EvalContext{Functions: funcs.Functions(c.Dir)},
+		paths:   paths(c.Dir, c.Dir, s.StartedIn),
 		about: cty.ObjectVal(map[string]cty.Value{
 			"version": cty.StringVal(s.Version), "environment": cty.StringVal(s.Environment),
 		}),
 	}
 	m.root.Functions["plantimestamp"] = funcs.PlanTimestamp(s.Started)
 	m.root.Functions[funcs.SensitiveName] = funcs.Sensitive(m.Secrets.Hide)
-	for name, l := range c.Locals {
-		m.locals[name] = newLocal(l)
-	}
+	m.addLocals()
 	return m
 }
 
+// child returns an instance of a module that m calls. Functions that read files see
+// the same folder as those of the root module.
+func (m *Module) child(n *node, each *Each) *Module {
+	c := &Module{
+		Collector: m.Collector, Config: n.config, Settings: m.Settings, Secrets: m.Secrets, Tree: m.Tree,
+		Addr: m.Addr.Child(n.call.Name, each.key()), parent: m, node: n, each: each,
+		root: m.root, paths: paths(n.config.Dir, m.Tree.Root.Config.Dir, m.StartedIn), about: m.about,
+	}
+	c.Collector = m.Collector.In(c.Addr, n.config)
+	c.addLocals()
+	c.addInputs()
+	c.addOutputs()
+	return c
+}
+
+func (m *Module) addLocals() {
+	m.locals = make(map[string]*Local, len(m.Config.Locals))
+	for name, l := range m.Config.Locals {
+		m.locals[name] = newLocal(l)
+	}
+}
+
 // paths returns the folders that expressions can refer to.
-func paths(module, cwd string) cty.Value {
+func paths(module, root, cwd string) cty.Value {
 	if cwd == "" {
 		var err error
 		if cwd, err = os.Getwd(); err != nil {
 			cwd = "."
 		}
 	}
-	dir := cty.StringVal(filepath.ToSlash(module))
-	return cty.ObjectVal(map[string]cty.Value{"module": dir, "root": dir, "cwd": cty.StringVal(filepath.ToSlash(cwd))})
+	folder := func(dir string) cty.Value { return cty.StringVal(filepath.ToSlash(dir)) }
+	return cty.ObjectVal(map[string]cty.Value{"module": folder(module), "root": folder(root), "cwd": folder(cwd)})
 }
 
-// Declare adds the stages of the configuration. typeOf returns the type of a
-// stage: nil if it has none or one that does not exist, which typeOf has
-// reported.
-func (m *Module) Declare(typeOf func(*config.Stage) (*schema.Type, bool)) {
-	for _, cfg := range m.Config.Stages {
-		s := &Stage{Config: cfg, Refs: stageRefs(cfg)}
-		m.stages = append(m.stages, s)
-		m.byAddress[cfg.Addr] = s
-	}
-	for _, s := range m.stages {
-		t, ok := typeOf(s.Config)
-		if !ok {
-			s.broken = true
-			continue
-		}
-		if t == nil {
-			continue
-		}
-		s.Type = t
-		s.flawed = m.Report(s.Config.Shape(t.Body.Shape)...)
-		s.flawed = s.flawed || m.Report(schema.Check(s.Config.Body, t.Body, s.Config.Addr.String())...)
-		s.Refs.artifacts = artifactPlaces(s.Config.Body, t.Body.Args)
+// addStages adds the stages of the configuration, as far as they are declared.
+func (m *Module) addStages() {
+	m.byAddress = make(map[addr.Stage]*Stage, len(m.Config.Stages))
+	m.stages = make([]*Stage, len(m.node.stages))
+	for i, d := range m.node.stages {
+		s := &Stage{Config: d.config, Addr: d.config.Addr.In(m.Addr), Module: m, Type: d.typed, Refs: d.refs, broken: d.broken, flawed: d.flawed}
+		m.stages[i], m.byAddress[d.config.Addr] = s, s
 	}
 }
 
 // Stages returns all stages in the order of the configuration.
 func (m *Module) Stages() []*Stage { return m.stages }
 
-// Stage returns the stage with that address, or nil.
+// Stage returns the stage with an address relative to the module, or nil.
 func (m *Module) Stage(a addr.Stage) *Stage { return m.byAddress[a] }
 
 // Local returns the local with that name, or nil.
@@ -143,7 +160,7 @@ func (m *Module) BrokenUpstream(r *Refs) bool {
 			return true
 		}
 	}
-	return false
+	return m.brokenInputs(r) || m.brokenCalls(r)
 }
 
 // Blind reports whether an expression of a stage with an error cannot be
@@ -165,6 +182,9 @@ func (m *Module) Impure(e hcl.Expression, r *Refs) string {
 		if l := m.locals[name]; l != nil && l.Impure {
 			return "local." + name
 		}
+	}
+	if name := m.impureBorder(r); name != "" {
+		return name
 	}
 	syntax, ok := e.(hclsyntax.Node)
 	if !ok {

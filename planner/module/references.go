@@ -15,6 +15,11 @@ import (
 type Refs struct {
 	Stages       []addr.Stage
 	Locals, vars []string
+	// calls are the names of the modules that are called.
+	calls []string
+	// outputs are the references to their outputs, and waits those to whole modules
+	// in depends_on.
+	outputs, waits []hcl.Traversal
 	// traversals are the references to stages.
 	traversals []hcl.Traversal
 	// artifacts are the ranges of those that represent only an artifact.
@@ -22,6 +27,9 @@ type Refs struct {
 	// allVars and AllLocals are set if a name is computed.
 	allVars, AllLocals bool
 }
+
+// callRoot is what references to the outputs of a called module begin with.
+const callRoot = "module"
 
 // RefsOf returns the references of expressions.
 func RefsOf(exprs ...hcl.Expression) *Refs {
@@ -45,6 +53,9 @@ func (r *Refs) Add(traversals ...hcl.Traversal) {
 			r.AllLocals = addName(&r.Locals, t) || r.AllLocals
 		case root == "var":
 			r.allVars = addName(&r.vars, t) || r.allVars
+		case root == callRoot:
+			addName(&r.calls, t)
+			r.outputs = append(r.outputs, t)
 		}
 	}
 }
@@ -80,6 +91,12 @@ func (r *Refs) merge(o *Refs) {
 			r.vars = append(r.vars, v)
 		}
 	}
+	for _, c := range o.calls {
+		if !slices.Contains(r.calls, c) {
+			r.calls = append(r.calls, c)
+		}
+	}
+	r.outputs, r.waits = append(r.outputs, o.outputs...), append(r.waits, o.waits...)
 	r.traversals = append(r.traversals, o.traversals...)
 	if len(o.artifacts) > 0 {
 		r.artifacts = maps.Clone(r.artifacts)
@@ -97,6 +114,7 @@ func (r *Refs) merge(o *Refs) {
 func stageRefs(s *config.Stage) Refs {
 	var r Refs
 	r.Add(s.References()...)
+	r.wait(s.DependsOn)
 	if len(s.Post) > 0 {
 		r.Stages = slices.DeleteFunc(r.Stages, func(a addr.Stage) bool { return a == s.Addr })
 		r.traversals = slices.DeleteFunc(r.traversals, func(t hcl.Traversal) bool {
@@ -105,4 +123,59 @@ func stageRefs(s *config.Stage) Refs {
 		})
 	}
 	return r
+}
+
+// wait turns the references of a depends_on that name modules into what they mean
+// there: everything in the module, rather than its outputs.
+func (r *Refs) wait(dependsOn []hcl.Traversal) {
+	for _, t := range dependsOn {
+		if t.RootName() != callRoot {
+			continue
+		}
+		at := t.SourceRange()
+		r.waits = append(r.waits, t)
+		r.outputs = slices.DeleteFunc(r.outputs, func(o hcl.Traversal) bool { return o.SourceRange() == at })
+	}
+	r.calls = r.calls[:0]
+	for _, t := range r.outputs {
+		addName(&r.calls, t)
+	}
+}
+
+// outputRefs returns the references of an output.
+func outputRefs(o *config.Output) *Refs {
+	r := RefsOf(o.Expr)
+	r.addConditions(o.Pre)
+	r.Add(o.DependsOn...)
+	r.wait(o.DependsOn)
+	return r
+}
+
+// validationRefs returns the references of the validations of a variable, and the
+// variable itself.
+func validationRefs(v *config.Variable) *Refs {
+	r := &Refs{vars: []string{v.Name}}
+	r.addConditions(v.Validations)
+	return r
+}
+
+// callRefs returns what the instances of a call depend on.
+func callRefs(c *config.Call) *Refs {
+	r := &Refs{}
+	r.Add(c.InstanceReferences()...)
+	r.wait(c.DependsOn)
+	return r
+}
+
+func (r *Refs) addConditions(all []config.Condition) {
+	for _, c := range all {
+		r.Add(config.Variables(c.Condition)...)
+		r.Add(config.Variables(c.ErrorMessage)...)
+	}
+}
+
+// LeadsToStages reports whether references can lead to stages, directly or through
+// other names.
+func (m *Module) LeadsToStages(r *Refs) bool {
+	return len(r.Stages) > 0 || len(r.Locals) > 0 || r.AllLocals || len(r.outputs) > 0 || m.inputs != nil && (len(r.vars) > 0 || r.allVars)
 }

@@ -1,6 +1,8 @@
 package module
 
 import (
+	"maps"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
@@ -18,13 +20,20 @@ type Scope struct {
 	// Handles also contains the artifacts themselves, for arguments that take
 	// artifacts.
 	Handles *hcl.EvalContext
-	// Definitions are the expressions of names whose values are not known.
-	Definitions map[string]hcl.Expression
+	// Definitions are those of names whose values are not known.
+	Definitions map[string]*expr.Definition
+	// Module is the module of the block.
+	Module *Module
+}
+
+// Expr returns the scope of expressions that have one value.
+func (s *Scope) Expr() *expr.Scope {
+	return &expr.Scope{Eval: s.Values, Definitions: s.Definitions, Module: s.Module.Addr}
 }
 
 // With returns the scope with more variables, which may shadow existing ones.
 func (s *Scope) With(values, handles map[string]cty.Value) *Scope {
-	out := &Scope{Values: s.Values.NewChild(), Handles: s.Handles.NewChild(), Definitions: s.Definitions}
+	out := &Scope{Values: s.Values.NewChild(), Handles: s.Handles.NewChild(), Definitions: s.Definitions, Module: s.Module}
 	out.Values.Variables, out.Handles.Variables = values, handles
 	return out
 }
@@ -78,26 +87,31 @@ func (m *Module) EvaluateLocal(l *Local) {
 	}
 }
 
+// Define returns the scope with one more definition.
+func (s *Scope) Define(name string, d *expr.Definition) *Scope {
+	out := *s
+	out.Definitions = make(map[string]*expr.Definition, len(s.Definitions)+1)
+	maps.Copy(out.Definitions, s.Definitions)
+	out.Definitions[name] = d
+	return &out
+}
+
 // Scope returns the scope for expressions with these references. Everything
 // that they refer to must be evaluated.
 func (m *Module) Scope(r *Refs) *Scope {
 	definitions, all := m.OpenLocals(r)
 	values := map[string]cty.Value{"path": m.paths, "quern": m.about}
-	if all.allVars {
-		values["var"] = cty.ObjectVal(m.Variables)
-	} else if len(all.vars) > 0 {
-		values["var"] = pick(m.Variables, all.vars)
-	}
-	s := &Scope{Definitions: definitions, Values: m.root.NewChild()}
+	s := &Scope{Definitions: definitions, Values: m.root.NewChild(), Module: m}
 	s.Values.Variables = values
-	stageful := len(all.Stages) > 0
 	handles := map[string]cty.Value{}
+	m.border(all, s, values, handles)
+	stageful := len(all.Stages) > 0
 	if len(all.Locals) > 0 || all.AllLocals {
 		var lh cty.Value
 		values["local"], lh = m.localValues(all)
 		handles["local"] = lh
 	}
-	if !stageful && len(all.Locals) == 0 && !all.AllLocals {
+	if !stageful && len(handles) == 0 {
 		s.Handles = s.Values
 		return s
 	}
@@ -114,7 +128,7 @@ func (m *Module) Scope(r *Refs) *Scope {
 
 // OpenLocals adds the references of the locals whose values are not known,
 // because their expressions take the place of their names.
-func (m *Module) OpenLocals(r *Refs) (definitions map[string]hcl.Expression, all *Refs) {
+func (m *Module) OpenLocals(r *Refs) (definitions map[string]*expr.Definition, all *Refs) {
 	all = r
 	if len(r.Locals) == 0 && !r.AllLocals {
 		return nil, all
@@ -124,13 +138,13 @@ func (m *Module) OpenLocals(r *Refs) (definitions map[string]hcl.Expression, all
 	if r.AllLocals {
 		all.Locals = sortedKeys(m.locals)
 	}
-	definitions = map[string]hcl.Expression{}
+	definitions = map[string]*expr.Definition{}
 	for i := 0; i < len(all.Locals); i++ {
 		l := m.locals[all.Locals[i]]
 		if l == nil || l.broken || l.value == cty.NilVal || !l.open() {
 			continue
 		}
-		definitions["local."+l.Config.Name] = l.Config.Expr
+		definitions["local."+l.Config.Name] = &expr.Definition{Expr: l.Config.Expr}
 		all.merge(&l.Refs)
 	}
 	return definitions, all
@@ -186,7 +200,7 @@ func (m *Module) evaluateLocals(names []string, open map[string]bool) bool {
 		if l == nil || l.value != cty.NilVal || l.broken {
 			continue
 		}
-		if open[name] || len(l.Refs.Stages) > 0 {
+		if open[name] || len(l.Refs.Stages) > 0 || !m.EvaluateInputs(&l.Refs) {
 			return false
 		}
 		open[name] = true

@@ -17,6 +17,9 @@ import (
 // Stage is a stage block as other blocks see it.
 type Stage struct {
 	Config *config.Stage
+	// Addr is the whole address, and Module the module that contains the stage.
+	Addr   addr.Stage
+	Module *Module
 	Type   *schema.Type // nil for a gate or a prompt
 	Refs   Refs
 
@@ -122,8 +125,8 @@ func (s *Stage) Instances() []*Instance { return s.instances }
 // Needs adds to on everything that must run before something that refers to an
 // instance, or to all instances of a stage. Models and prompts do not run; what
 // they need takes their place.
-func (m *Module) Needs(a addr.Instance, on map[string]bool) {
-	s := m.byAddress[a.Stage]
+func (t *Tree) Needs(a addr.Instance, on map[string]bool) {
+	s := t.Stage(a.Stage)
 	if s == nil {
 		return
 	}
@@ -178,7 +181,7 @@ func (m *Module) value(s *Stage, plain bool) (values, handles cty.Value) {
 }
 
 func wholeStage(s *Stage, of *plan.Scope) cty.Value {
-	if v, ok := of.Stage(s.Config.Addr); ok {
+	if v, ok := of.Stage(s.Addr); ok {
 		return v
 	}
 	if s.keyed == ByNumber {
@@ -201,12 +204,27 @@ func (m *Module) LeftOut(r *Refs) bool {
 			return true
 		}
 	}
-	return false
+	return m.borderLeftOut(all)
 }
 
 // Upstream returns the addresses of the stages that run and that the references
-// lead to, directly or through locals.
+// lead to, directly or through locals and other modules.
 func (m *Module) Upstream(r *Refs) []string {
+	found := map[addr.Stage]bool{}
+	m.follow(r, func(a addr.Stage) { found[a] = true })
+	var addresses []string
+	for a := range found {
+		if kind.Of(a.Kind).IsStage() {
+			addresses = append(addresses, a.String())
+		}
+	}
+	slices.Sort(addresses)
+	return addresses
+}
+
+// follow calls f for the stages that the references lead to, directly or through
+// locals and other modules.
+func (m *Module) follow(r *Refs, f func(addr.Stage)) {
 	all := &Refs{}
 	all.merge(r)
 	if all.AllLocals {
@@ -217,28 +235,32 @@ func (m *Module) Upstream(r *Refs) []string {
 			all.merge(&l.Refs)
 		}
 	}
-	var addresses []string
 	for _, a := range all.Stages {
-		if kind.Of(a.Kind).IsStage() {
-			addresses = append(addresses, a.String())
+		f(a.In(m.Addr))
+	}
+	for _, t := range all.waits {
+		if c, key, _ := m.called(t); c != nil {
+			c.eachStage(key, f)
 		}
 	}
-	slices.Sort(addresses)
-	return addresses
+	m.followBorder(all, f)
 }
 
-// ApplyFirst advises what to apply so that the number of a stage's instances is
-// known.
-func (m *Module) ApplyFirst(s *Stage) string {
+// ApplyFirst advises what to apply so that the number of instances is known that
+// expressions compute, each of which may be nil.
+func (m *Module) ApplyFirst(exprs ...hcl.Expression) string {
 	targets := ""
-	for _, e := range []hcl.Expression{s.Config.Count, s.Config.ForEach} {
+	for _, e := range exprs {
 		if e == nil {
 			continue
 		}
-		_, all := m.OpenLocals(RefsOf(e))
-		for _, a := range all.Stages {
-			targets += " -target=" + a.String()
-		}
+		seen := map[addr.Stage]bool{}
+		m.follow(RefsOf(e), func(a addr.Stage) {
+			if !seen[a] {
+				seen[a] = true
+				targets += " -target=" + a.String()
+			}
+		})
 	}
 	if targets == "" {
 		return ""

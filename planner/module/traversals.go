@@ -42,6 +42,7 @@ func (m *Module) checkTraversals(r *Refs, user *Stage, within []hcl.Expression, 
 			diags = append(diags, d)
 		}
 	}
+	diags = append(diags, m.checkOutputs(r, within, bodies)...)
 	return append(diags, c.check(within, bodies)...)
 }
 

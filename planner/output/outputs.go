@@ -3,6 +3,7 @@
 package output
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -73,7 +74,9 @@ func (o *Outputs) output(cfg *config.Output) *plan.Output {
 	if !ok || o.unmetOutput(conditions, sc) {
 		return nil
 	}
-	c, diags := expr.Compile(cfg.Expr, &expr.Scope{Eval: sc.Values, Definitions: sc.Definitions, Keyless: true, Output: true}, cty.DynamicPseudoType)
+	scope := sc.Expr()
+	scope.Keyless, scope.Output = true, true
+	c, diags := expr.Compile(cfg.Expr, scope, cty.DynamicPseudoType)
 	if o.Report(diags...) {
 		return nil
 	}
@@ -156,7 +159,7 @@ func (o *Outputs) check(cfg *config.Check) *plan.CheckBlock {
 	if !ok {
 		return nil
 	}
-	c := &plan.CheckBlock{Name: cfg.Name, Status: plan.Pass, Conditions: conditions, DependsOn: o.Upstream(r), Range: diag.NewRange(cfg.Range)}
+	c := &plan.CheckBlock{Name: o.Addr.Of(cfg.Name), Status: plan.Pass, Conditions: conditions, DependsOn: o.Upstream(r), Range: diag.NewRange(cfg.Range)}
 	unknown := false
 	for i := range c.Conditions {
 		v := o.Conditions.Evaluate(&c.Conditions[i], nil)
@@ -172,6 +175,61 @@ func (o *Outputs) check(cfg *config.Check) *plan.CheckBlock {
 		c.Status = plan.Unknown
 	}
 	return c
+}
+
+// CheckInput checks the validations of an input. Those that wait for results are
+// left to the stages that use the input.
+func (o *Outputs) CheckInput(in *module.Input) {
+	var waiting []config.Condition
+	for _, cfg := range in.Config.Validations {
+		r := module.RefsOf(cfg.Condition, cfg.ErrorMessage)
+		if o.BrokenUpstream(r) {
+			continue
+		}
+		sc := o.Scope(r)
+		v, c := o.verdict(cfg, plan.WhenPre, sc)
+		switch {
+		case v.Known && !v.Holds:
+			d := o.Conditions.Unmet("", c, v, nil, sc.Values)
+			d.Summary, d.Subject = "Invalid value for variable", in.Place().Ptr()
+			d.Detail += fmt.Sprintf("\n\nThis was checked by the validation at %s:%d.", cfg.Range.Filename, cfg.Range.Start.Line)
+			o.Report(d)
+		case c != nil && !v.Known && !o.Validating:
+			waiting = append(waiting, cfg)
+		}
+	}
+	if len(waiting) > 0 {
+		in.Wait(waiting, o.Scope(module.RefsOf(condition.Expressions(waiting)...)))
+	}
+}
+
+// CheckOutput checks the preconditions of an output of a module that another one
+// calls. Those that wait for results are left to the stages that use the output.
+func (o *Outputs) CheckOutput(out *module.Output) {
+	var waiting []config.Condition
+	for _, cfg := range out.Config.Pre {
+		v, c := o.verdict(cfg, plan.WhenOutput, out.Scope())
+		switch {
+		case v.Known && !v.Holds:
+			o.Report(o.Conditions.Unmet("Output precondition", c, v, nil, out.Scope().Values))
+			out.Break()
+		case c != nil && !v.Known && !o.Validating:
+			waiting = append(waiting, cfg)
+		}
+	}
+	if len(waiting) > 0 {
+		out.Wait(waiting, out.Scope())
+	}
+}
+
+// verdict compiles and evaluates a condition. It returns nil if the condition has
+// errors, which are reported.
+func (o *Outputs) verdict(cfg config.Condition, when string, sc *module.Scope) (expr.Verdict, *plan.Condition) {
+	compiled, ok := o.Conditions.OfModule([]config.Condition{cfg}, when, sc)
+	if !ok {
+		return expr.Verdict{}, nil
+	}
+	return o.Conditions.Evaluate(&compiled[0], nil), &compiled[0]
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

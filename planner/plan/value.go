@@ -7,6 +7,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/kind"
 )
 
@@ -206,25 +207,17 @@ func (s *Scope) Stage(a addr.Stage) (v cty.Value, ok bool) {
 // with: one object per root name, such as "evaluate". Secrets, the values of
 // sensitive variables, are under "var".
 func (s *Scope) Vars(refs []string, secrets map[string]cty.Value) map[string]cty.Value {
-	roots := map[string]map[string]cty.Value{}
+	stages := make(map[addr.Stage]cty.Value, len(refs))
 	for _, ref := range refs {
 		a, err := addr.Parse(ref)
 		if err != nil {
 			continue
 		}
-		v, ok := s.Stage(a.Stage)
-		if !ok {
-			continue
+		if v, ok := s.Stage(a.Stage); ok {
+			stages[a.Stage] = v
 		}
-		if roots[a.Kind] == nil {
-			roots[a.Kind] = map[string]cty.Value{}
-		}
-		roots[a.Kind][a.Name] = v
 	}
-	vars := make(map[string]cty.Value, len(roots)+1)
-	for root, attrs := range roots {
-		vars[root] = cty.ObjectVal(attrs)
-	}
+	vars := expr.Stages(stages)
 	if len(secrets) > 0 {
 		vars["var"] = cty.ObjectVal(secrets)
 	}

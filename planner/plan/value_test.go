@@ -3,6 +3,8 @@ package plan
 import (
 	"testing"
 
+	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
@@ -71,7 +73,7 @@ func TestAScopeShowsInstancesByKeyAndByNumber(t *testing.T) {
 	}
 }
 
-func TestExpressionsOfAModuleSeeItsStagesWithoutThePath(t *testing.T) {
+func TestExpressionsSeeStagesOfModulesUnderTheirWholeAddresses(t *testing.T) {
 	var s Scope
 	for i, text := range []string{"train.one", `module.a["k"].train.one`} {
 		a, err := addr.Parse(text)
@@ -80,9 +82,14 @@ func TestExpressionsOfAModuleSeeItsStagesWithoutThePath(t *testing.T) {
 		}
 		s.Set(a, cty.NumberIntVal(int64(i)))
 	}
+	vars := s.Vars([]string{"train.one", `module.a["k"].train.one`}, nil)
 	for ref, want := range map[string]int64{"train.one": 0, `module.a["k"].train.one`: 1} {
-		if got := s.Vars([]string{ref}, nil)["train"].GetAttr("one"); !got.RawEquals(cty.NumberIntVal(want)) {
-			t.Errorf("%s is %#v", ref, got)
+		e, diags := hclsyntax.ParseExpression([]byte(ref), "", hcl.InitialPos)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		if got, diags := e.Value(&hcl.EvalContext{Variables: vars}); diags.HasErrors() || !got.RawEquals(cty.NumberIntVal(want)) {
+			t.Errorf("%s is %#v: %v", ref, got, diags)
 		}
 	}
 }

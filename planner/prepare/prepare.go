@@ -219,11 +219,11 @@ func (p *Preparer) finish(q *question) *Instance {
 		return nil
 	}
 	for _, check := range []func() hcl.Diagnostics{n.checkFeatures, n.checkColumns, n.checkPrompts, n.checkProduced, n.checkBatches} {
-		if p.Report(check()...) {
+		if n.Stage.Module.Report(check()...) {
 			return nil
 		}
 	}
-	p.Report(n.checkOverlap()...)
+	n.Stage.Module.Report(n.checkOverlap()...)
 	n.takeReads()
 	n.takeFeatures()
 	n.takeEstimate()

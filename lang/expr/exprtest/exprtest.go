@@ -65,11 +65,11 @@ func Scope() *expr.Scope {
 		},
 		Row:   Row,
 		RowOf: "transform.clean",
-		Definitions: map[string]hcl.Expression{
-			"local.low":  Parse("evaluate.student.accuracy - 0.1"),
-			"local.auth": Parse(`"Bearer ${var.token}"`),
-			"local.loop": Parse("local.loop + 1"),
-			"local.both": Parse("{ b = 2, a = evaluate.student.accuracy }"),
+		Definitions: map[string]*expr.Definition{
+			"local.low":  {Expr: Parse("evaluate.student.accuracy - 0.1")},
+			"local.auth": {Expr: Parse(`"Bearer ${var.token}"`)},
+			"local.loop": {Expr: Parse("local.loop + 1")},
+			"local.both": {Expr: Parse("{ b = 2, a = evaluate.student.accuracy }")},
 		},
 	}
 }
