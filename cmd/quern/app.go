@@ -32,7 +32,7 @@ func newApp(ui *terminal) *cli.Command {
 			return ctx, enter(ui, global)
 		},
 		Commands: []*cli.Command{
-			initCommand(ui), validateCommand(ui), fmtCommand(ui), testCommand(ui),
+			initCommand(ui), validateCommand(ui), fmtCommand(ui), testCommand(ui), docsCommand(ui),
 			planCommand(ui), applyCommand(ui), destroyCommand(ui),
 			showCommand(ui), reportCommand(ui), outputCommand(ui), graphCommand(ui), whyCommand(ui), consoleCommand(ui),
 			stateCommand(ui), artifactCommand(ui), logCommand(ui), lineageCommand(ui),
