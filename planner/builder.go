@@ -104,8 +104,11 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	p.Checks = slices.DeleteFunc(checks, func(c *plan.CheckBlock) bool { return b.waitsForPruned(c.DependsOn) })
 	p.Secrets = secretNames(p)
 	b.sealPlan(p)
-	budget := estimate.Budget{Module: b.root.Module}
-	p.Budget = budget.Evaluate()
+	budget := estimate.Budget{Module: b.root.Module, Environment: b.Environment}
+	if b.Store != nil {
+		budget.Runs = b.Store.Runs()
+	}
+	p.Budget = budget.Evaluate(b.started)
 	budget.Check(p)
 	return b.finished(p)
 }

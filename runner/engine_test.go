@@ -151,7 +151,7 @@ func executeTask() error {
 	go func() { <-interrupts; close(stop) }()
 	out := &words{to: json.NewEncoder(os.Stdout)}
 	e := local.Open(local.Options{Store: s, Plugins: &plugins{client: c}})(ctx, engine.Run{
-		Events: out, Budget: modelhost.NewBudget(nil), Limits: modelhost.NewLimits(), Stop: stop,
+		Events: out, Budget: modelhost.NewBudget("", nil), Limits: modelhost.NewLimits(), Stop: stop,
 	})
 	defer e.Close()
 	res, err := e.Execute(ctx, in.Task)

@@ -30,7 +30,12 @@ func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store
 	if err := runs.Put(&about); err != nil {
 		return nil, fmt.Errorf("record the run: %w", err)
 	}
+	opts.budget, err = sharedBudget(p, runs, &about)
+	if err != nil {
+		return nil, err
+	}
 	result, err := Apply(ctx, p, opts)
+	about.Spent = nil // it is in the instances
 	ended := time.Now().UTC()
 	about.Ended, about.Status = &ended, history.Failed
 	if err != nil {

@@ -89,8 +89,12 @@ func (r *run) parts(known *values, opts Options) {
 	if open == nil {
 		open = local.Open(local.Options{Store: opts.Store, Plugins: opts.Plugins, Artifacts: artifacts})
 	}
+	budget := opts.budget
+	if budget == nil {
+		budget = modelhost.NewBudget(thisRun, r.plan.Budget)
+	}
 	r.engine = open(r.hard, engine.Run{
-		Events: r.reporter, Budget: modelhost.NewBudget(r.plan.Budget), Limits: modelhost.NewLimits(), Stop: r.soft.Done(),
+		Events: r.reporter, Budget: budget, Limits: modelhost.NewLimits(), Stop: r.soft.Done(),
 	})
 	r.binder = &binder{
 		nodes: r.nodes, models: r.plan.Models, values: known, state: r.saver, artifacts: artifacts, redactor: r.reporter.redactor,

@@ -29,6 +29,7 @@ import (
 	"github.com/quern-dev/quern/runner/engine"
 	"github.com/quern-dev/quern/runner/events"
 	"github.com/quern-dev/quern/runner/failure"
+	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/runner/walk"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -65,6 +66,9 @@ type Options struct {
 	// running stages save what they have and stop. Canceling Apply's context
 	// ends them immediately. The state is correct in both cases.
 	Stop <-chan struct{}
+
+	// budget is the budget of the run. nil means the plan's.
+	budget *modelhost.RunBudget
 }
 
 // Status is how a run or a stage ended.

@@ -92,7 +92,7 @@ func (a *application) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	w, err := openWorkspace(planning, a.ui, &a.args.Variables, saved)
+	w, err := openWorkspace(planning, a.ui, a.args.Env.Value, &a.args.Variables, saved)
 	if err != nil {
 		return err
 	}

@@ -26,7 +26,7 @@ func consoleCommand(ui *terminal) *cli.Command {
 			"stages in the state. An expression with an open bracket or heredoc continues on the next line. To leave, type\nexit or press Ctrl-D.",
 	}
 	return command(ui, c, &arguments.Console{}, func(ctx context.Context, args *arguments.Console) error {
-		w, err := openWorkspace(ctx, ui, &args.Variables, nil)
+		w, err := openWorkspace(ctx, ui, args.Env.Value, &args.Variables, nil)
 		if err != nil {
 			return err
 		}

@@ -184,14 +184,15 @@ func required(module *config.Module) []registry.Requirement {
 	return all
 }
 
-// openWorkspace reads everything that planning needs. saved is the saved plan
-// whose variables are used, or nil. The caller closes the workspace.
-func openWorkspace(ctx context.Context, ui *terminal, given *arguments.Variables, saved *plan.Plan) (*workspace, error) {
+// openWorkspace reads everything that planning for an environment needs. saved is
+// the saved plan whose variables are used, or nil. The caller closes the
+// workspace.
+func openWorkspace(ctx context.Context, ui *terminal, environment string, given *arguments.Variables, saved *plan.Plan) (*workspace, error) {
 	module, err := loadModule(ctx, ui)
 	if err != nil {
 		return nil, err
 	}
-	inputs := vars.Inputs{Flags: given.Vars.Value, Files: given.VarFiles.Value, Env: os.Environ()}
+	inputs := vars.Inputs{Environment: environment, Flags: given.Vars.Value, Files: given.VarFiles.Value, Env: os.Environ()}
 	if saved != nil {
 		if err := checkSavedVariables(module, inputs); err != nil {
 			return nil, err
@@ -254,7 +255,7 @@ func (w *workspace) hide(name string, v cty.Value) {
 func planHere(ctx context.Context, ui *terminal, r arguments.Request) (*plan.Plan, *state.State, error) {
 	ctx, cancel := interruptible(ctx)
 	defer cancel()
-	w, err := openWorkspace(ctx, ui, r.Variables, nil)
+	w, err := openWorkspace(ctx, ui, r.Environment, r.Variables, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -95,13 +95,11 @@ func (l *loader) checkReferences() {
 	for _, p := range m.Plugins {
 		l.references(inPlugin, BodyReferences(p.Body))
 	}
-	if b := m.Settings.Budget; b != nil {
-		l.expressions(inSettings, b.Money, b.Tokens, b.Seconds)
-	}
 	for _, c := range m.Calls {
 		l.callReferences(c)
 	}
 	l.movedReferences()
+	l.budgetReferences()
 	for _, s := range m.Stages {
 		l.stageReferences(s)
 	}

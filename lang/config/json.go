@@ -56,6 +56,7 @@ var rootShape = func() *Shape {
 	root := &Shape{Blocks: map[string]*Shape{
 		"quern": {otherwise: asIs, Blocks: map[string]*Shape{
 			"required_plugins": {otherwise: asIs}, "store": {Labels: []string{"TYPE"}, otherwise: asIs}, "engine": {Labels: []string{"TYPE"}}, "budget": {},
+			"environment": {Labels: []string{"NAME"}, Blocks: map[string]*Shape{"budget": {reads: map[string]reading{"per": asIs}}}},
 		}},
 		"plugin":   {Labels: []string{"NAME"}},
 		"variable": {Labels: []string{"NAME"}, reads: map[string]reading{"type": asExpression, "default": asIs, "description": asIs}, Blocks: conditions("validation")},
@@ -86,7 +87,7 @@ func stageShape(b blockSchema, conditions func(...string) map[string]*Shape) *Sh
 		s.Blocks = conditions("example", "examples", "output")
 		s.Blocks["tool"] = &Shape{Labels: []string{"NAME"}}
 	default:
-		s.Blocks = conditions("resources")
+		s.Blocks = conditions("resources", "budget")
 	}
 	s.Blocks["lifecycle"] = &Shape{Blocks: conditions("precondition", "postcondition")}
 	if b.name != kind.Gate {

@@ -95,7 +95,7 @@ func newLoader(dir string) *loader {
 	return &loader{raw: map[*hclsyntax.Body]*jsonBody{}, m: &Module{
 		Dir:       dir,
 		Sources:   map[string][]byte{},
-		Settings:  Settings{RequiredPlugins: map[string]RequiredPlugin{}},
+		Settings:  Settings{RequiredPlugins: map[string]RequiredPlugin{}, Environments: map[string]*Environment{}},
 		Variables: map[string]*Variable{},
 		Locals:    map[string]*Local{},
 		Outputs:   map[string]*Output{},

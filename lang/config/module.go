@@ -68,6 +68,8 @@ type Settings struct {
 	Store           *Store  // nil for the default
 	Engine          *Block  // nil for the default
 	Budget          *Budget // nil for no limit
+	// Environments are the environments with settings of their own, by name.
+	Environments map[string]*Environment
 }
 
 // RequiredPlugin says where a plugin comes from and which versions are acceptable.
@@ -96,7 +98,26 @@ type Block struct {
 	Range hcl.Range
 }
 
-// Budget limits what one run may cost. A nil field means no limit.
+// Environment contains the settings of one environment.
+type Environment struct {
+	Name string
+	// Budgets by what they limit. The one for runs replaces that of the pipeline.
+	Budgets map[Per]*Budget
+	Range   hcl.Range
+}
+
+// Per is what a budget limits: one run, or all runs of an environment within a
+// calendar day or month in UTC.
+type Per string
+
+// What a budget limits.
+const (
+	PerRun   Per = "run"
+	PerDay   Per = "day"
+	PerMonth Per = "month"
+)
+
+// Budget limits costs. A nil field means no limit.
 type Budget struct {
 	Money   hcl.Expression // in the currency of the models' prices
 	Tokens  hcl.Expression // input and output
@@ -197,6 +218,8 @@ type Stage struct {
 	// if they are not set.
 	Timeout, Retries hcl.Expression
 	Resources        *Resources // nil if not set
+	// Budget limits what one run may spend on an instance. It is nil if not set.
+	Budget *Budget
 	// Body is what remains for the type's schema: neither meta-arguments nor
 	// meta-blocks. Dynamic blocks are not yet expanded. A model's timeout and
 	// retries belong to its type, so they remain; a prompt's arguments and

@@ -21,9 +21,9 @@ var (
 			{name: "store", labels: []string{"TYPE"}},
 			{name: "engine", labels: []string{"TYPE"}},
 			{name: "budget"},
+			{name: "environment", labels: []string{"NAME"}},
 		},
 	}
-	budgetSchema = schema{what: "a budget block", optional: []string{"money", "tokens", "seconds"}}
 )
 
 // settings reads a quern block. There may be several, in several files, but
@@ -50,7 +50,13 @@ func (l *loader) settings(b *hclsyntax.Block) {
 				s.Engine = &Block{Type: b.Labels[0], Range: b.DefRange()}
 			}
 		case "budget":
-			l.budget(b)
+			if s.Budget != nil {
+				l.again(b.DefRange(), "budget", s.Budget.Range)
+				continue
+			}
+			s.Budget = l.budget(b, budgetSchema)
+		case "environment":
+			l.environment(b)
 		}
 	}
 }
@@ -122,20 +128,6 @@ func (l *loader) typed(was *Block, b *hclsyntax.Block) bool {
 		return false
 	}
 	return true
-}
-
-func (l *loader) budget(b *hclsyntax.Block) {
-	if was := l.m.Settings.Budget; was != nil {
-		l.again(b.DefRange(), "budget", was.Range)
-		return
-	}
-	attrs, _ := l.content(b.Body, budgetSchema)
-	l.m.Settings.Budget = &Budget{
-		Money:   expression(attrs["money"]),
-		Tokens:  expression(attrs["tokens"]),
-		Seconds: expression(attrs["seconds"]),
-		Range:   b.DefRange(),
-	}
 }
 
 func (l *loader) requiredPlugins(b *hclsyntax.Block) {

@@ -20,7 +20,8 @@ import (
 )
 
 // The variables files that are read if they exist: first those with these names,
-// in this order, then those whose names end with these suffixes.
+// in this order, then those whose names end with these suffixes, and then those
+// of the environment.
 var (
 	defaultFiles = []string{"quern.vars.hcl", "quern.vars.json"}
 	autoSuffixes = []string{".auto.vars.hcl", ".auto.vars.json"}
@@ -42,13 +43,17 @@ func (r *resolver) environment(env []string) {
 	}
 }
 
-func (r *resolver) files(paths []string) {
+// folder reads the variables files in the module's folder.
+func (r *resolver) folder(environment string) {
 	var names, auto []string
-	for _, name := range defaultFiles {
-		if _, err := os.Stat(filepath.Join(r.m.Dir, name)); err == nil {
-			names = append(names, name)
+	existing := func(candidates ...string) {
+		for _, name := range candidates {
+			if _, err := os.Stat(filepath.Join(r.m.Dir, name)); err == nil {
+				names = append(names, name)
+			}
 		}
 	}
+	existing(defaultFiles...)
 	entries, _ := os.ReadDir(r.m.Dir) // Load has reported an error if the folder can't be read
 	for _, e := range entries {
 		ends := func(suffix string) bool { return strings.HasSuffix(e.Name(), suffix) }
@@ -57,11 +62,12 @@ func (r *resolver) files(paths []string) {
 		}
 	}
 	slices.Sort(auto)
-	for _, name := range append(names, auto...) {
-		r.file(name, filepath.Join(r.m.Dir, name))
+	names = append(names, auto...)
+	if environment != "" {
+		existing("quern."+environment+".vars.hcl", "quern."+environment+".vars.json")
 	}
-	for _, path := range paths {
-		r.file(path, path)
+	for _, name := range names {
+		r.file(name, filepath.Join(r.m.Dir, name))
 	}
 }
 

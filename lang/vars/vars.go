@@ -22,8 +22,11 @@ import (
 // Inputs are the sources of values in addition to the module's folder. Later sources
 // take precedence over earlier ones: defaults, the environment, quern.vars.hcl,
 // quern.vars.json, *.auto.vars.hcl and *.auto.vars.json in the order of their
-// names, Files in their order, Flags in their order.
+// names, quern.ENVIRONMENT.vars.hcl and quern.ENVIRONMENT.vars.json, Files in
+// their order, Flags in their order.
 type Inputs struct {
+	// Environment is the environment whose files are read, or "" for none.
+	Environment string
 	// Flags are NAME=VALUE, as given with -var.
 	Flags []string
 	// Files are paths, as given with -var-file, relative to the folder that
@@ -50,7 +53,10 @@ const EnvPrefix = "QUERN_VAR_"
 func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics) {
 	r := &resolver{m: m, given: map[string]given{}, planned: in.Planned}
 	r.environment(in.Env)
-	r.files(in.Files)
+	r.folder(in.Environment)
+	for _, path := range in.Files {
+		r.file(path, path)
+	}
 	r.flags(in.Flags)
 	for _, name := range slices.Sorted(maps.Keys(in.Test)) {
 		at := in.Test[name].Range()

@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/expand"
@@ -28,6 +29,9 @@ func (d *Decoder) run(n *expand.Instance) {
 	}
 	if v, ok := d.meta(n, cfg.Retries, "retries", cty.Number); ok {
 		n.Retries = int(d.natural(v, cfg.Retries, "retries"))
+	}
+	if cfg.Budget != nil {
+		n.Budget = d.budget(n, cfg.Budget)
 	}
 	if r := cfg.Resources; r != nil {
 		if v, ok := d.meta(n, r.CPU, "cpu", cty.Number); ok {
@@ -51,6 +55,27 @@ func (d *Decoder) meta(n *expand.Instance, e hcl.Expression, name string, want c
 	}
 	v, ok := d.Known(e, n.Scope, name, want)
 	return v, ok && !v.IsNull()
+}
+
+// budget decodes a stage's budget block.
+func (d *Decoder) budget(n *expand.Instance, cfg *config.Budget) *plan.Budget {
+	limit := func(name string, x hcl.Expression) *float64 {
+		v, ok := d.meta(n, x, "budget "+name, cty.Number)
+		if !ok {
+			return nil
+		}
+		f, _ := v.AsBigFloat().Float64()
+		if f < 0 {
+			d.Report(diag.Errorf(x.Range().Ptr(), "Wrong value for budget "+name, "A budget cannot be negative."))
+		}
+		return &f
+	}
+	out := &plan.Budget{Money: limit("money", cfg.Money), Seconds: limit("seconds", cfg.Seconds)}
+	if tokens := limit("tokens", cfg.Tokens); tokens != nil {
+		whole := int64(*tokens)
+		out.Tokens = &whole
+	}
+	return out
 }
 
 // natural returns a whole number that is not negative.

@@ -1,35 +1,86 @@
 package estimate
 
 import (
+	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/store/history"
 )
 
-// Budget evaluates the budget in a module's settings.
-type Budget struct{ *module.Module }
+// Budget evaluates the budgets in a module's settings and compares them with
+// plans.
+type Budget struct {
+	*module.Module
+	Environment string
+	// Runs are the records of what earlier runs have spent. It may be nil.
+	Runs *history.Store
+}
 
-// Evaluate evaluates the limits in the settings. It returns nil if there are
-// none.
-func (b Budget) Evaluate() *plan.Budget {
-	cfg := b.Config.Settings.Budget
-	if cfg == nil {
-		return nil
+// Evaluate evaluates the limits in the settings: those of the environment, and
+// those of the pipeline unless the environment has its own for a run. It returns
+// nil if there are none.
+func (b Budget) Evaluate(now time.Time) *plan.Budget {
+	var out *plan.Budget
+	if cfg := b.perRun(); cfg != nil {
+		out = &plan.Budget{Money: b.limit("money", cfg.Money), Tokens: whole(b.limit("tokens", cfg.Tokens)), Seconds: b.limit("seconds", cfg.Seconds)}
 	}
-	out := &plan.Budget{Money: b.limit("money", cfg.Money), Seconds: b.limit("seconds", cfg.Seconds)}
-	if tokens := b.limit("tokens", cfg.Tokens); tokens != nil {
-		n := int64(*tokens)
-		out.Tokens = &n
+	e := b.Config.Settings.Environments[b.Environment]
+	if e == nil {
+		return out
+	}
+	for _, per := range []config.Per{config.PerDay, config.PerMonth} {
+		cfg := e.Budgets[per]
+		if cfg == nil {
+			continue
+		}
+		if out == nil {
+			out = &plan.Budget{}
+		}
+		p := plan.PeriodBudget{Per: string(per), Money: b.limit("money", cfg.Money), Tokens: whole(b.limit("tokens", cfg.Tokens))}
+		b.addSpent(&p, cfg.Range, now)
+		out.Periods = append(out.Periods, p)
 	}
 	return out
+}
+
+// perRun returns the budget of a run, or nil if there is none.
+func (b Budget) perRun() *config.Budget {
+	if e := b.Config.Settings.Environments[b.Environment]; e != nil && e.Budgets[config.PerRun] != nil {
+		return e.Budgets[config.PerRun]
+	}
+	return b.Config.Settings.Budget
+}
+
+// addSpent adds what the environment has spent in the present period.
+func (b Budget) addSpent(p *plan.PeriodBudget, at hcl.Range, now time.Time) {
+	if b.Runs == nil {
+		return
+	}
+	spent, err := b.Runs.Spent(b.Environment, p.Began(now))
+	if err != nil {
+		b.Report(diag.Errorf(&at, "The budget cannot be enforced", "What environment %q has spent %s is not known: %s.", b.Environment, p.Name(), err))
+	}
+	p.Spent = spent
+}
+
+func whole(f *float64) *int64 {
+	if f == nil {
+		return nil
+	}
+	n := int64(*f)
+	return &n
 }
 
 func (b Budget) limit(name string, x hcl.Expression) *float64 {
@@ -60,46 +111,82 @@ func (b Budget) constant(x hcl.Expression, what string, want cty.Type) (cty.Valu
 
 const secondsOfTime = "seconds of machine time"
 
-// Check refuses a plan whose known cost exceeds the budget, and warns
-// if part of the cost is not known.
+// Check refuses a plan whose known cost exceeds a budget, and warns if part of
+// the cost is not known.
 func (b Budget) Check(p *plan.Plan) {
+	if p.LimitsMoney() {
+		b.checkPrices(p)
+	}
+	b.checkStages(p)
 	if p.Budget == nil {
 		return
 	}
-	if p.Budget.Money != nil {
-		b.checkPrices(p)
-	}
-	subject := b.Config.Settings.Budget.Range
 	total := p.Total()
+	if cfg := b.perRun(); cfg != nil {
+		b.compare("The plan", p.Budget, total, cfg.Range)
+	}
+	for _, period := range p.Budget.Periods {
+		cfg := b.Config.Settings.Environments[b.Environment].Budgets[config.Per(period.Per)]
+		left := &plan.Budget{}
+		if period.Money != nil {
+			money := *period.Money - period.Spent.Cost
+			left.Money = &money
+		}
+		if period.Tokens != nil {
+			tokens := *period.Tokens - period.Spent.Tokens()
+			left.Tokens = &tokens
+		}
+		b.compare(fmt.Sprintf("Environment %q may not spend more than its budget %s. The plan", b.Environment, period.Name()), left, total, cfg.Range)
+	}
+}
+
+// checkStages compares stages with budgets of their own.
+func (b Budget) checkStages(p *plan.Plan) {
+	for _, n := range p.Nodes {
+		if n.Budget == nil {
+			continue
+		}
+		only := plan.Plan{Nodes: []*plan.Node{n}}
+		at := n.Range.Ptr()
+		if a, err := addr.Parse(n.Address); err == nil {
+			if s := b.Stage(a.Stage); s != nil && s.Config.Budget != nil {
+				at = &s.Config.Budget.Range
+			}
+		}
+		b.compare(n.Address, n.Budget, only.Total(), *at)
+	}
+}
+
+// compare compares what who would take with a budget.
+func (b Budget) compare(who string, limits *plan.Budget, total plan.Total, subject hcl.Range) {
 	check := func(what string, limit, sum *float64, unknown int, mayBeKept bool, amount func(float64) string) {
 		switch {
 		case limit == nil:
 		case sum != nil && *sum > *limit && total.Estimated && what != secondsOfTime:
-			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "The plan would take about %s %s, estimated from some of the sources' rows, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
-				amount(*sum), what, amount(*limit)))
+			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "%s would take about %s %s, estimated from some of the sources' rows, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
+				who, amount(*sum), what, amount(*limit)))
 		case sum != nil && *sum > *limit && mayBeKept:
-			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "The plan would take %s %s if none of its requests had a cached answer, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
-				amount(*sum), what, amount(*limit)))
+			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "%s would take %s %s if none of its requests had a cached answer, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
+				who, amount(*sum), what, amount(*limit)))
 		case sum != nil && *sum > *limit:
-			b.Report(diag.Errorf(&subject, "Plan exceeds the budget", "The plan would take %s %s, but the budget is %s. Raise the budget, or plan less with -target.",
-				amount(*sum), what, amount(*limit)))
+			b.Report(diag.Errorf(&subject, "Plan exceeds the budget", "%s would take %s %s, but the budget is %s. Raise the budget, or plan less with -target.",
+				who, amount(*sum), what, amount(*limit)))
 		case unknown > 0:
 			b.Report(diag.Warningf(&subject, "Cost is only partly known", "How many %s %s will take is not known and does not count against the budget of %s.",
 				what, english.Spell(unknown, "stage"), amount(*limit)))
 		}
 	}
-	var tokens, tokenLimit *float64
-	if p.Budget.Tokens != nil {
-		f := float64(*p.Budget.Tokens)
-		tokenLimit = &f
+	check(secondsOfTime, limits.Seconds, total.Seconds, total.SecondsUnknown, false, seconds)
+	check("tokens", float(limits.Tokens), float(total.Tokens), total.TokensUnknown, total.MayBeKept, digits)
+	check("units of money", limits.Money, total.Money, total.CostUnknown, total.MayBeKept, llm.FormatMoney)
+}
+
+func float(n *int64) *float64 {
+	if n == nil {
+		return nil
 	}
-	if total.Tokens != nil {
-		f := float64(*total.Tokens)
-		tokens = &f
-	}
-	check(secondsOfTime, p.Budget.Seconds, total.Seconds, total.SecondsUnknown, false, seconds)
-	check("tokens", tokenLimit, tokens, total.TokensUnknown, total.MayBeKept, whole)
-	check("units of money", p.Budget.Money, total.Money, total.CostUnknown, total.MayBeKept, llm.FormatMoney)
+	f := float64(*n)
+	return &f
 }
 
 // checkPrices refuses a plan that calls models without a known price, because a
@@ -109,7 +196,7 @@ func (b Budget) checkPrices(p *plan.Plan) {
 	for _, s := range b.Stages() {
 		for _, n := range s.Instances() {
 			m := unpriced(n)
-			if m == nil || said[m.Address] || !slices.Contains(p.Nodes, n.Node) || n.Action != plan.Run && n.Action != plan.MayRun {
+			if m == nil || said[m.Address] || !slices.Contains(p.Nodes, n.Node) || n.Action != plan.Run && n.Action != plan.MayRun || !p.Budget.LimitsMoney() && !n.Budget.LimitsMoney() {
 				continue
 			}
 			said[m.Address] = true
@@ -138,6 +225,6 @@ func unpriced(n *module.Instance) *module.Instance {
 	return nil
 }
 
-func whole(f float64) string { return strconv.FormatFloat(f, 'f', 0, 64) }
+func digits(f float64) string { return strconv.FormatFloat(f, 'f', 0, 64) }
 
 func seconds(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }

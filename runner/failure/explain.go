@@ -75,7 +75,7 @@ func explain(n *plan.Node, err error, stderr func(plugin string) []string) *hcl.
 		summary, detail = trouble.What, trouble.Error()
 	case errors.As(err, &budget):
 		summary = "The budget is used up"
-		detail = fmt.Sprintf("%s was stopped: %s. All answers are cached. To continue where the run stopped, raise the budget in the quern block and apply again. Nothing is paid for twice.", n.Address, budget)
+		detail = fmt.Sprintf("%s was stopped: %s. All answers are cached. To continue where the run stopped, raise the budget and apply again. Nothing is paid for twice.", n.Address, budget)
 	case errors.As(err, &price):
 		summary, detail = "The budget cannot be enforced", fmt.Sprintf("%s was not started: %s.", n.Address, price)
 	case errors.As(err, &denied) && denied.Missing():

@@ -122,10 +122,10 @@ func try[T any](ctx, waiting context.Context, h *Host, q *question[T]) (r reply[
 	if err := q.health.err(); err != nil { // while it waited
 		return r, err
 	}
-	if run.Budget.LimitsMoney() && !q.Info.Priced() {
+	if h.Budget.LimitsMoney() && !q.Info.Priced() {
 		return r, &NoPrice{Model: q.Address}
 	}
-	settleBudget, err := run.Budget.Reserve(waiting, expected)
+	settleBudget, err := h.Budget.Reserve(waiting, expected)
 	if err != nil {
 		return r, err
 	}

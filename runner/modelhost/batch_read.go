@@ -55,7 +55,7 @@ func (r *batchReader) readBatch() error {
 		return nil
 	}
 	r.host.spent(r.spend)
-	r.host.hub.settleRead(r.spend)
+	r.host.settleRead(r.spend)
 	if err := r.host.hub.opts.Batches.Remove(r.batch); err != nil {
 		return err
 	}
@@ -72,10 +72,10 @@ func orElse(text, other string) string {
 	return text
 }
 
-// settleRead counts the cost of a batch that was read in the run's budget. It
+// settleRead counts the cost of a batch that was read in the budget. It
 // was submitted, so the budget can't refuse it anymore.
-func (h *Hub) settleRead(s llm.Spend) {
-	if settle, err := h.opts.Budget.Reserve(h.ctx, func() Amount { return Amount{} }); err == nil {
+func (h *Host) settleRead(s llm.Spend) {
+	if settle, err := h.Budget.Reserve(h.hub.ctx, func() Amount { return Amount{} }); err == nil {
 		settle(s)
 	}
 }

@@ -44,7 +44,7 @@ func (c *collection) full(bytes int64) bool {
 // already, and returns what it waits for. If the batch is full, it is submitted
 // first; other requests of the stage wait meanwhile.
 func (h *Host) collect(ctx context.Context, q *question[*llm.Response], key responses.Key, request []byte) (*wait, error) {
-	if h.hub.opts.Budget.LimitsMoney() && !q.Info.Priced() {
+	if h.Budget.LimitsMoney() && !q.Info.Priced() {
 		return nil, &NoPrice{Model: q.Address}
 	}
 	if h.halting.Err() != nil {
@@ -152,7 +152,7 @@ func (h *Host) submit(ctx context.Context, c *collection) error {
 			break
 		}
 	}
-	settle, err := h.hub.opts.Budget.Reserve(ctx, func() Amount { return c.expected })
+	settle, err := h.Budget.Reserve(ctx, func() Amount { return c.expected })
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strconv"
 	"sync"
 
@@ -11,9 +12,10 @@ import (
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// BudgetReached is the error for a call that would exceed the budget of the
-// run.
+// BudgetReached is the error for a call that would exceed a budget.
 type BudgetReached struct {
+	// Who is limited, with its verb: "this run has".
+	Who string
 	// What is limited: "money" or "tokens".
 	What         string
 	Spent, Limit float64
@@ -25,7 +27,7 @@ func (e *BudgetReached) Error() string {
 		what = "units of money"
 	}
 	figure := func(f float64) string { return strconv.FormatFloat(math.Round(f*1e6)/1e6, 'f', -1, 64) }
-	return fmt.Sprintf("the budget of %s %s does not allow another call: this run has spent %s", figure(e.Limit), what, figure(e.Spent))
+	return fmt.Sprintf("the budget of %s %s does not allow another call: %s spent %s", figure(e.Limit), what, e.Who, figure(e.Spent))
 }
 
 // NoPrice is the error for a model without a price under a budget in money.
@@ -35,7 +37,8 @@ func (e *NoPrice) Error() string {
 	return fmt.Sprintf("the price of %s is not known, so the budget in money cannot be enforced: add a block price { input = …, output = … } to the model, with prices per million tokens (0 for a free model)", e.Model)
 }
 
-// Budget limits all calls of a run, whichever process makes them.
+// Budget limits all calls of a run, whichever process makes them, or those of a
+// stage.
 type Budget interface {
 	// Reserve waits until the expected amount of a call fits, and reserves it.
 	// expected is called again while Reserve waits, because more is known after
@@ -53,26 +56,68 @@ type Amount struct {
 	Tokens int64
 }
 
-// RunBudget is the Budget of a run. A call that does not fit next to those in
-// flight waits, because they may turn out cheaper.
+// RunBudget is the Budget of a run or a stage. A call that does not fit next to
+// those in flight waits, because they may turn out cheaper.
 type RunBudget struct {
-	limits plan.Budget
+	limits []spendLimit
 
 	mu       sync.Mutex
 	spent    llm.Spend
 	reserved Amount
 	underWay int
 	reached  error
+	promise  func(llm.Spend) error // may be nil
+	promised Amount
 	changed  chan struct{} // closed and replaced when a call was settled
 }
 
-// NewBudget returns the budget of a run, or nil if nothing is limited.
-func NewBudget(limits *plan.Budget) *RunBudget {
+// spendLimit limits what is spent, including what was spent before.
+type spendLimit struct {
+	who    string
+	money  *float64
+	tokens *int64
+	before llm.Spend
+}
+
+// NewBudget returns the budget of who: of a run, or of a stage in it.
+func NewBudget(who string, limits *plan.Budget) *RunBudget {
 	b := &RunBudget{changed: make(chan struct{})}
-	if limits != nil {
-		b.limits = *limits
+	if limits == nil {
+		return b
+	}
+	b.limits = []spendLimit{{who: who + " has", money: limits.Money, tokens: limits.Tokens}}
+	for _, p := range limits.Periods {
+		b.limits = append(b.limits, spendLimit{who: "all runs of the environment " + p.Name() + " have", money: p.Money, tokens: p.Tokens, before: p.Spent})
 	}
 	return b
+}
+
+// Promise makes the budget call promise, before it allows a call, with an amount
+// that all calls so far do not exceed. It does so about a hundred times until a
+// limit is reached. If promise fails, the call is not made.
+func (b *RunBudget) Promise(promise func(most llm.Spend) error) { b.promise = promise }
+
+// promising extends what is promised if the amount, with everything before it,
+// exceeds it.
+func (b *RunBudget) promising(a Amount) error {
+	if b.promise == nil {
+		return nil
+	}
+	need := Amount{Money: b.spent.Cost + b.reserved.Money + a.Money, Tokens: b.spent.Tokens() + b.reserved.Tokens + a.Tokens}
+	money := b.LimitsMoney() && need.Money > b.promised.Money
+	tokens := b.limitsTokens() && need.Tokens > b.promised.Tokens
+	if !money && !tokens {
+		return nil
+	}
+	most := need
+	for i := range b.limits {
+		most = b.limits[i].ahead(most, need)
+	}
+	if err := b.promise(llm.Spend{Cost: most.Money, InputTokens: most.Tokens}); err != nil {
+		return err
+	}
+	b.promised = most
+	return nil
 }
 
 // Reserve implements Budget.
@@ -104,6 +149,9 @@ func (b *RunBudget) try(a Amount) (changed <-chan struct{}, err error) {
 	case b.reached != nil:
 		return nil, b.reached
 	case over == nil:
+		if err := b.promising(a); err != nil {
+			return nil, err
+		}
 		b.reserved.Money += a.Money
 		b.reserved.Tokens += a.Tokens
 		b.underWay++
@@ -117,13 +165,35 @@ func (b *RunBudget) try(a Amount) (changed <-chan struct{}, err error) {
 
 // over returns *BudgetReached if the amount does not fit.
 func (b *RunBudget) over(a Amount) error {
-	if m := b.limits.Money; m != nil && b.spent.Cost+b.reserved.Money+a.Money > *m {
-		return &BudgetReached{What: "money", Spent: b.spent.Cost, Limit: *m}
-	}
-	if t := b.limits.Tokens; t != nil && b.spent.Tokens()+b.reserved.Tokens+a.Tokens > *t {
-		return &BudgetReached{What: "tokens", Spent: float64(b.spent.Tokens()), Limit: float64(*t)}
+	for i := range b.limits {
+		if err := b.limits[i].over(b.spent, b.reserved, a); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+func (l *spendLimit) over(spent llm.Spend, reserved, a Amount) error {
+	spent.Add(l.before)
+	if l.money != nil && spent.Cost+reserved.Money+a.Money > *l.money {
+		return &BudgetReached{Who: l.who, What: "money", Spent: spent.Cost, Limit: *l.money}
+	}
+	if l.tokens != nil && spent.Tokens()+reserved.Tokens+a.Tokens > *l.tokens {
+		return &BudgetReached{Who: l.who, What: "tokens", Spent: float64(spent.Tokens()), Limit: float64(*l.tokens)}
+	}
+	return nil
+}
+
+// ahead returns what is promised if need is required: a hundredth of the limit
+// more, up to the limit.
+func (l *spendLimit) ahead(most, need Amount) Amount {
+	if l.money != nil {
+		most.Money = max(most.Money, min(need.Money+*l.money/100, *l.money-l.before.Cost))
+	}
+	if l.tokens != nil {
+		most.Tokens = max(most.Tokens, min(need.Tokens+*l.tokens/100, *l.tokens-l.before.Tokens()))
+	}
+	return most
 }
 
 // settle replaces the reserved amount with the actual one.
@@ -139,7 +209,13 @@ func (b *RunBudget) settle(a Amount, came llm.Spend) {
 }
 
 // LimitsMoney implements Budget.
-func (b *RunBudget) LimitsMoney() bool { return b.limits.Money != nil }
+func (b *RunBudget) LimitsMoney() bool {
+	return slices.ContainsFunc(b.limits, func(l spendLimit) bool { return l.money != nil })
+}
+
+func (b *RunBudget) limitsTokens() bool {
+	return slices.ContainsFunc(b.limits, func(l spendLimit) bool { return l.tokens != nil })
+}
 
 // Spent returns the total of all calls of the run.
 func (b *RunBudget) Spent() llm.Spend {
@@ -147,3 +223,32 @@ func (b *RunBudget) Spent() llm.Spend {
 	defer b.mu.Unlock()
 	return b.spent
 }
+
+// Within returns the budget of a stage within that of its run: calls must fit in
+// both.
+func Within(run Budget, stage *RunBudget) Budget { return &stageBudget{run: run, own: stage} }
+
+type stageBudget struct {
+	run Budget
+	own *RunBudget
+}
+
+// Reserve implements Budget.
+func (b *stageBudget) Reserve(ctx context.Context, expected func() Amount) (func(llm.Spend), error) {
+	settleOwn, err := b.own.Reserve(ctx, expected)
+	if err != nil {
+		return nil, err
+	}
+	settleRun, err := b.run.Reserve(ctx, expected)
+	if err != nil {
+		settleOwn(llm.Spend{})
+		return nil, err
+	}
+	return func(came llm.Spend) {
+		settleOwn(came)
+		settleRun(came)
+	}, nil
+}
+
+// LimitsMoney implements Budget.
+func (b *stageBudget) LimitsMoney() bool { return b.own.LimitsMoney() || b.run.LimitsMoney() }

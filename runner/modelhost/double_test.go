@@ -144,7 +144,7 @@ func newBench(t *testing.T, d *double) *bench {
 func (b *bench) open() *bench {
 	b.t.Helper()
 	if !b.shared {
-		b.spending, b.limits = NewBudget(b.budget), NewLimits()
+		b.spending, b.limits = NewBudget("this run", b.budget), NewLimits()
 	}
 	b.hub = NewHub(context.Background(), Options{
 		Budget: b.spending, Limits: b.limits,

@@ -181,8 +181,8 @@ func TestTheSpendOfABudgetIsRecorded(t *testing.T) {
 		reached BudgetReached
 		want    string
 	}{
-		{BudgetReached{What: "tokens", Spent: 12345678, Limit: 12.5e6}, "the budget of 12500000 tokens does not allow another call: this run has spent 12345678"},
-		{BudgetReached{What: "money", Spent: 0.1 + 0.2, Limit: 0.305}, "the budget of 0.305 units of money does not allow another call: this run has spent 0.3"},
+		{BudgetReached{Who: "this run has", What: "tokens", Spent: 12345678, Limit: 12.5e6}, "the budget of 12500000 tokens does not allow another call: this run has spent 12345678"},
+		{BudgetReached{Who: "this run has", What: "money", Spent: 0.1 + 0.2, Limit: 0.305}, "the budget of 0.305 units of money does not allow another call: this run has spent 0.3"},
 	} {
 		if got := c.reached.Error(); got != c.want {
 			t.Errorf("got %s", got)
@@ -218,7 +218,7 @@ func TestTheWindowShrinksOnRejectionsAndGrowsAgain(t *testing.T) {
 
 // Two hubs are two processes that carry out stages of one run.
 func TestHubsOfOneRunShareItsBudgetAndItsLimits(t *testing.T) {
-	budget, limits := NewBudget(&plan.Budget{Money: price(20 * 100)}), NewLimits()
+	budget, limits := NewBudget("this run", &plan.Budget{Money: price(20 * 100)}), NewLimits()
 	d := &double{chat: func(ctx context.Context, n int64, text string) (*llm.Response, *pluginv1.CallError) {
 		time.Sleep(time.Millisecond) // so that calls of both overlap
 		return echo(ctx, n, text)

@@ -87,11 +87,16 @@ type StageOptions struct {
 	End context.CancelCauseFunc
 	// Environment is the environment of the run.
 	Environment string
+	// Budget is the stage's. nil means that of the run.
+	Budget Budget
 }
 
 // Stage returns the host for one run of a stage.
 func (h *Hub) Stage(opts StageOptions) *Host {
 	s := &Host{hub: h, StageOptions: opts, idle: make(chan struct{})}
+	if s.Budget == nil {
+		s.Budget = h.opts.Budget
+	}
 	s.halting, s.halt = context.WithCancel(context.Background())
 	return s
 }

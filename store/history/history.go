@@ -59,6 +59,9 @@ type Run struct {
 	Outputs map[string]*value.Value `json:"outputs,omitempty"`
 	// Estimate is what the plan expected.
 	Estimate *Estimate `json:"estimate,omitempty"`
+	// Spent is the total of its calls of language models so far, while it is
+	// running under a budget that other runs share.
+	Spent *llm.Spend `json:"spent,omitempty"`
 	// Error says why the run as a whole failed, if no instance did.
 	Error string `json:"error,omitempty"`
 	// Process is the process that executes the run, while it is running.
@@ -90,6 +93,9 @@ type Instance struct {
 // Spend returns the total of all calls of language models.
 func (r *Run) Spend() *llm.Spend {
 	var all llm.Spend
+	if r.Spent != nil {
+		all = *r.Spent
+	}
 	for _, i := range r.Instances {
 		if i.Spend != nil {
 			all.Add(*i.Spend)
@@ -108,6 +114,33 @@ type Estimate struct {
 	Money        *float64 `json:"money,omitempty"`
 }
 
+// Spent returns what the runs of an environment that started since a time have
+// spent. A record that cannot be read is an error, because its cost is unknown.
+func (s *Store) Spent(environment string, since time.Time) (llm.Spend, error) {
+	var all llm.Spend
+	ids, err := s.ids()
+	if err != nil {
+		return all, err
+	}
+	from := since.UTC().Format(idTime)
+	for _, id := range slices.Backward(ids) {
+		if id < from {
+			break // IDs sort by time
+		}
+		r, err := s.Get(id)
+		if err != nil {
+			return all, err
+		}
+		if r.Environment == environment && !r.Started.Before(since) {
+			all.Add(*r.Spend())
+		}
+	}
+	return all, nil
+}
+
+// idTime is the form of the time that an ID begins with.
+const idTime = "20060102-150405"
+
 // NewID returns the ID of a run that starts now. IDs sort by time with a
 // resolution of 1/65,536 s and end in 16 random bits.
 func NewID(now time.Time) (string, error) {
@@ -116,7 +149,7 @@ func NewID(now time.Time) (string, error) {
 	if _, err := rand.Read(b[2:]); err != nil {
 		return "", err
 	}
-	return now.UTC().Format("20060102-150405") + "-" + hex.EncodeToString(b[:]), nil
+	return now.UTC().Format(idTime) + "-" + hex.EncodeToString(b[:]), nil
 }
 
 // Store contains the runs in a backend.
@@ -206,15 +239,9 @@ func (s *Store) Get(id string) (*Run, error) {
 // List returns all runs, the newest first. The error describes the records that
 // cannot be read, which are left out.
 func (s *Store) List() ([]*Run, error) {
-	var ids []string
-	for o, err := range s.backend.List(s.ctx, prefix) {
-		if err != nil {
-			return nil, err
-		}
-		id, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, prefix), suffix)
-		if ok && isID(id) {
-			ids = append(ids, id)
-		}
+	ids, err := s.ids()
+	if err != nil {
+		return nil, err
 	}
 	var runs []*Run
 	var errs []error
@@ -227,4 +254,19 @@ func (s *Store) List() ([]*Run, error) {
 		runs = append(runs, r)
 	}
 	return runs, errors.Join(errs...)
+}
+
+// ids returns the IDs of all runs, sorted.
+func (s *Store) ids() ([]string, error) {
+	var ids []string
+	for o, err := range s.backend.List(s.ctx, prefix) {
+		if err != nil {
+			return nil, err
+		}
+		id, ok := strings.CutSuffix(strings.TrimPrefix(o.Key, prefix), suffix)
+		if ok && isID(id) {
+			ids = append(ids, id)
+		}
+	}
+	return ids, nil
 }

@@ -13,6 +13,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -50,6 +51,10 @@ type Engine struct {
 	languages *stage.Languages
 	hub       *modelhost.Hub
 
+	mu sync.Mutex
+	// budgets are those of stages, by address. All attempts at a stage share one.
+	budgets map[string]*modelhost.RunBudget
+
 	// stopping ends when a graceful stop is requested.
 	stopping context.Context
 	closed   context.CancelFunc
@@ -61,7 +66,7 @@ func Open(opts Options) engine.Open {
 		if opts.Artifacts == nil {
 			opts.Artifacts = stage.NewArtifacts(opts.Store.Blobs)
 		}
-		e := &Engine{Options: opts, run: run, redactor: secret.New()}
+		e := &Engine{Options: opts, run: run, redactor: secret.New(), budgets: map[string]*modelhost.RunBudget{}}
 		e.sources = &stage.Sources{Plugins: opts.Plugins, Redactor: e.redactor, Seal: opts.Store.Seal}
 		e.languages = &stage.Languages{Plugins: opts.Plugins, Redactor: e.redactor, Seal: opts.Store.Seal, Blobs: opts.Store.Blobs}
 		e.hub = modelhost.NewHub(ctx, modelhost.Options{
@@ -88,6 +93,16 @@ func (e *Engine) watch(stop <-chan struct{}) {
 		case <-closed.Done():
 		}
 	}()
+}
+
+// stageBudget returns the budget of a stage that has one.
+func (e *Engine) stageBudget(n *plan.Node) *modelhost.RunBudget {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.budgets[n.Address] == nil {
+		e.budgets[n.Address] = modelhost.NewBudget(n.Address, n.Budget)
+	}
+	return e.budgets[n.Address]
 }
 
 // Close waits for answers that will be billed, and closes the response cache.

@@ -46,6 +46,9 @@ func (a *attempt) serve(ctx context.Context, artifacts map[string]*pluginv1.Arti
 	}
 	s.ctx, s.cancel = context.WithCancelCause(ctx)
 	opts := modelhost.StageOptions{Models: a.models(artifacts), Late: map[string]modelhost.Late{}, Fresh: stage.Forced(a.Node), End: s.cancel, Environment: a.task.Environment}
+	if a.Budget != nil {
+		opts.Budget = modelhost.Within(a.run.Budget, a.stageBudget(a.Node))
+	}
 	for key, row := range a.Bound.Rows {
 		if row.Late {
 			opts.Late[key] = modelhost.Late{Expr: row.Expr, Vars: a.Secrets.Vars(row.Expr.Secrets)}

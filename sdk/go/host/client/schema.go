@@ -60,7 +60,7 @@ var identifier = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 // reserved are the arguments that every stage has.
 var reserved = map[string]bool{
 	"for_each": true, "count": true, "depends_on": true, "plugin": true, "lifecycle": true,
-	"resources": true, "timeout": true, "retries": true, "dynamic": true, "max_errors": true,
+	"resources": true, "budget": true, "timeout": true, "retries": true, "dynamic": true, "max_errors": true,
 }
 
 // reservedOfModels are the arguments that every model block has.
