@@ -108,9 +108,24 @@ func (p *preparation) Address() string { return p.instance.Address }
 // Name returns the block's name, the second part of the address: intent.
 func (p *preparation) Name() string { return addressName(p.instance.Address) }
 
+// addressName returns the name in an address, which can have keys of modules and of
+// the instance: c in module.a["x.y"].label.c[0].
 func addressName(address string) string {
-	name, _, _ := strings.Cut(address, "[")
-	return name[strings.LastIndex(name, ".")+1:]
+	start, end, quoted := 0, len(address), false
+	for i := 0; i < len(address); i++ {
+		switch c := address[i]; {
+		case quoted && c == '\\':
+			i++
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '.':
+			start, end = i+1, len(address)
+		case c == '[':
+			end = i
+		}
+	}
+	return address[start:end]
 }
 
 // Known reports whether the argument at a key has a value already. If a value

@@ -241,3 +241,18 @@ func FuzzDecodeConfig(f *testing.F) {
 		_, _ = decodeConfig(&pluginv1.Instance{Config: b}, reflect.ValueOf(&into).Elem(), true)
 	})
 }
+
+func TestTheNameInAnAddress(t *testing.T) {
+	for address, name := range map[string]string{
+		"label.intent":                      "intent",
+		`label.intent["a.b"]`:               "intent",
+		"label.intent[3]":                   "intent",
+		`module.a["x.y"].label.intent`:      "intent",
+		`module.a[0].module.b.label.c["["]`: "c",
+		`module.a["\".x["].label.c`:         "c",
+	} {
+		if got := addressName(address); got != name {
+			t.Errorf("%s: %s", address, got)
+		}
+	}
+}

@@ -14,6 +14,7 @@ from served import Failed, Host, instance, rows_of, served
 
 from quern import plugin
 from quern.plugin import _protocol as pb
+from quern.plugin._prepare import block_name
 
 p = plugin.Plugin("a", version="0.1.0")
 
@@ -274,3 +275,17 @@ def test_a_models_answer_is_a_late_value_as_gos():
     from quern.plugin._columns import parse
 
     same(cty_type(plugin.Output), parse(type_name(answers.type)))
+
+
+@pytest.mark.parametrize(
+    ("address", "name"),
+    [
+        ("label.intent", "intent"),
+        ('label.intent["a.b"]', "intent"),
+        ("label.intent[3]", "intent"),
+        ('module.a["x.y"].label.intent', "intent"),
+        ('module.a["\\".x["].module.b[0].label.c["]"]', "c"),
+    ],
+)
+def test_the_name_in_an_address(address, name):
+    assert block_name(address) == name

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import os
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
@@ -135,9 +136,12 @@ class ModelInfo:
         return out
 
 
+_KEYS = re.compile(r'\["(?:[^"\\]|\\.)*"\]|\[\d+\]')
+
+
 def block_name(address: str) -> str:
-    """Returns the second part of an address: intent of label.intent["a"]."""
-    return address.partition("[")[0].rpartition(".")[2]
+    """Returns the name in an address: intent in module.a["x.y"].label.intent["a"]."""
+    return _KEYS.sub("", address).rpartition(".")[2]
 
 
 def file_digest(path: str | os.PathLike[str]) -> str:
