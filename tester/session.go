@@ -48,7 +48,10 @@ func (s *session) openStore() (err error) {
 	return err
 }
 
-func (s *session) close() {
+func (s *session) close(ctx context.Context) {
+	if ctx.Err() != nil {
+		s.plugins.Kill()
+	}
 	s.plugins.Close()
 	_ = os.RemoveAll(s.dir) // in the folder for temporary files
 }
@@ -90,7 +93,7 @@ func (s *session) run(ctx context.Context, r *testfile.Run, out *Run) {
 	out.Diagnostics = slices.Concat(e.unmocked(), unexpected, e.failures)
 	out.Status = Passed
 	switch {
-	case e.stopped() || ctx.Err() != nil:
+	case e.stopped(ctx):
 		out.Status = Skipped
 	case unexpected.HasErrors() || len(e.mocks.Unmocked()) > 0:
 		out.Status = Broken
@@ -327,9 +330,9 @@ func indented(text string) string { return "    " + strings.ReplaceAll(text, "\n
 // covered records what the run carried out.
 func (e *execution) covered() {
 	e.out.Calls = map[string]int{}
-	for _, s := range e.Module.Stages {
-		if n := len(e.mocks.Calls(s.Addr.String())); n > 0 {
-			e.out.Calls[s.Addr.String()] = n
+	for _, address := range e.mocks.Addresses() {
+		if n := len(e.mocks.Calls(address)); n > 0 {
+			e.out.Calls[address] = n
 		}
 	}
 	if e.result == nil {

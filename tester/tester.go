@@ -31,8 +31,9 @@ import (
 // Plugins are the plugins of a pipeline. registry.Registry implements it.
 type Plugins interface {
 	mock.Plugins
-	// Close ends all plugins that were started.
+	// Close ends all plugins that were started, and Kill ends them immediately.
 	Close()
+	Kill()
 }
 
 // Options are what tests run with.
@@ -144,10 +145,9 @@ func Test(ctx context.Context, o Options) (*Result, error) {
 	for i, c := range chosen {
 		group.Go(func() error {
 			defer close(done[i])
-			if err := turns.Acquire(ctx, 1); err != nil {
-				return err
+			if turns.Acquire(ctx, 1) == nil {
+				defer turns.Release(1)
 			}
-			defer turns.Release(1)
 			files[i] = t.file(ctx, c)
 			return nil
 		})
@@ -208,12 +208,13 @@ func (t *test) matches(file, run string) bool {
 	})
 }
 
-func (t *test) stopped() bool {
+// stopped reports whether nothing more may start.
+func (t *test) stopped(ctx context.Context) bool {
 	select {
 	case <-t.Stop:
 		return true
 	default:
-		return false
+		return ctx.Err() != nil
 	}
 }
 
@@ -222,15 +223,18 @@ func (t *test) file(ctx context.Context, c choice) (out *File) {
 	started := time.Now()
 	out = &File{Name: c.file.Name, Status: Passed}
 	defer func() { out.Seconds = time.Since(started).Seconds() }()
-	s, err := t.open(ctx, c.file)
-	if err != nil {
-		out.Status, out.Diagnostics = Broken, diag.Of(err)
-		return out
+	var s *session
+	if !t.stopped(ctx) {
+		var err error
+		if s, err = t.open(ctx, c.file); err != nil {
+			out.Status, out.Diagnostics = Broken, diag.Of(err)
+			return out
+		}
+		defer s.close(ctx)
 	}
-	defer s.close()
 	for _, r := range c.file.Runs[:c.runs] {
 		run := &Run{File: c.file.Name, Name: r.Name, Status: Skipped, Range: r.Range}
-		if out.Status != Broken && out.Status != Skipped && !t.stopped() && ctx.Err() == nil {
+		if out.Status != Broken && out.Status != Skipped && !t.stopped(ctx) {
 			began := time.Now()
 			s.run(ctx, r, run)
 			run.Seconds = time.Since(began).Seconds()

@@ -44,6 +44,15 @@ func runTests(ctx context.Context, ui *terminal, args *arguments.Test) error {
 		return err
 	}
 	v := &testView{ui: ui, args: args}
+	ended := make(chan struct{})
+	defer close(ended)
+	go func() {
+		select {
+		case <-stop:
+			ui.notef("Stopping ... Press Ctrl-C again to end immediately.\n")
+		case <-ended:
+		}
+	}()
 	garbage.Work()
 	result, err := tester.Test(ctx, tester.Options{
 		Module: module, Files: files, Open: openTestPlugins(ui, module),

@@ -68,7 +68,7 @@ func validateTests(ui *terminal) hcl.Diagnostics {
 	if len(testfile.FileNames(".")) == 0 {
 		return nil
 	}
-	module, _ := config.Load(".")
+	module, _ := readTree(ui, registry.OpenModules(".").Find)
 	_, diags := checkedTests(ui, module)
 	return diags
 }

@@ -7,6 +7,7 @@
 package testfile
 
 import (
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -129,6 +130,20 @@ type Mock struct {
 	// Text is the block as it is written.
 	Text  string
 	Range hcl.Range
+}
+
+// Expressions returns all expressions of the mock, in no particular order.
+func (m *Mock) Expressions() []hcl.Expression {
+	all := []hcl.Expression{m.Rows, m.Answer, m.Embedding}
+	all = slices.AppendSeq(all, maps.Values(m.Columns))
+	all = slices.AppendSeq(all, maps.Values(m.Values))
+	for _, t := range m.Outputs {
+		all = append(all, t.Rows)
+	}
+	for _, r := range m.Rules {
+		all = append(all, r.When, r.Answer, r.Error)
+	}
+	return slices.DeleteFunc(all, func(e hcl.Expression) bool { return e == nil })
 }
 
 // Rule answers some of the requests to a model: with Answer, or with an error.

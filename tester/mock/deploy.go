@@ -2,6 +2,8 @@ package mock
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -14,8 +16,13 @@ import (
 
 // deployed is what a mocked deployment remembers: what was deployed, and how.
 type deployed struct {
-	Config  []byte            `json:"config"`
+	Config  string            `json:"config"` // its digest, because it may contain secrets
 	Digests map[string]string `json:"digests"`
+}
+
+func digest(text []byte) string {
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:])
 }
 
 // ReadDeployment implements the protocol. A mocked deployment is as it was left.
@@ -38,7 +45,7 @@ func (s *server) PlanDeployment(_ context.Context, req *pluginv1.PlanDeploymentR
 			out.Changes = append(out.Changes, &pluginv1.Change{Argument: key, Before: before.Digests[key], After: now})
 		}
 	}
-	if len(out.Changes) > 0 || string(before.Config) != string(req.Instance.Config) {
+	if len(out.Changes) > 0 || before.Config != digest(req.Instance.Config) {
 		out.Action = pluginv1.DeploymentAction_DEPLOYMENT_ACTION_UPDATE
 	}
 	return out, nil
@@ -57,7 +64,7 @@ func (s *server) ApplyDeployment(ctx context.Context, req *pluginv1.ApplyDeploym
 	if err != nil {
 		return failed(err)
 	}
-	now := deployed{Config: req.Instance.Config, Digests: map[string]string{}}
+	now := deployed{Config: digest(req.Instance.Config), Digests: map[string]string{}}
 	for key, in := range req.Inputs {
 		now.Digests[key] = in.Digest
 	}

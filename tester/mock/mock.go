@@ -372,7 +372,7 @@ func (s *server) load() hcl.Diagnostics {
 		given[""] = &s.mock.Table
 	}
 	h := sha256.New()
-	fmt.Fprintf(h, "%q %#v\n", s.mock.Text, s.set.scope.Variables["var"])
+	fmt.Fprintf(h, "%q %#v\n", s.mock.Text, s.variables())
 	for _, output := range slices.Sorted(maps.Keys(given)) {
 		t, more := s.set.table(given[output])
 		diags = append(diags, more...)
@@ -388,6 +388,39 @@ func (s *server) load() hcl.Diagnostics {
 	}
 	s.digest = "sha256:" + hex.EncodeToString(h.Sum(nil))
 	return diags
+}
+
+// variables returns the variables that the mock refers to, in order.
+func (s *server) variables() []cty.Value {
+	all, names := s.set.scope.Variables["var"].AsValueMap(), map[string]bool{}
+	for _, e := range s.mock.Expressions() {
+		for _, t := range config.Variables(e) {
+			if t.RootName() != "var" {
+				continue
+			}
+			if name, ok := attribute(t); ok {
+				names[name] = true
+				continue
+			}
+			for name := range all {
+				names[name] = true
+			}
+		}
+	}
+	var values []cty.Value
+	for _, name := range slices.Sorted(maps.Keys(names)) {
+		values = append(values, all[name])
+	}
+	return values
+}
+
+// attribute is the name in the second step of a traversal.
+func attribute(t hcl.Traversal) (string, bool) {
+	if len(t) < 2 {
+		return "", false
+	}
+	step, ok := t[1].(hcl.TraverseAttr)
+	return step.Name, ok
 }
 
 // find finds the stage's type and returns it as the mock serves it.

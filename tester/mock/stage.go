@@ -460,7 +460,7 @@ func (s *server) value(typeJSON []byte, in *pluginv1.Instance) (cty.Value, error
 		return cty.NilVal, err
 	}
 	if in.Kind == kind.Deploy {
-		given = withArguments(given, t, in)
+		given = s.withArguments(given, t, in)
 	}
 	return complete(given, t, "values")
 }

@@ -39,15 +39,15 @@ func valueType(text []byte) (cty.Type, error) {
 }
 
 // withArguments adds to the values of a deployment its arguments of the same name and
-// type, such as its path.
-func withArguments(given cty.Value, t cty.Type, in *pluginv1.Instance) cty.Value {
+// type, such as its path, unless they are sensitive.
+func (s *server) withArguments(given cty.Value, t cty.Type, in *pluginv1.Instance) cty.Value {
 	arguments, err := client.DecodeValue(in.Config)
 	if err != nil || !arguments.Type().IsObjectType() || arguments.IsNull() || !arguments.IsKnown() {
 		return given
 	}
 	all := map[string]cty.Value{}
 	for name, of := range t.AttributeTypes() {
-		if !arguments.Type().HasAttribute(name) || !arguments.GetAttr(name).IsWhollyKnown() {
+		if s.sensitive(name) || !arguments.Type().HasAttribute(name) || !arguments.GetAttr(name).IsWhollyKnown() {
 			continue
 		}
 		if v, err := convert.Convert(arguments.GetAttr(name), of); err == nil {
@@ -56,6 +56,11 @@ func withArguments(given cty.Value, t cty.Type, in *pluginv1.Instance) cty.Value
 	}
 	maps.Copy(all, given.AsValueMap())
 	return cty.ObjectVal(all)
+}
+
+// sensitive reports whether an argument of the stage's type is sensitive.
+func (s *server) sensitive(argument string) bool {
+	return slices.ContainsFunc(s.stageType().GetBody().GetArguments(), func(a *pluginv1.Argument) bool { return a.Name == argument && a.Sensitive })
 }
 
 // complete converts a value to a type. Attributes that it lacks are null, at any depth.
