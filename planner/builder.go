@@ -42,6 +42,8 @@ type builder struct {
 	levels  []*module.Level
 	partial map[addr.Stage]bool   // stages with instances that are left out
 	configs map[string]*plan.Body // by plugin
+	// deferrals are the stages that are planned during the run.
+	deferrals map[addr.Stage]bool
 }
 
 func newBuilder(ctx context.Context, o Options) *builder {

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/prepare"
@@ -25,7 +26,7 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	if o.State != nil {
 		now.State = plan.StateRef{Lineage: o.State.Lineage, Serial: o.State.Serial}
 	}
-	diags := p.CheckFresh(now)
+	diags := append(p.CheckFresh(now), sameConfiguration(p, o.Module)...)
 	if diags.HasErrors() {
 		return diags
 	}
@@ -45,6 +46,16 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	}
 	parallel.For(len(read), prepare.Lookers, func(i int) { b.lookAgain(read[i]) })
 	return append(diags, b.Sorted()...)
+}
+
+// sameConfiguration reports that the configuration has changed since a plan was
+// made, part of which is planned during the run.
+func sameConfiguration(p *plan.Plan, c *config.Module) hcl.Diagnostics {
+	if p.Deferred == nil || p.Deferred.Configuration == plan.ConfigurationDigest(c.Sources) {
+		return nil
+	}
+	return hcl.Diagnostics{diag.Errorf(nil, "The saved plan is stale",
+		"The configuration has changed since the plan was made, and the run reads it again to plan %s. Make a new plan.", p.Deferred.Stages[0].Address)}
 }
 
 // lookAgain compares the current content of a source with the content recorded

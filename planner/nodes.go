@@ -37,7 +37,7 @@ func (b *builder) checkAddresses(addresses []addr.Instance) {
 func (b *builder) checkInstances() {
 	for _, a := range slices.Concat(b.Targets, b.Excludes, b.Replace) {
 		s := b.root.Tree.Stage(a.Stage)
-		if s == nil || !s.Planned() || s.Broken() || b.prior[a.String()] != nil ||
+		if s == nil || !s.Planned() || s.Broken() || s.Deferral() != nil || b.prior[a.String()] != nil ||
 			slices.ContainsFunc(s.Instances(), func(n *module.Instance) bool { return module.Means(a, n.Addr) }) {
 			continue
 		}
@@ -65,12 +65,13 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 			}
 			if kind.Of(s.Config.Addr.Kind).IsStage() {
 				all = append(all, s.Instances()...)
+				all = append(all, b.deferred(s)...)
 			}
 		}
 	}
 	b.checkInstances()
 	b.checkBlocks(all)
-	all = b.pruned(all)
+	all = b.withoutDeferred(p, b.pruned(all))
 	p.Models = models(all)
 	nodes := make([]*plan.Node, 0, len(all))
 	for _, n := range all {
@@ -116,7 +117,7 @@ func (b *builder) pruned(all []*module.Instance) []*module.Instance {
 				g[i] = append(g[i], j)
 			}
 		}
-		if means(b.Targets, n) {
+		if means(b.Targets, n) || b.mayMean(b.Targets, n) {
 			targets = append(targets, i)
 		}
 		if means(b.Excludes, n) {

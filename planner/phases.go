@@ -45,10 +45,14 @@ type shared struct {
 // newPhases returns the phases of the root module. Those of others are added as
 // the modules are created.
 func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *phases {
-	tree := module.NewTree(c, module.Settings{
+	settings := module.Settings{
 		Variables: variables, Validating: b.validating, Started: b.started,
 		Version: b.QuernVersion, Environment: b.Environment, StartedIn: b.StartedIn,
-	}, b.secrets, b.Collector)
+	}
+	if b.Continues != nil {
+		settings.Settled = b.settled
+	}
+	tree := module.NewTree(c, settings, b.secrets, b.Collector)
 	m := tree.Root
 	conditions := &condition.Conditions{Module: m, RefreshOnly: b.RefreshOnly}
 	s := &shared{

@@ -57,6 +57,11 @@ type Options struct {
 	// goroutines, but never at the same time.
 	Hidden func(name string, v cty.Value)
 
+	// Continues is what the plan of a run left to be planned during the run, or
+	// nil if this is the first plan of a run. Only those stages are planned; the
+	// state has the results of all others.
+	Continues *plan.Deferred
+
 	QuernVersion string
 	// StartedIn is path.cwd, the folder that quern was started in, or empty for
 	// the working directory.

@@ -58,6 +58,9 @@ func (b *builder) kept(removals []*plan.Node) []*plan.Node {
 func (b *builder) checkBlocks(all []*module.Instance) {
 	there := make(map[string]bool, len(all))
 	for _, n := range all {
+		if b.deferrals[n.Addr.Stage] {
+			continue
+		}
 		there[n.Address] = true
 		if d := b.blocks.CheckDeclared(n.Address); d != nil {
 			b.Report(d)
@@ -67,7 +70,7 @@ func (b *builder) checkBlocks(all []*module.Instance) {
 		return
 	}
 	for _, address := range sorted(b.blocks.Imports) {
-		if !there[address] {
+		if !there[address] && !b.decidedLater(address) {
 			b.Report(diag.Errorf(&b.blocks.Imports[address].Range, "Import target does not exist", "The configuration has no %s. Write its block first, or remove the import block.", address))
 		}
 	}

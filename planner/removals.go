@@ -29,13 +29,13 @@ func (b *builder) orphans(nodes []*plan.Node) []*plan.Node {
 	}
 	gone := map[string]*state.Instance{}
 	for address, i := range b.prior {
-		if !there[address] {
+		if !there[address] && !b.decidedLater(address) {
 			gone[address] = i
 		}
 	}
 	b.warnOfOthers(nodes, gone)
 	for address, i := range b.waiting() {
-		if !there[address] {
+		if !there[address] && !b.decidedLater(address) {
 			gone[address] = i
 		}
 	}

@@ -72,6 +72,9 @@ func (k *checker) checkKept(n *plan.Node, res *StageResult) error {
 func (k *checker) checkAll(c *plan.CheckBlock, undone map[string]bool) (plan.CheckStatus, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	status := plan.Pass
+	if c.Deferred {
+		status = plan.Unknown
+	}
 	for i := range c.Conditions {
 		condition := &c.Conditions[i]
 		if !k.values.ready(condition.Refs(), undone) {

@@ -38,6 +38,9 @@ func (c *conclusion) outputs(res *Result) {
 	missing := undone(res)
 	res.Outputs = map[string]cty.Value{}
 	for _, o := range c.plan.Outputs {
+		if o.Deferred {
+			continue
+		}
 		if o.Expr == nil || o.Action == plan.Delete {
 			changed = changed || all[o.Name] != nil
 			delete(all, o.Name)

@@ -43,6 +43,9 @@ func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store
 	}
 	if result != nil {
 		about.Status = string(result.Status)
+		if result.Plans > 1 {
+			about.Plans = result.Plans
+		}
 		about.Instances = recorded(result, opts)
 		about.Outputs = recordedOutputs(result)
 	}
@@ -100,6 +103,9 @@ func pluginRefs(p *plan.Plan) map[string]action.PluginRef {
 // that is unknown for one of them is unknown for the whole.
 func estimateOf(p *plan.Plan) *history.Estimate {
 	e := &history.Estimate{}
+	if p.Deferred != nil {
+		return e
+	}
 	first := true
 	for _, n := range p.Nodes {
 		if n.Action != plan.Run && n.Action != plan.MayRun {

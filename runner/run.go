@@ -19,14 +19,29 @@ import (
 	"github.com/quern-dev/quern/runner/walk"
 )
 
-// run is one Apply: the walk over the plan, and how its nodes ended. The work
-// on a node is done by computer, deployer, gates, and checker, which know
-// nothing about the run.
+// session is what the plans of one Apply share.
+type session struct {
+	started time.Time
+	budget  *modelhost.RunBudget
+	limits  *modelhost.RunLimits
+}
+
+func newSession(p *plan.Plan, opts Options) *session {
+	s := &session{started: time.Now(), budget: opts.budget, limits: modelhost.NewLimits()}
+	if s.budget == nil {
+		s.budget = modelhost.NewBudget(thisRun, p.Budget)
+	}
+	return s
+}
+
+// run is the walk over one plan, and how its nodes ended. The work on a node is
+// done by computer, deployer, gates, and checker, which know nothing about the
+// run.
 type run struct {
+	*session
 	plan    *plan.Plan
 	nodes   map[string]*plan.Node
 	todo    []*plan.Node
-	started time.Time
 	plugins Plugins
 
 	// hard ends when everything must end immediately, soft also when a graceful
@@ -52,7 +67,7 @@ type run struct {
 	waits map[string]bool
 }
 
-func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
+func newRun(ctx context.Context, p *plan.Plan, opts Options, shared *session) (*run, error) {
 	if p.Format != plan.Format {
 		return nil, fmt.Errorf("the plan has the format %q, but this version of quern supports %q", p.Format, plan.Format)
 	}
@@ -62,7 +77,7 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options) (*run, error) {
 	}
 	secrets := stage.Secrets(opts.Secrets)
 	r := &run{
-		plan: p, nodes: make(map[string]*plan.Node, len(p.Nodes)), todo: todo(p), started: time.Now(), plugins: opts.Plugins,
+		session: shared, plan: p, nodes: make(map[string]*plan.Node, len(p.Nodes)), todo: todo(p), plugins: opts.Plugins,
 		reporter: &reporter{to: opts.Events, redactor: secrets.Redactor()},
 		noted:    map[string]*StageResult{}, waits: map[string]bool{},
 	}
@@ -89,12 +104,8 @@ func (r *run) parts(known *values, opts Options) {
 	if open == nil {
 		open = local.Open(local.Options{Store: opts.Store, Plugins: opts.Plugins, Artifacts: artifacts})
 	}
-	budget := opts.budget
-	if budget == nil {
-		budget = modelhost.NewBudget(thisRun, r.plan.Budget)
-	}
 	r.engine = open(r.hard, engine.Run{
-		Events: r.reporter, Budget: budget, Limits: modelhost.NewLimits(), Stop: r.soft.Done(),
+		Events: r.reporter, Budget: r.budget, Limits: r.limits, Stop: r.soft.Done(),
 	})
 	r.binder = &binder{
 		nodes: r.nodes, models: r.plan.Models, values: known, state: r.saver, artifacts: artifacts, redactor: r.reporter.redactor,

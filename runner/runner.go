@@ -25,6 +25,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/engine"
 	"github.com/quern-dev/quern/runner/events"
@@ -59,6 +60,10 @@ type Options struct {
 	// Secrets are the values of the plan's sensitive variables.
 	Secrets map[string]cty.Value
 	RunID   string
+	// Continue plans the stages that a plan defers, when all others are done, and
+	// returns that plan with the values of its secrets. nil means that deferred
+	// stages are left to the next apply.
+	Continue func(context.Context, *plan.Plan) (*plan.Plan, map[string]cty.Value, error)
 	// Events receives the events, from several goroutines, one call at a time.
 	// nil means that nobody listens.
 	Events func(events.Event)
@@ -87,6 +92,9 @@ type Result struct {
 	Status Status
 	// Stages are the instances that needed work, in the plan's order.
 	Stages []StageResult
+	// Plans is the number of plans that were applied: more than one if the first
+	// one deferred stages.
+	Plans int
 	// Outputs that could be evaluated; sensitive ones are marked.
 	Outputs map[string]cty.Value
 	// Diagnostics are all errors and warnings, in the plan's order.
@@ -124,42 +132,142 @@ type StageResult struct {
 	Diagnostics hcl.Diagnostics
 }
 
-// Apply runs a plan. The error describes what ended the run as a whole, such as
-// a state that could not be written. Failures of stages are in the result,
-// which exists even if there is an error.
+// Apply runs a plan and, if it defers stages, the plans that Options.Continue
+// returns. The error describes what ended the run as a whole, such as a state that
+// could not be written. Failures of stages are in the result, which exists even if
+// there is an error.
 func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
-	r, err := newRun(ctx, p, opts)
+	r, err := newRun(ctx, p, opts, newSession(p, opts))
 	if err != nil {
 		return nil, err
 	}
-	defer r.close()
+	// Later plans have runs of their own.
+	defer func() { r.close() }()
 	if len(p.Moves) > 0 {
 		if err := r.saver.change(); err != nil {
 			return nil, err
 		}
 	}
-	before := &preflight{plan: p, todo: r.todo, binder: r.binder, reporter: r.reporter}
-	if err := before.checkModels(r.hard); err != nil {
+	if err := r.checkModels(); err != nil {
 		return nil, err
 	}
 	r.reporter.Emit(events.Event{Type: events.RunStarted, Run: &events.Run{
 		Format: events.Format, ID: opts.RunID, Environment: p.Environment, Destroy: p.Destroy, RefreshOnly: p.RefreshOnly, Stages: len(r.todo),
 	}})
+	result, err := r.walk(opts)
+	for err == nil && r.continues(result, opts) {
+		var next *run
+		if next, err = r.next(ctx, result, opts); err != nil {
+			if r.stopping() {
+				err = nil // planning was interrupted
+			}
+			break
+		}
+		r.close()
+		r = next
+		var more *Result
+		if more, err = r.walk(opts); more != nil {
+			result.add(more)
+		}
+	}
+	if result == nil {
+		return nil, err
+	}
+	return result, errors.Join(err, r.conclude(result, err))
+}
+
+func (r *run) checkModels() error {
+	before := &preflight{plan: r.plan, todo: r.todo, binder: r.binder, reporter: r.reporter}
+	return before.checkModels(r.hard)
+}
+
+// walk does what the plan says.
+func (r *run) walk(opts Options) (*Result, error) {
 	outcomes, err := walk.Walk(r.hard, r.tasks(), limits(opts.Parallelism), r.soft.Done(), r.do, r.ended)
 	if err != nil {
 		return nil, fmt.Errorf("the plan is malformed: %w", err)
 	}
 	r.engine.Close()
-	result := r.result(outcomes)
+	return r.result(outcomes), nil
+}
+
+// continues reports whether stages are left that can be planned now.
+func (r *run) continues(result *Result, opts Options) bool {
+	return r.plan.Deferred != nil && opts.Continue != nil && result.Status == Done && !r.stopping()
+}
+
+// next plans what the plan defers and returns the run of that plan. The state is
+// written first, so that nothing is lost if that takes long, or fails.
+func (r *run) next(ctx context.Context, result *Result, opts Options) (*run, error) {
+	if err := r.saver.write(); err != nil {
+		return nil, err
+	}
+	p, secrets, err := opts.Continue(r.soft, r.plan)
+	if err != nil {
+		return nil, err
+	}
+	opts.Secrets = secrets
+	next, err := newRun(ctx, p, opts, r.session)
+	if err != nil {
+		return nil, err
+	}
+	if err := next.checkModels(); err != nil {
+		next.close()
+		return nil, err
+	}
+	result.Plans++
+	next.reporter.Emit(events.Event{Type: events.RunExtended, Run: &events.Run{
+		Format: events.Format, ID: opts.RunID, Environment: p.Environment, Stages: len(next.todo), Instances: instancesOf(r.plan.Deferred, p),
+	}})
+	return next, nil
+}
+
+// instancesOf returns the number of instances of each deferred stage that is now
+// planned.
+func instancesOf(deferred *plan.Deferred, p *plan.Plan) map[string]int {
+	counts := map[string]int{}
+	for _, s := range deferred.Stages {
+		if a, err := addr.Parse(s.Address); err == nil && !p.Deferred.Has(a.Stage) {
+			counts[s.Address] = 0
+		}
+	}
+	for _, n := range p.Nodes {
+		a, err := addr.Parse(n.Address)
+		if err != nil || n.Action == plan.Forget || n.Action == plan.Delete {
+			continue
+		}
+		if _, planned := counts[a.Stage.String()]; planned {
+			counts[a.Stage.String()]++
+		}
+	}
+	return counts
+}
+
+// conclude evaluates the outputs and checks of the last plan and writes the state.
+func (r *run) conclude(result *Result, failed error) error {
+	if failed != nil {
+		result.Status = Failed
+	}
+	if result.Status == Done && r.stopping() && r.plan.Deferred != nil {
+		result.Status = Interrupted
+	}
 	r.conclusion.outputs(result)
 	r.conclusion.checks(result)
-	err = r.saver.finish()
+	err := r.saver.finish()
 	if err != nil {
 		result.Status = Failed
 	}
 	result.Seconds = time.Since(r.started).Seconds()
 	r.reporter.Emit(events.Event{Type: events.RunDone, Summary: summary(result)})
-	return result, err
+	return err
+}
+
+// add adds the result of a later plan.
+func (res *Result) add(more *Result) {
+	res.Status = more.Status
+	res.Stages = append(res.Stages, more.Stages...)
+	res.Diagnostics = append(res.Diagnostics, more.Diagnostics...)
+	res.Spend.Add(more.Spend)
 }
 
 // tasks returns the nodes that may need work.
@@ -267,7 +375,7 @@ func (r *run) ended(address string, o walk.Outcome) {
 
 // result collects how the nodes ended, in the plan's order.
 func (r *run) result(outcomes map[string]walk.Outcome) *Result {
-	res := &Result{Status: Done, Diagnostics: r.reporter.warnings}
+	res := &Result{Status: Done, Plans: 1, Diagnostics: r.reporter.warnings}
 	for _, n := range r.todo {
 		s, ok := r.noted[n.Address]
 		switch o := outcomes[n.Address]; {

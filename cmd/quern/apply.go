@@ -188,7 +188,7 @@ func (a *application) agreed(p *plan.Plan, stop <-chan struct{}) (bool, error) {
 }
 
 func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *workspace, p *plan.Plan, st *state.State, lease *state.Lease) error {
-	display := a.display()
+	display := &pausable{application: a, Display: a.display()}
 	a.ui.displaying.Store(true)
 	defer a.ui.displaying.Store(false)
 	begun := a.ui.waiting(fmt.Sprintf("Preparing to run %s ...", english.Count(len(p.Nodes), "stage")))
@@ -207,6 +207,13 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins,
 		Parallelism: a.args.Parallelism.Value, Secrets: w.secrets(p),
 		Stop: stop,
+		Continue: func(ctx context.Context, p *plan.Plan) (*plan.Plan, map[string]cty.Value, error) {
+			next, err := w.planRest(ctx, a.args.Request(), st, p)
+			if err != nil {
+				return nil, nil, err
+			}
+			return next, w.secrets(next), a.approveRest(next, display, stop)
+		},
 		Events: func(e events.Event) {
 			switch e.Type {
 			case events.RunStarted:

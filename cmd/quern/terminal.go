@@ -8,6 +8,7 @@ import (
 	"io"
 	"maps"
 	"os"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"text/tabwriter"
@@ -28,6 +29,7 @@ import (
 // else to err.
 type terminal struct {
 	in       *os.File
+	lines    *bufio.Reader // of in, once a question was asked
 	out, err *os.File
 	noColor  bool
 	// startedIn is the folder that quern was started in, before -chdir.
@@ -41,6 +43,8 @@ type terminal struct {
 	sources map[string][]byte
 	// displaying is set while a display shows the progress.
 	displaying atomic.Bool
+	// warned are the warnings of plans that were shown.
+	warned map[string]bool
 	// secrets are removed from everything that is printed.
 	secrets secret.Redactor
 }
@@ -80,8 +84,25 @@ func (t *terminal) failed(diags hcl.Diagnostics) error {
 	if diags.HasErrors() {
 		return diagnosed{diags}
 	}
-	t.diagnose(diags)
+	t.diagnose(slices.DeleteFunc(slices.Clone(diags), t.shown))
 	return nil
+}
+
+// shown reports whether a warning was shown before, and remembers it: a run that
+// plans twice gives most warnings twice.
+func (t *terminal) shown(d *hcl.Diagnostic) bool {
+	key := d.Summary + "\n" + d.Detail
+	if d.Subject != nil {
+		key += "\n" + d.Subject.String()
+	}
+	if t.warned[key] {
+		return true
+	}
+	if t.warned == nil {
+		t.warned = map[string]bool{}
+	}
+	t.warned[key] = true
+	return false
 }
 
 func (t *terminal) diagnose(diags hcl.Diagnostics) {
@@ -225,10 +246,13 @@ func (t *terminal) line(stop <-chan struct{}) (string, error) {
 		line string
 		err  error
 	}
+	if t.lines == nil {
+		t.lines = bufio.NewReader(t.in) // may read more than one line
+	}
 	read := make(chan answer, 1)
 	// Reading cannot be interrupted; the goroutine ends with the program.
 	go func() {
-		line, err := bufio.NewReader(t.in).ReadString('\n')
+		line, err := t.lines.ReadString('\n')
 		read <- answer{line, err}
 	}()
 	select {

@@ -268,12 +268,17 @@ func planHere(ctx context.Context, ui *terminal, r arguments.Request) (*plan.Pla
 	return p, st, err
 }
 
-// plan makes a plan and prints its warnings. It adds the names that plugins
-// resolved to the lock file, unless that is in a temporary checkout.
+// plan makes a plan and prints its warnings.
 func (w *workspace) plan(ctx context.Context, r arguments.Request, st *state.State) (*plan.Plan, error) {
 	done := w.ui.waiting("Planning ...")
 	p, diags := planner.Build(ctx, w.plannerOptions(r, st))
 	done()
+	return w.pinned(p, diags, r)
+}
+
+// pinned prints the warnings of a plan and adds the names that plugins resolved to
+// the lock file.
+func (w *workspace) pinned(p *plan.Plan, diags hcl.Diagnostics, r arguments.Request) (*plan.Plan, error) {
 	if err := w.ui.failed(diags); err != nil {
 		return nil, err
 	}

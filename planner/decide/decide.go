@@ -175,6 +175,8 @@ func (d *Decider) decideResult(n *Instance) bool {
 	}
 	d.countNewRows(n)
 	switch {
+	case n.Prior != nil && d.IsSettled(n.Addr.Stage):
+		return d.settle(n)
 	case n.Replaced:
 		n.run(plan.Reason{Code: plan.BecauseReplaced, Text: "-replace requests a new result"})
 	case n.ActionKey == "":
@@ -190,6 +192,17 @@ func (d *Decider) decideResult(n *Instance) bool {
 		d.continuePending(n)
 		d.comparePrograms(n)
 	}
+	return true
+}
+
+// settle takes a stage that this run has done as the state has it, even if some
+// of its rows failed.
+func (d *Decider) settle(n *Instance) bool {
+	r, bad := d.load(n.Prior.Outputs, n.Prior.Value)
+	if bad != nil {
+		return !d.Report(diag.Errorf(n.Range.Ptr(), "Result cannot be used", "%s was done in this run, but %s. Apply again to compute it again.", n.Address, bad.text))
+	}
+	n.Result, n.Action, n.ActionKey = r, plan.Keep, n.Prior.ActionKey
 	return true
 }
 

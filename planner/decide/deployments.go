@@ -25,6 +25,10 @@ func (d *Decider) lookAtDeployment(n *Instance) bool {
 	if n.Prior != nil && n.Prior.Deployment != nil {
 		n.Deployment = &plan.Deployment{Value: n.Prior.Deployment.Value, Private: n.Prior.Deployment.Private, Version: n.Prior.Deployment.Version}
 	}
+	if n.Prior != nil && d.IsSettled(n.Addr.Stage) {
+		n.Action = plan.Keep
+		return true
+	}
 	if !n.Bound.Config.IsWhollyKnown() {
 		n.decideLater()
 		return true

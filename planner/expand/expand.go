@@ -11,6 +11,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
@@ -45,8 +46,11 @@ func (x *Expander) Expand(s *module.Stage) []*Instance {
 			return nil
 		}
 	}
+	if x.Defer(s) {
+		return nil
+	}
 	base := x.Scope(&s.Refs)
-	keyed, all, ok := x.repetition(s.Config.Count, s.Config.ForEach, base)
+	keyed, all, ok := x.repetition(s.Config.Count, s.Config.ForEach, base, func(argument string, e hcl.Expression) { x.DeferInstances(s, argument, e) })
 	if !ok {
 		return nil
 	}
@@ -68,7 +72,9 @@ func (x *Expander) Call(c *config.Call) {
 		return
 	}
 	base := x.Scope(r)
-	keyed, all, ok := x.repetition(c.Count, c.ForEach, base)
+	keyed, all, ok := x.repetition(c.Count, c.ForEach, base, func(argument string, e hcl.Expression) {
+		x.Report(diag.Errorf(e.Range().Ptr(), "Instances are not known", "%s depends on a result that does not exist yet, but the plan needs to know the instances of a module.%s", argument, x.ApplyFirst(e)))
+	})
 	for _, each := range all {
 		if each.Value != nil {
 			each.Value.Scope = base.Expr()
@@ -83,14 +89,14 @@ func expressions(c *config.Call) []hcl.Expression {
 
 // repetition returns what distinguishes the instances that count or for_each ask
 // for, of which at most one is set. ok is false if they cannot be computed, which
-// is reported.
-func (x *Expander) repetition(count, forEach hcl.Expression, base *module.Scope) (keyed module.Keying, all []*module.Each, ok bool) {
+// is reported, or are not known yet, for which repetition calls unknown.
+func (x *Expander) repetition(count, forEach hcl.Expression, base *module.Scope, unknown func(argument string, e hcl.Expression)) (keyed module.Keying, all []*module.Each, ok bool) {
 	switch {
 	case count != nil:
-		all, ok = x.count(count, base)
+		all, ok = x.count(count, base, unknown)
 		return module.ByNumber, all, ok
 	case forEach != nil:
-		all, ok = x.forEach(forEach, base)
+		all, ok = x.forEach(forEach, base, unknown)
 		return module.ByKey, all, ok
 	}
 	return module.Single, []*module.Each{nil}, true
@@ -125,7 +131,7 @@ func (x *Expander) instance(s *module.Stage, each *module.Each, base *module.Sco
 	return n
 }
 
-func (x *Expander) count(e hcl.Expression, base *module.Scope) ([]*module.Each, bool) {
+func (x *Expander) count(e hcl.Expression, base *module.Scope, unknown func(argument string, e hcl.Expression)) ([]*module.Each, bool) {
 	v, diags := eval.Value(e, base.Values)
 	if x.Report(diags...) {
 		return nil, false
@@ -133,10 +139,14 @@ func (x *Expander) count(e hcl.Expression, base *module.Scope) ([]*module.Each, 
 	if number, err := convert.Convert(v, cty.Number); err == nil {
 		v = number // such as "2" from the environment
 	}
-	count, d := wholeNumber(v, e, "count", x.ApplyFirst(e))
 	if x.MayBeAnything(v) {
 		return nil, false
 	}
+	if !v.IsMarked() && !v.IsKnown() {
+		unknown("count", e)
+		return nil, false
+	}
+	count, d := wholeNumber(v, e, "count")
 	if v.IsMarked() {
 		d = diag.Errorf(e.Range().Ptr(), "Sensitive count", "count comes from a sensitive variable, and the number of instances would reveal it. Take it from a variable that is not sensitive, or wrap it in nonsensitive(…).")
 	}
@@ -156,12 +166,10 @@ func (x *Expander) count(e hcl.Expression, base *module.Scope) ([]*module.Each, 
 // large.
 const maxInstances = 100_000
 
-func wholeNumber(v cty.Value, e hcl.Expression, argument, first string) (int64, *hcl.Diagnostic) {
+func wholeNumber(v cty.Value, e hcl.Expression, argument string) (int64, *hcl.Diagnostic) {
 	v, _ = v.Unmark()
 	subject := e.Range().Ptr()
 	switch {
-	case !v.IsKnown():
-		return 0, diag.Errorf(subject, "Number of instances is not known", "%s depends on a result that does not exist yet, but the plan needs to know the number of instances.%s", argument, first)
 	case v.IsNull():
 		return 0, diag.Errorf(subject, "Wrong value for "+argument, "%s is null, but it must be a whole number.", argument)
 	case v.Type() != cty.Number || !v.AsBigFloat().IsInt():
@@ -174,12 +182,16 @@ func wholeNumber(v cty.Value, e hcl.Expression, argument, first string) (int64, 
 	return n, nil
 }
 
-func (x *Expander) forEach(e hcl.Expression, base *module.Scope) ([]*module.Each, bool) {
+func (x *Expander) forEach(e hcl.Expression, base *module.Scope, unknown func(argument string, e hcl.Expression)) ([]*module.Each, bool) {
 	values, diags := eval.Value(e, base.Values)
 	if x.Report(diags...) || x.MayBeAnything(values) {
 		return nil, false
 	}
-	if d := checkForEach(values, e, x.ApplyFirst(e)); d != nil {
+	if !values.IsMarked() && keysUnknown(values) {
+		unknown("for_each", e)
+		return nil, false
+	}
+	if d := checkForEach(values, e); d != nil {
 		return nil, !x.Report(d)
 	}
 	handles := values
@@ -245,20 +257,24 @@ func (x *Expander) ScopeOf(s *module.Stage, base *module.Scope, key cty.Value) *
 	return base.With(each, each)
 }
 
-func checkForEach(v cty.Value, e hcl.Expression, first string) *hcl.Diagnostic {
+// keysUnknown reports whether the keys of a for_each depend on a result that does
+// not exist yet.
+func keysUnknown(v cty.Value) bool {
+	return !v.IsKnown() || v.Type() == cty.DynamicPseudoType && !v.IsNull() || v.Type().IsSetType() && !v.IsNull() && !v.IsWhollyKnown()
+}
+
+func checkForEach(v cty.Value, e hcl.Expression) *hcl.Diagnostic {
 	subject := e.Range().Ptr()
 	if v.IsMarked() {
 		return diag.Errorf(subject, "Sensitive for_each", "for_each comes from a sensitive variable, and its keys would appear in addresses. Take the keys from a variable that is not sensitive.")
 	}
 	switch t := v.Type(); {
-	case v.IsKnown() && v.IsNull():
+	case v.IsNull():
 		return diag.Errorf(subject, "Wrong value for for_each", "for_each is null. It must be a map or a set of strings; an empty one creates no instances.")
-	case !v.IsKnown() || t == cty.DynamicPseudoType:
-		return diag.Errorf(subject, "Instances are not known", "for_each depends on a result that does not exist yet, but the plan needs to know the instances.%s", first)
+	case (t.IsCollectionType() || t.IsObjectType()) && v.LengthInt() > maxInstances:
+		return diag.Errorf(subject, "Wrong value for for_each", "for_each has %s elements, but a stage can have at most %s instances. To process many values, make them the rows of a dataset.", english.Number(v.LengthInt()), english.Number(maxInstances))
 	case t.IsMapType() || t.IsObjectType():
 		return nil
-	case t.IsSetType() && !v.IsWhollyKnown():
-		return diag.Errorf(subject, "Instances are not known", "for_each is a set with a member that is not known yet, but the plan needs to know the instances.%s", first)
 	case t.IsSetType() && holdsNull(v):
 		return diag.Errorf(subject, "Wrong value for for_each", "for_each is a set that contains null. Each member becomes the key of an instance, so it must be a string; compact() drops nulls from a list of strings.")
 	case t.IsSetType() && (t.ElementType() == cty.String || v.LengthInt() == 0):

@@ -75,6 +75,9 @@ type Settings struct {
 	Version, Environment string
 	// StartedIn is path.cwd, or empty for the working directory.
 	StartedIn string
+	// Settled reports whether this run has already planned and done a stage, so
+	// that it is taken as the state has it. nil means that no stage is settled.
+	Settled func(addr.Stage) bool
 }
 
 // newRoot returns the root module.
@@ -232,5 +235,8 @@ func (m *Module) Known(e hcl.Expression, sc *Scope, what string, want cty.Type) 
 	}
 	return v, true
 }
+
+// IsSettled reports whether this run has already planned and done a stage.
+func (m *Module) IsSettled(a addr.Stage) bool { return m.Settled != nil && m.Settled(a) }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -30,6 +30,8 @@ type Stage struct {
 	flawed bool
 	// unresolved are the ranges of references to things that do not exist.
 	unresolved []hcl.Range
+	// deferred is set if it is planned during the run.
+	deferred *Deferral
 	// planned is set if -target and -exclude do not leave it out.
 	planned bool
 
@@ -116,6 +118,10 @@ func (s *Stage) Names() []string { return s.names }
 // errors are missing, the stage is broken.
 func (s *Stage) Publish(instances []*Instance) {
 	s.instances = instances
+	if s.deferred != nil {
+		s.broken = s.broken || s.flawed
+		return
+	}
 	s.broken = s.broken || s.flawed || s.names == nil || len(instances) < len(s.names)
 }
 
@@ -159,7 +165,7 @@ func (m *Module) value(s *Stage, plain bool) (values, handles cty.Value) {
 		seen = &s.seen[1]
 	}
 	seen.once.Do(func() {
-		if s.unordered || s.broken {
+		if s.unordered || s.broken || s.deferred != nil {
 			seen.values, seen.handles = cty.DynamicVal, cty.DynamicVal
 			return
 		}

@@ -55,7 +55,7 @@ func (m *Module) leadsTo(t hcl.Traversal, user *Stage) (*Stage, hcl.Traversal) {
 		return nil, nil
 	}
 	s := m.byAddress[a.Stage]
-	if s == nil || s.unordered || s.broken || s == user {
+	if s == nil || s.unordered || s.broken || s.deferred != nil || s == user {
 		return nil, nil
 	}
 	return s, rest

@@ -3,6 +3,7 @@ package module
 import (
 	"maps"
 	"slices"
+	"sync/atomic"
 
 	"github.com/zclconf/go-cty/cty"
 
@@ -26,6 +27,7 @@ type Tree struct {
 	modules  map[addr.Module]*Module
 	all      []*Module // in the order in which they were created
 	vertices []vertex
+	defers   atomic.Bool // a stage is deferred
 }
 
 // node is a module in the configuration: the root module, or one that a certain

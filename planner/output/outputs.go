@@ -69,6 +69,9 @@ func (o *Outputs) output(cfg *config.Output) *plan.Output {
 	if o.Report(o.CheckTraversals(r, exprs...)...) {
 		return nil
 	}
+	if len(o.DeferredUpstream(r)) > 0 {
+		return o.deferred(cfg, r)
+	}
 	sc := o.Scope(r)
 	conditions, ok := o.Conditions.OfModule(cfg.Pre, plan.WhenOutput, sc)
 	if !ok || o.unmetOutput(conditions, sc) {
@@ -86,6 +89,16 @@ func (o *Outputs) output(cfg *config.Output) *plan.Output {
 		return nil
 	}
 	o.decide(out)
+	return out
+}
+
+// deferred returns an output that depends on a stage that is planned during the
+// run.
+func (o *Outputs) deferred(cfg *config.Output, r *module.Refs) *plan.Output {
+	out := &plan.Output{Name: cfg.Name, Description: cfg.Description, Sensitive: cfg.Sensitive, Deferred: true, Action: plan.Create, DependsOn: o.Upstream(r)}
+	if before := o.Prior[cfg.Name]; before != nil {
+		out.Action, out.Before = plan.MayRun, before.Value
+	}
 	return out
 }
 
@@ -154,6 +167,9 @@ func (o *Outputs) check(cfg *config.Check) *plan.CheckBlock {
 	if o.LeftOut(r) || o.BrokenUpstream(r) || o.Report(o.CheckTraversals(r, exprs...)...) {
 		return nil
 	}
+	if len(o.DeferredUpstream(r)) > 0 {
+		return &plan.CheckBlock{Name: cfg.Name, Status: plan.Unknown, Deferred: true, DependsOn: o.Upstream(r), Range: diag.NewRange(cfg.Range)}
+	}
 	sc := o.Scope(r)
 	conditions, ok := o.Conditions.OfModule(cfg.Asserts, plan.WhenCheck, sc)
 	if !ok {
@@ -164,10 +180,12 @@ func (o *Outputs) check(cfg *config.Check) *plan.CheckBlock {
 	for i := range c.Conditions {
 		v := o.Conditions.Evaluate(&c.Conditions[i], nil)
 		unknown = unknown || !v.Known
-		if v.Known && !v.Holds {
+		if v.Known && !v.Holds && o.Settled == nil { // a run evaluates its checks at the end
 			d := o.Conditions.Unmet("", &c.Conditions[i], v, nil, sc.Values)
 			d.Severity, d.Summary = hcl.DiagWarning, "Check failed"
 			o.Report(d)
+		}
+		if v.Known && !v.Holds {
 			c.Status = plan.Fail
 		}
 	}

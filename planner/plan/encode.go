@@ -133,6 +133,9 @@ func (p *Plan) check() error {
 			return fmt.Errorf("var.%s: %w", name, err)
 		}
 	}
+	if err := p.Deferred.check(); err != nil {
+		return err
+	}
 	for _, c := range p.Checks {
 		if c == nil {
 			return errors.New("a check is missing")
@@ -142,7 +145,7 @@ func (p *Plan) check() error {
 		}
 	}
 	for _, o := range p.Outputs {
-		if o == nil || (o.Expr == nil && o.Action != Delete) {
+		if o == nil || (o.Expr == nil && o.Action != Delete && !o.Deferred) {
 			return errors.New("an output has no expression")
 		}
 		if err := checkValue(o.Before); err != nil {

@@ -47,6 +47,8 @@ type Plan struct {
 	Plugins map[string]Plugin `json:"plugins"`
 	// Nodes are in an order in which each comes after what it needs.
 	Nodes []*Node `json:"nodes"`
+	// Deferred are the stages that the run plans, or nil if there are none.
+	Deferred *Deferred `json:"deferred,omitempty"`
 	// Models are the language models that nodes use, by address.
 	Models  map[string]*Model `json:"models,omitempty"`
 	Outputs []*Output         `json:"outputs,omitempty"`
@@ -436,8 +438,11 @@ type Output struct {
 	// Before is the value in the state, or nil if there is none or it is
 	// sensitive.
 	Before *value.Value `json:"before,omitempty"`
-	// Expr computes the value; nil if the output is deleted.
+	// Expr computes the value; nil if the output is deleted or deferred.
 	Expr *expr.Compiled `json:"expr,omitempty"`
+	// Deferred is set if it depends on a deferred stage, so that it is planned
+	// during the run.
+	Deferred bool `json:"deferred,omitempty"`
 	// DependsOn are the addresses of the stages that must finish before the
 	// output gets its value: those in its depends_on, and those that its value
 	// comes from, whether or not they were known when the plan was made.
@@ -453,6 +458,7 @@ type CheckBlock struct {
 	Status     CheckStatus `json:"status"`
 	Conditions []Condition `json:"conditions"`
 	DependsOn  []string    `json:"depends_on,omitempty"` // as of an output
+	Deferred   bool        `json:"deferred,omitempty"`   // as of an output
 	Range      diag.Range  `json:"range"`
 }
 

@@ -79,7 +79,7 @@ func (p *Plan) HasDrift() bool {
 
 // HasChanges reports whether applying the plan would do anything.
 func (p *Plan) HasChanges() bool {
-	if len(p.Moves) > 0 {
+	if len(p.Moves) > 0 || p.Deferred != nil {
 		return true
 	}
 	for _, n := range p.Nodes {

@@ -18,7 +18,7 @@ func (p *Preparer) look(n *Instance) bool {
 	switch {
 	case n.Mode != plan.ModeRead || p.Validating || !n.Bound.Config.IsWhollyKnown():
 		return true
-	case !p.Refresh:
+	case !p.Refresh || p.IsSettled(n.Addr.Stage):
 		prior := p.Prior[n.Address]
 		definition, _, err := fingerprint.Definition(n.Node, n.Bound.Body, p.Secrets.Seal)
 		if err == nil && prior != nil && prior.Definition == definition {

@@ -42,6 +42,15 @@ func Graph(p *plan.Plan) GraphDocument {
 			g.Edges = append(g.Edges, GraphEdge{From: d, To: n.Address})
 		}
 	}
+	if p.Deferred == nil {
+		return g
+	}
+	for _, s := range p.Deferred.Stages {
+		g.Nodes = append(g.Nodes, GraphNode{Address: s.Address, Kind: s.Kind, Type: s.Type})
+		for _, d := range s.DependsOn {
+			g.Edges = append(g.Edges, GraphEdge{From: d, To: s.Address})
+		}
+	}
 	return g
 }
 

@@ -42,6 +42,7 @@ func markdown(w *bufio.Writer, p *plan.Plan) {
 		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | %s |\n",
 			strings.TrimSpace(symbol(n)), strings.ReplaceAll(n.Address, "|", `\|`), phrase(n), cell(whyText(n)), cell(estimate(n)))
 	}
+	markdownDeferred(w, p)
 	markdownMoves(w, p)
 	markdownOutputs(w, p)
 	markdownChecks(w, p)

@@ -94,6 +94,9 @@ func Summary(p *plan.Plan) string {
 			parts = append(parts, english.Number(n)+" "+c.text)
 		}
 	}
+	if n := p.Deferred.Len(); n > 0 {
+		parts = append(parts, english.Count(n, "stage")+" to plan during the run")
+	}
 	changed := 0
 	for _, o := range p.Outputs {
 		if o.Action != plan.Keep {
@@ -253,6 +256,9 @@ func totals(p *plan.Plan) string {
 			text += fmt.Sprintf(" plus %s of unknown duration", english.Count(t.SecondsUnknown, "stage"))
 		}
 		parts = append(parts, text)
+	}
+	if n := p.Deferred.Len(); n > 0 && len(parts) > 0 {
+		parts = append(parts, "plus "+english.Count(n, "stage")+" that "+english.Agree(n, "is", "are")+" planned during the run")
 	}
 	return strings.Join(parts, ", ")
 }

@@ -84,6 +84,7 @@ func (t *text) plan(p *plan.Plan) {
 			t.node(n)
 		}
 	}
+	t.deferred(p)
 	t.outputs(p)
 	t.checks(p)
 	t.printf("%s %s.\n", t.paint(bold, "Plan:"), Summary(p))
@@ -152,8 +153,9 @@ func (t *text) legend(p *plan.Plan) {
 		{"  =", cyan, "reuse a result from the store"},
 		{"  ?", cyan, "may run, depending on upstream results"},
 		{"  >", cyan, "check"},
+		{symbolDeferred, cyan, "plan during the run, when instances are known"},
 	}
-	used := map[string]bool{}
+	used := map[string]bool{symbolDeferred: p.Deferred != nil}
 	for _, n := range p.Nodes {
 		used[symbol(n)] = true
 	}

@@ -37,6 +37,7 @@ const (
 	OutputSet        Type = "output"            // Output is set
 	Checked          Type = "check"             // Check is set; Diagnostics describe the conditions that are not met
 	Stopping         Type = "stopping"          // a graceful stop was requested
+	RunExtended      Type = "run_extended"      // stages were planned during the run; Run is set
 	RunDone          Type = "run_done"          // last; Summary is set
 	Error            Type = "error"             // the only event: no run started; Diagnostics is set
 )
@@ -73,8 +74,12 @@ type Run struct {
 	Environment string `json:"environment"`
 	Destroy     bool   `json:"destroy,omitempty"`
 	RefreshOnly bool   `json:"refresh_only,omitempty"`
-	// Stages is the number of instances that may need work.
+	// Stages is the number of instances that may need work. In run_extended, it is
+	// the number of those that are added.
 	Stages int `json:"stages"`
+	// Instances, in run_extended, is the number of instances of each stage that
+	// was planned during the run.
+	Instances map[string]int `json:"instances,omitempty"`
 }
 
 // Stage describes what is done, or was done, about an instance.

@@ -2,6 +2,7 @@ package progress
 
 import (
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -21,6 +22,8 @@ import (
 // event is not worth a line.
 func line(e events.Event) string {
 	switch e.Type {
+	case events.RunExtended:
+		return extendedText(e.Run)
 	case events.StageDone:
 		return doneText(e.Stage)
 	case events.StageFailed:
@@ -46,6 +49,15 @@ func line(e events.Event) string {
 		return retryText(e.Retry)
 	}
 	return ""
+}
+
+// extendedText names the stages whose instances are now known.
+func extendedText(r *events.Run) string {
+	var parts []string
+	for _, address := range slices.Sorted(maps.Keys(r.Instances)) {
+		parts = append(parts, address+" has "+english.Count(r.Instances[address], "instance"))
+	}
+	return "Planned the rest: " + strings.Join(parts, ", ") + "."
 }
 
 // doing describes an action in progress.

@@ -39,6 +39,8 @@ func (t *tracker) event(e events.Event) {
 	switch e.Type {
 	case events.RunStarted:
 		t.total, t.started, t.command = e.Run.Stages, e.Time, command(e.Run)
+	case events.RunExtended:
+		t.total += e.Run.Stages
 	case events.StageStarted:
 		t.running[e.Address] = &stage{address: e.Address, action: e.Stage.Action, kind: e.Stage.Kind, started: e.Time, expected: seconds(e.Stage.EstimatedSeconds)}
 	case events.StageProgress:

@@ -57,6 +57,9 @@ type Run struct {
 	// Outputs are the values of the pipeline's outputs. The value of a
 	// sensitive one is nil.
 	Outputs map[string]*value.Value `json:"outputs,omitempty"`
+	// Plans is the number of plans that were applied, if it is more than one:
+	// some stages were planned during the run.
+	Plans int `json:"plans,omitempty"`
 	// Estimate is what the plan expected.
 	Estimate *Estimate `json:"estimate,omitempty"`
 	// Spent is the total of its calls of language models so far, while it is

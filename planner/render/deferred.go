@@ -1,0 +1,55 @@
+package render
+
+import (
+	"bufio"
+	"fmt"
+	"strings"
+
+	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// symbolDeferred marks stages that are planned during the run.
+const symbolDeferred = "  *"
+
+// deferred shows the stages that are planned during the run.
+func (t *text) deferred(p *plan.Plan) {
+	if p.Deferred == nil {
+		return
+	}
+	for _, s := range p.Deferred.Stages {
+		head := s.Address
+		if s.Type != "" {
+			head += " (" + s.Type + ")"
+		}
+		t.printf("%s %s %s\n", t.paint(cyan, symbolDeferred), t.paint(bold, head), deferredPhrase(s))
+		for _, r := range s.Reasons {
+			t.printf("        %s\n", r.Text)
+		}
+		if s.Instances > 0 {
+			t.printf("        %s now\n", english.Count(s.Instances, "instance"))
+		}
+		t.printf("\n")
+	}
+}
+
+func deferredPhrase(s *plan.DeferredStage) string {
+	if s.Expands {
+		return "has instances that are known after apply"
+	}
+	return "is planned after that"
+}
+
+// markdownDeferred adds the deferred stages to the table of stages.
+func markdownDeferred(w *bufio.Writer, p *plan.Plan) {
+	if p.Deferred == nil {
+		return
+	}
+	for _, s := range p.Deferred.Stages {
+		var why []string
+		for _, r := range s.Reasons {
+			why = append(why, r.Text)
+		}
+		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | |\n", strings.TrimSpace(symbolDeferred), s.Address, deferredPhrase(s), cell(strings.Join(why, "; ")))
+	}
+}
