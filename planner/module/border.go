@@ -1,9 +1,12 @@
 package module
 
 import (
+	"fmt"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
@@ -143,6 +146,10 @@ func (m *Module) convertInput(in *Input) bool {
 		in.value, in.handles, in.definition = v.Default, v.Default, nil
 		return true
 	}
+	if v.Artifact != nil {
+		d := CheckType(v.Artifact, in.handles, at, fmt.Sprintf("The variable %q of %s, declared at %s:%d,", v.Name, m.Addr, v.Range.Filename, v.Range.Start.Line))
+		return d == nil || !m.parent.Report(d)
+	}
 	if !v.Typed {
 		return true
 	}
@@ -202,11 +209,34 @@ func (m *Module) EvaluateOutput(name string) *Output {
 	if out == nil || out.evaluated() || out.broken {
 		return nil
 	}
-	out.broken = !m.evaluate(&out.crossing, nil, "An output")
+	out.broken = !m.evaluate(&out.crossing, nil, "An output") || !m.convertOutput(out)
 	if out.broken {
 		return nil
 	}
 	return out
+}
+
+// convertOutput converts an output to its type. It returns false if that is not
+// possible, which it has reported.
+func (m *Module) convertOutput(out *Output) bool {
+	o, at := out.Config, out.expr.Range()
+	if o.Artifact != nil {
+		d := CheckType(o.Artifact, out.handles, at, fmt.Sprintf("The output %q", o.Name))
+		return d == nil || !m.Report(d)
+	}
+	if !o.Typed {
+		return true
+	}
+	converted, err := convert.Convert(out.value, o.Type)
+	if err != nil {
+		return !m.Report(diag.Errorf(&at, "Wrong type of value", "The output %q must be %s: %s.", o.Name, config.TypeName(o.Type), config.ConversionError(err)))
+	}
+	out.value = converted
+	if handles, err := convert.Convert(out.handles, o.Type); err == nil {
+		out.handles = handles
+	}
+	out.definition.Type = o.Type.WithoutOptionalAttributesDeep()
+	return true
 }
 
 // Scope returns the scope of the output's expressions.

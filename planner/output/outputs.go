@@ -9,10 +9,10 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
-	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/lang/value"
@@ -77,9 +77,16 @@ func (o *Outputs) output(cfg *config.Output) *plan.Output {
 	if !ok || o.unmetOutput(conditions, sc) {
 		return nil
 	}
+	if cfg.Artifact != nil {
+		handles, _ := eval.Value(cfg.Expr, sc.Handles) // compiling reports its errors
+		if d := module.CheckType(cfg.Artifact, handles, cfg.Expr.Range(), fmt.Sprintf("The output %q", cfg.Name)); d != nil {
+			o.Report(d)
+			return nil
+		}
+	}
 	scope := sc.Expr()
 	scope.Keyless, scope.Output = true, true
-	c, diags := expr.Compile(cfg.Expr, scope, cty.DynamicPseudoType)
+	c, diags := expr.Compile(cfg.Expr, scope, cfg.Type.WithoutOptionalAttributesDeep())
 	if o.Report(diags...) {
 		return nil
 	}
