@@ -37,8 +37,21 @@ func (a Artifact) Name() string {
 // Artifacts returns the artifacts of a state, by address and port.
 func Artifacts(st *state.State) []Artifact {
 	all := []Artifact{}
-	for _, address := range slices.Sorted(maps.Keys(st.Instances)) {
-		all = append(all, artifactsOf(st.Instances[address])...)
+	addresses := slices.Collect(maps.Keys(st.Instances))
+	addresses = slices.AppendSeq(addresses, maps.Keys(st.Rejected))
+	slices.Sort(addresses)
+	for _, address := range slices.Compact(addresses) {
+		inst := st.Instances[address]
+		if inst == nil {
+			inst = &state.Instance{Address: address}
+		}
+		if rejected := st.Rejected[address]; rejected != nil {
+			// What violated the contract last is what people want to see.
+			shown := *inst
+			shown.Contracts = rejected.Contracts
+			inst = &shown
+		}
+		all = append(all, artifactsOf(inst)...)
 	}
 	return all
 }
@@ -47,6 +60,9 @@ func artifactsOf(inst *state.Instance) []Artifact {
 	var all []Artifact
 	for _, port := range slices.Sorted(maps.Keys(inst.Outputs)) {
 		all = append(all, Artifact{Address: inst.Address, Port: port, Ref: inst.Outputs[port]})
+	}
+	for _, port := range slices.Sorted(maps.Keys(inst.Contracts)) {
+		all = append(all, Artifact{Address: inst.Address, Port: port, Ref: inst.Contracts[port].Violations})
 	}
 	return all
 }

@@ -74,19 +74,27 @@ func entries(st *state.State) map[string]*state.Instance {
 			}
 		}
 	}
+	for address, r := range st.Rejected {
+		if all[address] == nil {
+			all[address] = &state.Instance{Address: address, Kind: r.Kind, Type: r.Type, Run: r.Run, Updated: r.Updated}
+		}
+	}
 	return all
 }
 
-// Entry is an instance with what it waits for.
+// Entry is an instance with what it waits for, and with a later result that was
+// rejected.
 type Entry struct {
 	*state.Instance
 	// Pending is nil if the instance waits for nothing.
 	Pending *state.Pending `json:"pending,omitempty"`
+	// Rejected is nil if its last result met its contracts.
+	Rejected *state.Rejected `json:"rejected,omitempty"`
 }
 
-// NewEntry returns an instance with what it waits for.
+// NewEntry returns an instance with what it waits for and what was rejected.
 func NewEntry(st *state.State, inst *state.Instance) Entry {
-	return Entry{inst, st.Pending[inst.Address]}
+	return Entry{inst, st.Pending[inst.Address], st.Rejected[inst.Address]}
 }
 
 // Instances returns the instances at some addresses, sorted by address and

@@ -77,6 +77,7 @@ func (r *run) carryOut(ctx context.Context, n *plan.Node, res *StageResult) erro
 		res.Action = plan.Forget
 		r.saver.set(n.Address, nil)
 		r.saver.setPending(n.Address, nil)
+		r.saver.setRejected(n.Address, nil)
 		return nil
 	case n.Action == plan.Refresh:
 		return r.deployer.takeInto(n, res)
@@ -84,6 +85,8 @@ func (r *run) carryOut(ctx context.Context, n *plan.Node, res *StageResult) erro
 		return r.deployer.undeploy(ctx, n, res)
 	case n.Action == plan.Keep:
 		return r.checker.checkKept(n, res)
+	case n.Action == plan.Check && n.Mode != "":
+		return r.computer.recheck(ctx, n, res)
 	case n.Mode == plan.ModeDeploy:
 		return r.deployer.deploy(ctx, n, res)
 	case n.Mode == "":

@@ -61,7 +61,7 @@ func (b *binder) input(key string, of *plan.Input) (*stage.Input, error) {
 	if !ok {
 		return nil, &failure.Input{Address: of.Address, Err: fmt.Errorf("it is not in the state; make a new plan")}
 	}
-	ref, ok := inst.Outputs[of.Port]
+	ref, ok := inst.Output(of.Port)
 	if !ok {
 		return nil, &failure.Input{Address: of.Address, Err: fmt.Errorf("it has no output %q", of.Port)}
 	}
@@ -72,6 +72,9 @@ func (b *binder) input(key string, of *plan.Input) (*stage.Input, error) {
 	in, err := stage.NewInput(key, of, port, ref, a)
 	if err == nil {
 		in.Plugin, in.Action = upstream.Plugin, inst.ActionKey
+		if check, ok := inst.Contracts[of.Port]; ok {
+			in.Action = check.Key
+		}
 	}
 	return in, err
 }

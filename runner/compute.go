@@ -15,6 +15,8 @@ import (
 	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/runner/walk"
 	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/state"
 )
 
 // computer provides the results of stages whose results are in the store. It
@@ -22,6 +24,7 @@ import (
 type computer struct {
 	*binder
 	checker     *checker
+	contracts   *contracts
 	publisher   *publisher
 	sources     *stage.Sources
 	engine      engine.Engine
@@ -61,7 +64,7 @@ func (c *computer) compute(ctx context.Context, n *plan.Node, res *StageResult) 
 			return err
 		}
 	}
-	return c.settle(of, entry, res)
+	return c.settle(ctx, of, entry, res)
 }
 
 // look returns the content of a source if the plan does not contain it.
@@ -110,6 +113,8 @@ func (c *computer) run(ctx context.Context, of *computed, res *StageResult) (*ac
 func (c *computer) task(of *computed) *engine.Task {
 	node := *of.Node
 	node.Body = of.Bound.Body
+	node.Contracts = nil
+	node.Outputs = slices.DeleteFunc(slices.Clone(of.Outputs), func(p plan.Port) bool { return p.Violations })
 	t := &engine.Task{
 		Format: engine.Format, Node: &node, Inputs: map[string]engine.Input{}, Models: map[string]*plan.Model{}, Wrapped: map[string]engine.Input{}, Secrets: map[string]value.Value{},
 		Definition: of.Definition, Key: of.Keys.Action, Rows: of.Keys.Rows,
@@ -140,17 +145,18 @@ func given(in *stage.Input) engine.Input {
 }
 
 // settle writes the result to the state and lets expressions see it. A result
-// whose postconditions are not met stays in the store, but is not written to
-// the state.
-func (c *computer) settle(of *computed, entry *action.Entry, res *StageResult) error {
-	made, err := c.publisher.made(of, entry)
+// that violates a contract or whose postconditions are not met stays in the store,
+// but is not written to the state.
+func (c *computer) settle(ctx context.Context, of *computed, entry *action.Entry, res *StageResult) error {
+	checked, err := c.contracts.check(ctx, of.Node, entry.Key, entry.Outputs, res)
 	if err != nil {
 		return err
 	}
-	res.Outputs = map[string]string{}
-	for port, ref := range entry.Outputs {
-		res.Outputs[port] = ref.Digest
+	made, err := c.publisher.made(of, entry, checked)
+	if err != nil {
+		return err
 	}
+	res.Outputs = digests(entry.Outputs, checked)
 	res.Rows, res.ActionKey, res.Value = rowsOf(of.Stage, made), of.Keys.Action, made.Value
 	warnOverlap(of.Stage, made.Value)
 	if err := c.values.reveal(of.Node, made); err != nil {
@@ -159,8 +165,21 @@ func (c *computer) settle(of *computed, entry *action.Entry, res *StageResult) e
 	if err := c.checker.check(of.Node, plan.WhenPost); err != nil {
 		return err
 	}
-	c.publisher.settle(of, entry)
+	c.publisher.settle(of, entry, checked)
 	return nil
+}
+
+// digests returns the digests of a result and of the violations of its contracts, by
+// port.
+func digests(outputs map[string]artifact.Ref, checked map[string]state.Checked) map[string]string {
+	all := map[string]string{}
+	for port, ref := range outputs {
+		all[port] = ref.Digest
+	}
+	for port, c := range checked {
+		all[port] = c.Violations.Digest
+	}
+	return all
 }
 
 // rowsOf returns the number of rows of a stage: of its output, summed over all
@@ -176,7 +195,7 @@ func rowsOf(s *stage.Stage, made *plan.Made) int64 {
 		return rows
 	}
 	for port, a := range made.Outputs {
-		if _, declared := s.Port(port); declared && port != stage.PortErrors {
+		if p, declared := s.Port(port); declared && port != stage.PortErrors && !p.Violations {
 			rows += a.Rows
 		}
 	}

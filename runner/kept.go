@@ -86,6 +86,13 @@ func (b *binder) knowKept(n *plan.Node) error {
 		}
 		made.Outputs[port] = seen(ref, a)
 	}
+	for port, check := range inst.Contracts {
+		a, err := b.artifacts.Get(check.Violations)
+		if err != nil {
+			return err
+		}
+		made.Outputs[port] = seen(check.Violations, a)
+	}
 	switch {
 	case inst.Deployment != nil && inst.Deployment.Value != nil:
 		made.Value = inst.Deployment.Value.Value

@@ -56,7 +56,7 @@ func (p *publisher) existing(c *computed) (*action.Entry, error) {
 		return nil, err
 	}
 	for _, port := range c.Outputs {
-		if _, ok := entry.Outputs[port.Name]; !ok && port.Stored() {
+		if _, ok := entry.Outputs[port.Name]; !ok && port.Made() {
 			return nil, nil
 		}
 	}
@@ -95,8 +95,8 @@ func (p *publisher) commit(c *computed, result *engine.Result, spend llm.Spend) 
 	return p.store.Actions.Put(entry)
 }
 
-// made returns what expressions see of an entry.
-func (p *publisher) made(c *computed, entry *action.Entry) (*plan.Made, error) {
+// made returns what expressions see of an entry, and of the checks of its contracts.
+func (p *publisher) made(c *computed, entry *action.Entry, checked map[string]state.Checked) (*plan.Made, error) {
 	made := &plan.Made{Outputs: map[string]plan.Artifact{}}
 	for port, ref := range entry.Outputs {
 		a, err := p.artifacts.Get(ref)
@@ -104,6 +104,13 @@ func (p *publisher) made(c *computed, entry *action.Entry) (*plan.Made, error) {
 			return nil, err
 		}
 		made.Outputs[port] = seen(ref, a)
+	}
+	for port, check := range checked {
+		a, err := p.artifacts.Get(check.Violations)
+		if err != nil {
+			return nil, err
+		}
+		made.Outputs[port] = seen(check.Violations, a)
 	}
 	if entry.Value != nil {
 		v, err := entry.Value.Get()
@@ -135,12 +142,13 @@ func (p *publisher) replacing(c *computed) bool {
 }
 
 // settle writes an entry to the state.
-func (p *publisher) settle(c *computed, entry *action.Entry) {
+func (p *publisher) settle(c *computed, entry *action.Entry, checked map[string]state.Checked) {
 	p.state.setPending(c.Address, nil)
+	p.state.setRejected(c.Address, nil)
 	p.state.set(c.Address, &state.Instance{
 		Address: c.Address, Kind: c.Kind, Type: c.Type, Plugin: c.Plugin,
 		Definition: c.Definition, RowsKey: c.OwnRows(), ActionKey: c.Keys.Action, Preimage: preimage(c.Preimage),
-		Outputs: entry.Outputs, Value: entry.Value, Errors: entry.Errors,
+		Outputs: entry.Outputs, Value: entry.Value, Errors: entry.Errors, Contracts: checked,
 		Fingerprint: c.content.Fingerprint, Memo: c.content.Memo,
 		DependsOn: c.DependsOn, Run: p.run, Updated: time.Now().UTC(),
 	})

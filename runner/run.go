@@ -89,6 +89,9 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options, shared *session) (*
 	}
 	r.contexts(ctx, opts.Stop)
 	r.saver = newSaver(opts.State, opts.Save, r.quit)
+	if !p.Partial && !p.RefreshOnly {
+		r.saver.forgetRejected(r.nodes)
+	}
 	r.parts(&values{scope: scope, secrets: secrets, seal: secrets.Seal(opts.Store.Seal)}, opts)
 	if err := r.binder.know(p, r.todo); err != nil {
 		r.close()
@@ -114,7 +117,8 @@ func (r *run) parts(known *values, opts Options) {
 	published := &publisher{store: opts.Store, state: r.saver, artifacts: artifacts, plugins: r.plan.Plugins, run: opts.RunID}
 	r.checker = &checker{values: known}
 	r.computer = &computer{
-		binder: r.binder, checker: r.checker, publisher: published, engine: r.engine, environment: r.plan.Environment, soft: r.soft,
+		binder: r.binder, checker: r.checker, publisher: published,
+		contracts: &contracts{store: opts.Store, state: r.saver, artifacts: artifacts, run: opts.RunID, now: r.plan.Created}, engine: r.engine, environment: r.plan.Environment, soft: r.soft,
 		sources: &stage.Sources{Plugins: opts.Plugins, Redactor: r.reporter.redactor, Seal: opts.Store.Seal},
 	}
 	r.deployer = &deployer{binder: r.binder, checker: r.checker, publisher: published, plugins: opts.Plugins, environment: r.plan.Environment}

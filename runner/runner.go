@@ -121,6 +121,8 @@ type StageResult struct {
 	// RowsIn is the number of input rows of a stage whose rows each produce any
 	// number of rows. New, reused, and failed rows count input rows.
 	RowsIn int64
+	// Contracts are the checks of the contracts of its outputs.
+	Contracts []events.Contract
 	// Pending is what a pending stage waits for.
 	Pending *pending.Summary
 
@@ -353,7 +355,7 @@ func stageEvent(n *plan.Node, res *StageResult) *events.Stage {
 	e := &events.Stage{
 		Kind: n.Kind, Type: n.Type, Action: string(action), Seconds: res.Seconds,
 		Rows: res.Rows, RowsIn: res.RowsIn, NewRows: res.NewRows, ComputedRows: res.ComputedRows, ReusedRows: res.ReusedRows, FailedRows: res.FailedRows, Outputs: res.Outputs,
-		Spend: res.Spend,
+		Spend: res.Spend, Contracts: res.Contracts,
 	}
 	if res.Pending != nil {
 		e.PendingRows = res.Pending.Rows

@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -67,6 +68,7 @@ func (v *saver) write() error {
 	snapshot.Instances = maps.Clone(v.state.Instances)
 	snapshot.Outputs = maps.Clone(v.state.Outputs)
 	snapshot.Pending = maps.Clone(v.state.Pending)
+	snapshot.Rejected = maps.Clone(v.state.Rejected)
 	v.mu.Unlock()
 
 	err := v.save(&snapshot)
@@ -132,6 +134,35 @@ func (v *saver) setPending(address string, p *state.Pending) {
 		v.state.Pending = map[string]*state.Pending{}
 	}
 	v.state.Pending[address], v.dirty = p, true
+}
+
+// setRejected sets the result of a stage that violated a contract in the state, or
+// removes it if rejected is nil.
+func (v *saver) setRejected(address string, rejected *state.Rejected) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if rejected == nil {
+		v.dirty = v.dirty || v.state.Rejected[address] != nil
+		delete(v.state.Rejected, address)
+		return
+	}
+	if v.state.Rejected == nil {
+		v.state.Rejected = map[string]*state.Rejected{}
+	}
+	v.state.Rejected[address], v.dirty = rejected, true
+}
+
+// forgetRejected removes the rejected results of stages that are no longer
+// configured.
+func (v *saver) forgetRejected(configured map[string]*plan.Node) {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	for address := range v.state.Rejected {
+		if configured[address] == nil {
+			delete(v.state.Rejected, address)
+			v.dirty = true
+		}
+	}
 }
 
 // setNow is set for changes that must be on disk before the run continues.

@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"registry":     {"registry", "planner/plan", "lang/diag", "lang/kind", "lang/limit", "lang/value", "store/disk", "sdk", "internal"},
 	"importers":    {"importers", "lang", "sdk", "internal"},
 	"planner/plan": {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/value", "store", "sdk"},
-	"runner":       {"runner", "planner/plan", "planner/fingerprint", "lang/addr", "lang/columnar", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
+	"runner":       {"runner", "planner/plan", "planner/contract", "planner/fingerprint", "lang/addr", "lang/columnar", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
 	// The walls inside the runner separate the description of a stage, the
 	// reason for a failure, the interface for executing a stage, and its
 	// implementation, which knows no run.
@@ -37,7 +37,7 @@ var mayImport = map[string][]string{
 	"runner/engine":               {"runner/events", "runner/failure", "runner/modelhost", "planner/plan", "lang/value", "store/artifact", "store/pending", "sdk"},
 	"runner/engine/local":         {"runner/engine", "runner/events", "runner/failure", "runner/modelhost", "runner/overlap", "runner/rowwise", "runner/stage", "planner/plan", "planner/fingerprint", "lang/diag", "lang/expr", "lang/secret", "lang/value", "store", "sdk", "internal"},
 	"tester":                      {"tester", "inspect", "lang", "planner", "registry", "runner", "store", "sdk", "internal"},
-	"inspect":                     {"inspect", "planner/plan", "lang/addr", "lang/diag", "lang/kind", "lang/value", "store", "ui/export", "ui/results", "sdk", "internal"},
+	"inspect":                     {"inspect", "planner/plan", "planner/contract", "lang/addr", "lang/diag", "lang/kind", "lang/value", "store", "ui/export", "ui/results", "sdk", "internal"},
 	"ui":                          {"ui", "planner/plan", "lang/diag", "lang/value", "store", "sdk", "internal"},
 	"cmd":                         {"cmd", "inspect", "ui", "tester", "runner", "planner", "registry", "importers", "lang", "store", "plugins/builtin", "sdk", "internal"},
 	"cmd/quern-plugin-sql":        {"plugins/sql", "sdk", "internal"},
@@ -83,7 +83,7 @@ func TestOnlyColumnarReadsRows(t *testing.T) {
 var plannerOrder = []string{
 	"planner/plan", "planner/fingerprint", "planner/render",
 	"planner/diagnostics", "planner/secrets", "planner/processes", "planner/schema", "planner/phase", "planner/module",
-	"planner/refactor", "planner/expand", "planner/condition", "planner/decode", "planner/prepare", "planner/decide", "planner/estimate", "planner/output",
+	"planner/contract", "planner/refactor", "planner/expand", "planner/condition", "planner/terms", "planner/decode", "planner/prepare", "planner/decide", "planner/estimate", "planner/output",
 	"planner",
 }
 

@@ -143,6 +143,9 @@ func made(s *store.Store, inst inspect.Entry) string {
 	if inst.Pending != nil {
 		parts = append(parts, "pending: "+inst.Pending.Text())
 	}
+	if inst.Rejected != nil {
+		parts = append(parts, "the latest result violates its contract")
+	}
 	return strings.Join(parts, ", ")
 }
 

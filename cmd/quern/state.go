@@ -303,6 +303,9 @@ func printInstance(ui *terminal, s *store.Store, inst inspect.Entry) error {
 		}
 		printArtifact(ui, a, "    ")
 	}
+	if err := printContracts(ui, s, inst); err != nil {
+		return err
+	}
 	switch {
 	case inst.Deployment != nil && inst.Deployment.Value != nil:
 		ui.printf("\n%s", indent(value.Format(inst.Deployment.Value.Value), "  "))

@@ -141,6 +141,9 @@ func (l *loader) stageReferences(s *Stage) {
 	for _, c := range s.Post {
 		l.expressions(place.with("self"), c.Condition, c.ErrorMessage)
 	}
+	for i := range s.Contracts {
+		l.expressions(place.with("row"), s.Contracts[i].expressions()...)
+	}
 	switch s.Addr.Kind {
 	case kind.Model: // is the same for all rows
 	case kind.Prompt: // is there before any answer

@@ -88,6 +88,7 @@ func stageShape(b blockSchema, conditions func(...string) map[string]*Shape) *Sh
 		s.Blocks["tool"] = &Shape{Labels: []string{"NAME"}}
 	default:
 		s.Blocks = conditions("resources", "budget")
+		s.Blocks[contractBlock] = contractShape()
 	}
 	s.Blocks["lifecycle"] = &Shape{Blocks: conditions("precondition", "postcondition")}
 	if b.name != kind.Gate {

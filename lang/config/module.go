@@ -210,6 +210,8 @@ type Stage struct {
 	DependsOn      []hcl.Traversal
 	// Pre and Post are the conditions of the lifecycle block.
 	Pre, Post []Condition
+	// Contracts say what the datasets that the stage produces must be like.
+	Contracts []Contract
 	// PreventDestroy keeps plans from deleting or replacing a deployment.
 	PreventDestroy bool
 	// Conditions of a gate: its own condition first, then its check blocks.

@@ -44,12 +44,13 @@ var (
 // notCarriedOut says why blocks that do nothing by themselves do not have
 // some meta-arguments and meta-blocks.
 var notCarriedOut = map[string]string{
-	"depends_on": "it does not run by itself. Put depends_on in the stage that uses it.",
-	"timeout":    "it does not run by itself. Put timeout in the stage that uses it.",
-	"retries":    "it does not run by itself. Put retries in the stage that uses it.",
-	"plugin":     "no plugin is involved. Remove it.",
-	"lifecycle":  "it does not run by itself. Put the conditions in the stage that uses it.",
-	"resources":  "it does not run by itself. Put resources in the stage that uses it.",
+	"depends_on":  "it does not run by itself. Put depends_on in the stage that uses it.",
+	"timeout":     "it does not run by itself. Put timeout in the stage that uses it.",
+	"retries":     "it does not run by itself. Put retries in the stage that uses it.",
+	"plugin":      "no plugin is involved. Remove it.",
+	"lifecycle":   "it does not run by itself. Put the conditions in the stage that uses it.",
+	contractBlock: "it produces no dataset. Put the contract in the stage that does.",
+	"resources":   "it does not run by itself. Put resources in the stage that uses it.",
 }
 
 // model reads a model block. All but three of the meta-arguments belong to its

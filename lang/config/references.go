@@ -25,6 +25,9 @@ func (s *Stage) References() []hcl.Traversal {
 			add(c.Condition, c.ErrorMessage)
 		}
 	}
+	for i := range s.Contracts {
+		add(s.Contracts[i].expressions()...)
+	}
 	add(s.Timeout, s.Retries)
 	if s.Resources != nil {
 		add(s.Resources.CPU, s.Resources.Memory, s.Resources.GPU)

@@ -19,7 +19,7 @@ var (
 	// metaArguments are those of every stage block. Gates run nothing, so
 	// they have no plugin, timeout, or retries.
 	metaArguments = []string{"for_each", "count", "depends_on", "plugin", "timeout", "retries"}
-	metaBlocks    = []string{"lifecycle", "resources", "budget"}
+	metaBlocks    = []string{"lifecycle", "resources", "budget", contractBlock}
 
 	// stageKinds are the kinds that other stages can wait for.
 	stageKinds = kind.Those(kind.Kind.IsStage)
@@ -108,7 +108,7 @@ func (l *loader) repetition(attrs hclsyntax.Attributes) (count, forEach hcl.Expr
 	return count, forEach
 }
 
-// metaBlocks takes the lifecycle, resources, and budget blocks of a stage.
+// metaBlocks takes the lifecycle, resources, budget, and contract blocks of a stage.
 func (l *loader) metaBlocks(s *Stage, body *hclsyntax.Body) {
 	own := &hclsyntax.Body{SrcRange: body.SrcRange, EndRange: body.EndRange}
 	for _, b := range body.Blocks {
@@ -116,13 +116,15 @@ func (l *loader) metaBlocks(s *Stage, body *hclsyntax.Body) {
 			own.Blocks = append(own.Blocks, b)
 		}
 	}
-	spec := schema{what: "a stage", blocks: []blockSchema{{name: "lifecycle", once: true}, {name: "resources", once: true}, {name: "budget", once: true}}}
+	spec := schema{what: "a stage", blocks: []blockSchema{{name: "lifecycle", once: true}, {name: "resources", once: true}, {name: "budget", once: true}, {name: contractBlock}}}
 	for _, b := range l.knownBlocks(own, spec) {
 		switch b.Type {
 		case "resources":
 			l.resources(s, b)
 		case "budget":
 			s.Budget = l.budget(b, budgetSchema)
+		case contractBlock:
+			l.contract(s, b)
 		default:
 			l.lifecycle(s, b)
 		}

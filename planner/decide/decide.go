@@ -102,7 +102,7 @@ func (d *Decider) decide(n *Instance) *Instance {
 	default:
 		ok = d.decideResult(n)
 	}
-	if !ok || !d.checkPost(n) {
+	if !ok || !d.checkContracts(n) || !d.checkPost(n) {
 		return nil
 	}
 	d.repeatOverlap(n)
@@ -135,7 +135,7 @@ func (d *Decider) keys(n *Instance) bool {
 // one of them does not exist yet.
 func (n *Instance) keyInputs(seal fingerprint.Seal) (inputs []fingerprint.Input, known bool, err error) {
 	for key, h := range n.Inputs {
-		if !h.From.Result.Known {
+		if !h.Known() {
 			return nil, false, nil
 		}
 		in := fingerprint.Input{Key: key, Kind: h.Port.Kind}
@@ -238,7 +238,7 @@ func newReason() plan.Reason {
 func (n *Instance) waits() []plan.Reason {
 	upstream := map[string]bool{}
 	for _, h := range n.Inputs {
-		if !h.From.Result.Known && h.Among == nil {
+		if !h.Known() && h.Among == nil {
 			upstream[h.From.Address] = true
 		}
 	}

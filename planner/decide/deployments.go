@@ -99,7 +99,7 @@ func (d *Decider) planDeployment(n *Instance, service pluginv1.PluginServiceClie
 	req := &pluginv1.PlanDeploymentRequest{Instance: in, Prior: prior, Digests: map[string]string{}, Inputs: map[string]*pluginv1.Artifact{}}
 	known := true
 	for key, h := range n.Inputs {
-		if !h.From.Result.Known {
+		if !h.Known() {
 			known = false
 			continue
 		}

@@ -245,7 +245,7 @@ func whatIs(v cty.Value) string {
 func advice(h *module.Handle, a *schema.Argument) string {
 	var outputs []string
 	for i := range h.From.Outputs {
-		if p := &h.From.Outputs[i]; a.Takes(p.Kind) {
+		if p := &h.From.Outputs[i]; a.Takes(p.Kind) && !p.Violations {
 			outputs = append(outputs, h.From.Address+"."+p.Name)
 		}
 	}
@@ -259,7 +259,7 @@ func advice(h *module.Handle, a *schema.Argument) string {
 func others(h *module.Handle, a *schema.Argument) string {
 	var fit []string
 	for i := range h.From.Outputs {
-		if p := &h.From.Outputs[i]; p != h.Port && a.Takes(p.Kind) && p.Name != "errors" {
+		if p := &h.From.Outputs[i]; p != h.Port && a.Takes(p.Kind) && p.Name != "errors" && !p.Violations {
 			fit = append(fit, (&module.Handle{From: h.From, Port: p}).String())
 		}
 	}

@@ -72,7 +72,9 @@ func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage 
 		d.add("pin "+name, n.Pins[name])
 	}
 	for i := range n.Outputs {
-		d.output(&n.Outputs[i])
+		if !n.Outputs[i].Violations {
+			d.output(&n.Outputs[i])
+		}
 	}
 	if d.err != nil {
 		return "", nil, fmt.Errorf("definition key of %s: %w", n.Address, d.err)

@@ -153,6 +153,15 @@ func (h *Handle) Each() []*Handle {
 // IsDataset reports whether the artifact is a dataset.
 func (h *Handle) IsDataset() bool { return h.Port != nil && h.Port.Kind == plan.KindDataset }
 
+// Known reports whether the artifact exists. The violations of a contract may not,
+// although the result does.
+func (h *Handle) Known() bool {
+	if !h.From.Result.Known || h.Port == nil || !h.Port.Violations {
+		return h.From.Result.Known
+	}
+	return h.From.Result.Artifacts[h.Port.Name] != nil
+}
+
 // Manifest returns the manifest of a dataset, or nil if it is not known yet.
 func (h *Handle) Manifest() *dataset.Manifest {
 	if !h.From.Result.Known || h.Port == nil {

@@ -178,6 +178,11 @@ func (n *Node) check(before map[string]bool, bodiless bool) error {
 	if err := checkConditions(n.Conditions); err != nil {
 		return err
 	}
+	for _, c := range n.Contracts {
+		if err := c.check(); err != nil {
+			return err
+		}
+	}
 	if n.Body == nil {
 		if !bodiless && n.Action != Delete && n.Action != Forget && n.Mode != "" {
 			return errors.New("it has no configuration")

@@ -285,6 +285,10 @@ type Node struct {
 	// Conditions are those of a gate, or pre- and postconditions.
 	Conditions []Condition `json:"conditions,omitempty"`
 
+	// Contracts say what the datasets among its outputs must be like. They are no
+	// part of its keys.
+	Contracts []*Contract `json:"contracts,omitempty"`
+
 	// PreventDestroy is set if the deployment must not be deleted or replaced.
 	PreventDestroy bool `json:"prevent_destroy,omitempty"`
 
@@ -324,6 +328,9 @@ type Port struct {
 	Kind string `json:"kind"` // dataset, model, report, prompt
 	// Columns of a dataset.
 	Columns data.Schema `json:"columns,omitempty"`
+	// Violations is set for the rows that violate a contract. quern produces them
+	// itself, and they are no part of the node's keys.
+	Violations bool `json:"violations,omitempty"`
 	// Origins, by column, of a row-wise stage's output: "" (computed by
 	// the plugin), "input:NAME", or "argument:KEY".
 	Origins map[string]string `json:"origins,omitempty"`
@@ -340,6 +347,9 @@ type Port struct {
 	Model    *ModelInfo                `json:"model,omitempty"`
 	Features map[string]*expr.Compiled `json:"features,omitempty"`
 }
+
+// Made reports whether the stage itself produces the artifact and stores it.
+func (p *Port) Made() bool { return p.Stored() && !p.Violations }
 
 // Stored reports whether the artifact is in the store. A prompt is not: it is the
 // prompt that it was made from, and the value MessagesName of its stage.

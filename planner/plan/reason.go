@@ -37,5 +37,6 @@ const (
 	BecauseDepends   ReasonCode = "depends"   // it happens only if that gate passes
 	BecauseCondition ReasonCode = "condition" // of a gate: the condition is known not to be met
 	BecauseRemoved   ReasonCode = "removed"   // it is no longer configured
+	BecauseContract  ReasonCode = "contract"  // its contract, or what the contract refers to, changed
 	BecauseMoved     ReasonCode = "moved"     // it takes over the deployment of another address
 )

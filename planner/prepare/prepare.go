@@ -19,6 +19,7 @@ import (
 	"github.com/quern-dev/quern/planner/phase"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/processes"
+	"github.com/quern-dev/quern/planner/terms"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/state"
@@ -61,6 +62,8 @@ type Instance struct {
 	// Overlaps are the input keys of models that the lineage shows to be
 	// evaluated on rows that they were trained on.
 	Overlaps []string
+	// Contracts of the outputs.
+	Contracts []*terms.Contract
 	// Model is set for a language model, and Block is its block as the plugin sees
 	// it.
 	Model *plan.Model
@@ -227,6 +230,10 @@ func (p *Preparer) finish(q *question) *Instance {
 	n.takeReads()
 	n.takeFeatures()
 	n.takeEstimate()
+	var ok bool
+	if n.Contracts, ok = terms.Compile(n.Instance.Instance.Instance); !ok {
+		return nil
+	}
 	if !p.Conditions.Decode(n.Instance.Instance.Instance) {
 		return nil
 	}

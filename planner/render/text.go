@@ -187,10 +187,25 @@ func (t *text) node(n *plan.Node) {
 	for _, c := range n.Changes {
 		t.change(c)
 	}
+	for _, c := range n.Contracts {
+		t.contract(n, c)
+	}
 	if e := estimate(n); e != "" {
 		t.printf("        %s\n", t.paint(faint, e))
 	}
 	t.printf("\n")
+}
+
+// contract says which rules will be checked when there is a result.
+func (t *text) contract(n *plan.Node, c *plan.Contract) {
+	if n.Action == plan.Keep {
+		return
+	}
+	of := ""
+	if c.Output != "" {
+		of = " of " + c.Output
+	}
+	t.printf("        %s\n", t.paint(faint, "contract"+of+": "+english.Count(len(c.Rules), "rule")+" to check"))
 }
 
 func (t *text) reason(r plan.Reason) {

@@ -105,7 +105,7 @@ func unknownBlock(name string, subject hcl.Range, schema *Body, of string) *hcl.
 	if schema.Args[name] != nil {
 		return diag.Errorf(&subject, "Unsupported block type", "%q is an argument of %s, not a block. Write it with an equals sign: %s = …", name, of, name)
 	}
-	known := append(sorted(schema.Blocks), "dynamic", "lifecycle", "resources", "budget")
+	known := append(sorted(schema.Blocks), "dynamic", "lifecycle", "resources", "budget", "contract")
 	return diag.Errorf(&subject, "Unsupported block type", "%s cannot contain blocks of type %q.%s%s", of, name,
 		diag.Suggest(name, known), listed(" It can contain ", name, sorted(schema.Blocks)))
 }

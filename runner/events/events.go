@@ -113,9 +113,39 @@ type Stage struct {
 	PendingRows int64 `json:"pending_rows,omitempty"`
 	// Outputs are the digests of the results, by port.
 	Outputs map[string]string `json:"outputs,omitempty"`
+	// Contracts are the checks of the contracts of its outputs, in the events that
+	// end a stage.
+	Contracts []Contract `json:"contracts,omitempty"`
 	// Spend is the total of its calls of language models in this run.
 	llm.Spend
 }
+
+// Contract is the check of a contract.
+type Contract struct {
+	Output string         `json:"output,omitempty"`
+	Status ContractStatus `json:"status"` // the worst of its rules
+	Rules  []Rule         `json:"rules,omitempty"`
+}
+
+// Rule is what a check found about a rule of a contract.
+type Rule struct {
+	Name   string         `json:"name"`
+	Status ContractStatus `json:"status"`
+	// Rows is the number of rows that it applies to, Violations the number of those
+	// that violate it, and Share the second divided by the first.
+	Rows       int64   `json:"rows"`
+	Violations int64   `json:"violations,omitempty"`
+	Share      float64 `json:"share,omitempty"`
+}
+
+// ContractStatus is how a check of a contract, or of a rule of it, ended.
+type ContractStatus string
+
+const (
+	ContractMet      ContractStatus = "met"
+	ContractWarned   ContractStatus = "warned"   // violated, with the severity warn
+	ContractViolated ContractStatus = "violated" // so the result was rejected
+)
 
 // Progress is how far a stage is. It replaces earlier reports.
 type Progress struct {

@@ -23,6 +23,7 @@ import (
 	"github.com/quern-dev/quern/store/document"
 	"github.com/quern-dev/quern/store/memo"
 	"github.com/quern-dev/quern/store/pending"
+	"github.com/quern-dev/quern/store/state"
 )
 
 // Options say what is kept.
@@ -124,14 +125,32 @@ func (c *collection) markStates(context.Context) error {
 			if err := c.markResult(inst.ActionKey, inst.Outputs); err != nil {
 				return fmt.Errorf("%s in environment %q: %w", inst.Address, env, err)
 			}
+			if err := c.markContracts(inst.Contracts); err != nil {
+				return fmt.Errorf("the contract of %s in environment %q: %w", inst.Address, env, err)
+			}
 			c.definitions[inst.Definition] = true
 			c.definitions[inst.RowsKey] = true
+		}
+		for address, r := range st.Rejected {
+			if err := errors.Join(c.markResult(r.ActionKey, r.Outputs), c.markContracts(r.Contracts)); err != nil {
+				return fmt.Errorf("the rejected result of %s in environment %q: %w", address, env, err)
+			}
 		}
 		for address, p := range st.Pending {
 			c.definitions[p.Definition] = true
 			c.definitions[p.RowsKey] = true
 			c.waiting[waiting{pending.Owner{Environment: env, Address: address}, p.Rowwise()}] = true
 			c.places[store.Workplace(p.ActionKey, env)] = true
+		}
+	}
+	return nil
+}
+
+// markContracts marks the checks of contracts.
+func (c *collection) markContracts(checked map[string]state.Checked) error {
+	for port, check := range checked {
+		if err := c.markResult(check.Key, map[string]artifact.Ref{port: check.Violations}); err != nil {
+			return err
 		}
 	}
 	return nil

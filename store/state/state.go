@@ -41,6 +41,29 @@ type State struct {
 	// Pending are the stages, by address, that wait for something outside. An
 	// instance may have an earlier result at the same time.
 	Pending map[string]*Pending `json:"pending,omitempty"`
+	// Rejected are the results, by address, that violated a contract in the last
+	// run of their stage. An instance may have an earlier result at the same time.
+	Rejected map[string]*Rejected `json:"rejected,omitempty"`
+}
+
+// Rejected is a result that violated a contract. It is in the store, and nothing
+// uses it.
+type Rejected struct {
+	Kind      string                  `json:"kind"`
+	Type      string                  `json:"type,omitempty"`
+	ActionKey string                  `json:"action_key"`
+	Outputs   map[string]artifact.Ref `json:"outputs,omitempty"`
+	Contracts map[string]Checked      `json:"contracts"`
+	Run       string                  `json:"run"`
+	Updated   time.Time               `json:"updated"`
+}
+
+// Checked is the check of a contract.
+type Checked struct {
+	// Key is that of the action entry with the figures.
+	Key string `json:"key"`
+	// Violations are the rows that violate the contract.
+	Violations artifact.Ref `json:"violations"`
 }
 
 // Pending is what a stage waits for since its last run.
@@ -75,6 +98,9 @@ type Instance struct {
 	Outputs    map[string]artifact.Ref `json:"outputs,omitempty"`
 	Value      *value.Stored           `json:"value,omitempty"`
 	Errors     int64                   `json:"errors,omitempty"` // rows that failed
+	// Contracts are the contracts that the outputs met, by the port of their
+	// violations.
+	Contracts map[string]Checked `json:"contracts,omitempty"`
 
 	// Fingerprint and Memo of a source: its content, and its plugin's notes.
 	Fingerprint string `json:"fingerprint,omitempty"`
@@ -87,6 +113,16 @@ type Instance struct {
 	DependsOn []string          `json:"depends_on,omitempty"`
 	Run       string            `json:"run,omitempty"` // the run that produced it
 	Updated   time.Time         `json:"updated"`
+}
+
+// Output returns an artifact of the instance: an output, or the violations of a
+// contract.
+func (i *Instance) Output(port string) (artifact.Ref, bool) {
+	if c, ok := i.Contracts[port]; ok {
+		return c.Violations, true
+	}
+	ref, ok := i.Outputs[port]
+	return ref, ok
 }
 
 // Deployment is something that exists outside the store.
@@ -207,6 +243,11 @@ func (s *State) check() error {
 	for address, p := range s.Pending {
 		if p == nil {
 			return fmt.Errorf("what %q waits for is missing", address)
+		}
+	}
+	for address, r := range s.Rejected {
+		if r == nil {
+			return fmt.Errorf("the rejected result of %q is missing", address)
 		}
 	}
 	for name, o := range s.Outputs {
