@@ -77,48 +77,68 @@ type execution struct {
 // run carries out a run.
 func (s *session) run(ctx context.Context, r *testfile.Run, out *Run) {
 	e := &execution{session: s, config: r, out: out, hidden: map[string]cty.Value{}}
-	if diags := e.prepare(); diags.HasErrors() {
+	diags := e.resolve()
+	if !e.found.HasErrors() && !diags.HasErrors() {
+		diags = append(diags, e.mock()...)
+	}
+	if e.mocks != nil {
+		defer e.mocks.Close()
+	}
+	if diags.HasErrors() {
 		out.Status, out.Diagnostics = Broken, diags
 		return
 	}
-	defer e.mocks.Close()
-	if err := e.carryOut(ctx); err != nil {
-		e.found = append(e.found, diag.Of(err)...)
+	if !e.found.HasErrors() {
+		if err := e.carryOut(ctx); err != nil {
+			e.found = append(e.found, diag.Of(err)...)
+		}
+	}
+	e.conclude(ctx)
+}
+
+// conclude compares what happened with what is expected.
+func (e *execution) conclude(ctx context.Context) {
+	e.covered()
+	if e.stopped(ctx) {
+		e.out.Status = Skipped
+		return
 	}
 	unexpected := e.expectedDiagnostics()
-	if ctx.Err() == nil && !unexpected.HasErrors() {
+	if !unexpected.HasErrors() {
 		e.asserts(ctx)
 		e.rows(ctx)
 	}
-	out.Diagnostics = slices.Concat(e.unmocked(), unexpected, e.failures)
-	out.Status = Passed
+	unmocked := e.unmocked()
+	e.out.Diagnostics = slices.Concat(unmocked, unexpected, e.failures)
+	e.out.Status = Passed
 	switch {
-	case e.stopped(ctx):
-		out.Status = Skipped
-	case unexpected.HasErrors() || len(e.mocks.Unmocked()) > 0:
-		out.Status = Broken
+	case unexpected.HasErrors() || unmocked.HasErrors():
+		e.out.Status = Broken
 	case e.failures.HasErrors():
-		out.Status = Failed
+		e.out.Status = Failed
 	}
-	e.covered()
 }
 
-// prepare evaluates the variables and makes the mocks.
-func (e *execution) prepare() hcl.Diagnostics {
+// resolve evaluates the variables. What their validations say is found; the diagnostics
+// that it returns are mistakes in the test.
+func (e *execution) resolve() hcl.Diagnostics {
 	inputs := e.Inputs
 	var diags hcl.Diagnostics
 	if inputs.Test, diags = e.given(); diags.HasErrors() {
 		return diags
 	}
-	e.variables, diags = vars.Resolve(e.Module, inputs)
+	e.variables, e.found = vars.Resolve(e.Module, inputs)
 	for _, v := range e.variables {
 		if value.IsSensitive(v) {
 			e.Redactor.Add(v)
 		}
 	}
-	if diags.HasErrors() {
-		return diags
-	}
+	return nil
+}
+
+// mock makes the mocks.
+func (e *execution) mock() hcl.Diagnostics {
+	var diags hcl.Diagnostics
 	folder, err := os.MkdirTemp(e.dir, "mocks-")
 	if err != nil {
 		return diag.Of(fmt.Errorf("create a folder for mocks: %w", err))
@@ -189,7 +209,7 @@ func (e *execution) carryOut(ctx context.Context) (err error) {
 	if e.result != nil {
 		e.found = append(e.found, e.result.Diagnostics...)
 	}
-	if err != nil {
+	if err != nil || e.stopped(ctx) {
 		return err
 	}
 	return e.evaluate(ctx)
@@ -213,7 +233,10 @@ func (e *execution) evaluate(ctx context.Context) (err error) {
 	if e.state, err = e.store.States().Load(environment); err != nil {
 		return err
 	}
-	e.values, _ = planner.Evaluate(ctx, e.options())
+	var diags hcl.Diagnostics
+	if e.values, diags = planner.Evaluate(ctx, e.options()); diags.HasErrors() {
+		e.found = diag.Merge(e.found, slices.DeleteFunc(diags, func(d *hcl.Diagnostic) bool { return d.Severity != hcl.DiagError }))
+	}
 	outputs := map[string]cty.Value{}
 	for name, o := range e.state.Outputs {
 		if o.Value != nil {
@@ -304,6 +327,9 @@ func within(address, expected string) bool {
 
 // unmocked reports the first request to each model that no mock answers.
 func (e *execution) unmocked() hcl.Diagnostics {
+	if e.mocks == nil {
+		return nil
+	}
 	var diags hcl.Diagnostics
 	all := e.mocks.Unmocked()
 	for i, u := range all {
@@ -329,6 +355,9 @@ func indented(text string) string { return "    " + strings.ReplaceAll(text, "\n
 
 // covered records what the run carried out.
 func (e *execution) covered() {
+	if e.mocks == nil {
+		return
+	}
 	e.out.Calls = map[string]int{}
 	for _, address := range e.mocks.Addresses() {
 		if n := len(e.mocks.Calls(address)); n > 0 {

@@ -22,14 +22,18 @@ import (
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
-// prepareModel keeps what the plans says about a model, such as its prices, and drops what
+// prepareModel keeps what plans say about a model, such as its prices, and drops what
 // only a provider needs: mocks have no limits.
 func (s *server) prepareModel(p *pluginv1.Prepared) {
-	if p.Model == nil || s.mock.Record != "" && s.set.Recordings.Updates() {
+	if p.Model == nil {
+		return
+	}
+	p.Model.Batch = nil // its answers would come days later
+	if s.mock.Record != "" && s.set.Recordings.Updates() {
 		return
 	}
 	p.Model.MaxConcurrency, p.Model.RequestsPerMinute, p.Model.TokensPerMinute = 0, 0, 0
-	p.Model.Retries, p.Model.Batch, p.Model.Host = 0, nil, ""
+	p.Model.Retries, p.Model.Host = 0, ""
 }
 
 // CheckModel implements the protocol: a mock can always be called.

@@ -394,50 +394,53 @@ func (s *server) Predict(stream pluginv1.PluginService_PredictServer) error {
 // Run implements the protocol: it sends the rows of the mock's tables, and produces models
 // and reports that consist of a note.
 func (s *server) Run(req *pluginv1.RunRequest, stream pluginv1.PluginService_RunServer) error {
-	ctx := stream.Context()
-	p, err := s.prepare(ctx, req.Instance)
+	p, err := s.prepare(stream.Context(), req.Instance)
 	if err != nil {
 		return err
 	}
-	diagnose := func(d *pluginv1.Diagnostic) error {
-		return stream.Send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Diagnostic{Diagnostic: d}})
-	}
-	for _, d := range p.Diagnostics {
-		if hasError(p.Diagnostics) {
-			return diagnose(d)
-		}
-	}
-	done := &pluginv1.Done{Folders: map[string]string{}}
-	for _, o := range p.Outputs {
-		switch o.Kind {
-		case pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET:
-			if t := s.tables[o.Name]; t != nil {
-				diags, err := t.read(ctx, req.Instance.Address, func(rows []byte) error {
-					return stream.Send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Rows{Rows: &pluginv1.Rows{Output: o.Name, Rows: rows}}})
-				})
-				if err != nil {
-					return err
-				}
-				for _, d := range diags {
-					return diagnose(d)
-				}
-			}
-		case pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT:
-			if done.Folders[o.Name], err = s.note(req, o.Name); err != nil {
-				return err
-			}
-		}
-	}
-	if len(p.ValueType) > 0 {
-		v, err := s.value(p.ValueType, req.Instance)
-		if err != nil {
-			return diagnose(s.problem("%s", err))
-		}
-		if done.Value, err = client.EncodeValue(v); err != nil {
+	done, diags := &pluginv1.Done{Folders: map[string]string{}}, p.Diagnostics
+	if !hasError(diags) {
+		if diags, err = s.produce(req, p, done, stream); err != nil {
 			return err
 		}
 	}
+	for _, d := range diags {
+		if err := stream.Send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Diagnostic{Diagnostic: d}}); err != nil {
+			return err
+		}
+	}
+	if hasError(diags) {
+		return nil
+	}
 	return stream.Send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Done{Done: done}})
+}
+
+// produce produces the outputs and the value of a stage.
+func (s *server) produce(req *pluginv1.RunRequest, p *pluginv1.Prepared, done *pluginv1.Done, stream pluginv1.PluginService_RunServer) (diags []*pluginv1.Diagnostic, err error) {
+	for _, o := range p.Outputs {
+		var more []*pluginv1.Diagnostic
+		switch t := s.tables[o.Name]; {
+		case o.Kind == pluginv1.ArtifactKind_ARTIFACT_KIND_MODEL, o.Kind == pluginv1.ArtifactKind_ARTIFACT_KIND_REPORT:
+			done.Folders[o.Name], err = s.note(req, o.Name)
+		case t != nil:
+			more, err = t.read(stream.Context(), req.Instance.Address, func(rows []byte) error {
+				return stream.Send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Rows{Rows: &pluginv1.Rows{Output: o.Name, Rows: rows}}})
+			})
+		}
+		diags = append(diags, more...)
+		if err != nil {
+			return nil, err
+		}
+	}
+	if len(p.ValueType) == 0 {
+		return diags, nil
+	}
+	v, err := s.value(p.ValueType, req.Instance)
+	if err != nil {
+		return append(diags, s.problem("%s", err)), nil
+	}
+	done.Value, err = client.EncodeValue(v)
+	return diags, err
 }
 
 // note writes the folder of a mocked model or report.
