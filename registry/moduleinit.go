@@ -166,7 +166,8 @@ func (i *ModuleInstallation) say(line string) {
 	}
 }
 
-// Finish writes the lock file, and removes packages that are no longer used.
+// Finish writes the lock file, and removes vendored packages that are no longer
+// used.
 func (i *ModuleInstallation) Finish() ([]InstalledModule, hcl.Diagnostics) {
 	if diags := i.readLock(); diags.HasErrors() {
 		return nil, diags
@@ -183,12 +184,13 @@ func (i *ModuleInstallation) Finish() ([]InstalledModule, hcl.Diagnostics) {
 // ours matches the names of folders that an installation creates.
 var ours = regexp.MustCompile(`-[0-9a-f]{16}$|^\.fetch-`)
 
-// sweep removes packages that are no longer used.
+// sweep removes packages that are no longer used from a vendored folder. Others
+// remain installed for other revisions of the pipeline.
 func (i *ModuleInstallation) sweep() hcl.Diagnostics {
-	entries, err := os.ReadDir(i.dir)
-	if os.IsNotExist(err) {
+	if filepath.Base(i.dir) != VendorDir {
 		return nil
 	}
+	entries, err := os.ReadDir(i.dir)
 	for _, e := range entries {
 		dir := filepath.Join(i.dir, e.Name())
 		used := slices.ContainsFunc(i.installed, func(m InstalledModule) bool { return m.Path == dir })
