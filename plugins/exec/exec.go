@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -27,6 +28,8 @@ const doc = `A language model that runs as a local command. It reads requests an
 
 A request is ` + "`{\"id\": 1, \"request\": {\"messages\": [{\"role\": \"user\", \"content\": \"…\"}]}}`" + `, with ` + "`tools`, `output`, `temperature`" + ` and so on next to the messages if the request has them. An answer is ` + "`{\"id\": 1, \"text\": \"…\"}`" + ` or, with more detail, ` + "`{\"id\": 1, \"response\": {\"text\": \"…\", \"finish_reason\": \"stop\", \"usage\": {\"input\": 10, \"output\": 2}}}`" + `; a failure is ` + "`{\"id\": 1, \"error\": {\"message\": \"…\", \"temporary\": true}}`" + `. For embeddings it reads ` + "`{\"id\": 1, \"texts\": [\"…\"]}`" + ` and writes ` + "`{\"id\": 1, \"embeddings\": [[0.1, 0.2]]}`" + `, a list of numbers for each text.
 
+A script that the command names, by a path relative to the folder of the root module, is part of the model: if it changes, all answers are requested again. If you set ` + "`version`" + `, that alone decides. Files over 16 MiB, files elsewhere, and what a script itself reads are never part of the model.
+
 The command receives up to ` + "`max_concurrency`" + ` requests before it has answered the first one, and may answer them in any order. An answer without an id belongs to the oldest request. The command runs until quern exits, which closes its standard input.
 
 ` + "```hcl" + `
@@ -41,7 +44,7 @@ model "exec" "rules" {
 type args struct {
 	Command     []string          `quern:"command,required" doc:"The program and its arguments. It runs in the folder of the root module."`
 	Environment map[string]string `quern:"environment,sensitive,operational" doc:"Additional environment variables. The command gets PATH, HOME, LANG, and the like, but no API keys of other models."`
-	Version     string            `quern:"version" doc:"Any text. Change it when the program changes, so that all answers are requested again."`
+	Version     string            `quern:"version" doc:"Any text, which takes the place of the content of the command's files. Change it when the program changes, so that all answers are requested again."`
 	Embeddings  bool              `quern:"embeddings,operational" doc:"Whether the command can also compute embeddings."`
 	provider.Sampling
 	provider.Reading
@@ -53,11 +56,16 @@ type args struct {
 type impl struct{ root func() string }
 
 // Prepare checks the arguments.
-func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+func (i impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	provider.Check(p, &a.Sampling, &a.Limits)
 	if p.Known("command") && (len(a.Command) == 0 || a.Command[0] == "") {
 		p.Errorf("command", "the command is empty")
+	}
+	if p.Known("command") && p.Known("version") && a.Version == "" {
+		if err := addFiles(p, i.root(), a.Command); err != nil {
+			return err
+		}
 	}
 	info := a.Info(&a.Sampling, "", nil)
 	info.Capabilities = []string{plugin.CanChat}
@@ -65,6 +73,28 @@ func (impl) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 		info.Capabilities = append(info.Capabilities, plugin.CanEmbed)
 	}
 	p.SetModelInfo(info)
+	return nil
+}
+
+// largestFile is the size up to which a file that a command names is part of the
+// model: a script, not the weights of a model.
+const largestFile = 16 << 20
+
+// addFiles declares that answers depend on the files in a folder that a command
+// names.
+func addFiles(p *plugin.Prepare[args], root string, command []string) error {
+	for _, arg := range command {
+		if !filepath.IsLocal(arg) {
+			continue
+		}
+		path := filepath.Join(root, arg)
+		if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() || info.Size() > largestFile {
+			continue
+		}
+		if err := p.AddFile(filepath.ToSlash(filepath.Clean(arg)), path); err != nil {
+			return err
+		}
+	}
 	return nil
 }
 
