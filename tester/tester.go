@@ -44,8 +44,8 @@ type Options struct {
 	Open func(context.Context) (Plugins, hcl.Diagnostics)
 	// Inputs are the values of variables that tests do not set.
 	Inputs vars.Inputs
-	// Filters limit the tests to files and runs: each is part of FILE/RUN, or a pattern
-	// such as tests/*. The runs before one of them in its file run, too.
+	// Filters limit the tests to files and runs: each is part of FILE/RUN, with or without
+	// the suffix of the file, or a pattern such as tests/*. The runs before one of them in its file run, too.
 	Filters []string
 	// Update asks real models for the answers that recordings lack.
 	Update bool
@@ -202,9 +202,10 @@ func (t *test) matches(file, run string) bool {
 	if len(t.Filters) == 0 {
 		return true
 	}
-	name := file + "/" + run
+	name, short := file+"/"+run, strings.TrimSuffix(file, testfile.Suffix)+"/"+run
 	return slices.ContainsFunc(t.Filters, func(filter string) bool {
-		return strings.Contains(name, filter) || doublestar.MatchUnvalidated(filter, name) || doublestar.MatchUnvalidated(filter, file)
+		return strings.Contains(name, filter) || strings.Contains(short, filter) ||
+			doublestar.MatchUnvalidated(filter, name) || doublestar.MatchUnvalidated(filter, short) || doublestar.MatchUnvalidated(filter, file)
 	})
 }
 
