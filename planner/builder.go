@@ -88,6 +88,7 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	for _, level := range b.levels {
 		b.root.level(level)
 	}
+	b.reportBreaches()
 	if b.RefreshOnly && b.ctx.Err() == nil {
 		return b.refreshOnly()
 	}

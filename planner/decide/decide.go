@@ -66,6 +66,9 @@ type Instance struct {
 // Publish returns the instance as later levels see it.
 func (n *Instance) Publish() *module.Instance {
 	published := &module.Instance{Node: n.Node, Addr: n.Addr, Inputs: n.Inputs, Result: n.Result, Model: n.Model, Block: n.Block}
+	for _, c := range n.Contracts {
+		published.Breaches = append(published.Breaches, c.Breaches...)
+	}
 	for i := range n.Outputs {
 		if p := &n.Outputs[i]; p.Kind == plan.KindPrompt {
 			published.Prompt = n.Prompts[p.RowsOf][0].Prompt

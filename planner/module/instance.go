@@ -4,6 +4,7 @@ import (
 	"reflect"
 	"strings"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
@@ -28,6 +29,16 @@ type Instance struct {
 	Prompt *Prompt
 	// Block is a language model's block as its plugin sees it.
 	Block *pluginv1.Instance
+	// Breaches are the columns that its contracts require and that it does not
+	// produce as required.
+	Breaches []Breach
+}
+
+// Breach is a column that a contract requires and that an output does not have, or has
+// with another type.
+type Breach struct {
+	Output, Column string
+	Diagnostic     *hcl.Diagnostic
 }
 
 // Prompt is the block of a prompt, which is compiled where it is used. For a stage

@@ -27,6 +27,8 @@ type Contract struct {
 	*plan.Contract
 	// Referenced are the datasets that rules refer to, by the name of the rule.
 	Referenced map[string]*module.Handle
+	// Breaches are reported when it is known what reads the columns.
+	Breaches []module.Breach
 }
 
 // Dataset returns a dataset that a rule refers to, or nil if it is not known yet.
@@ -155,11 +157,19 @@ func (c *compiler) subject() *plan.Port {
 	switch {
 	case len(datasets) > 0:
 		what += " Set output to one of its datasets: " + diag.List(datasets) + "."
+	case c.cfg.Output != "" && c.isDataset():
+		what += " The stage itself is the dataset, so remove output."
 	default:
 		what += " Put the contract in a stage that produces a dataset."
 	}
 	c.errorf(&at, "No dataset for this contract", "%s", what)
 	return nil
+}
+
+// isDataset reports whether the stage itself is a dataset.
+func (c *compiler) isDataset() bool {
+	port, ok := c.n.Port("")
+	return ok && port.Kind == plan.KindDataset
 }
 
 // title is the name of the dataset, for messages.
@@ -232,7 +242,7 @@ func (c *compiler) columns() {
 		}
 		col, ok := c.column(want.Name, c.cfg.ColumnsRange)
 		if ok && !want.Accepts(col.Type) {
-			c.errorf(&c.cfg.ColumnsRange, "Contract violated", "The column %q of %s is %s, but the contract requires %s.", want.Name, c.title(), col.Type, want)
+			c.breach(col.Name, c.cfg.ColumnsRange, "The column %q of %s is %s, but the contract requires %s.", want.Name, c.title(), col.Type, want)
 		}
 	}
 	if !c.cfg.Exact {
@@ -254,9 +264,16 @@ func (c *compiler) column(name string, at hcl.Range) (data.Column, bool) {
 	col, ok := expr.LookupColumn(c.port.Columns, name)
 	if !ok {
 		names := c.port.Columns.Names()
-		c.errorf(&at, "Contract violated", "%s has no column %q, which the contract requires.%s Its columns are: %s.", c.title(), name, diag.Suggest(name, names), diag.List(names))
+		c.breach(name, at, "%s has no column %q, which the contract requires.%s Its columns are: %s.", c.title(), name, diag.Suggest(name, names), diag.List(names))
 	}
 	return col, ok
+}
+
+// breach records a column that is not as the contract requires, once.
+func (c *compiler) breach(column string, at hcl.Range, format string, args ...any) {
+	if !slices.ContainsFunc(c.out.Breaches, func(b module.Breach) bool { return b.Column == column }) {
+		c.out.Breaches = append(c.out.Breaches, module.Breach{Output: c.cfg.Output, Column: column, Diagnostic: diag.Errorf(&at, "Contract violated", format, args...)})
+	}
 }
 
 // add adds a rule. Its name must be unique.
