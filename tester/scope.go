@@ -40,7 +40,7 @@ func (e *execution) output() cty.Value {
 		return cty.ObjectVal(e.outputs[e.config.Name])
 	}
 	values := map[string]cty.Value{}
-	for name, o := range e.Module.Outputs {
+	for name, o := range e.module.Outputs {
 		values[name] = cty.DynamicVal
 		if v, _, diags := e.values.Expression(o.Expr, nil); !diags.HasErrors() {
 			values[name] = v

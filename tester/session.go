@@ -14,6 +14,7 @@ import (
 
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/funcs"
@@ -35,8 +36,10 @@ const environment = "default"
 // session is a test file whose runs share a store.
 type session struct {
 	*test
-	file    *testfile.File
-	dir     string // temporary
+	file *testfile.File
+	dir  string // temporary
+	// module is a copy of the configuration, to which variables add their files.
+	module  *config.Module
 	store   *store.Store
 	plugins Plugins
 	// outputs are those of the runs so far, by run and name.
@@ -127,7 +130,7 @@ func (e *execution) resolve() hcl.Diagnostics {
 	if inputs.Test, diags = e.given(); diags.HasErrors() {
 		return diags
 	}
-	e.variables, e.found = vars.Resolve(e.Module, inputs)
+	e.variables, e.found = vars.Resolve(e.module, inputs)
 	for _, v := range e.variables {
 		if value.IsSensitive(v) {
 			e.Redactor.Add(v)
@@ -144,7 +147,7 @@ func (e *execution) mock() hcl.Diagnostics {
 		return diag.Of(fmt.Errorf("create a folder for mocks: %w", err))
 	}
 	e.mocks, diags = mock.New(mock.Options{
-		Plugins: e.plugins, Module: e.Module, File: e.file, Run: e.config, Variables: e.variables,
+		Plugins: e.plugins, Module: e.module, File: e.file, Run: e.config, Variables: e.variables,
 		Recordings: e.recordings, Folder: folder,
 	})
 	return diags
@@ -157,7 +160,7 @@ func (e *execution) given() (map[string]hcl.Expression, hcl.Diagnostics) {
 		all = map[string]hcl.Expression{}
 	}
 	maps.Copy(all, e.config.Variables)
-	ctx := &hcl.EvalContext{Functions: funcs.Functions(e.Module.Dir), Variables: map[string]cty.Value{"run": e.earlier()}}
+	ctx := &hcl.EvalContext{Functions: funcs.Functions(e.module.Dir), Variables: map[string]cty.Value{"run": e.earlier()}}
 	var diags hcl.Diagnostics
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		v, more := eval.Value(all[name], ctx)

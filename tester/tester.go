@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -261,7 +262,9 @@ func (t *test) open(ctx context.Context, f *testfile.File) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("create a folder for the store of %s: %w", f.Name, err)
 	}
-	s := &session{test: t, file: f, dir: dir, outputs: map[string]map[string]cty.Value{}}
+	module := *t.Module
+	module.Sources = maps.Clone(module.Sources)
+	s := &session{test: t, file: f, dir: dir, module: &module, outputs: map[string]map[string]cty.Value{}}
 	if err := s.openStore(); err != nil {
 		return nil, errors.Join(err, os.RemoveAll(dir))
 	}

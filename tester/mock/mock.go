@@ -130,21 +130,26 @@ func paths(dir string) cty.Value {
 func (s *Set) Configuration() *config.Module { return s.module }
 
 // substitute returns a module, and those that it calls, with mocks. local are the names
-// of plugins in the root module, by those in this one.
+// of plugins in the root module, by those in this one. The stages are copies, because
+// planning changes those that are written in JSON, and files are tested in parallel.
 func (s *Set) substitute(m *config.Module, at addr.Module, local map[string]string) (*config.Module, hcl.Diagnostics) {
 	out := *m
 	out.Stages = slices.Clone(m.Stages)
 	var diags hcl.Diagnostics
 	for i, stage := range m.Stages {
+		own := *stage
+		out.Stages[i] = &own
 		srv, more := s.serverOf(stage, stage.Addr.In(at), local)
 		diags = append(diags, more...)
-		if srv == nil {
-			continue
+		if srv != nil {
+			s.byName[srv.name] = srv
+			own.Plugin = srv.name
 		}
-		s.byName[srv.name] = srv
-		mocked := *stage
-		mocked.Plugin = srv.name
-		out.Stages[i] = &mocked
+	}
+	out.Plugins = maps.Clone(m.Plugins)
+	for name, plugin := range m.Plugins {
+		own := *plugin
+		out.Plugins[name] = &own
 	}
 	out.Calls = maps.Clone(m.Calls)
 	for name, call := range m.Calls {
