@@ -19,6 +19,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/format"
 	"github.com/quern-dev/quern/lang/testfile"
+	"github.com/quern-dev/quern/registry"
 )
 
 func fmtCommand(ui *terminal) *cli.Command {
@@ -164,7 +165,7 @@ func formattableIn(dir string, recursive bool) ([]string, error) {
 		switch {
 		case err != nil:
 			return err
-		case entry.IsDir() && path != dir && (!recursive || strings.HasPrefix(entry.Name(), ".")):
+		case entry.IsDir() && path != dir && (!recursive || strings.HasPrefix(entry.Name(), ".") || entry.Name() == registry.VendorDir):
 			return fs.SkipDir
 		case !entry.IsDir() && isConfiguration(entry.Name()):
 			files = append(files, path)
