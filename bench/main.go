@@ -71,6 +71,7 @@ func suites() []suite {
 		{"stages", stages},
 		{"rows", rowwise},
 		{"many-rows", flatMemory},
+		{"contracts", contracts},
 		{"python", python},
 		{"prompt", promptSearch},
 		{"expression", expression},
