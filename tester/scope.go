@@ -61,6 +61,11 @@ func planValue(p *plan.Plan) cty.Value {
 		reasons[n.Address] = list(texts, cty.String)
 		rows[n.Address] = count(n.Estimate.Rows)
 	}
+	if p.Deferred != nil {
+		for _, s := range p.Deferred.Stages {
+			actions[s.Address] = cty.StringVal("deferred")
+		}
+	}
 	total := p.Total()
 	calls := int64(0)
 	for _, n := range p.Nodes {
@@ -69,7 +74,7 @@ func planValue(p *plan.Plan) cty.Value {
 		}
 	}
 	cost := cty.NullVal(cty.Number)
-	if total.Money != nil && total.CostUnknown == 0 {
+	if total.Money != nil && total.CostUnknown == 0 && p.Deferred == nil {
 		cost = cty.NumberFloatVal(*total.Money)
 	}
 	return cty.ObjectVal(map[string]cty.Value{

@@ -2,6 +2,7 @@ package tester
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -71,6 +72,7 @@ type execution struct {
 	state  *state.State
 	plan   *plan.Plan
 	values *planner.Values
+	rest   []*plan.Plan // planned during the run
 	result *runner.Result
 	// found are the diagnostics of the plan and of the apply, and failures those about
 	// what is not as expected.
@@ -207,10 +209,13 @@ func (e *execution) carryOut(ctx context.Context) (err error) {
 	}
 	e.result, err = runner.Apply(ctx, e.plan, runner.Options{
 		Store: e.store, State: e.state, Save: e.store.States().Save, Plugins: e.mocks,
-		Secrets: e.secrets(), RunID: e.config.Name, Stop: e.Stop,
+		Secrets: e.secrets(e.plan), RunID: e.config.Name, Stop: e.Stop, Continue: e.planRest,
 	})
 	if e.result != nil {
 		e.found = append(e.found, e.result.Diagnostics...)
+	}
+	if errors.Is(err, errUnplanned) {
+		err = nil
 	}
 	if err != nil || e.stopped(ctx) {
 		return err
@@ -218,10 +223,28 @@ func (e *execution) carryOut(ctx context.Context) (err error) {
 	return e.evaluate(ctx)
 }
 
-// secrets are the sensitive values that the plan refers to.
-func (e *execution) secrets() map[string]cty.Value {
+// planRest plans the stages that a plan deferred, during its run.
+func (e *execution) planRest(ctx context.Context, p *plan.Plan) (*plan.Plan, map[string]cty.Value, error) {
+	next, diags := planner.Continue(ctx, p, e.options())
+	for _, d := range diags {
+		if !slices.ContainsFunc(e.found, func(f *hcl.Diagnostic) bool { return f.Summary == d.Summary && f.Detail == d.Detail }) {
+			e.found = append(e.found, d)
+		}
+	}
+	if next == nil {
+		return nil, nil, errUnplanned
+	}
+	e.rest = append(e.rest, next)
+	return next, e.secrets(next), nil
+}
+
+// errUnplanned ends a run whose deferred stages have errors, which are found.
+var errUnplanned = errors.New("the stages that the plan deferred have errors")
+
+// secrets are the sensitive values that a plan refers to.
+func (e *execution) secrets(p *plan.Plan) map[string]cty.Value {
 	values := map[string]cty.Value{}
-	for _, name := range e.plan.Secrets {
+	for _, name := range p.Secrets {
 		for _, known := range []map[string]cty.Value{e.variables, e.hidden} {
 			if v, ok := known[name]; ok {
 				values[name] = v
@@ -371,8 +394,10 @@ func (e *execution) covered() {
 		return
 	}
 	plugins := map[string]string{}
-	for _, n := range e.plan.Nodes {
-		plugins[n.Address] = n.Plugin
+	for _, p := range append(e.rest, e.plan) {
+		for _, n := range p.Nodes {
+			plugins[n.Address] = n.Plugin
+		}
 	}
 	for _, r := range e.result.Stages {
 		if r.Status == runner.Skipped || r.Action == "" && r.Kind != kind.Gate {
