@@ -53,7 +53,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		Options: o, Collector: diagnostics.New(o.Module, s.Redactor), ctx: ctx, cancel: cancel,
 		started:  time.Now().UTC().Truncate(time.Second),
 		secrets:  s,
-		prepared: prepare.NewCache(o.Store, o.Environment),
+		prepared: prepare.NewCache(o.Store, o.cache()),
 		pins:     prepare.NewPins(o.Pins),
 		partial:  map[addr.Stage]bool{},
 	}
@@ -102,11 +102,16 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	}
 	p := b.newPlan()
 	p.Nodes = b.nodes(p)
-	b.protect(p.Nodes)
+	if !b.Compared {
+		b.protect(p.Nodes)
+	}
 	p.Outputs = slices.DeleteFunc(outputs, func(o *plan.Output) bool { return o.Expr != nil && b.waitsForPruned(o.DependsOn) })
 	p.Checks = slices.DeleteFunc(checks, func(c *plan.CheckBlock) bool { return b.waitsForPruned(c.DependsOn) })
 	p.Secrets = secretNames(p)
 	b.sealPlan(p)
+	if b.Compared {
+		return b.finished(p)
+	}
 	budget := estimate.Budget{Module: b.root.Module, Environment: b.Environment}
 	if b.Store != nil {
 		budget.Runs = b.Store.Runs()

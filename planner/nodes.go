@@ -14,6 +14,9 @@ import (
 
 // checkAddresses reports addresses in flags that do not exist.
 func (b *builder) checkAddresses(addresses []addr.Instance) {
+	if b.IgnoreUnknown {
+		return
+	}
 	for _, a := range addresses {
 		if b.root.Tree.Declared(a.Stage) || b.prior[a.String()] != nil {
 			continue
@@ -35,6 +38,9 @@ func (b *builder) checkAddresses(addresses []addr.Instance) {
 // checkInstances reports addresses in flags whose stage exists but has no such
 // instance.
 func (b *builder) checkInstances() {
+	if b.IgnoreUnknown {
+		return
+	}
 	for _, a := range slices.Concat(b.Targets, b.Excludes, b.Replace) {
 		s := b.root.Tree.Stage(a.Stage)
 		if s == nil || !s.Planned() || s.Broken() || s.Deferral() != nil || b.prior[a.String()] != nil ||
@@ -71,6 +77,7 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 	}
 	b.checkInstances()
 	b.checkBlocks(all)
+	gone := b.orphans(all)
 	all = b.withoutDeferred(p, b.pruned(all))
 	p.Models = models(all)
 	nodes := make([]*plan.Node, 0, len(all))
@@ -78,12 +85,8 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 		b.gateReasons(n.Node)
 		nodes = append(nodes, n.Node)
 	}
-	if !p.Partial {
-		gone := b.orphans(nodes)
-		b.addCredentials(gone)
-		nodes = append(nodes, gone...)
-	}
-	return nodes
+	b.addCredentials(gone)
+	return append(nodes, gone...)
 }
 
 // models returns the language models that the plan's nodes use.

@@ -42,6 +42,8 @@ type Options struct {
 	// leave out these instances and what needs them. An address without a key
 	// means all instances of its stage.
 	Targets, Excludes []addr.Instance
+	// IgnoreUnknown ignores targets that do not exist.
+	IgnoreUnknown bool
 	// Replace requests new results of these instances.
 	Replace []addr.Instance
 	// Refresh reads the current sources and deployments. If it is false, the
@@ -51,6 +53,9 @@ type Options struct {
 	RefreshOnly bool
 	// Destroy plans to delete all deployments and to forget the rest.
 	Destroy bool
+	// Compared is set for a plan that is only compared with another one: it may
+	// exceed the budget, and it does not contain what is no longer configured.
+	Compared bool
 
 	// Hidden, if not nil, is called with each value that a call of sensitive()
 	// hides, and its name in the plan's Secrets. Calls come from several

@@ -12,18 +12,20 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/decode"
+	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/state"
 )
 
 // orphans returns the nodes for instances that are in the state but no longer
-// in the configuration.
-func (b *builder) orphans(nodes []*plan.Node) []*plan.Node {
-	if b.State == nil {
+// in the configuration. If only a part is planned, they are those that -target
+// names.
+func (b *builder) orphans(all []*module.Instance) []*plan.Node {
+	if b.State == nil || b.Compared || len(b.Excludes) > 0 {
 		return nil
 	}
-	there := make(map[string]bool, len(nodes))
-	for _, n := range nodes {
+	there := make(map[string]bool, len(all))
+	for _, n := range all {
 		there[n.Address] = true
 		there[n.MovedFrom] = true
 	}
@@ -33,12 +35,15 @@ func (b *builder) orphans(nodes []*plan.Node) []*plan.Node {
 			gone[address] = i
 		}
 	}
-	b.warnOfOthers(nodes, gone)
+	if !b.limited() && len(all) > 0 {
+		b.warnOfOthers(gone)
+	}
 	for address, i := range b.waiting() {
 		if !there[address] && !b.decidedLater(address) {
 			gone[address] = i
 		}
 	}
+	maps.DeleteFunc(gone, func(address string, _ *state.Instance) bool { return !b.targeted(address) })
 	return b.kept(removals(gone, "is no longer in the configuration"))
 }
 
@@ -55,9 +60,9 @@ func (b *builder) waiting() map[string]*state.Instance {
 
 // warnOfOthers warns if a store that pipelines can share has nothing of this one in the
 // environment, but stages of what is probably another one, which the plan removes.
-func (b *builder) warnOfOthers(nodes []*plan.Node, gone map[string]*state.Instance) {
+func (b *builder) warnOfOthers(gone map[string]*state.Instance) {
 	s := b.Module.Settings.Store
-	if s == nil || s.Path == "" || len(nodes) == 0 || len(gone) == 0 || len(gone) < len(b.prior) {
+	if s == nil || s.Path == "" || len(gone) == 0 || len(gone) < len(b.prior) {
 		return
 	}
 	b.Report(diag.Warningf(s.Range.Ptr(), "The environment may belong to another pipeline",
@@ -126,7 +131,7 @@ func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 	p := b.newPlan()
 	gone := b.waiting()
 	maps.Copy(gone, b.prior)
-	maps.DeleteFunc(gone, func(address string, _ *state.Instance) bool { return !b.destroyed(address) })
+	maps.DeleteFunc(gone, func(address string, _ *state.Instance) bool { return !b.targeted(address) })
 	p.Nodes = removals(gone, "everything is destroyed")
 	b.protect(p.Nodes)
 	b.addCredentials(p.Nodes)
@@ -137,7 +142,12 @@ func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 	return b.finished(p)
 }
 
-func (b *builder) destroyed(address string) bool {
+// targeted reports whether -target and -exclude leave an instance in the state in
+// the plan.
+func (b *builder) targeted(address string) bool {
+	if !b.limited() {
+		return true
+	}
 	a, err := addr.Parse(address)
 	if err != nil {
 		return len(b.Targets) == 0

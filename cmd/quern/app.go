@@ -34,7 +34,7 @@ func newApp(ui *terminal) *cli.Command {
 		Commands: []*cli.Command{
 			initCommand(ui), validateCommand(ui), fmtCommand(ui), testCommand(ui), docsCommand(ui),
 			planCommand(ui), applyCommand(ui), destroyCommand(ui),
-			showCommand(ui), reportCommand(ui), outputCommand(ui), graphCommand(ui), whyCommand(ui), consoleCommand(ui),
+			showCommand(ui), reportCommand(ui), outputCommand(ui), graphCommand(ui), whyCommand(ui), diffCommand(ui), consoleCommand(ui),
 			stateCommand(ui), artifactCommand(ui), logCommand(ui), lineageCommand(ui),
 			envCommand(ui), gcCommand(ui),
 			importCommand(ui), pluginCommand(ui), versionCommand(ui), manCommand(ui),

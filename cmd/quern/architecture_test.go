@@ -81,7 +81,7 @@ func TestOnlyColumnarReadsRows(t *testing.T) {
 // plannerOrder lists the packages of the planner. Each can import only earlier
 // ones: first the packages that all phases use, then the phases.
 var plannerOrder = []string{
-	"planner/plan", "planner/fingerprint", "planner/render",
+	"planner/plan", "planner/fingerprint", "planner/comparison", "planner/render",
 	"planner/diagnostics", "planner/secrets", "planner/processes", "planner/schema", "planner/phase", "planner/module",
 	"planner/contract", "planner/refactor", "planner/expand", "planner/condition", "planner/terms", "planner/decode", "planner/prepare", "planner/decide", "planner/estimate", "planner/output",
 	"planner",

@@ -26,11 +26,7 @@ func planCommand(ui *terminal) *cli.Command {
 
 func makePlan(ctx context.Context, ui *terminal, args *arguments.Plan) error {
 	ui.compactWarnings = args.CompactWarnings.Value
-	var p *plan.Plan
-	err := atRevision(ctx, ui, args.Request(), func(r arguments.Request) (err error) {
-		p, _, err = planHere(ctx, ui, r)
-		return err
-	})
+	p, err := requestedPlan(ctx, ui, args.Request())
 	if err != nil {
 		return err
 	}

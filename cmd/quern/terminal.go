@@ -37,6 +37,8 @@ type terminal struct {
 	// store is the folder of the store while a revision is checked out. If it is
 	// empty, the configuration says where the store is.
 	store string
+	// mute drops warnings, for work that is not what the user asked for.
+	mute bool
 	// compactWarnings prints only the summaries of warnings.
 	compactWarnings bool
 	// sources are the configuration files that snippets are cut from.
@@ -84,7 +86,9 @@ func (t *terminal) failed(diags hcl.Diagnostics) error {
 	if diags.HasErrors() {
 		return diagnosed{diags}
 	}
-	t.diagnose(slices.DeleteFunc(slices.Clone(diags), t.shown))
+	if !t.mute {
+		t.diagnose(slices.DeleteFunc(slices.Clone(diags), t.shown))
+	}
 	return nil
 }
 

@@ -192,7 +192,10 @@ func openWorkspace(ctx context.Context, ui *terminal, environment string, given 
 	if err != nil {
 		return nil, err
 	}
-	inputs := vars.Inputs{Environment: environment, Flags: given.Vars.Value, Files: given.VarFiles.Value, Env: os.Environ()}
+	inputs := vars.Inputs{
+		Environment: environment, Flags: given.Vars.Value, Files: given.VarFiles.Value, Env: os.Environ(),
+		AllowUndeclared: given.AllowUndeclared,
+	}
 	if saved != nil {
 		if err := checkSavedVariables(module, inputs); err != nil {
 			return nil, err
@@ -241,6 +244,7 @@ func (w *workspace) plannerOptions(r arguments.Request, st *state.State) planner
 		Hidden: w.hide, QuernVersion: version, StartedIn: w.ui.startedIn,
 		Environment: r.Environment, Refresh: r.Refresh, RefreshOnly: r.RefreshOnly, Destroy: r.Destroy,
 		Targets: r.Targets, Excludes: r.Excludes, Replace: r.Replace,
+		Compared: r.Compared, IgnoreUnknown: r.IgnoreUnknown,
 	}
 }
 
@@ -277,12 +281,13 @@ func (w *workspace) plan(ctx context.Context, r arguments.Request, st *state.Sta
 }
 
 // pinned prints the warnings of a plan and adds the names that plugins resolved to
-// the lock file.
+// the lock file, unless that is in a temporary checkout or the plan is only
+// compared.
 func (w *workspace) pinned(p *plan.Plan, diags hcl.Diagnostics, r arguments.Request) (*plan.Plan, error) {
 	if err := w.ui.failed(diags); err != nil {
 		return nil, err
 	}
-	if w.ui.store != "" && !r.ReadOnlyLock {
+	if (w.ui.store != "" || r.Compared) && !r.ReadOnlyLock {
 		return p, nil
 	}
 	pinned, diags := registry.SetPins(".", p.Pins, nil, r.ReadOnlyLock)

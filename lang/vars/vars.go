@@ -38,6 +38,9 @@ type Inputs struct {
 	// Planned are the values that a saved plan was made with. They take precedence over all
 	// others.
 	Planned map[string]value.Value
+	// AllowUndeclared ignores values of variables that do not exist, because they
+	// are meant for another revision of the module.
+	AllowUndeclared bool
 	// Test are the values that a test sets, as literal expressions by name. They
 	// take precedence over Flags.
 	Test map[string]hcl.Expression
@@ -62,7 +65,9 @@ func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics
 		at := in.Test[name].Range()
 		r.set(name, given{expr: in.Test[name], from: at.Filename, at: &at})
 	}
-	r.undeclaredErrors()
+	if !in.AllowUndeclared {
+		r.undeclaredErrors()
+	}
 
 	values := make(map[string]cty.Value, len(m.Variables))
 	for _, name := range slices.Sorted(maps.Keys(m.Variables)) {

@@ -43,6 +43,9 @@ type Plan struct {
 	// Moves are the instances of the state that get new addresses, sorted. They
 	// happen before anything else, at the same time.
 	Moves []state.Move `json:"moves,omitempty"`
+	// Since is the revision whose later changes the plan is limited to, or nil. The
+	// plan is then partial.
+	Since *Revision `json:"since,omitempty"`
 	// Plugins are the programs that plugins must have, by local name.
 	Plugins map[string]Plugin `json:"plugins"`
 	// Nodes are in an order in which each comes after what it needs.

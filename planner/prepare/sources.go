@@ -16,12 +16,15 @@ const Lookers = 16
 // failed, which it has reported. Without a refresh, it trusts the state.
 func (p *Preparer) look(n *Instance) bool {
 	switch {
-	case n.Mode != plan.ModeRead || p.Validating || !n.Bound.Config.IsWhollyKnown():
+	case n.Mode != plan.ModeRead || !n.Bound.Config.IsWhollyKnown():
 		return true
 	case !p.Refresh || p.IsSettled(n.Addr.Stage):
 		prior := p.Prior[n.Address]
+		if prior == nil {
+			return true
+		}
 		definition, _, err := fingerprint.Definition(n.Node, n.Bound.Body, p.Secrets.Seal)
-		if err == nil && prior != nil && prior.Definition == definition {
+		if err == nil && prior.Definition == definition {
 			n.Fingerprint, n.Memo = prior.Fingerprint, prior.Memo
 		}
 		return true

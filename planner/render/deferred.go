@@ -1,8 +1,6 @@
 package render
 
 import (
-	"bufio"
-	"fmt"
 	"strings"
 
 	"github.com/quern-dev/quern/internal/english"
@@ -40,16 +38,16 @@ func deferredPhrase(s *plan.DeferredStage) string {
 	return "is planned after that"
 }
 
-// markdownDeferred adds the deferred stages to the table of stages.
-func markdownDeferred(w *bufio.Writer, p *plan.Plan) {
+func deferredRows(p *plan.Plan) (rows []row) {
 	if p.Deferred == nil {
-		return
+		return nil
 	}
 	for _, s := range p.Deferred.Stages {
 		var why []string
 		for _, r := range s.Reasons {
 			why = append(why, r.Text)
 		}
-		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | |\n", strings.TrimSpace(symbolDeferred), s.Address, deferredPhrase(s), cell(strings.Join(why, "; ")))
+		rows = append(rows, row{cells: []string{code(strings.TrimSpace(symbolDeferred)), code(s.Address), deferredPhrase(s), cell(strings.Join(why, "; ")), ""}})
 	}
+	return rows
 }

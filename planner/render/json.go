@@ -12,10 +12,11 @@ import (
 // document is a plan with its sums, as described in docs/plan.md.
 type document struct {
 	*plan.Plan
-	Summary summary `json:"summary"`
+	Summary Sums `json:"summary"`
 }
 
-type summary struct {
+// Sums are the sums of a plan, as described in docs/plan.md.
+type Sums struct {
 	Text    string              `json:"text"`
 	Changes bool                `json:"changes"`
 	Actions map[plan.Action]int `json:"actions"`
@@ -28,16 +29,21 @@ type summary struct {
 
 // JSON writes a plan for programs, in the form of docs/plan.md.
 func JSON(w io.Writer, p *plan.Plan) error {
-	t := p.Total()
 	e := json.NewEncoder(printable.JSONWriter(w))
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
-	err := e.Encode(document{p, summary{
-		Text: Summary(p), Changes: p.HasChanges(), Actions: t.Actions,
-		Rows: t.Rows, NewRows: t.NewRows, Seconds: t.Seconds, Tokens: t.Tokens, Money: t.Money,
-	}})
+	err := e.Encode(document{p, SumsOf(p)})
 	if err != nil {
 		return fmt.Errorf("write plan as JSON: %w", err)
 	}
 	return nil
+}
+
+// SumsOf returns the sums of a plan.
+func SumsOf(p *plan.Plan) Sums {
+	t := p.Total()
+	return Sums{
+		Text: Summary(p), Changes: p.HasChanges(), Actions: t.Actions,
+		Rows: t.Rows, NewRows: t.NewRows, Seconds: t.Seconds, Tokens: t.Tokens, Money: t.Money,
+	}
 }

@@ -1,52 +1,60 @@
 package render
 
 import (
-	"bufio"
 	"fmt"
 	"io"
 	"strings"
 
-	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
 // Markdown shows a plan as a comment on a pull request: a table of the changes,
-// followed by everything that is longer than a line.
+// followed by everything that is longer than a line. It has at most [CommentSize]
+// bytes: what does not fit is counted at the end.
 func Markdown(w io.Writer, p *plan.Plan) error {
-	b := bufio.NewWriter(w)
-	markdown(b, p)
-	if err := b.Flush(); err != nil {
-		return fmt.Errorf("write plan as Markdown: %w", err)
-	}
-	return nil
+	c := &comment{}
+	c.plan(p)
+	return c.write(w, "The complete plan is what quern plan prints in a terminal.")
 }
 
-func markdown(w *bufio.Writer, p *plan.Plan) {
-	if p.RefreshOnly && len(p.Nodes) == 0 && len(p.Moves) == 0 {
-		fmt.Fprintf(w, "### quern plan: no drift\n\nDeployments and sources match the state of environment `%s`.\n", p.Environment)
+func (c *comment) plan(p *plan.Plan) {
+	environment := code(p.Environment)
+	switch {
+	case p.RefreshOnly && len(p.Nodes) == 0 && len(p.Moves) == 0:
+		c.printf("### quern plan: no drift\n\nDeployments and sources match the state of environment %s.\n", environment)
+		return
+	case !p.RefreshOnly && !p.HasChanges():
+		c.printf("### quern plan: no changes\n\nEnvironment %s matches the configuration.%s\n", environment, markdownScope(p))
 		return
 	}
-	if !p.RefreshOnly && !p.HasChanges() {
-		fmt.Fprintf(w, "### quern plan: no changes\n\nEnvironment `%s` matches the configuration.\n", p.Environment)
-		return
-	}
-	fmt.Fprintf(w, "### quern plan: %s\n\nEnvironment `%s`.", Summary(p), p.Environment)
+	c.printf("### quern plan: %s\n\nEnvironment %s.", Summary(p), environment)
 	if all := totals(p); all != "" {
-		fmt.Fprintf(w, " Estimate: %s.", all)
+		c.printf(" Estimate: %s.", all)
 	}
-	fmt.Fprint(w, "\n\n| | stage | action | why | estimate |\n| --- | --- | --- | --- | --- |\n")
+	c.printf("%s\n", markdownScope(p))
+	var rows []row
 	for _, n := range p.Nodes {
 		if n.Action == plan.Keep && !p.RefreshOnly {
 			continue
 		}
-		fmt.Fprintf(w, "| `%s` | `%s` | %s | %s | %s |\n",
-			strings.TrimSpace(symbol(n)), strings.ReplaceAll(n.Address, "|", `\|`), phrase(n), cell(whyText(n)), cell(estimate(n)))
+		rows = append(rows, row{
+			cells:  []string{code(strings.TrimSpace(symbol(n))), code(n.Address), phrase(n), cell(whyText(n)), cell(estimate(n))},
+			urgent: n.Action == plan.Delete || n.Action == plan.Replace,
+		})
 	}
-	markdownDeferred(w, p)
-	markdownMoves(w, p)
-	markdownOutputs(w, p)
-	markdownChecks(w, p)
-	markdownDetails(w, p)
+	c.table("stage", []string{"", "stage", "action", "why", "estimate"}, append(rows, deferredRows(p)...))
+	c.table("move", []string{"moved from", "to"}, moveRows(p))
+	c.table("output", []string{"output", "before", "after"}, outputRows(p))
+	c.table("check", []string{"check", ""}, checkRows(p))
+	c.folds(merged(planFolds(p)))
+}
+
+// markdownScope says which part of the pipeline a plan covers, if not all.
+func markdownScope(p *plan.Plan) string {
+	if p.Since == nil {
+		return ""
+	}
+	return fmt.Sprintf(" The plan covers only what has changed since %s.", code(p.Since.String()))
 }
 
 // whyText returns a node's reasons in one line.
@@ -61,81 +69,53 @@ func whyText(n *plan.Node) string {
 	return strings.Join(parts, "; ")
 }
 
-// cell escapes a text for a table.
-func cell(s string) string {
-	return strings.NewReplacer("|", `\|`, "\n", " ", "<", "&lt;", "`", "\\`").Replace(printable.Text(s))
-}
-
-func markdownMoves(w *bufio.Writer, p *plan.Plan) {
-	if len(p.Moves) == 0 {
-		return
-	}
-	fmt.Fprint(w, "\n| moved from | to |\n| --- | --- |\n")
+func moveRows(p *plan.Plan) (rows []row) {
 	for _, m := range p.Moves {
-		fmt.Fprintf(w, "| `%s` | `%s` |\n", strings.ReplaceAll(m.From, "|", `\|`), strings.ReplaceAll(m.To, "|", `\|`))
+		rows = append(rows, row{cells: []string{code(m.From), code(m.To)}})
 	}
+	return rows
 }
 
-func markdownOutputs(w *bufio.Writer, p *plan.Plan) {
-	shown := false
+func outputRows(p *plan.Plan) (rows []row) {
 	for _, o := range p.Outputs {
 		if o.Action == plan.Keep {
 			continue
-		}
-		if !shown {
-			fmt.Fprint(w, "\n| output | before | after |\n| --- | --- | --- |\n")
-			shown = true
 		}
 		before, after := outputValues(o)
 		if o.Action == plan.Delete {
 			after = "(nothing)"
 		}
-		fmt.Fprintf(w, "| `%s` | %s | %s |\n", o.Name, cell(before), cell(after))
+		rows = append(rows, row{cells: []string{code(o.Name), cell(before), cell(after)}})
 	}
+	return rows
 }
 
-func markdownChecks(w *bufio.Writer, p *plan.Plan) {
+func checkRows(p *plan.Plan) (rows []row) {
 	words := map[plan.CheckStatus]string{plan.Fail: "fails", plan.Unknown: "(known after apply)"}
-	shown := false
 	for _, c := range p.Checks {
-		if c.Status == plan.Pass {
-			continue
+		if c.Status != plan.Pass {
+			rows = append(rows, row{cells: []string{code(c.Name), words[c.Status]}, urgent: c.Status == plan.Fail})
 		}
-		if !shown {
-			fmt.Fprint(w, "\n| check | |\n| --- | --- |\n")
-			shown = true
-		}
-		fmt.Fprintf(w, "| `%s` | %s |\n", c.Name, words[c.Status])
 	}
+	return rows
 }
 
-func markdownDetails(w *bufio.Writer, p *plan.Plan) {
+// planFolds returns the differences that explain a plan.
+func planFolds(p *plan.Plan) (all []fold) {
 	for _, n := range p.Nodes {
 		for _, r := range n.Reasons {
-			if r.Code == plan.BecauseArgument && (r.Before != "" || r.After != "") {
-				markdownDiff(w, n.Address+": "+r.Text, r.Before, r.After)
+			if isDifference(r) {
+				all = append(all, difference(n.Address, r.Text, r.Before, r.After))
 			}
 		}
 		for _, c := range n.Changes {
-			markdownDiff(w, n.Address+": "+c.Argument+" changes", c.Before, c.After)
+			all = append(all, difference(n.Address, c.Argument+" changes", c.Before, c.After))
 		}
 	}
+	return all
 }
 
-func markdownDiff(w *bufio.Writer, title, before, after string) {
-	text := orNothing(before) + " → " + orNothing(after)
-	if !isShort(before) || !isShort(after) {
-		text = strings.Join(diffLines(before, after, plainMark), "\n")
-	}
-	fmt.Fprintf(w, "\n<details><summary>%s</summary>\n\n%s\n</details>\n", cell(title), fenced(text))
-}
-
-// fenced puts a text into a code block that nothing in the text can close.
-func fenced(s string) string {
-	s = printable.Text(s)
-	fence := "```"
-	for strings.Contains(s, fence) {
-		fence += "`"
-	}
-	return fence + "text\n" + s + "\n" + fence + "\n"
+// isDifference reports whether a reason shows two values.
+func isDifference(r plan.Reason) bool {
+	return r.Code == plan.BecauseArgument && (r.Before != "" || r.After != "")
 }

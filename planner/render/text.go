@@ -91,9 +91,7 @@ func (t *text) plan(p *plan.Plan) {
 	if all := totals(p); all != "" {
 		t.printf("Estimate: %s.\n", all)
 	}
-	if p.Partial {
-		t.printf("\nThe plan covers only part of the pipeline, because of -target or -exclude.\n")
-	}
+	t.scope(p)
 }
 
 // moves shows which instances get new addresses.
@@ -111,6 +109,15 @@ func (t *text) unchanged(p *plan.Plan) {
 		t.printf("%s Environment %q has nothing to destroy.\n", t.paint(bold+green, "No changes."), p.Environment)
 		return
 	}
+	if p.Since != nil && len(p.Nodes) == 0 {
+		t.printf("%s Nothing in the pipeline has changed since %s.\n", t.paint(bold+green, "No changes."), p.Since)
+		return
+	}
+	if p.Since != nil {
+		t.printf("%s The environment matches what has changed since %s: %s up to date.\n",
+			t.paint(bold+green, "No changes."), p.Since, english.Count(len(p.Nodes), "stage")+" "+english.Agree(len(p.Nodes), "is", "are"))
+		return
+	}
 	t.printf("%s The environment matches the configuration: %s up to date.\n",
 		t.paint(bold+green, "No changes."), english.Count(len(p.Nodes), "stage")+" "+english.Agree(len(p.Nodes), "is", "are"))
 	if t.options.Verbose {
@@ -118,6 +125,16 @@ func (t *text) unchanged(p *plan.Plan) {
 		for _, n := range p.Nodes {
 			t.node(n)
 		}
+	}
+}
+
+// scope says that a plan covers only a part of the pipeline.
+func (t *text) scope(p *plan.Plan) {
+	switch {
+	case p.Since != nil:
+		t.printf("\nThe plan covers only what has changed since %s, what depends on it, and what it depends on.\n", p.Since)
+	case p.Partial:
+		t.printf("\nThe plan covers only part of the pipeline, because of -target or -exclude.\n")
 	}
 }
 
@@ -138,9 +155,7 @@ func (t *text) drift(p *plan.Plan) {
 	default:
 		t.printf("%s The state needs no update: it records the content of a source when the source is read again.\n", t.paint(bold, "No changes."))
 	}
-	if p.Partial {
-		t.printf("\nThe plan covers only part of the pipeline, because of -target or -exclude.\n")
-	}
+	t.scope(p)
 }
 
 // legend explains the symbols that occur in the plan.

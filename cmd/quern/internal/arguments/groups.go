@@ -79,7 +79,11 @@ func (e *Environment) flags() []cli.Flag {
 }
 
 // Variables are the flags that give values to variables.
-type Variables struct{ Vars, VarFiles Flag[[]string] }
+type Variables struct {
+	Vars, VarFiles Flag[[]string]
+	// AllowUndeclared ignores values of variables that do not exist.
+	AllowUndeclared bool
+}
 
 func (v *Variables) flags() []cli.Flag {
 	return []cli.Flag{

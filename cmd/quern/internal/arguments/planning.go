@@ -15,9 +15,13 @@ type Request struct {
 	Targets, Excludes, Replace    []addr.Instance
 	// ReadOnlyLock is set if the lock file must not change.
 	ReadOnlyLock bool
-	// Ref is the Git revision to plan, or empty for the working folder. Since is
-	// the revision that the plan is limited to the changes from, or empty.
+	// Ref is the Git revision to plan, or empty for the working folder. If
+	// Since is not empty, only what has changed since that revision is planned.
 	Ref, Since string
+	// Compared is set if the plan is only compared with another one.
+	Compared bool
+	// IgnoreUnknown is set if some targets may not exist.
+	IgnoreUnknown bool
 }
 
 // Planning are the flags of the commands plan, apply, and destroy.
@@ -88,6 +92,7 @@ func (p *Plan) Flags() []cli.Flag {
 	return flags(p.Planning.flags(), []cli.Flag{
 		declare(&p.Out, cli.StringFlag{Name: "out", Usage: "save the plan to `FILE`, to apply it later"}),
 		declare(&p.Ref, cli.StringFlag{Name: "ref", Usage: "plan the configuration of the Git `REVISION`, such as a branch"}),
+		declare(&p.Since, cli.StringFlag{Name: "since", Usage: "only what has changed since the Git `REVISION`, and what depends on it"}),
 		p.formatFlag("text", "text, json, or markdown"),
 		p.refreshOnlyFlag(),
 		declare(&p.Destroy, cli.BoolFlag{Name: "destroy", Usage: "plan to delete all deployments"}),
@@ -101,13 +106,14 @@ func (p *Plan) Parse(given Positional) hcl.Diagnostics {
 	chosen, diags := p.In(given.Command, PlanFormats)
 	p.Chosen = chosen
 	return all(given.none(), diags, p.Planning.parse(given),
-		exclusive("To apply the plan of a revision, check the revision out.", &p.Ref, &p.Out))
+		exclusive("To apply the plan of a revision, check the revision out.", &p.Ref, &p.Out),
+		exclusive("It chooses what to plan.", &p.Since, &p.Target, &p.Exclude, &p.Destroy, &p.RefreshOnly))
 }
 
 // Request returns what the flags request.
 func (p *Plan) Request() Request {
 	r := p.Planning.Request()
-	r.Ref = p.Ref.Value
+	r.Ref, r.Since = p.Ref.Value, p.Since.Value
 	return r
 }
 

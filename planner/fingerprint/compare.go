@@ -1,0 +1,180 @@
+package fingerprint
+
+import (
+	"slices"
+	"strings"
+
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/planner/plan"
+)
+
+// Compare lists how two preimages differ: definition first, then
+// inputs. Fields that are not known yet do not count. Summary describes the
+// current content of a source, for people.
+func Compare(before, after []plan.Field, summary string) []plan.Reason {
+	old := make(map[string]string, len(before))
+	for _, f := range before {
+		old[f.Name] = f.Value
+	}
+	seen := make(map[string]bool, len(after))
+	inputs := false
+	for _, f := range after {
+		seen[f.Name] = true
+		inputs = inputs || isInputField(f.Name)
+	}
+	var reasons []plan.Reason
+	for _, f := range after {
+		was, had := old[f.Name]
+		if had && was == f.Value {
+			continue
+		}
+		if r, ok := reasonFor(f.Name, was, f.Value, had, true, summary); ok {
+			reasons = append(reasons, r)
+		}
+	}
+	for _, f := range before {
+		if seen[f.Name] || (isInputField(f.Name) && !inputs) {
+			continue
+		}
+		if r, ok := reasonFor(f.Name, f.Value, "", true, false, summary); ok {
+			reasons = append(reasons, r)
+		}
+	}
+	return withoutConsequences(withoutRepetition(reasons))
+}
+
+// withoutConsequences drops changes to the columns of an output if a changed
+// argument explains them.
+func withoutConsequences(reasons []plan.Reason) []plan.Reason {
+	isOutput := func(r plan.Reason) bool {
+		return strings.HasPrefix(r.Subject, "output") && r.Code == plan.BecauseArgument
+	}
+	if !slices.ContainsFunc(reasons, func(r plan.Reason) bool { return r.Code == plan.BecauseArgument && !isOutput(r) }) {
+		return reasons
+	}
+	return slices.DeleteFunc(reasons, isOutput)
+}
+
+// isInputField reports whether a field comes from the action key.
+func isInputField(name string) bool {
+	return name == "source" || strings.HasPrefix(name, "input ")
+}
+
+// reasonFor describes the difference of one field. had and has report whether
+// the field is in the former and in the present preimage.
+func reasonFor(name, before, after string, had, has bool, summary string) (plan.Reason, bool) {
+	first, rest, _ := strings.Cut(name, " ")
+	change := " changed"
+	switch {
+	case !had:
+		change = " was added"
+	case !has:
+		change = " was removed"
+	}
+	switch first {
+	case "type":
+		return plan.Reason{Code: plan.BecauseArgument, Subject: "type", Before: before, After: after, Text: "its type changed from " + before + " to " + after}, true
+	case "behaviour":
+		return plan.Reason{Code: plan.BecauseBehavior, Before: before, After: after, Text: "the plugin gives different results since behavior version " + after + " (was " + before + ")"}, true
+	case "source":
+		text := "the source changed"
+		if summary != "" {
+			text += ": " + summary
+		}
+		return plan.Reason{Code: plan.BecauseSource, Text: text}, true
+	case "input":
+		return inputReason(rest, before, after, change)
+	case "output":
+		return plan.Reason{Code: plan.BecauseArgument, Subject: name, Before: before, After: after, Text: strings.TrimSpace(name) + change}, true
+	case "blocks":
+		return plan.Reason{Code: plan.BecauseArgument, Subject: "blocks", Before: before, After: after, Text: "the blocks or their order changed"}, true
+	case "pin":
+		return pinReason(rest, before, after, change), true
+	case "secret":
+		return plan.Reason{Code: plan.BecauseArgument, Subject: rest, Text: "the value of " + rest + change}, true
+	case "row":
+		if strings.HasSuffix(rest, " type") {
+			return plan.Reason{}, false
+		}
+		before, after = expr.Readable(before), expr.Readable(after)
+	case "expression", "condition":
+		before, after = expr.Readable(before), expr.Readable(after)
+	}
+	subject := rest
+	if subject == "" {
+		subject = first
+	}
+	return plan.Reason{Code: plan.BecauseArgument, Subject: subject, Before: before, After: after, Text: subject + change}, true
+}
+
+// inputReason is about a field of an input: "tickets column text", "tickets
+// rows", "model digest", "model feature text".
+func inputReason(rest, before, after, change string) (plan.Reason, bool) {
+	key, what := cutInput(rest)
+	switch {
+	case what == "rows":
+		if before == "" || after == "" {
+			return plan.Reason{}, false
+		}
+		return plan.Reason{Code: plan.BecauseColumn, Subject: key, Before: before, After: after, Text: key + " has " + after + " rows (had " + before + ")"}, true
+	case what == "digest":
+		return plan.Reason{Code: plan.BecauseUpstream, Subject: key, Text: key + change}, true
+	case strings.HasPrefix(what, "pin "):
+		return pinReason(strings.TrimPrefix(what, "pin "), before, after, change), true
+	case strings.HasPrefix(what, "column "):
+		column := strings.TrimPrefix(what, "column ")
+		switch change {
+		case " was added":
+			change = " is now read"
+		case " was removed":
+			change = " is no longer read"
+		}
+		return plan.Reason{Code: plan.BecauseColumn, Subject: key + "." + column, Text: "column " + column + " of " + key + change}, true
+	}
+	return plan.Reason{Code: plan.BecauseUpstream, Subject: key, Before: before, After: after, Text: what + " of " + key + change}, true
+}
+
+// pinReason is about a name outside that refers to something else now.
+func pinReason(name, before, after, change string) plan.Reason {
+	return plan.Reason{Code: plan.BecauseArgument, Subject: name, Before: before, After: after, Text: "the pin of " + name + change}
+}
+
+// cutInput splits an input's field. Keys may contain spaces.
+func cutInput(rest string) (key, what string) {
+	for _, word := range []string{" column ", " feature ", " pin "} {
+		if i := strings.Index(rest, word); i >= 0 {
+			return rest[:i], rest[i+1:]
+		}
+	}
+	if i := strings.LastIndexByte(rest, ' '); i >= 0 {
+		return rest[:i], rest[i+1:]
+	}
+	return rest, ""
+}
+
+// withoutRepetition merges repeated reasons: if an argument is written in a
+// different form, its old and new fields are one change.
+func withoutRepetition(reasons []plan.Reason) []plan.Reason {
+	at := map[string]int{}
+	var out []plan.Reason
+	for _, r := range reasons {
+		if r.Code != plan.BecauseArgument {
+			out = append(out, r)
+			continue
+		}
+		if i, ok := at[r.Subject]; ok {
+			merged := &out[i]
+			if merged.Before == "" {
+				merged.Before = r.Before
+			}
+			if merged.After == "" {
+				merged.After = r.After
+			}
+			merged.Text = r.Subject + " changed"
+			continue
+		}
+		at[r.Subject] = len(out)
+		out = append(out, r)
+	}
+	return out
+}
