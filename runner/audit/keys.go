@@ -131,9 +131,7 @@ func (k *keys) groups(f func(same []entry)) error {
 		if err != nil {
 			return err
 		}
-		slices.SortFunc(all, func(a, b entry) int {
-			return cmp.Or(bytes.Compare(a.key[:], b.key[:]), cmp.Compare(a.row, b.row))
-		})
+		slices.SortFunc(all, byKeyAndRow)
 		for len(all) > 0 {
 			n := 1
 			for n < len(all) && all[n].key == all[0].key {
@@ -144,6 +142,14 @@ func (k *keys) groups(f func(same []entry)) error {
 		}
 	}
 	return nil
+}
+
+// byKeyAndRow compares entries. The first bytes of two keys nearly always differ.
+func byKeyAndRow(a, b entry) int {
+	if x, y := binary.BigEndian.Uint64(a.key[:]), binary.BigEndian.Uint64(b.key[:]); x != y {
+		return cmp.Compare(x, y)
+	}
+	return cmp.Or(bytes.Compare(a.key[:], b.key[:]), cmp.Compare(a.row, b.row))
 }
 
 // part returns the entries of a part, in memory and in the file.
