@@ -18,6 +18,7 @@ import (
 	"strings"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -99,7 +100,8 @@ func NewEntry(st *state.State, inst *state.Instance) Entry {
 
 // Instances returns the instances at some addresses, sorted by address and
 // without duplicates. Without addresses, it returns all instances. An address
-// without a key means all instances of its stage.
+// without a key means all instances of its stage, and one of a module everything
+// in it.
 func Instances(st *state.State, addresses ...string) ([]*state.Instance, error) {
 	found := map[string]*state.Instance{}
 	if len(addresses) == 0 {
@@ -123,6 +125,9 @@ func Instances(st *state.State, addresses ...string) ([]*state.Instance, error) 
 
 // ofStage returns the instances that an address refers to.
 func ofStage(st *state.State, address string) ([]*state.Instance, error) {
+	if t, err := addr.ParseTarget(address); err == nil && t.IsModule() {
+		return inModule(st, t)
+	}
 	a, err := addr.Parse(address)
 	if err != nil {
 		return nil, err
@@ -141,6 +146,20 @@ func ofStage(st *state.State, address string) ([]*state.Instance, error) {
 		return nil, err
 	}
 	return []*state.Instance{inst}, nil
+}
+
+// inModule returns the instances in a module.
+func inModule(st *state.State, module addr.Target) ([]*state.Instance, error) {
+	var found []*state.Instance
+	for address, inst := range entries(st) {
+		if module.Encloses(address) {
+			found = append(found, inst)
+		}
+	}
+	if len(found) == 0 {
+		return nil, diag.Failed(fmt.Sprintf("environment %q has nothing in %s", st.Environment, module), "Run \"quern state list\" to see its instances.")
+	}
+	return found, nil
 }
 
 // Listing contains the instances of a state, and what identifies the state.

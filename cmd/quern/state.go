@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"slices"
 	"strconv"
@@ -11,8 +10,6 @@ import (
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
-	"github.com/quern-dev/quern/internal/english"
-	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/store"
@@ -73,95 +70,6 @@ func stateShowCommand(ui *terminal) *cli.Command {
 	})
 }
 
-func stateMoveCommand(ui *terminal) *cli.Command {
-	c := &cli.Command{
-		Name:        "mv",
-		Usage:       "move an instance to another address",
-		ArgsUsage:   "FROM TO",
-		Description: "Use it when you rename a stage, to keep what the stage produced or deployed. Addresses without a key move all\ninstances of a stage, which keep their keys.",
-	}
-	return command(ui, c, &arguments.StateMove{}, func(ctx context.Context, args *arguments.StateMove) error {
-		var moves []move
-		err := changeState(ctx, ui, &args.StateChange, func(st *state.State) (err error) {
-			moves, err = moveInstances(st, args.From, args.To)
-			return err
-		})
-		if err != nil {
-			return err
-		}
-		for _, m := range moves {
-			ui.printf("Moved %s to %s.\n", m.from, m.to)
-		}
-		return nil
-	})
-}
-
-// move is a change of an instance's address.
-type move struct{ from, to string }
-
-// moveInstances moves one instance, all instances of a stage, or none.
-func moveInstances(st *state.State, from, to string) ([]move, error) {
-	target, err := addr.Parse(to)
-	if err != nil {
-		return nil, err
-	}
-	if err := target.CheckModule(maps.Keys(st.Instances)); err != nil {
-		return nil, err
-	}
-	sources, err := inspect.Instances(st, from)
-	if err != nil {
-		return nil, err
-	}
-	if target.HasKey() && len(sources) > 1 {
-		return nil, diag.Failed(fmt.Sprintf("%s has %s, but %s is the address of a single instance", from, english.Count(len(sources), "instance"), target), "Move the instances one by one, or give an address without a key.")
-	}
-	var moves []move
-	for _, source := range sources {
-		m := move{source.Address, moved(source.Address, from, target)}
-		if target.Kind != source.Kind {
-			return nil, diag.Failed(fmt.Sprintf("%s cannot become %s", source.Kind, target.Kind), "%s and %s must have the same kind.", from, to)
-		}
-		if st.Instances[m.to] != nil || st.Pending[m.to] != nil {
-			return nil, diag.Failed(fmt.Sprintf("the state already has an instance %s", m.to), "First remove it with \"quern state rm\".")
-		}
-		moves = append(moves, m)
-	}
-	for _, m := range moves {
-		m.apply(st)
-	}
-	return moves, nil
-}
-
-// moved returns the new address of an instance. If whole stages are moved, it
-// keeps its key.
-func moved(source, from string, target addr.Instance) string {
-	given, err := addr.Parse(from)
-	a, sourceErr := addr.Parse(source)
-	if err == nil && sourceErr == nil && !given.HasKey() && !target.HasKey() {
-		target.Key = a.Key
-	}
-	return target.String()
-}
-
-func (m move) apply(st *state.State) {
-	if p := st.Pending[m.from]; p != nil {
-		delete(st.Pending, m.from)
-		st.Pending[m.to] = p
-	}
-	if inst := st.Instances[m.from]; inst != nil {
-		delete(st.Instances, m.from)
-		inst.Address = m.to
-		st.Instances[m.to] = inst
-	}
-	for _, other := range st.Instances {
-		for i, d := range other.DependsOn {
-			if d == m.from {
-				other.DependsOn[i] = m.to
-			}
-		}
-	}
-}
-
 func stateRemoveCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{
 		Name:        "rm",
@@ -195,18 +103,22 @@ func stateUnlockCommand(ui *terminal) *cli.Command {
 		Usage:     "end another command's lease by force",
 		ArgsUsage: "ID",
 		Description: "Use it if the process that holds the lease ran on another machine and has ended. If it ran on this machine, quern\n" +
-			"takes over its lease without this command. The ID is in the message that says who holds the lease.",
+			"takes over its lease without this command. The ID is in the message that says who holds the lease.\n\n" +
+			"Refuses to end the lease of a process that is alive: one that runs on this machine, or one elsewhere that renews its\n" +
+			"lease, for which the command watches up to 30 seconds.",
 	}
-	return command(ui, c, &arguments.StateUnlock{}, func(_ context.Context, args *arguments.StateUnlock) error {
+	return command(ui, c, &arguments.StateUnlock{}, func(ctx context.Context, args *arguments.StateUnlock) error {
 		s, err := openStore(ui)
 		if err != nil {
 			return err
 		}
-		holder, err := s.States().ForceUnlock(args.Env.Value, args.ID)
+		holder, proof, err := s.States().ForceUnlock(ctx, args.Env.Value, args.ID, func(h state.Holder) {
+			ui.notef("Watching whether %s renews the lease ...\n", h)
+		})
 		if err != nil {
 			return diag.Failed("the lease cannot be ended", "%w", err)
 		}
-		ui.printf("Ended the lease of %s.\n", holder)
+		ui.printf("Ended the lease of %s: %s.\n", holder, proof)
 		return nil
 	})
 }

@@ -42,6 +42,17 @@ func (t Target) String() string {
 	return Instance{t.Stage(), t.Key}.String()
 }
 
+// Encloses reports whether an address is the target's or in it.
+func (t Target) Encloses(address string) bool {
+	text := t.String()
+	for target := range Enclosing(address) {
+		if target == text {
+			return true
+		}
+	}
+	return false
+}
+
 // ParseTarget is the inverse of String.
 func ParseTarget(s string) (Target, error) {
 	traversal, diags := hclsyntax.ParseTraversalAbs([]byte(s), "", hcl.InitialPos)

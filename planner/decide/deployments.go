@@ -6,8 +6,12 @@ import (
 	"io/fs"
 	"maps"
 
+	"google.golang.org/grpc/codes"
+
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -29,13 +33,22 @@ func (d *Decider) lookAtDeployment(n *Instance) bool {
 		n.Action = plan.Keep
 		return true
 	}
+	id, imported := d.Imports(n.Address)
+	imported = imported && n.Prior == nil && !d.RefreshOnly
 	if !n.Bound.Config.IsWhollyKnown() {
+		if imported {
+			d.Report(diag.Errorf(n.Range.Ptr(), "Cannot import yet", "The configuration of %s depends on results that do not exist yet. Compute them first with -exclude='%s', and then import.", n.Address, n.Address))
+			return false
+		}
 		n.decideLater()
 		return true
 	}
 	in, err := n.Proto()
 	if err != nil {
 		return d.failed(n, "refresh", err)
+	}
+	if imported {
+		return d.importDeployment(n, service, in, id)
 	}
 	if n.Deployment != nil && d.Refresh && !d.readDeployment(n, service, in) {
 		return false
@@ -45,6 +58,36 @@ func (d *Decider) lookAtDeployment(n *Instance) bool {
 		return true
 	}
 	return d.planDeployment(n, service, in)
+}
+
+// importDeployment plans to manage a deployment that exists already.
+func (d *Decider) importDeployment(n *Instance, service pluginv1.PluginServiceClient, in *pluginv1.Instance, id string) bool {
+	resp, err := service.ImportDeployment(d.Context, &pluginv1.ImportDeploymentRequest{Instance: in, Id: id})
+	if call := (*client.CallError)(nil); errors.As(err, &call) && call.Code == codes.Unimplemented {
+		d.Report(diag.Errorf(n.Range.Ptr(), "Cannot import this deployment", "Plugin %q cannot import a %s %q. Remove the import block; the deployment is then created.", n.Plugin, n.Kind, n.Type))
+		return false
+	}
+	if err != nil {
+		return d.failed(n, "import", err)
+	}
+	if d.Processes.Heard(n.Node, resp.Diagnostics) {
+		return false
+	}
+	if resp.State == nil {
+		d.Report(diag.Errorf(n.Range.Ptr(), "Nothing to import", "Plugin %q found no deployment %q for %s. Check the id of the import block, or remove the block to create the deployment.", n.Plugin, id, n.Address))
+		return false
+	}
+	if n.Deployment, err = plan.ReadDeployment(resp.State); err != nil {
+		return d.failed(n, "import", err)
+	}
+	if !d.planDeployment(n, service, in) {
+		return false
+	}
+	if n.Action == plan.Keep {
+		n.Action = plan.Update // the state is updated
+	}
+	n.Reasons = append([]plan.Reason{{Code: plan.BecauseImported, Subject: id, Text: fmt.Sprintf("imports the deployment %q", id)}}, n.Reasons...)
+	return true
 }
 
 // failed reports that a plugin could not do something with a deployment. It

@@ -39,4 +39,5 @@ const (
 	BecauseRemoved   ReasonCode = "removed"   // it is no longer configured
 	BecauseContract  ReasonCode = "contract"  // its contract, or what the contract refers to, changed
 	BecauseMoved     ReasonCode = "moved"     // it takes over the deployment of another address
+	BecauseImported  ReasonCode = "import"    // it takes over a deployment that exists already
 )

@@ -29,6 +29,8 @@ The path is a symbolic link to the current release. A program that opens files t
 
 quern never overwrites anything at the path that it did not create: the plan shows what is in the way, and the apply fails. If two deployments use the same path, the later one takes it over, and its plan says so. The next plan of the earlier one shows that its path was taken over, and destroying it leaves the path alone. If a release was changed by hand, the next plan shows it and the next apply restores it.
 
+To import a deployment, for example after its state was lost, give its path as the ` + "`id`" + ` of an ` + "`import`" + ` block. Only what quern deployed to the path can be imported.
+
 The values are ` + "`path`" + ` (as configured), ` + "`digest`" + ` (of the deployed artifact), ` + "`release`" + ` (the release's folder), ` + "`files`" + `, ` + "`bytes`" + `, and ` + "`drift`" + ` (how the files differ from what was deployed, or empty if they do not).
 
 ` + "```hcl" + `
@@ -112,6 +114,36 @@ func (d deployment) Read(_ context.Context, r *plugin.DeploymentReadRequest[args
 	if drift == "" && name != n.Release {
 		drift = "the link points to another release"
 	}
+	return n.state(p, found, drift)
+}
+
+// Import finds what quern deployed to the path before, for example with a state
+// that was lost.
+func (d deployment) Import(_ context.Context, r *plugin.DeploymentImportRequest[args]) (*plugin.DeploymentState, error) {
+	if r.ID != r.Args.Path {
+		return nil, &plugin.ArgumentError{Argument: "path", Err: fmt.Errorf("the ID of a deployment to a folder is its path: %q, not %q", r.Args.Path, r.ID)}
+	}
+	p := newPlace(d.root(), r.Args.Path)
+	name, err := p.current()
+	if err != nil || name == "" {
+		return nil, err
+	}
+	found, err := p.release(name)
+	if err != nil {
+		return nil, err
+	}
+	owner, err := p.owner()
+	if err != nil {
+		return nil, err
+	}
+	if found == nil || owner == nil {
+		return nil, p.foreign("its release has no description")
+	}
+	drift, err := p.drift(found)
+	if err != nil {
+		return nil, err
+	}
+	n := notes{Path: r.Args.Path, Keep: r.Args.Keep, Release: name, Deployment: owner.Deployment}
 	return n.state(p, found, drift)
 }
 

@@ -475,3 +475,31 @@ func TestForeignFilesInAReleaseAreKept(t *testing.T) {
 		})
 	}
 }
+
+func TestADeploymentIsImportedByItsPath(t *testing.T) {
+	d := deploy(t)
+	if found, err := d.Import("serve/current"); found || err != nil {
+		t.Fatalf("%v, although nothing is deployed: %v", found, err)
+	}
+	d.apply()
+	other := deployIn(t, d.root)
+	if found, err := other.Import("serve/current"); !found || err != nil {
+		t.Fatal("not found", err)
+	}
+	if action, changes := other.planned(); action != plugin.ActionNone {
+		t.Errorf("%v: %s", action, changes)
+	}
+	if other.Value().GetAttr("digest").AsString() != d.Digests["artifact"] {
+		t.Error("the digest is", other.Value().GetAttr("digest"))
+	}
+	if _, err := other.Import("elsewhere"); err == nil || !strings.Contains(err.Error(), "is its path") {
+		t.Error("another path:", err)
+	}
+	if err := os.WriteFile(filepath.Join(d.root, "file"), nil, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	other.set("path", "file")
+	if _, err := other.Import("file"); err == nil || !strings.Contains(err.Error(), "quern did not create") {
+		t.Error("a file:", err)
+	}
+}

@@ -46,6 +46,7 @@ var calls = map[string]call{
 	"PlanDeployment":   unary(pluginv1.PluginServiceClient.PlanDeployment),
 	"ApplyDeployment":  unary(pluginv1.PluginServiceClient.ApplyDeployment),
 	"DeleteDeployment": unary(pluginv1.PluginServiceClient.DeleteDeployment),
+	"ImportDeployment": unary(pluginv1.PluginServiceClient.ImportDeployment),
 }
 
 // message is a pointer to a message of type M.

@@ -409,36 +409,3 @@ func (s *Store) Holder(env string) (*Holder, error) {
 	}
 	return &record.Holder, nil
 }
-
-// ForceUnlock ends the lease with this ID on an environment or on all of them,
-// whoever has it. A process that still uses it loses it at its next heartbeat.
-// Until then, both could write, and the state's serial decides who wins.
-func (s *Store) ForceUnlock(env, id string) (Holder, error) {
-	if err := CheckName(env); err != nil {
-		return Holder{}, err
-	}
-	record, version, err := s.readLease(s.ctx, env)
-	if err != nil {
-		return Holder{}, err
-	}
-	if record == nil || record.ID != id {
-		all, allVersion, err := s.readLease(s.ctx, AllEnvironments)
-		if err == nil && all != nil && all.ID == id {
-			env, record, version = AllEnvironments, all, allVersion
-		}
-	}
-	if record == nil {
-		return Holder{}, fmt.Errorf("environment %q is not locked", env)
-	}
-	if record.ID != id {
-		return Holder{}, fmt.Errorf("environment %q is locked under ID %s, not %s", env, record.ID, id)
-	}
-	err = s.backend.Delete(s.ctx, object(env, leaseFile), version)
-	if locker, ok := s.backend.(backend.Locker); ok && err == nil {
-		err = locker.Unlock(object(env, leaseLock))
-	}
-	if err != nil {
-		return Holder{}, fmt.Errorf("unlock %s: %w", named(env), err)
-	}
-	return record.Holder, nil
-}

@@ -184,6 +184,17 @@ func (file) Delete(_ context.Context, d *plugin.DeploymentDeleteRequest[fileArgs
 	return os.RemoveAll(path(d.State))
 }
 
+func (file) Import(_ context.Context, r *plugin.DeploymentImportRequest[fileArgs]) (*plugin.DeploymentState, error) {
+	b, err := os.ReadFile(r.ID)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, plugin.ArgumentErrorf("path", "there is no such file\n%w", err)
+	}
+	return &plugin.DeploymentState{Value: cty.ObjectVal(map[string]cty.Value{"path": cty.StringVal(r.ID)}), Private: b}, nil
+}
+
 // UpgradeState converts states of version 0, in which path was called where.
 func (file) UpgradeState(_ context.Context, _ int64, s *plugin.DeploymentState) (*plugin.DeploymentState, error) {
 	return &plugin.DeploymentState{Value: cty.ObjectVal(map[string]cty.Value{"path": s.Value.GetAttr("where")}), Private: s.Private}, nil

@@ -715,6 +715,10 @@ class File(plugin.Deployment):
         if delete.state is not None:
             Path(delete.state.value["path"]).unlink(missing_ok=True)
 
+    def import_deployment(self, id: str) -> plugin.State | None:
+        path = Path(id)
+        return plugin.State({"path": id}, private=path.read_bytes()) if path.exists() else None
+
     @classmethod
     def upgrade_state(cls, version: int, state: plugin.State) -> plugin.State:
         """Converts states of version 0, in which path was called where."""

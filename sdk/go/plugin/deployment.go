@@ -26,6 +26,22 @@ type Deployment[A any] interface {
 	Delete(context.Context, *DeploymentDeleteRequest[A]) error
 }
 
+// Importer is a Deployment that can take over what exists already. Users then
+// write an import block with its ID.
+type Importer[A any] interface {
+	// Import returns the state of the deployment with the ID, or nil if there is
+	// none. It changes nothing. The type's documentation says what the ID is.
+	Import(context.Context, *DeploymentImportRequest[A]) (*DeploymentState, error)
+}
+
+// DeploymentImportRequest is the request of Importer.Import.
+type DeploymentImportRequest[A any] struct {
+	// Args are the arguments of the block. All of them are known.
+	Args *A
+	// ID identifies the deployment.
+	ID string
+}
+
 // DeploymentState is what the plugin must remember to find its deployment
 // again. quern stores it. It must not contain secrets.
 type DeploymentState struct {

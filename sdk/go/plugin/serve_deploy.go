@@ -9,6 +9,8 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 	"github.com/zclconf/go-cty/cty/msgpack"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
@@ -21,6 +23,7 @@ type deployable interface {
 	plan(context.Context, *pluginv1.PlanDeploymentRequest) *pluginv1.PlanDeploymentResponse
 	apply(context.Context, *pluginv1.ApplyDeploymentRequest) *pluginv1.ApplyDeploymentResponse
 	remove(context.Context, *pluginv1.DeleteDeploymentRequest) *pluginv1.DeleteDeploymentResponse
+	imports(context.Context, *pluginv1.ImportDeploymentRequest) (*pluginv1.ImportDeploymentResponse, error)
 }
 
 type deployment[A any] struct {
@@ -95,6 +98,20 @@ func (d *deployment[A]) remove(ctx context.Context, req *pluginv1.DeleteDeployme
 		err = d.impl.Delete(ctx, &DeploymentDeleteRequest[A]{Args: args, State: state, warnings: warned})
 	}
 	return &pluginv1.DeleteDeploymentResponse{Diagnostics: append(diagnostics(err), warned.all...)}
+}
+
+func (d *deployment[A]) imports(ctx context.Context, req *pluginv1.ImportDeploymentRequest) (*pluginv1.ImportDeploymentResponse, error) {
+	importer, ok := d.impl.(Importer[A])
+	if !ok {
+		return nil, status.Errorf(codes.Unimplemented, "%s %q cannot import deployments", d.info.Kind, d.info.Name)
+	}
+	args, _, err := d.ready(ctx, req.Instance)
+	if err != nil {
+		return &pluginv1.ImportDeploymentResponse{Diagnostics: diagnostics(err)}, nil
+	}
+	found, err := importer.Import(ctx, &DeploymentImportRequest[A]{Args: args, ID: req.Id})
+	out, stateErr := d.protoState(found)
+	return &pluginv1.ImportDeploymentResponse{Diagnostics: diagnostics(errors.Join(err, stateErr)), State: out}, nil
 }
 
 // request decodes what Read and Delete get. The deployment may no longer be

@@ -291,6 +291,14 @@ func (s *server) DeleteDeployment(ctx context.Context, req *pluginv1.DeleteDeplo
 	return t.remove(ctx, req), nil
 }
 
+func (s *server) ImportDeployment(ctx context.Context, req *pluginv1.ImportDeploymentRequest) (*pluginv1.ImportDeploymentResponse, error) {
+	t, err := find[deployable](s, req.Instance)
+	if err != nil {
+		return nil, err
+	}
+	return t.imports(ctx, req)
+}
+
 // errNoStart is for a stream that does not begin as it must.
 var errNoStart = status.Error(codes.InvalidArgument, "the first request must contain start")
 

@@ -41,6 +41,21 @@ func (d *Deployed) Value() cty.Value {
 	return v
 }
 
+// Import takes over an existing deployment by its ID. It reports whether there is
+// one.
+func (d *Deployed) Import(id string) (bool, error) {
+	d.s.t.Helper()
+	resp, err := d.s.client.Service().ImportDeployment(d.s.t.Context(), &pluginv1.ImportDeploymentRequest{Instance: d.s.bind(d.c).instance, Id: id})
+	if err == nil {
+		err = d.failure(resp.Diagnostics)
+	}
+	if err != nil {
+		return false, err
+	}
+	d.state = resp.State
+	return resp.State != nil, nil
+}
+
 // Plan returns what Apply would do. The plugin gets the artifacts that have a
 // digest, except for datasets.
 func (d *Deployed) Plan() (*plugin.DeploymentPlan, error) {

@@ -7073,6 +7073,113 @@ func (x *DeleteDeploymentResponse) GetDiagnostics() []*Diagnostic {
 	return nil
 }
 
+type ImportDeploymentRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	Instance *Instance              `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
+	// What identifies the deployment, such as a path or a name. The type's
+	// documentation says what it is.
+	Id            string `protobuf:"bytes,2,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportDeploymentRequest) Reset() {
+	*x = ImportDeploymentRequest{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportDeploymentRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportDeploymentRequest) ProtoMessage() {}
+
+func (x *ImportDeploymentRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportDeploymentRequest.ProtoReflect.Descriptor instead.
+func (*ImportDeploymentRequest) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{93}
+}
+
+func (x *ImportDeploymentRequest) GetInstance() *Instance {
+	if x != nil {
+		return x.Instance
+	}
+	return nil
+}
+
+func (x *ImportDeploymentRequest) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+type ImportDeploymentResponse struct {
+	state       protoimpl.MessageState `protogen:"open.v1"`
+	Diagnostics []*Diagnostic          `protobuf:"bytes,1,rep,name=diagnostics,proto3" json:"diagnostics,omitempty"`
+	// Unset: there is no such deployment.
+	State         *DeploymentState `protobuf:"bytes,2,opt,name=state,proto3" json:"state,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ImportDeploymentResponse) Reset() {
+	*x = ImportDeploymentResponse{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ImportDeploymentResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ImportDeploymentResponse) ProtoMessage() {}
+
+func (x *ImportDeploymentResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ImportDeploymentResponse.ProtoReflect.Descriptor instead.
+func (*ImportDeploymentResponse) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{94}
+}
+
+func (x *ImportDeploymentResponse) GetDiagnostics() []*Diagnostic {
+	if x != nil {
+		return x.Diagnostics
+	}
+	return nil
+}
+
+func (x *ImportDeploymentResponse) GetState() *DeploymentState {
+	if x != nil {
+		return x.State
+	}
+	return nil
+}
+
 var File_quern_plugin_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
@@ -7614,7 +7721,13 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x126\n" +
 	"\x05state\x18\x02 \x01(\v2 .quern.plugin.v1.DeploymentStateR\x05state\"Y\n" +
 	"\x18DeleteDeploymentResponse\x12=\n" +
-	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics*{\n" +
+	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\"`\n" +
+	"\x17ImportDeploymentRequest\x125\n" +
+	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x12\x0e\n" +
+	"\x02id\x18\x02 \x01(\tR\x02id\"\x91\x01\n" +
+	"\x18ImportDeploymentResponse\x12=\n" +
+	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x126\n" +
+	"\x05state\x18\x02 \x01(\v2 .quern.plugin.v1.DeploymentStateR\x05state*{\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tMODE_READ\x10\x01\x12\f\n" +
@@ -7644,7 +7757,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x16DEPLOYMENT_ACTION_NONE\x10\x01\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_CREATE\x10\x02\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_UPDATE\x10\x03\x12\x1d\n" +
-	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\x9d\r\n" +
+	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\x86\x0e\n" +
 	"\rPluginService\x12R\n" +
 	"\tGetSchema\x12!.quern.plugin.v1.GetSchemaRequest\x1a\".quern.plugin.v1.GetSchemaResponse\x12R\n" +
 	"\tConfigure\x12!.quern.plugin.v1.ConfigureRequest\x1a\".quern.plugin.v1.ConfigureResponse\x12L\n" +
@@ -7666,7 +7779,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0eReadDeployment\x12&.quern.plugin.v1.ReadDeploymentRequest\x1a'.quern.plugin.v1.ReadDeploymentResponse\x12a\n" +
 	"\x0ePlanDeployment\x12&.quern.plugin.v1.PlanDeploymentRequest\x1a'.quern.plugin.v1.PlanDeploymentResponse\x12d\n" +
 	"\x0fApplyDeployment\x12'.quern.plugin.v1.ApplyDeploymentRequest\x1a(.quern.plugin.v1.ApplyDeploymentResponse\x12g\n" +
-	"\x10DeleteDeployment\x12(.quern.plugin.v1.DeleteDeploymentRequest\x1a).quern.plugin.v1.DeleteDeploymentResponse2\xfa\x03\n" +
+	"\x10DeleteDeployment\x12(.quern.plugin.v1.DeleteDeploymentRequest\x1a).quern.plugin.v1.DeleteDeploymentResponse\x12g\n" +
+	"\x10ImportDeployment\x12(.quern.plugin.v1.ImportDeploymentRequest\x1a).quern.plugin.v1.ImportDeploymentResponse2\xfa\x03\n" +
 	"\vHostService\x12f\n" +
 	"\aPredict\x12*.quern.plugin.v1.HostServicePredictRequest\x1a+.quern.plugin.v1.HostServicePredictResponse(\x010\x01\x12]\n" +
 	"\x04Chat\x12'.quern.plugin.v1.HostServiceChatRequest\x1a(.quern.plugin.v1.HostServiceChatResponse(\x010\x01\x12\\\n" +
@@ -7687,7 +7801,7 @@ func file_quern_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_quern_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 106)
+var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 108)
 var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(Mode)(0),                           // 0: quern.plugin.v1.Mode
 	(ArtifactKind)(0),                   // 1: quern.plugin.v1.ArtifactKind
@@ -7788,19 +7902,21 @@ var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(*ApplyDeploymentResponse)(nil),     // 96: quern.plugin.v1.ApplyDeploymentResponse
 	(*DeleteDeploymentRequest)(nil),     // 97: quern.plugin.v1.DeleteDeploymentRequest
 	(*DeleteDeploymentResponse)(nil),    // 98: quern.plugin.v1.DeleteDeploymentResponse
-	nil,                                 // 99: quern.plugin.v1.Argument.LateEntry
-	nil,                                 // 100: quern.plugin.v1.Instance.InputsEntry
-	nil,                                 // 101: quern.plugin.v1.Instance.RowArgumentsEntry
-	nil,                                 // 102: quern.plugin.v1.Instance.PinsEntry
-	nil,                                 // 103: quern.plugin.v1.Prepared.ReadsEntry
-	nil,                                 // 104: quern.plugin.v1.Prepared.PinsEntry
-	nil,                                 // 105: quern.plugin.v1.MapRequest.InputsEntry
-	nil,                                 // 106: quern.plugin.v1.RunRequest.InputsEntry
-	nil,                                 // 107: quern.plugin.v1.Done.FoldersEntry
-	nil,                                 // 108: quern.plugin.v1.CheckSampleRequest.SamplesEntry
-	nil,                                 // 109: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	nil,                                 // 110: quern.plugin.v1.PlanDeploymentRequest.InputsEntry
-	nil,                                 // 111: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	(*ImportDeploymentRequest)(nil),     // 99: quern.plugin.v1.ImportDeploymentRequest
+	(*ImportDeploymentResponse)(nil),    // 100: quern.plugin.v1.ImportDeploymentResponse
+	nil,                                 // 101: quern.plugin.v1.Argument.LateEntry
+	nil,                                 // 102: quern.plugin.v1.Instance.InputsEntry
+	nil,                                 // 103: quern.plugin.v1.Instance.RowArgumentsEntry
+	nil,                                 // 104: quern.plugin.v1.Instance.PinsEntry
+	nil,                                 // 105: quern.plugin.v1.Prepared.ReadsEntry
+	nil,                                 // 106: quern.plugin.v1.Prepared.PinsEntry
+	nil,                                 // 107: quern.plugin.v1.MapRequest.InputsEntry
+	nil,                                 // 108: quern.plugin.v1.RunRequest.InputsEntry
+	nil,                                 // 109: quern.plugin.v1.Done.FoldersEntry
+	nil,                                 // 110: quern.plugin.v1.CheckSampleRequest.SamplesEntry
+	nil,                                 // 111: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	nil,                                 // 112: quern.plugin.v1.PlanDeploymentRequest.InputsEntry
+	nil,                                 // 113: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
 }
 var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	9,   // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
@@ -7811,7 +7927,7 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	11,  // 5: quern.plugin.v1.Body.blocks:type_name -> quern.plugin.v1.Block
 	1,   // 6: quern.plugin.v1.Argument.accepts:type_name -> quern.plugin.v1.ArtifactKind
 	2,   // 7: quern.plugin.v1.Argument.collection:type_name -> quern.plugin.v1.Collection
-	99,  // 8: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
+	101, // 8: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
 	9,   // 9: quern.plugin.v1.Block.body:type_name -> quern.plugin.v1.Body
 	3,   // 10: quern.plugin.v1.Column.origin:type_name -> quern.plugin.v1.ColumnOrigin
 	1,   // 11: quern.plugin.v1.Input.kind:type_name -> quern.plugin.v1.ArtifactKind
@@ -7820,21 +7936,21 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	16,  // 14: quern.plugin.v1.Input.model:type_name -> quern.plugin.v1.Instance
 	12,  // 15: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
 	12,  // 16: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
-	100, // 17: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
-	101, // 18: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
-	102, // 19: quern.plugin.v1.Instance.pins:type_name -> quern.plugin.v1.Instance.PinsEntry
+	102, // 17: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
+	103, // 18: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
+	104, // 19: quern.plugin.v1.Instance.pins:type_name -> quern.plugin.v1.Instance.PinsEntry
 	5,   // 20: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
 	17,  // 21: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	16,  // 22: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
 	22,  // 23: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
 	17,  // 24: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	30,  // 25: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
-	103, // 26: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
+	105, // 26: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
 	32,  // 27: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
 	26,  // 28: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
 	25,  // 29: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
 	23,  // 30: quern.plugin.v1.Prepared.files:type_name -> quern.plugin.v1.SourceFile
-	104, // 31: quern.plugin.v1.Prepared.pins:type_name -> quern.plugin.v1.Prepared.PinsEntry
+	106, // 31: quern.plugin.v1.Prepared.pins:type_name -> quern.plugin.v1.Prepared.PinsEntry
 	28,  // 32: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
 	27,  // 33: quern.plugin.v1.ModelInfo.batch:type_name -> quern.plugin.v1.BatchLimits
 	1,   // 34: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
@@ -7852,7 +7968,7 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	41,  // 46: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
 	37,  // 47: quern.plugin.v1.ReadResponse.count:type_name -> quern.plugin.v1.RowCount
 	16,  // 48: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
-	105, // 49: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
+	107, // 49: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
 	45,  // 50: quern.plugin.v1.MapRequest.tokens:type_name -> quern.plugin.v1.RowToken
 	24,  // 51: quern.plugin.v1.MapRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
 	47,  // 52: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
@@ -7867,7 +7983,7 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	51,  // 61: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
 	52,  // 62: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
 	16,  // 63: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
-	106, // 64: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
+	108, // 64: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
 	24,  // 65: quern.plugin.v1.RunRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
 	43,  // 66: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
 	57,  // 67: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
@@ -7875,9 +7991,9 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	17,  // 69: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
 	47,  // 70: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
 	56,  // 71: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
-	107, // 72: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	109, // 72: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
 	16,  // 73: quern.plugin.v1.CheckSampleRequest.instance:type_name -> quern.plugin.v1.Instance
-	108, // 74: quern.plugin.v1.CheckSampleRequest.samples:type_name -> quern.plugin.v1.CheckSampleRequest.SamplesEntry
+	110, // 74: quern.plugin.v1.CheckSampleRequest.samples:type_name -> quern.plugin.v1.CheckSampleRequest.SamplesEntry
 	17,  // 75: quern.plugin.v1.CheckSampleResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	32,  // 76: quern.plugin.v1.CheckSampleResponse.estimate:type_name -> quern.plugin.v1.Estimate
 	49,  // 77: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
@@ -7910,83 +8026,88 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	89,  // 104: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
 	16,  // 105: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
 	89,  // 106: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	109, // 107: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	110, // 108: quern.plugin.v1.PlanDeploymentRequest.inputs:type_name -> quern.plugin.v1.PlanDeploymentRequest.InputsEntry
+	111, // 107: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	112, // 108: quern.plugin.v1.PlanDeploymentRequest.inputs:type_name -> quern.plugin.v1.PlanDeploymentRequest.InputsEntry
 	17,  // 109: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	4,   // 110: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
 	94,  // 111: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
 	89,  // 112: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
 	16,  // 113: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
 	89,  // 114: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	111, // 115: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	113, // 115: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
 	17,  // 116: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	89,  // 117: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
 	16,  // 118: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
 	89,  // 119: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
 	17,  // 120: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	13,  // 121: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	15,  // 122: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	29,  // 123: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	49,  // 124: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	49,  // 125: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	60,  // 126: quern.plugin.v1.CheckSampleRequest.SamplesEntry.value:type_name -> quern.plugin.v1.SampleRows
-	49,  // 127: quern.plugin.v1.PlanDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	49,  // 128: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,   // 129: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	18,  // 130: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	20,  // 131: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	33,  // 132: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	35,  // 133: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	36,  // 134: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
-	44,  // 135: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	54,  // 136: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	62,  // 137: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	66,  // 138: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
-	71,  // 139: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
-	69,  // 140: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
-	74,  // 141: quern.plugin.v1.PluginService.SubmitBatch:input_type -> quern.plugin.v1.SubmitBatchRequest
-	77,  // 142: quern.plugin.v1.PluginService.ReadBatch:input_type -> quern.plugin.v1.ReadBatchRequest
-	59,  // 143: quern.plugin.v1.PluginService.CheckSample:input_type -> quern.plugin.v1.CheckSampleRequest
-	38,  // 144: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
-	90,  // 145: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	92,  // 146: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	95,  // 147: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	97,  // 148: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	64,  // 149: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	81,  // 150: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
-	83,  // 151: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
-	85,  // 152: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
-	87,  // 153: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
-	7,   // 154: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	19,  // 155: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	21,  // 156: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	34,  // 157: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	40,  // 158: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	40,  // 159: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
-	46,  // 160: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	55,  // 161: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	63,  // 162: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	67,  // 163: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
-	72,  // 164: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
-	70,  // 165: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
-	76,  // 166: quern.plugin.v1.PluginService.SubmitBatch:output_type -> quern.plugin.v1.SubmitBatchResponse
-	78,  // 167: quern.plugin.v1.PluginService.ReadBatch:output_type -> quern.plugin.v1.ReadBatchResponse
-	61,  // 168: quern.plugin.v1.PluginService.CheckSample:output_type -> quern.plugin.v1.CheckSampleResponse
-	39,  // 169: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
-	91,  // 170: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	93,  // 171: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	96,  // 172: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	98,  // 173: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	65,  // 174: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	82,  // 175: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
-	84,  // 176: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
-	86,  // 177: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
-	88,  // 178: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
-	154, // [154:179] is the sub-list for method output_type
-	129, // [129:154] is the sub-list for method input_type
-	129, // [129:129] is the sub-list for extension type_name
-	129, // [129:129] is the sub-list for extension extendee
-	0,   // [0:129] is the sub-list for field type_name
+	16,  // 121: quern.plugin.v1.ImportDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	17,  // 122: quern.plugin.v1.ImportDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	89,  // 123: quern.plugin.v1.ImportDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	13,  // 124: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	15,  // 125: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	29,  // 126: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	49,  // 127: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	49,  // 128: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	60,  // 129: quern.plugin.v1.CheckSampleRequest.SamplesEntry.value:type_name -> quern.plugin.v1.SampleRows
+	49,  // 130: quern.plugin.v1.PlanDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	49,  // 131: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 132: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	18,  // 133: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	20,  // 134: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	33,  // 135: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	35,  // 136: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	36,  // 137: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
+	44,  // 138: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	54,  // 139: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	62,  // 140: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	66,  // 141: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	71,  // 142: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	69,  // 143: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
+	74,  // 144: quern.plugin.v1.PluginService.SubmitBatch:input_type -> quern.plugin.v1.SubmitBatchRequest
+	77,  // 145: quern.plugin.v1.PluginService.ReadBatch:input_type -> quern.plugin.v1.ReadBatchRequest
+	59,  // 146: quern.plugin.v1.PluginService.CheckSample:input_type -> quern.plugin.v1.CheckSampleRequest
+	38,  // 147: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
+	90,  // 148: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	92,  // 149: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	95,  // 150: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	97,  // 151: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	99,  // 152: quern.plugin.v1.PluginService.ImportDeployment:input_type -> quern.plugin.v1.ImportDeploymentRequest
+	64,  // 153: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	81,  // 154: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	83,  // 155: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	85,  // 156: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
+	87,  // 157: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 158: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	19,  // 159: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	21,  // 160: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	34,  // 161: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	40,  // 162: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	40,  // 163: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
+	46,  // 164: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	55,  // 165: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	63,  // 166: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	67,  // 167: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	72,  // 168: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	70,  // 169: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
+	76,  // 170: quern.plugin.v1.PluginService.SubmitBatch:output_type -> quern.plugin.v1.SubmitBatchResponse
+	78,  // 171: quern.plugin.v1.PluginService.ReadBatch:output_type -> quern.plugin.v1.ReadBatchResponse
+	61,  // 172: quern.plugin.v1.PluginService.CheckSample:output_type -> quern.plugin.v1.CheckSampleResponse
+	39,  // 173: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
+	91,  // 174: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	93,  // 175: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	96,  // 176: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	98,  // 177: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	100, // 178: quern.plugin.v1.PluginService.ImportDeployment:output_type -> quern.plugin.v1.ImportDeploymentResponse
+	65,  // 179: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	82,  // 180: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	84,  // 181: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	86,  // 182: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
+	88,  // 183: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	158, // [158:184] is the sub-list for method output_type
+	132, // [132:158] is the sub-list for method input_type
+	132, // [132:132] is the sub-list for extension type_name
+	132, // [132:132] is the sub-list for extension extendee
+	0,   // [0:132] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }
@@ -8049,7 +8170,7 @@ func file_quern_plugin_v1_plugin_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quern_plugin_v1_plugin_proto_rawDesc), len(file_quern_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   106,
+			NumMessages:   108,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

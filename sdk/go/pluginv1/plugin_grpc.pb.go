@@ -77,6 +77,7 @@ const (
 	PluginService_PlanDeployment_FullMethodName   = "/quern.plugin.v1.PluginService/PlanDeployment"
 	PluginService_ApplyDeployment_FullMethodName  = "/quern.plugin.v1.PluginService/ApplyDeployment"
 	PluginService_DeleteDeployment_FullMethodName = "/quern.plugin.v1.PluginService/DeleteDeployment"
+	PluginService_ImportDeployment_FullMethodName = "/quern.plugin.v1.PluginService/ImportDeployment"
 )
 
 // PluginServiceClient is the client API for PluginService service.
@@ -152,6 +153,10 @@ type PluginServiceClient interface {
 	// DeleteDeployment deletes a deployment. If it no longer exists, the call
 	// succeeds.
 	DeleteDeployment(ctx context.Context, in *DeleteDeploymentRequest, opts ...grpc.CallOption) (*DeleteDeploymentResponse, error)
+	// ImportDeployment returns the state of a deployment that exists already, so
+	// that it can be managed from now on. It changes nothing. If a plugin does not
+	// implement it, users cannot import its deployments.
+	ImportDeployment(ctx context.Context, in *ImportDeploymentRequest, opts ...grpc.CallOption) (*ImportDeploymentResponse, error)
 }
 
 type pluginServiceClient struct {
@@ -410,6 +415,16 @@ func (c *pluginServiceClient) DeleteDeployment(ctx context.Context, in *DeleteDe
 	return out, nil
 }
 
+func (c *pluginServiceClient) ImportDeployment(ctx context.Context, in *ImportDeploymentRequest, opts ...grpc.CallOption) (*ImportDeploymentResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(ImportDeploymentResponse)
+	err := c.cc.Invoke(ctx, PluginService_ImportDeployment_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PluginServiceServer is the server API for PluginService service.
 // All implementations must embed UnimplementedPluginServiceServer
 // for forward compatibility.
@@ -483,6 +498,10 @@ type PluginServiceServer interface {
 	// DeleteDeployment deletes a deployment. If it no longer exists, the call
 	// succeeds.
 	DeleteDeployment(context.Context, *DeleteDeploymentRequest) (*DeleteDeploymentResponse, error)
+	// ImportDeployment returns the state of a deployment that exists already, so
+	// that it can be managed from now on. It changes nothing. If a plugin does not
+	// implement it, users cannot import its deployments.
+	ImportDeployment(context.Context, *ImportDeploymentRequest) (*ImportDeploymentResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
 }
 
@@ -552,6 +571,9 @@ func (UnimplementedPluginServiceServer) ApplyDeployment(context.Context, *ApplyD
 }
 func (UnimplementedPluginServiceServer) DeleteDeployment(context.Context, *DeleteDeploymentRequest) (*DeleteDeploymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method DeleteDeployment not implemented")
+}
+func (UnimplementedPluginServiceServer) ImportDeployment(context.Context, *ImportDeploymentRequest) (*ImportDeploymentResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method ImportDeployment not implemented")
 }
 func (UnimplementedPluginServiceServer) mustEmbedUnimplementedPluginServiceServer() {}
 func (UnimplementedPluginServiceServer) testEmbeddedByValue()                       {}
@@ -862,6 +884,24 @@ func _PluginService_DeleteDeployment_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_ImportDeployment_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(ImportDeploymentRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).ImportDeployment(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_ImportDeployment_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).ImportDeployment(ctx, req.(*ImportDeploymentRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PluginService_ServiceDesc is the grpc.ServiceDesc for PluginService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -916,6 +956,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "DeleteDeployment",
 			Handler:    _PluginService_DeleteDeployment_Handler,
+		},
+		{
+			MethodName: "ImportDeployment",
+			Handler:    _PluginService_ImportDeployment_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

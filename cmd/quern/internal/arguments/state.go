@@ -1,10 +1,14 @@
 package arguments
 
 import (
+	"fmt"
 	"math"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/urfave/cli/v3"
+
+	"github.com/quern-dev/quern/store/state"
 )
 
 // StateList is quern state list.
@@ -49,16 +53,32 @@ func (s *StateChange) Flags() []cli.Flag { return flags(s.Environment.flags(), s
 // StateMove is quern state mv.
 type StateMove struct {
 	StateChange
-	From, To string
+	File Flag[string]
+	// Moves are the pairs of addresses on the command line.
+	Moves []state.Move
+}
+
+// Flags implements [Set].
+func (s *StateMove) Flags() []cli.Flag {
+	return append(s.StateChange.Flags(),
+		declare(&s.File, cli.StringFlag{Name: "file", Usage: "read the moves from `FILE` (- is standard input), a JSON list of objects with from and to, such as moves in the plan's JSON"}))
 }
 
 // Parse implements [Set].
 func (s *StateMove) Parse(given Positional) hcl.Diagnostics {
 	s.Lock.parse(given)
-	if diags := given.between(2, 2, "two addresses"); diags.HasErrors() {
+	if s.File.Value != "" {
+		return given.none()
+	}
+	if diags := given.between(2, math.MaxInt, "two addresses, or -file"); diags.HasErrors() {
 		return diags
 	}
-	s.From, s.To = given.Given[0], given.Given[1]
+	if len(given.Given)%2 != 0 {
+		return refuse(fmt.Sprintf("%s needs pairs of addresses, but got %d", given.Command, len(given.Given)), fmt.Sprintf("Usage: %s %s", given.Command, given.Usage))
+	}
+	for pair := range slices.Chunk(given.Given, 2) {
+		s.Moves = append(s.Moves, state.Move{From: pair[0], To: pair[1]})
+	}
 	return nil
 }
 

@@ -189,6 +189,14 @@ def delete(type: Type, request: pb.DeleteDeploymentRequest) -> pb.DeleteDeployme
     return out
 
 
+def import_deployment(type: Type, request: pb.ImportDeploymentRequest) -> pb.ImportDeploymentResponse:
+    try:
+        found = type.decode(request.instance, Unknown(request.instance.unknown)).import_deployment(request.id)
+        return pb.ImportDeploymentResponse(state=None if found is None else _proto(type, found))
+    except Exception as e:
+        return pb.ImportDeploymentResponse(diagnostics=[diagnostic(e, str(type))])
+
+
 def _request(type: Type, instance: pb.Instance, state: pb.DeploymentState) -> tuple[Any, State]:
     """Decodes what read and delete get. The deployment may no longer be configured, so arguments can be unknown."""
     return type.decode(instance, Unknown(instance.unknown)), _state(type, instance, state)

@@ -1212,3 +1212,19 @@ class DeleteDeploymentResponse(_message.Message):
     DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
     diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
     def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ...) -> None: ...
+
+class ImportDeploymentRequest(_message.Message):
+    __slots__ = ("instance", "id")
+    INSTANCE_FIELD_NUMBER: _ClassVar[int]
+    ID_FIELD_NUMBER: _ClassVar[int]
+    instance: Instance
+    id: str
+    def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., id: _Optional[str] = ...) -> None: ...
+
+class ImportDeploymentResponse(_message.Message):
+    __slots__ = ("diagnostics", "state")
+    DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
+    state: DeploymentState
+    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., state: _Optional[_Union[DeploymentState, _Mapping]] = ...) -> None: ...

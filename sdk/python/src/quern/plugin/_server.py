@@ -69,6 +69,7 @@ class Server:
             "PlanDeployment": (unary, self.plan_deployment, pb.PlanDeploymentRequest),
             "ApplyDeployment": (unary, self.apply_deployment, pb.ApplyDeploymentRequest),
             "DeleteDeployment": (unary, self.delete_deployment, pb.DeleteDeploymentRequest),
+            "ImportDeployment": (unary, self.import_deployment, pb.ImportDeploymentRequest),
         }
         return grpc.method_handlers_generic_handler(
             SERVICE,
@@ -259,6 +260,12 @@ class Server:
 
     def delete_deployment(self, request: pb.DeleteDeploymentRequest, context: grpc.ServicerContext) -> pb.DeleteDeploymentResponse:
         return _deployment.delete(self._find(request.instance, context, pb.MODE_DEPLOY), request)
+
+    def import_deployment(self, request: pb.ImportDeploymentRequest, context: grpc.ServicerContext) -> pb.ImportDeploymentResponse:
+        type = self._find(request.instance, context, pb.MODE_DEPLOY)
+        if not hasattr(type.cls, "import_deployment"):
+            _abort(context, grpc.StatusCode.UNIMPLEMENTED, f"{type} cannot import deployments")
+        return _deployment.import_deployment(type, request)
 
     def _find(self, instance: pb.Instance, context: grpc.ServicerContext, *modes: int) -> Type:
         """Returns the type of an instance, if it supports the call."""
