@@ -9,7 +9,7 @@ import (
 
 // ownState copies the state if the plan may move instances in it.
 func (b *builder) ownState() {
-	if b.State != nil && len(b.Module.Moved) > 0 {
+	if b.State != nil && len(b.Module.Moved)+len(b.Module.Calls) > 0 {
 		b.State = b.State.Clone()
 	}
 }
@@ -17,7 +17,7 @@ func (b *builder) ownState() {
 // refactor evaluates the moved, removed, and import blocks, and plans with the
 // state as it is after the moves.
 func (b *builder) refactor() {
-	b.blocks = refactor.Evaluate(b.root.Module)
+	b.blocks = refactor.Evaluate(b.root.Module, b.State)
 	if b.State == nil {
 		return
 	}

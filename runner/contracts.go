@@ -98,6 +98,9 @@ func (c *contracts) one(ctx context.Context, n *plan.Node, terms *plan.Contract,
 // existing returns the entry of an earlier check, or nil if there is none that can be
 // used.
 func (c *contracts) existing(key string) (*action.Entry, error) {
+	if err := c.store.Hold(key); err != nil {
+		return nil, err
+	}
 	entry, err := c.store.Actions.Get(key)
 	if err != nil || entry == nil {
 		return nil, nil // a damaged entry is set aside

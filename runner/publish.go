@@ -43,6 +43,11 @@ type computed struct {
 // existing returns the entry of the action key in the store, or nil if there is
 // none that can be used.
 func (p *publisher) existing(c *computed) (*action.Entry, error) {
+	// Before the memo and the results of the keys are looked up, so that a gc that runs
+	// at the same time keeps them.
+	if err := p.store.Hold(c.Keys.Action, c.Keys.Definition, c.Keys.Rows); err != nil {
+		return nil, err
+	}
 	if stage.Forced(c.Node) || p.replacing(c) {
 		return nil, nil
 	}

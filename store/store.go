@@ -17,6 +17,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quern-dev/quern/store/action"
@@ -27,6 +28,7 @@ import (
 	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/memo"
 	"github.com/quern-dev/quern/store/pending"
+	"github.com/quern-dev/quern/store/pin"
 	"github.com/quern-dev/quern/store/responses"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -42,12 +44,14 @@ type Store struct {
 	Memo    *memo.Store
 	Pending *pending.Store
 	Batches *batches.Store
+	Pins    *pin.Store
 
 	sync    *disk.Syncer
 	backend backend.Backend
 	states  *state.Store
 	runs    *history.Store
 	key     func() ([]byte, error)
+	use     atomic.Pointer[Use]
 }
 
 // abandoned is the age at which a temporary file's writer can be assumed to be
@@ -59,7 +63,7 @@ const abandoned = 7 * 24 * time.Hour
 func Open(dir string) (*Store, error) {
 	return open(dir, func(s *Store) error {
 		b := backend.NewLocal(s.Dir, s.sync)
-		s.use(context.Background(), b, blob.New(s.path("blobs"), s.path("tmp"), s.path("damaged"), s.sync))
+		s.keepIn(context.Background(), b, blob.New(s.path("blobs"), s.path("tmp"), s.path("damaged"), s.sync))
 		return nil
 	})
 }
@@ -69,18 +73,19 @@ func Open(dir string) (*Store, error) {
 // of language models, and the logs of runs. ctx applies to all calls to b.
 func OpenOn(ctx context.Context, dir string, b backend.Backend) (*Store, error) {
 	return open(dir, func(s *Store) error {
-		s.use(ctx, b, blob.NewCache(ctx, b, s.path("blobs"), s.path("tmp"), s.path("damaged"), s.sync))
+		s.keepIn(ctx, b, blob.NewCache(ctx, b, s.path("blobs"), s.path("tmp"), s.path("damaged"), s.sync))
 		return checkBackend(ctx, b)
 	})
 }
 
-// use creates the parts of the store that are in a backend.
-func (s *Store) use(ctx context.Context, b backend.Backend, blobs *blob.Store) {
+// keepIn creates the parts of the store that are in a backend.
+func (s *Store) keepIn(ctx context.Context, b backend.Backend, blobs *blob.Store) {
 	s.backend, s.Blobs = b, blobs
 	s.Actions = action.New(ctx, b)
 	s.Memo = memo.New(ctx, b)
 	s.Pending = pending.New(ctx, b)
 	s.Batches = batches.New(ctx, b)
+	s.Pins = pin.New(ctx, b)
 	s.states = state.New(ctx, b)
 	s.runs = history.New(ctx, b, s.path("runs"))
 	s.key = sync.OnceValues(func() ([]byte, error) { return readKey(ctx, b) })
@@ -181,7 +186,7 @@ func (s *Store) create() error {
 // formatFile contains the format, keyFile the key for digests of secrets.
 const formatFile, keyFile = "format", "key"
 
-var folders = []string{"blobs", "actions", "memo", "pending", "envs", "runs", "staging", "damaged", "cache", "responses", "tmp"}
+var folders = []string{"blobs", "actions", "memo", "pending", "envs", "runs", "staging", "damaged", "cache", "responses", "tmp", "pins", useFolder}
 
 var known = func() map[string]bool {
 	names := map[string]bool{formatFile: true, keyFile: true, "plugins": true, "modules": true, VenvFolder: true, ".gitignore": true}

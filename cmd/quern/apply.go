@@ -103,6 +103,11 @@ func (a *application) attempt(ctx context.Context) error {
 		return err
 	}
 	defer lease.Release()
+	ended, err := use(w.store, lease)
+	if err != nil {
+		return err
+	}
+	defer ended()
 	st, err := loadState(w.store, env)
 	if err != nil {
 		return err
@@ -307,32 +312,56 @@ func acquire(ctx context.Context, ui *terminal, s *store.Store, env string, lock
 		}})
 		return nil, nil
 	}
-	host, _ := os.Hostname()
-	name := "unknown"
-	if u, err := user.Current(); err == nil {
-		name = u.Username
-	}
-	owner := state.Owner{User: name, Host: host, PID: os.Getpid(), Command: lock.Command, OutOfMemoryKills: client.OutOfMemoryKills()}
 	what := fmt.Sprintf("the state of environment %q", env)
 	if env == state.AllEnvironments {
 		what = "the store"
 	}
-	lease, err := s.States().Lock(ctx, env, owner, lock.Timeout.Value, func(h state.Holder) {
-		ui.notef("Waiting for the lease on %s, held by %s.\n", what, h)
-	})
-	if held := (*state.Locked)(nil); errors.As(err, &held) {
-		return nil, diag.Failed(what+" is in use", "%w", err)
-	}
+	owner := ownerOf(lock)
+	lease, err := s.States().Lock(ctx, env, owner, lock.Timeout.Value, waitingFor(ui, what))
 	if err != nil {
-		return nil, diag.Failed(what+" cannot be changed", "%w", err)
+		return nil, leaseError(what, err)
 	}
-	if lease.TookOver != nil {
+	if host := owner.Host; lease.TookOver != nil {
 		ui.notef("Took over the lease of a command that is no longer running: %s.\n", *lease.TookOver)
 		if client.OutOfMemoryKills() > lease.TookOver.OutOfMemoryKills && lease.TookOver.Host == host {
 			ui.notef("The kernel may have ended it: since it started, %s. What it had completed is kept.\n", client.OutOfMemory())
 		}
 	}
 	return lease, nil
+}
+
+// use lets gc run at the same time as the command with a lease.
+func use(s *store.Store, lease *state.Lease) (ended func(), err error) {
+	if lease == nil { // without one, gc cannot know of the command
+		return func() {}, nil
+	}
+	u, err := s.BeginUse(lease.Holder().ID)
+	if err != nil {
+		return nil, diag.Failed("the store cannot be used", "%w", err)
+	}
+	return func() { _ = u.End() }, nil // gc removes the rest
+}
+
+// ownerOf identifies this command to others that want its lease.
+func ownerOf(lock *arguments.Lock) state.Owner {
+	host, _ := os.Hostname()
+	name := "unknown"
+	if u, err := user.Current(); err == nil {
+		name = u.Username
+	}
+	return state.Owner{User: name, Host: host, PID: os.Getpid(), Command: lock.Command, OutOfMemoryKills: client.OutOfMemoryKills()}
+}
+
+func waitingFor(ui *terminal, what string) func(state.Holder) {
+	return func(h state.Holder) { ui.notef("Waiting for the lease on %s, held by %s.\n", what, h) }
+}
+
+// leaseError explains why there is no lease on something.
+func leaseError(what string, err error) error {
+	if held := (*state.Locked)(nil); errors.As(err, &held) {
+		return diag.Failed(what+" is in use", "%w", err)
+	}
+	return diag.Failed(what+" cannot be changed", "%w", err)
 }
 
 // secrets returns the sensitive values that a plan refers to.

@@ -18,10 +18,10 @@ import (
 func artifactCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "artifact",
-		Usage: "list, show, locate, export, and verify artifacts",
+		Usage: "list, show, locate, export, verify, and pin artifacts",
 		Commands: []*cli.Command{
 			artifactListCommand(ui), artifactShowCommand(ui), artifactFilesCommand(ui), artifactExportCommand(ui),
-			artifactVerifyCommand(ui),
+			artifactVerifyCommand(ui), artifactPinCommand(ui), artifactUnpinCommand(ui), artifactPinsCommand(ui),
 		},
 	}
 }

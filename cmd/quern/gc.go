@@ -1,13 +1,19 @@
 package main
 
 import (
+	"cmp"
 	"context"
+	"maps"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/registry"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/gc"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
@@ -16,9 +22,9 @@ import (
 func gcCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{
 		Name:  "gc",
-		Usage: "remove what no environment and no recent run refers to",
-		Description: "Shows what it would remove; with -delete, removes it. Takes the leases of all environments, so no apply can run\n" +
-			"at the same time.",
+		Usage: "remove what no environment, pin, and recent run refers to",
+		Description: "Shows what it would remove; with -delete, removes it. An apply that is running goes on, and keeps what it uses.\n" +
+			"Commands that start meanwhile wait, or fail without -lock-timeout.",
 	}
 	return command(ui, c, &arguments.GC{}, func(ctx context.Context, args *arguments.GC) error {
 		ctx, cancel := interruptible(ctx)
@@ -32,31 +38,81 @@ func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	if err != nil {
 		return err
 	}
-	lease, err := acquire(ctx, ui, s, state.AllEnvironments, &args.Lock)
+	lease, running, err := acquireBeside(ctx, ui, s, &args.Lock)
 	if err != nil {
 		return err
 	}
 	defer lease.Release()
 	ctx, cancel := whileHeld(ctx, lease)
 	defer cancel()
-	root, err := filepath.Abs(".")
+	options, err := gcOptions(s, args)
 	if err != nil {
 		return err
 	}
-	venvs, err := registry.UsedVenvs(s.Venvs(), root)
-	if err != nil {
-		return err
+	options.Running = running
+	kept := keptBy{}
+	if args.Verbose.Value || args.JSON.Value {
+		options.Kept = kept.add
 	}
-	result, err := gc.Collect(ctx, s, gc.Options{
-		Runs: args.KeepRuns.Value, Grace: args.Grace.Value, Answers: args.Answers.Value, Venvs: venvs,
-		DryRun: !args.Delete.Value, Now: time.Now(),
-	})
+	result, err := gc.Collect(ctx, s, options)
 	if err != nil {
 		return err
 	}
 	if args.JSON.Value {
-		return ui.json(result)
+		return ui.json(struct {
+			*gc.Result
+			Kept []keptFor `json:"kept,omitempty"`
+		}{result, kept.sorted()})
 	}
+	printCollected(ui, args, result)
+	if args.Verbose.Value {
+		return kept.print(ui)
+	}
+	return nil
+}
+
+// acquireBeside takes the lease on the store, and returns the applies that go on.
+func acquireBeside(ctx context.Context, ui *terminal, s *store.Store, lock *arguments.Lock) (*state.Lease, []gc.Running, error) {
+	const what = "the store"
+	inUse := func(h state.Holder) bool {
+		_, ok, err := s.InUse(h.ID)
+		return ok && err == nil
+	}
+	lease, others, err := s.States().LockBeside(ctx, ownerOf(lock), lock.Timeout.Value, waitingFor(ui, what), inUse)
+	if err != nil {
+		return nil, nil, leaseError(what, err)
+	}
+	var running []gc.Running
+	for _, env := range slices.Sorted(maps.Keys(others)) {
+		h := others[env]
+		running = append(running, gc.Running{Environment: env, Lease: h.ID, Acquired: h.Acquired})
+		ui.notef("Environment %q is being changed by %s. What that command uses stays.\n", env, h)
+	}
+	return lease, running, nil
+}
+
+func gcOptions(s *store.Store, args *arguments.GC) (gc.Options, error) {
+	o := gc.Options{
+		Runs: args.KeepRuns.Value, Grace: args.Grace.Value, Answers: args.Answers.Value,
+		DryRun: !args.Delete.Value, Now: time.Now(),
+	}
+	if args.Address.Value != "" {
+		target, err := addr.ParseTarget(args.Address.Value)
+		if err != nil {
+			return o, err
+		}
+		o.Only = target.Encloses
+		return o, nil
+	}
+	root, err := filepath.Abs(".")
+	if err != nil {
+		return o, err
+	}
+	o.Venvs, err = registry.UsedVenvs(s.Venvs(), root)
+	return o, err
+}
+
+func printCollected(ui *terminal, args *arguments.GC, result *gc.Result) {
 	verb := "Would remove"
 	if args.Delete.Value {
 		verb = "Removed"
@@ -84,7 +140,46 @@ func collect(ctx context.Context, ui *terminal, args *arguments.GC) error {
 	if !args.Delete.Value && result.Actions+result.Parts+result.Blobs+result.Staging+result.Venvs+result.PendingRows+result.Batches+result.Logs+result.Answers > 0 {
 		ui.printf("To remove them, run: quern gc -delete\n")
 	}
-	return nil
+}
+
+// keptFor is what is kept for one reason.
+type keptFor struct {
+	Why   string `json:"why"`
+	Blobs int    `json:"blobs"`
+	Bytes int64  `json:"bytes"`
+}
+
+// keptBy is what is kept, by reason.
+type keptBy map[string]*keptFor
+
+func (k keptBy) add(why string, b blob.Stored) {
+	if k[why] == nil {
+		k[why] = &keptFor{Why: why}
+	}
+	k[why].Blobs++
+	k[why].Bytes += b.Size
+}
+
+// sorted returns the reasons that keep most first.
+func (k keptBy) sorted() []keptFor {
+	var all []keptFor
+	for _, f := range k {
+		all = append(all, *f)
+	}
+	slices.SortFunc(all, func(a, b keptFor) int { return cmp.Or(cmp.Compare(b.Bytes, a.Bytes), cmp.Compare(a.Why, b.Why)) })
+	return all
+}
+
+func (k keptBy) print(ui *terminal) error {
+	var rows [][]string
+	for _, f := range k.sorted() {
+		rows = append(rows, []string{byteSize(f.Bytes), english.Count(f.Blobs, "blob"), f.Why})
+	}
+	if len(rows) == 0 {
+		return nil
+	}
+	ui.printf("\n")
+	return ui.table([]string{"KEPT", "BLOBS", "FOR"}, rows)
 }
 
 // whileHeld returns a context that ends when a lease is lost, because another

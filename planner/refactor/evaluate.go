@@ -1,6 +1,10 @@
 package refactor
 
 import (
+	"maps"
+	"slices"
+	"strings"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
@@ -11,23 +15,73 @@ import (
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/store/state"
 )
 
-// Evaluate evaluates the blocks of a module, before any stage. It reports
-// errors to the module.
-func Evaluate(m *module.Module) *Blocks {
+// Evaluate evaluates the blocks of the root module m, before any stage, and those of
+// the modules that it calls, for each of their instances in a state, which may be
+// nil. It reports errors to the module.
+func Evaluate(m *module.Module, st *state.State) *Blocks {
 	e := &evaluation{Module: m, blocks: newBlocks()}
 	for _, cfg := range m.Config.Moved {
 		e.each(cfg.ForEach, func(s *scope) { e.moved(cfg, s) })
 	}
-	m.Report(e.blocks.cycles()...)
 	for _, cfg := range m.Config.Removed {
 		e.each(cfg.ForEach, func(s *scope) { e.removed(cfg, s) })
 	}
 	for _, cfg := range m.Config.Imports {
 		e.each(cfg.ForEach, func(s *scope) { e.imported(cfg, s) })
 	}
+	if len(m.Config.Calls) > 0 {
+		e.called(m.Config, "", e.instances(st))
+	}
+	m.Report(e.blocks.cycles()...)
 	return e.blocks
+}
+
+// instances returns the paths of the instances of modules in a state, before and after
+// the moves so far, by the path of the calls.
+func (e *evaluation) instances(st *state.State) map[string][]string {
+	found := map[string][]string{}
+	if st == nil {
+		return found
+	}
+	seen := map[string]bool{}
+	for address := range st.Addresses() {
+		for _, a := range []string{address, e.blocks.follow(address).to} {
+			for target, rest := range addr.Enclosing(a) {
+				if strings.HasPrefix(rest, ".") && !seen[target] {
+					seen[target] = true
+					calls := addr.Unkeyed(target)
+					found[calls] = append(found[calls], target)
+				}
+			}
+		}
+	}
+	return found
+}
+
+// called adds the blocks of the modules that a module calls.
+func (e *evaluation) called(caller *config.Module, path string, instances map[string][]string) {
+	for _, name := range slices.Sorted(maps.Keys(caller.Calls)) {
+		m := caller.Calls[name].Module
+		if m == nil {
+			continue
+		}
+		at := strings.TrimPrefix(path+".module."+name, ".")
+		for _, cfg := range m.Imports {
+			e.Report(diag.Errorf(&cfg.Range, "Import in a called module", "Only the pipeline itself can import deployments, because the IDs are its own. Move the block there, with the whole address: %s.…", at))
+		}
+		for _, within := range slices.Sorted(slices.Values(instances[at])) {
+			for _, cfg := range m.Moved {
+				e.eachIn(within, cfg.ForEach, func(s *scope) { e.moved(cfg, s) })
+			}
+			for _, cfg := range m.Removed {
+				e.eachIn(within, cfg.ForEach, func(s *scope) { e.removed(cfg, s) })
+			}
+		}
+		e.called(m, at, instances)
+	}
 }
 
 type evaluation struct {
@@ -39,15 +93,19 @@ type evaluation struct {
 type scope struct {
 	m    *module.Module
 	each map[string]cty.Value
+	// within is the path of the instance of a called module that the block is in.
+	within string
 }
 
 // each calls f for each element of a block's for_each, or once if it has none.
-func (e *evaluation) each(forEach hcl.Expression, f func(*scope)) {
+func (e *evaluation) each(forEach hcl.Expression, f func(*scope)) { e.eachIn("", forEach, f) }
+
+func (e *evaluation) eachIn(within string, forEach hcl.Expression, f func(*scope)) {
 	if forEach == nil {
-		f(&scope{m: e.Module})
+		f(&scope{m: e.Module, within: within})
 		return
 	}
-	v, diags := (&scope{m: e.Module}).value(forEach)
+	v, diags := (&scope{m: e.Module, within: within}).value(forEach)
 	if e.Report(diags...) || e.MayBeAnything(v) {
 		return
 	}
@@ -57,12 +115,20 @@ func (e *evaluation) each(forEach hcl.Expression, f func(*scope)) {
 		return
 	}
 	for _, element := range value.Elements(v) {
-		f(&scope{m: e.Module, each: map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{"key": element.Key, "value": element.Value})}})
+		f(&scope{m: e.Module, within: within, each: map[string]cty.Value{"each": cty.ObjectVal(map[string]cty.Value{"key": element.Key, "value": element.Value})}})
 	}
 }
 
 // value evaluates an expression.
 func (s *scope) value(e hcl.Expression) (cty.Value, hcl.Diagnostics) {
+	if s.within != "" {
+		for _, ref := range e.Variables() {
+			if ref.RootName() != "each" {
+				return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(ref.SourceRange().Ptr(), "Name is not available here", "In a called module, this is evaluated before its variables have values. Write the keys out.")}
+			}
+		}
+		return eval.Value(e, s.m.Scope(&module.Refs{}).With(s.each, s.each).Values)
+	}
 	r := module.RefsOf(e)
 	if !s.m.EvaluateLocals(r.Locals) || s.m.BrokenUpstream(r) {
 		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Value is not known", "This is evaluated before any stage, so it cannot depend on results of stages. Use a variable.")}
@@ -72,7 +138,11 @@ func (s *scope) value(e hcl.Expression) (cty.Value, hcl.Diagnostics) {
 
 func (s *scope) target(e hcl.Expression) (addr.Target, bool) {
 	t, diags := config.Target(e, s.value)
-	return t, !s.m.Report(diags...)
+	if s.m.Report(diags...) || s.within == "" {
+		return t, !diags.HasErrors()
+	}
+	t, err := addr.ParseTarget(s.within + "." + t.String())
+	return t, err == nil
 }
 
 func (e *evaluation) moved(cfg *config.Moved, s *scope) {

@@ -21,6 +21,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/quern-dev/quern/store/disk"
@@ -82,6 +83,7 @@ type Store struct {
 	origin            *origin  // nil if the folder contains all blobs
 	verified          sync.Map // digest → identity of the file that was verified
 	locks             [64]sync.Mutex
+	fresh             atomic.Pointer[fresh]
 }
 
 // New returns a store that keeps blobs in root. temp is a folder for files that
@@ -173,16 +175,21 @@ func (w *Writer) publish(digest, to string) error {
 	if err := w.store.sync.MakeDir(filepath.Dir(to)); err != nil {
 		return err
 	}
-	err := w.file.PublishNew(to)
-	if !errors.Is(err, fs.ErrExist) {
-		return err
+	for {
+		err := w.file.PublishNew(to)
+		if !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		if _, err := w.store.Path(digest); Unavailable(err) {
+			return w.file.Publish(to)
+		} else if err != nil {
+			return err
+		}
+		kept, err := w.store.keep(digest, to)
+		if kept || err != nil {
+			return err
+		}
 	}
-	if _, err := w.store.Path(digest); Unavailable(err) {
-		return w.file.Publish(to)
-	} else if err != nil {
-		return err
-	}
-	return nil
 }
 
 // Abort discards the blob.
@@ -199,7 +206,13 @@ func (w *Writer) Abort() {
 func (s *Store) Put(b []byte) (Ref, error) {
 	ref := Ref{Digest: Sum(b), Size: int64(len(b))}
 	if s.known(ref.Digest) && s.uploaded(ref.Digest) {
-		return ref, nil
+		path, err := s.file(ref.Digest)
+		if err != nil {
+			return Ref{}, err
+		}
+		if kept, err := s.keep(ref.Digest, path); kept || err != nil {
+			return ref, err
+		}
 	}
 	w, err := s.Create()
 	if err != nil {

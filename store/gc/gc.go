@@ -5,7 +5,8 @@
 // action entry refers to, and the memo of their definitions. Action entries are
 // removed before the blobs that they name, so that a store in which gc was
 // interrupted contains no entry without its blobs. The caller holds the lease
-// on all environments, because nothing may be written while gc runs.
+// on all environments, so that no command starts while gc runs. Commands that were
+// running before can go on if they say what they rely on: see Running.
 package gc
 
 import (
@@ -41,6 +42,13 @@ type Options struct {
 	// Venvs are the names of the virtual environments of plugins in Python that are
 	// kept. nil keeps all.
 	Venvs map[string]bool
+	// Running are the commands that run at the same time.
+	Running []Running
+	// Only, if not nil, limits the collection to what the stages at these addresses have
+	// produced and no longer need.
+	Only func(address string) bool
+	// Kept, if not nil, is called for each blob that is kept, and why.
+	Kept func(why string, b blob.Stored)
 	// DryRun only counts what would be removed.
 	DryRun bool
 	// Now is the time that Grace counts back from.
@@ -81,10 +89,17 @@ type Result struct {
 func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error) {
 	c := &collection{
 		store: s, opts: opts, result: &Result{},
-		keys: map[string]bool{}, definitions: map[string]bool{}, blobs: map[string]bool{},
-		waiting: map[waiting]bool{}, places: map[string]bool{},
+		keys: map[string]bool{}, definitions: map[string]bool{}, blobs: map[string]string{}, aim: newAim(),
+		waiting: map[waiting]bool{}, places: map[string]bool{}, beside: newBeside(opts.Running),
 	}
-	for _, step := range []func(context.Context) error{c.markStates, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepPending, c.sweepBatches, c.sweepBlobs, c.sweepStaging, c.sweepVenvs, c.sweepLogs, c.sweepAnswers} {
+	if len(opts.Running) > 0 {
+		c.opts.Venvs = nil // their plugins may run in any
+	}
+	steps := []func(context.Context) error{c.markStates, c.markPins, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepBlobs}
+	if opts.Only == nil {
+		steps = append(steps, c.sweepPending, c.sweepBatches, c.sweepStaging, c.sweepVenvs, c.sweepLogs, c.sweepAnswers, c.sweepUses)
+	}
+	for _, step := range steps {
 		if err := step(ctx); err != nil {
 			return c.result, err
 		}
@@ -100,9 +115,13 @@ type collection struct {
 	opts   Options
 	result *Result
 	// What stays.
-	keys, definitions, blobs map[string]bool
-	waiting                  map[waiting]bool
-	places                   map[string]bool // staging folders
+	keys, definitions map[string]bool
+	blobs             map[string]string // why, by digest
+	why               string            // why what is marked now is kept
+	aim               aim
+	waiting           map[waiting]bool
+	places            map[string]bool // staging folders
+	beside            *beside
 }
 
 // waiting is a stage with rows that wait for something outside.
@@ -117,30 +136,8 @@ func (c *collection) markStates(context.Context) error {
 		return fmt.Errorf("list environments: %w", err)
 	}
 	for _, env := range environments {
-		st, err := c.store.States().Load(env)
-		if err != nil {
-			return fmt.Errorf("read the state of environment %q: %w", env, err)
-		}
-		for _, inst := range st.Instances {
-			if err := c.markResult(inst.ActionKey, inst.Outputs); err != nil {
-				return fmt.Errorf("%s in environment %q: %w", inst.Address, env, err)
-			}
-			if err := c.markContracts(inst.Contracts); err != nil {
-				return fmt.Errorf("the contract of %s in environment %q: %w", inst.Address, env, err)
-			}
-			c.definitions[inst.Definition] = true
-			c.definitions[inst.RowsKey] = true
-		}
-		for address, r := range st.Rejected {
-			if err := errors.Join(c.markResult(r.ActionKey, r.Outputs), c.markContracts(r.Contracts)); err != nil {
-				return fmt.Errorf("the rejected result of %s in environment %q: %w", address, env, err)
-			}
-		}
-		for address, p := range st.Pending {
-			c.definitions[p.Definition] = true
-			c.definitions[p.RowsKey] = true
-			c.waiting[waiting{pending.Owner{Environment: env, Address: address}, p.Rowwise()}] = true
-			c.places[store.Workplace(p.ActionKey, env)] = true
+		if err := c.markState(env); err != nil {
+			return err
 		}
 	}
 	return nil
@@ -156,7 +153,38 @@ func (c *collection) markContracts(checked map[string]state.Checked) error {
 	return nil
 }
 
+func (c *collection) markState(env string) error {
+	c.why = fmt.Sprintf("environment %q", env)
+	st, err := c.store.States().Load(env)
+	if err != nil {
+		return fmt.Errorf("read the state of environment %q: %w", env, err)
+	}
+	for _, inst := range st.Instances {
+		if err := c.markResult(inst.ActionKey, inst.Outputs); err != nil {
+			return fmt.Errorf("%s in environment %q: %w", inst.Address, env, err)
+		}
+		if err := c.markContracts(inst.Contracts); err != nil {
+			return fmt.Errorf("the contract of %s in environment %q: %w", inst.Address, env, err)
+		}
+		c.definitions[inst.Definition] = true
+		c.definitions[inst.RowsKey] = true
+	}
+	for address, r := range st.Rejected {
+		if err := errors.Join(c.markResult(r.ActionKey, r.Outputs), c.markContracts(r.Contracts)); err != nil {
+			return fmt.Errorf("the rejected result of %s in environment %q: %w", address, env, err)
+		}
+	}
+	for address, p := range st.Pending {
+		c.definitions[p.Definition] = true
+		c.definitions[p.RowsKey] = true
+		c.waiting[waiting{pending.Owner{Environment: env, Address: address}, p.Rowwise()}] = true
+		c.places[store.Workplace(p.ActionKey, env)] = true
+	}
+	return nil
+}
+
 func (c *collection) markRuns(context.Context) error {
+	c.why = "the last runs"
 	runs, err := c.store.Runs().List()
 	if err != nil {
 		return fmt.Errorf("list runs: %w", err)
@@ -174,6 +202,7 @@ func (c *collection) markRuns(context.Context) error {
 
 // markActions marks what young entries and kept entries refer to.
 func (c *collection) markActions(context.Context) error {
+	c.why = "new results"
 	for entry, err := range c.store.Actions.All() {
 		if isDamaged(err) {
 			continue // it was set aside, and no longer exists
@@ -181,12 +210,13 @@ func (c *collection) markActions(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list actions: %w", err)
 		}
-		if c.keys[entry.Key] || c.young(entry.Created) {
-			if err := c.markResult(entry.Key, entry.Outputs); err != nil {
-				return fmt.Errorf("action of %s: %w", entry.Address, err)
-			}
-			c.definitions[entry.Definition] = true
-			c.definitions[entry.RowsKey] = true
+		if c.keys[entry.Key] || c.young(entry.Created) || !c.aimedAt(entry.Address) {
+			err = c.markEntry(entry)
+		} else if c.opts.Only != nil {
+			err = c.aim.at(c.store, entry)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
@@ -199,7 +229,7 @@ func (c *collection) markResult(key string, outputs map[string]artifact.Ref) err
 		c.keys[key] = true
 	}
 	for _, ref := range outputs {
-		if c.blobs[ref.Manifest] {
+		if c.blobs[ref.Manifest] != "" {
 			continue
 		}
 		a, err := artifact.Get(c.store.Blobs, ref)
@@ -209,9 +239,9 @@ func (c *collection) markResult(key string, outputs map[string]artifact.Ref) err
 		if err != nil {
 			return err
 		}
-		c.blobs[ref.Manifest] = true
+		c.mark(ref.Manifest)
 		for _, b := range a.Blobs() {
-			c.blobs[b] = true
+			c.mark(b)
 		}
 	}
 	return nil
@@ -225,7 +255,9 @@ func isDamaged(err error) bool {
 	return errors.As(err, &damaged)
 }
 
-func (c *collection) young(t time.Time) bool { return c.opts.Now.Sub(t) < c.opts.Grace }
+func (c *collection) young(t time.Time) bool {
+	return c.opts.Now.Sub(t) < c.opts.Grace || c.beside.written(t)
+}
 
 func (c *collection) sweepActions(ctx context.Context) error {
 	var gone []*action.Entry
@@ -240,24 +272,23 @@ func (c *collection) sweepActions(ctx context.Context) error {
 			gone = append(gone, entry)
 		}
 	}
-	c.result.Actions = len(gone)
-	for _, entry := range gone {
-		if c.opts.DryRun {
-			break
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := c.store.Actions.Remove(entry.Key); err != nil {
-			return err
-		}
+	if c.opts.DryRun {
+		c.result.Actions = len(gone)
+		return nil
 	}
-	return nil
+	return removing(ctx, c, gone, func(entry *action.Entry) error {
+		if c.keys[entry.Key] { // a running command has found it
+			return nil
+		}
+		c.result.Actions++
+		return c.store.Actions.Remove(entry.Key)
+	})
 }
 
 // sweepMemo drops the parts of definitions that are no longer used, and marks
 // the blobs of the others.
 func (c *collection) sweepMemo(ctx context.Context) error {
+	c.why = "rows that are computed already"
 	definitions, err := c.store.Memo.Definitions()
 	if err != nil {
 		return fmt.Errorf("list the memo: %w", err)
@@ -267,7 +298,7 @@ func (c *collection) sweepMemo(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		stays := c.definitions[definition] || c.young(changed)
+		stays := c.definitions[definition] || c.young(changed) || c.opts.Only != nil && !c.aim.definitions[definition]
 		if err := c.sweepParts(ctx, definition, stays); err != nil {
 			return err
 		}
@@ -284,30 +315,31 @@ func (c *collection) sweepParts(ctx context.Context, definition string, stay boo
 			return fmt.Errorf("list the memo: %w", err)
 		case stay:
 			for _, b := range part.Blobs() {
-				c.blobs[b] = true
+				c.mark(b)
 			}
 		default:
 			gone = append(gone, part)
+			c.aim.add(part.Blobs()...)
 		}
 	}
-	c.result.Parts += len(gone)
-	for _, part := range gone {
-		if c.opts.DryRun {
-			break
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if err := c.store.Memo.Drop(part); err != nil {
-			return err
-		}
+	if c.opts.DryRun {
+		c.result.Parts += len(gone)
+		return nil
 	}
-	return nil
+	return removing(ctx, c, gone, func(part *memo.Part) error {
+		if c.definitions[definition] { // a running command uses it
+			return nil
+		}
+		c.result.Parts++
+		return c.store.Memo.Drop(part)
+	})
 }
 
 // sweepPending forgets what rows wait for that no longer exist.
 func (c *collection) sweepPending(context.Context) (err error) {
-	waits := func(by pending.Owner, rows string) bool { return c.waiting[waiting{by, rows}] }
+	waits := func(by pending.Owner, rows string) bool {
+		return c.waiting[waiting{by, rows}] || c.busy(by.Environment)
+	}
 	c.result.PendingRows, err = c.store.Pending.Sweep(c.opts.Now.Add(-c.opts.Grace), waits, c.opts.DryRun)
 	return err
 }
@@ -325,7 +357,7 @@ func (c *collection) sweepBatches(context.Context) (err error) {
 // sweepStaging removes work in progress that nobody has continued: nothing is
 // running now. The work of pending stages stays.
 func (c *collection) sweepStaging(context.Context) (err error) {
-	c.result.Staging, c.result.StagingBytes, err = c.store.SweepStaging(c.opts.Now.Add(-c.opts.Grace), func(name string) bool { return c.places[name] }, c.opts.DryRun)
+	c.result.Staging, c.result.StagingBytes, err = c.store.SweepStaging(c.opts.Now.Add(-c.opts.Grace), func(name string) bool { return c.places[name] || c.workedIn(name) }, c.opts.DryRun)
 	return err
 }
 
@@ -387,24 +419,39 @@ func (c *collection) sweepBlobs(ctx context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list blobs: %w", err)
 		}
-		if c.blobs[ref.Digest] || c.young(ref.Written) {
-			c.result.KeptBlobs++
-			c.result.KeptBytes += ref.Size
+		why := c.blobs[ref.Digest]
+		switch {
+		case why != "":
+		case c.young(ref.Written):
+			why = "new files"
+		case c.opts.Only != nil && !c.aim.blobs[ref.Digest]:
+			why = "other addresses"
+		default:
+			gone = append(gone, ref)
 			continue
 		}
-		gone = append(gone, ref)
+		c.kept(why, ref)
 	}
-	for _, ref := range gone {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		if !c.opts.DryRun {
-			if err := c.store.Blobs.Remove(ref.Digest); err != nil {
-				return err
-			}
-		}
+	removed := func(ref blob.Stored) {
 		c.result.Blobs++
 		c.result.Bytes += ref.Size
 	}
-	return nil
+	if c.opts.DryRun {
+		for _, ref := range gone {
+			removed(ref)
+		}
+		return nil
+	}
+	return removing(ctx, c, gone, func(ref blob.Stored) error {
+		stays, err := c.stays(ref.Digest)
+		if err != nil {
+			return err
+		}
+		if stays {
+			c.kept("running commands", ref)
+			return nil
+		}
+		removed(ref)
+		return c.store.Blobs.Remove(ref.Digest)
+	})
 }

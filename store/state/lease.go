@@ -97,7 +97,8 @@ type Lease struct {
 
 // AllEnvironments, in place of an environment, means a lease on all
 // environments, including those that do not exist yet. While it is held, nobody
-// else may use anything in the store.
+// else may use anything in the store, except for the commands that LockBeside
+// returns.
 const AllEnvironments = "*"
 
 // named names an environment, or all of them, in messages.
@@ -121,7 +122,8 @@ func (l *Lease) Holder() Holder { return l.doc.Holder }
 // known to be gone keeps nobody out.
 func (s *Store) Lock(ctx context.Context, env string, owner Owner, wait time.Duration, onWait func(Holder)) (*Lease, error) {
 	if env == AllEnvironments {
-		return s.lockAll(ctx, owner, wait, onWait)
+		lease, _, err := s.LockBeside(ctx, owner, wait, onWait, func(Holder) bool { return false })
+		return lease, err
 	}
 	if err := CheckName(env); err != nil {
 		return nil, err
@@ -129,17 +131,26 @@ func (s *Store) Lock(ctx context.Context, env string, owner Owner, wait time.Dur
 	return lock(ctx, env, wait, onWait, func() (*Lease, Holder, error) { return s.tryOne(ctx, env, owner) })
 }
 
-// lockAll takes the lease on all environments, and then those on the existing
-// environments. Whoever takes one of those checks for the lease on all of them
-// afterward, so that of two who do this at the same time, at least one sees the
-// other.
-func (s *Store) lockAll(ctx context.Context, owner Owner, wait time.Duration, onWait func(Holder)) (*Lease, error) {
+// LockBeside takes the lease on all environments, and then those on the existing
+// environments, except for those whose holder may go on according to beside. It
+// returns these holders by environment. Whoever takes one of the leases checks for
+// the lease on all of them afterward, so that of two who do this at the same time,
+// at least one sees the other. Therefore, nobody gets a lease after that.
+func (s *Store) LockBeside(ctx context.Context, owner Owner, wait time.Duration, onWait func(Holder), beside func(Holder) bool) (*Lease, map[string]Holder, error) {
+	others := map[string]Holder{}
 	take := func(env string) (*Lease, error) {
-		return lock(ctx, env, wait, onWait, func() (*Lease, Holder, error) { return s.tryLock(ctx, env, owner) })
+		return lock(ctx, env, wait, onWait, func() (*Lease, Holder, error) {
+			one, holder, err := s.tryLock(ctx, env, owner)
+			if one == nil && err == nil && env != AllEnvironments && beside(holder) {
+				others[env] = holder
+				return &Lease{}, Holder{}, nil
+			}
+			return one, holder, err
+		})
 	}
 	all, err := take(AllEnvironments)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	environments, err := s.used()
 	for _, env := range environments {
@@ -147,13 +158,15 @@ func (s *Store) lockAll(ctx context.Context, owner Owner, wait time.Duration, on
 		if one, err = take(env); err != nil {
 			break
 		}
-		all.others = append(all.others, one)
+		if one.store != nil {
+			all.others = append(all.others, one)
+		}
 	}
 	if err != nil {
 		all.Release()
-		return nil, err
+		return nil, nil, err
 	}
-	return all, nil
+	return all, others, nil
 }
 
 // used returns the environments that have a state or a lease.

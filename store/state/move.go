@@ -18,7 +18,8 @@ type Move struct {
 // are shared, because they never change.
 func (s *State) Clone() *State {
 	out := *s
-	out.Instances, out.Outputs, out.Pending = maps.Clone(s.Instances), maps.Clone(s.Outputs), maps.Clone(s.Pending)
+	out.Instances, out.Outputs = maps.Clone(s.Instances), maps.Clone(s.Outputs)
+	out.Pending, out.Rejected = maps.Clone(s.Pending), maps.Clone(s.Rejected)
 	return &out
 }
 
@@ -52,9 +53,9 @@ func (s *State) Move(moves []Move) error {
 }
 
 // Has reports whether the state has an instance with an address, or one that
-// waits for its first result.
+// waits for its first result or whose first result was rejected.
 func (s *State) Has(address string) bool {
-	return s.Instances[address] != nil || s.Pending[address] != nil
+	return s.Instances[address] != nil || s.Pending[address] != nil || s.Rejected[address] != nil
 }
 
 func (s *State) rename(to map[string]string) {
@@ -68,15 +69,24 @@ func (s *State) rename(to map[string]string) {
 	for address, i := range s.Instances {
 		instances[now(address)] = i.renamed(to)
 	}
-	pending := make(map[string]*Pending, len(s.Pending))
-	for address, p := range s.Pending {
-		pending[now(address)] = p
+	replace(s.Instances, instances)
+	rekey(s.Pending, now)
+	rekey(s.Rejected, now)
+}
+
+// rekey gives the elements of a map new keys.
+func rekey[V any](m map[string]V, now func(string) string) {
+	moved := make(map[string]V, len(m))
+	for address, v := range m {
+		moved[now(address)] = v
 	}
-	// In place, because others may already refer to the maps.
-	clear(s.Instances)
-	maps.Copy(s.Instances, instances)
-	clear(s.Pending)
-	maps.Copy(s.Pending, pending)
+	replace(m, moved)
+}
+
+// replace replaces the content of a map, to which others may already refer.
+func replace[V any](m, with map[string]V) {
+	clear(m)
+	maps.Copy(m, with)
 }
 
 // renamed returns the instance with new addresses in place of the old ones, or
@@ -109,7 +119,7 @@ func (i *Instance) renamed(to map[string]string) *Instance {
 }
 
 // Addresses yields the addresses of the instances, and of those that wait for
-// their first result, in any order.
+// their first result or whose first result was rejected, in any order.
 func (s *State) Addresses() iter.Seq[string] {
 	return func(yield func(string) bool) {
 		for address := range s.Instances {
@@ -119,6 +129,11 @@ func (s *State) Addresses() iter.Seq[string] {
 		}
 		for address := range s.Pending {
 			if s.Instances[address] == nil && !yield(address) {
+				return
+			}
+		}
+		for address := range s.Rejected {
+			if s.Instances[address] == nil && s.Pending[address] == nil && !yield(address) {
 				return
 			}
 		}

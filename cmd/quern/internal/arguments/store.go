@@ -145,6 +145,8 @@ type GC struct {
 	KeepRuns Flag[int]
 	Grace    Flag[time.Duration]
 	Answers  Flag[time.Duration]
+	Address  Flag[string]
+	Verbose  Flag[bool]
 }
 
 // Flags implements [Set].
@@ -154,6 +156,8 @@ func (g *GC) Flags() []cli.Flag {
 		declare(&g.KeepRuns, cli.IntFlag{Name: "keep-runs", Value: 20, Usage: "keep the results of the last `N` runs", Validator: atLeast(0)}),
 		declare(&g.Grace, cli.DurationFlag{Name: "grace", Value: 7 * 24 * time.Hour, Usage: "keep results newer than `DURATION`", Validator: notNegative}),
 		declare(&g.Answers, cli.DurationFlag{Name: "answers", HideDefault: true, Usage: "remove cached answers older than `DURATION`; by default, all are kept", Validator: notNegative}),
+		declare(&g.Address, cli.StringFlag{Name: "address", Usage: "remove only what the stage or module at `ADDRESS` has produced and no longer needs"}),
+		declare(&g.Verbose, cli.BoolFlag{Name: "verbose", Usage: "show what keeps the rest, with its size"}),
 	}, g.Lock.timeoutFlag(), []cli.Flag{g.Document.flag()})
 }
 
