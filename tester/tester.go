@@ -92,7 +92,6 @@ type Run struct {
 	// Diagnostics are the errors of a run that did not pass, and warnings.
 	Diagnostics hcl.Diagnostics
 	Seconds     float64
-	Range       hcl.Range
 	// Stages are the stages that it carried out.
 	Stages []Stage
 	// Calls is the number of requests to mocked models, by address.
@@ -235,7 +234,7 @@ func (t *test) file(ctx context.Context, c choice) (out *File) {
 		defer s.close(ctx)
 	}
 	for _, r := range c.file.Runs[:c.runs] {
-		run := &Run{File: c.file.Name, Name: r.Name, Status: Skipped, Range: r.Range}
+		run := &Run{File: c.file.Name, Name: r.Name, Status: Skipped}
 		if out.Status != Broken && out.Status != Skipped && !t.stopped(ctx) {
 			began := time.Now()
 			s.run(ctx, r, run)
