@@ -90,6 +90,9 @@ func Summary(p *plan.Plan) string {
 		parts = append(parts, english.Number(n)+" to move")
 	}
 	for _, c := range counts {
+		if c.action == plan.Keep && p.RefreshOnly {
+			continue // its sources are listed because they differ
+		}
 		if n := total.Actions[c.action]; n > 0 {
 			parts = append(parts, english.Number(n)+" "+c.text)
 		}
