@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"cmp"
 	"context"
 	"slices"
 	"time"
@@ -53,7 +54,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		Options: o, Collector: diagnostics.New(o.Module, s.Redactor), ctx: ctx, cancel: cancel,
 		started:  time.Now().UTC().Truncate(time.Second),
 		secrets:  s,
-		prepared: prepare.NewCache(o.Store, o.cache()),
+		prepared: prepare.NewCache(o.Store, cmp.Or(o.preparedIn, o.cache())),
 		pins:     prepare.NewPins(o.Pins),
 		partial:  map[addr.Stage]bool{},
 	}

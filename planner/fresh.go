@@ -35,7 +35,7 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	b.root.decode.ConfigurePlugins()
 	b.hideAgain(p)
 	b.checkSealed(p)
-	if !o.Refresh || p.Destroy || p.RefreshOnly {
+	if !o.Refresh || p.Adopts != "" || p.Destroy || p.RefreshOnly {
 		return append(diags, b.Sorted()...)
 	}
 	var read []*plan.Node

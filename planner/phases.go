@@ -54,20 +54,21 @@ func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *p
 	}
 	tree := module.NewTree(c, settings, b.secrets, b.Collector)
 	m := tree.Root
-	conditions := &condition.Conditions{Module: m, RefreshOnly: b.RefreshOnly}
+	conditions := &condition.Conditions{Module: m, RefreshOnly: b.RefreshOnly || b.adopting}
 	s := &shared{
 		prepare: &prepare.Preparer{
 			Module: m, Context: b.ctx, Conditions: conditions, Processes: b.processes,
-			Cache: b.prepared, Pins: b.pins, Prior: b.prior, Refresh: b.Refresh,
+			Cache: b.prepared, Pins: b.pins, Prior: b.prior, Refresh: b.Refresh && b.adopts == "", Columns: b.storedColumns(),
 		},
 		decide: &decide.Decider{
 			Module: m, Context: b.ctx, Conditions: conditions, Processes: b.processes,
 			Store: b.Store, Prior: b.prior, Pending: b.pending, Replace: b.Replace, Refresh: b.Refresh, RefreshOnly: b.RefreshOnly,
+			Adopting: b.adopting,
 			TakeOver: b.State != nil && !b.limited(), Keeps: b.keeps, Imports: b.imports,
 		},
 		estimate: estimate.New(m, estimate.Options{
 			Context: b.ctx, Processes: b.processes, Store: b.Store, Prior: b.prior,
-			Refresh: b.Refresh, Environment: b.Environment, Cache: b.prepared,
+			Refresh: b.Refresh && b.adopts == "", Environment: b.Environment, Cache: b.prepared,
 		}),
 		of: map[*module.Module]*phases{},
 	}
@@ -76,7 +77,7 @@ func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *p
 }
 
 func (b *builder) addPhases(m *module.Module, s *shared) *phases {
-	conditions := &condition.Conditions{Module: m, RefreshOnly: b.RefreshOnly}
+	conditions := &condition.Conditions{Module: m, RefreshOnly: b.RefreshOnly || b.adopting}
 	expander := &expand.Expander{Module: m}
 	p := &phases{
 		Module: m, shared: s, expand: expander,

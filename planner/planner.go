@@ -73,6 +73,11 @@ type Options struct {
 	StartedIn string
 
 	validating bool
+	// adopts says whose results are adopted, or is empty. Sources are then not
+	// read. With adopting, keys do not matter. preparedIn is the environment in
+	// which stages were prepared, if it is another one.
+	adopts, preparedIn string
+	adopting           bool
 }
 
 // Plugins is what the planner needs from the available plugins.

@@ -25,7 +25,7 @@ func (b *binder) know(p *plan.Plan, todo []*plan.Node) error {
 		wanted[ref] = true
 	}
 	for _, n := range p.Nodes {
-		if n.Action != plan.Keep {
+		if n.Action != plan.Keep && n.Action != plan.Adopt {
 			continue
 		}
 		a, err := addr.Parse(n.Address)

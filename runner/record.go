@@ -48,6 +48,9 @@ func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store
 		}
 		about.Instances = recorded(result, opts)
 		about.Outputs = recordedOutputs(result)
+		if opts.Keep != nil {
+			err = errors.Join(err, opts.Keep(id))
+		}
 	}
 	if putErr := runs.Put(&about); putErr != nil {
 		err = errors.Join(err, fmt.Errorf("record the run: %w", putErr))

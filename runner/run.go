@@ -87,6 +87,7 @@ func newRun(ctx context.Context, p *plan.Plan, opts Options, shared *session) (*
 	if err := opts.State.Move(p.Moves); err != nil {
 		return nil, fmt.Errorf("move instances: %w; make a new plan", err)
 	}
+	adopt(p, opts.State)
 	r.contexts(ctx, opts.Stop)
 	r.saver = newSaver(opts.State, opts.Save, r.quit)
 	if !p.Partial && !p.RefreshOnly {
@@ -126,13 +127,13 @@ func (r *run) parts(known *values, opts Options) {
 	r.conclusion = &conclusion{plan: r.plan, checker: r.checker, reporter: r.reporter, state: r.saver, seal: opts.Store.Seal}
 }
 
-// todo returns the nodes that may need work: those that the plan does not keep,
-// and those that it keeps but whose conditions refer to a value that may still
+// todo returns the nodes that may need work: those that the plan neither keeps nor
+// settles before the walk, and those that it keeps but whose conditions refer to a value that may still
 // change.
 func todo(p *plan.Plan) []*plan.Node {
 	open := map[string]bool{} // stages that are not kept
 	for _, n := range p.Nodes {
-		if n.Action != plan.Keep {
+		if n.Action != plan.Keep && !settled(p, n) {
 			if a, err := addr.Parse(n.Address); err == nil {
 				open[a.Stage.String()] = true
 			}
@@ -143,6 +144,9 @@ func todo(p *plan.Plan) []*plan.Node {
 	}
 	var nodes []*plan.Node
 	for _, n := range p.Nodes {
+		if settled(p, n) {
+			continue
+		}
 		if n.Action != plan.Keep || slices.ContainsFunc(n.Conditions, waits) {
 			nodes = append(nodes, n)
 		}

@@ -50,7 +50,10 @@ type Options struct {
 	State *state.State
 	// Save writes the state. It is called from one goroutine at a time: for
 	// each deployment that changes, and otherwise about once a second.
-	Save    func(*state.State) error
+	Save func(*state.State) error
+	// Keep, if not nil, keeps the state that the run left. It is called once, when
+	// a recorded run has ended.
+	Keep    func(run string) error
 	Plugins Plugins
 	// Engine opens the engine that executes stages. nil means the local engine.
 	Engine engine.Open
@@ -145,7 +148,7 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 	}
 	// Later plans have runs of their own.
 	defer func() { r.close() }()
-	if len(p.Moves) > 0 {
+	if len(p.Moves) > 0 || p.Adopts != "" {
 		if err := r.saver.change(); err != nil {
 			return nil, err
 		}
@@ -377,7 +380,7 @@ func (r *run) ended(address string, o walk.Outcome) {
 
 // result collects how the nodes ended, in the plan's order.
 func (r *run) result(outcomes map[string]walk.Outcome) *Result {
-	res := &Result{Status: Done, Plans: 1, Diagnostics: r.reporter.warnings}
+	res := &Result{Status: Done, Plans: 1, Diagnostics: r.reporter.warnings, Stages: adopted(r.plan)}
 	for _, n := range r.todo {
 		s, ok := r.noted[n.Address]
 		switch o := outcomes[n.Address]; {

@@ -33,7 +33,7 @@ func newApp(ui *terminal) *cli.Command {
 		},
 		Commands: []*cli.Command{
 			initCommand(ui), validateCommand(ui), fmtCommand(ui), testCommand(ui), docsCommand(ui),
-			planCommand(ui), applyCommand(ui), destroyCommand(ui),
+			planCommand(ui), applyCommand(ui), destroyCommand(ui), promoteCommand(ui), rollbackCommand(ui),
 			showCommand(ui), reportCommand(ui), outputCommand(ui), graphCommand(ui), whyCommand(ui), diffCommand(ui), consoleCommand(ui),
 			stateCommand(ui), artifactCommand(ui), logCommand(ui), lineageCommand(ui),
 			envCommand(ui), gcCommand(ui),

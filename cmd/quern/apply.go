@@ -67,6 +67,8 @@ type application struct {
 	ui    *terminal
 	args  *arguments.Apply
 	begun bool // the stream of events has started
+	// build makes the plan. nil means planner.Build.
+	build build
 }
 
 // run executes the attempt. With -json, an error before the first event is an
@@ -97,6 +99,9 @@ func (a *application) attempt(ctx context.Context) error {
 		return err
 	}
 	defer w.close()
+	if a.build != nil {
+		w.build = a.build
+	}
 	env := a.args.Env.Value
 	lease, err := acquire(planning, a.ui, w.store, env, &a.args.Lock)
 	if err != nil {
@@ -115,6 +120,9 @@ func (a *application) attempt(ctx context.Context) error {
 	p, err := a.plan(planning, w, st, saved)
 	if err != nil {
 		return err
+	}
+	if a.args.Out.Given() {
+		return a.savePlan(p)
 	}
 	if !p.HasChanges() {
 		return a.nothingToDo(p)
@@ -149,7 +157,7 @@ func (a *application) plan(ctx context.Context, w *workspace, st *state.State, s
 		return saved, a.ui.failed(planner.CheckFresh(ctx, saved, w.plannerOptions(request, st)))
 	}
 	p, err := w.plan(ctx, request, st)
-	if err != nil || a.args.Events.Value {
+	if err != nil || a.args.Events.Value || a.args.Out.Given() {
 		return p, err
 	}
 	return p, printPlan(a.ui, p, "text")
@@ -168,6 +176,22 @@ func (a *application) nothingToDo(p *plan.Plan) error {
 		return printPlan(a.ui, p, "text")
 	}
 	return nil
+}
+
+// savePlan saves a plan instead of carrying it out.
+func (a *application) savePlan(p *plan.Plan) error {
+	out, format := a.args.Out.Value, "text"
+	if a.args.Events.Value {
+		format = "json"
+	}
+	if err := savePlan(out, p); err != nil {
+		return err
+	}
+	err := printPlan(a.ui, p, format)
+	if err == nil && !a.args.Events.Value {
+		a.ui.printf("\nSaved the plan to %s. To apply exactly this plan, run:\n    quern apply -env=%s %s\n", out, p.Environment, out)
+	}
+	return err
 }
 
 func (a *application) agreed(p *plan.Plan, stop <-chan struct{}) (bool, error) {
@@ -210,6 +234,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 	garbage.Work()
 	result, err := runner.Record(ctx, p, runner.Options{
 		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins,
+		Keep:        func(run string) error { return w.store.States().Keep(p.Environment, run) },
 		Parallelism: a.args.Parallelism.Value, Secrets: w.secrets(p),
 		Stop: stop,
 		Continue: func(ctx context.Context, p *plan.Plan) (*plan.Plan, map[string]cty.Value, error) {

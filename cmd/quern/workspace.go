@@ -36,9 +36,13 @@ type workspace struct {
 	store     *store.Store
 	plugins   *registry.Registry
 	logs      *logs
+	build     build
 	// ctx ends when everything must end immediately.
 	ctx context.Context
 }
+
+// build makes a plan.
+type build = func(context.Context, planner.Options) (*plan.Plan, hcl.Diagnostics)
 
 // loadModule reads the configuration in the current folder and in those of the
 // modules that it calls, which must be installed. If it has errors, loadModule reports
@@ -215,7 +219,7 @@ func openWorkspace(ctx context.Context, ui *terminal, environment string, given 
 	if err != nil {
 		return nil, err
 	}
-	return &workspace{ui: ui, module: module, variables: variables, hidden: map[string]cty.Value{}, store: st, plugins: plugins, logs: logs, ctx: ctx}, nil
+	return &workspace{ui: ui, module: module, variables: variables, hidden: map[string]cty.Value{}, store: st, build: planner.Build, plugins: plugins, logs: logs, ctx: ctx}, nil
 }
 
 // checkSavedVariables refuses values that a saved plan already has.
@@ -275,7 +279,7 @@ func planHere(ctx context.Context, ui *terminal, r arguments.Request) (*plan.Pla
 // plan makes a plan and prints its warnings.
 func (w *workspace) plan(ctx context.Context, r arguments.Request, st *state.State) (*plan.Plan, error) {
 	done := w.ui.waiting("Planning ...")
-	p, diags := planner.Build(ctx, w.plannerOptions(r, st))
+	p, diags := w.build(ctx, w.plannerOptions(r, st))
 	done()
 	return w.pinned(p, diags, r)
 }

@@ -42,6 +42,8 @@ type Decider struct {
 	Replace []addr.Instance
 	// Refresh reads deployments. RefreshOnly does nothing else.
 	Refresh, RefreshOnly bool
+	// Adopting takes the results in Prior as they are, whatever their keys.
+	Adopting bool
 	// TakeOver lets deployments take over those that are no longer configured,
 	// except those at addresses for which Keeps is true.
 	TakeOver bool
@@ -105,7 +107,7 @@ func (d *Decider) decide(n *Instance) *Instance {
 	default:
 		ok = d.decideResult(n)
 	}
-	if !ok || !d.checkContracts(n) || !d.checkPost(n) {
+	if !ok || !d.Adopting && (!d.checkContracts(n) || !d.checkPost(n)) {
 		return nil
 	}
 	d.repeatOverlap(n)
@@ -178,6 +180,8 @@ func (d *Decider) decideResult(n *Instance) bool {
 	}
 	d.countNewRows(n)
 	switch {
+	case d.Adopting:
+		d.decideAdopted(n)
 	case n.Prior != nil && d.IsSettled(n.Addr.Stage):
 		return d.settle(n)
 	case n.Replaced:
@@ -271,6 +275,21 @@ func (d *Decider) decideKept(n *Instance) {
 		}
 		n.run(plan.Reason{Code: plan.BecauseFailed, Text: what + " failed and will be retried"})
 	default:
+		n.Result, n.Action = r, plan.Keep
+	}
+}
+
+// decideAdopted decides about an instance whose result is the one in Prior,
+// whatever it would be computed from now.
+func (d *Decider) decideAdopted(n *Instance) {
+	if n.Prior == nil {
+		n.run(newReason())
+		return
+	}
+	n.Definition, n.ActionKey = n.Prior.Definition, n.Prior.ActionKey
+	if r, bad := d.load(n.Prior.Outputs, n.Prior.Value); bad != nil {
+		n.run(plan.Reason{Code: bad.code, Text: bad.text})
+	} else {
 		n.Result, n.Action = r, plan.Keep
 	}
 }

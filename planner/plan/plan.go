@@ -38,6 +38,10 @@ type Plan struct {
 	// RefreshOnly is set for a plan that only updates the state to match the current
 	// deployments. Its nodes are those that have drifted.
 	RefreshOnly bool `json:"refresh_only,omitempty"`
+	// Adopts says whose results the environment adopts, such as environment
+	// "dev", in a plan of promote or rollback. Nothing in such a plan computes
+	// results.
+	Adopts string `json:"adopts,omitempty"`
 	// Partial is set when -target or -exclude left something out.
 	Partial bool `json:"partial,omitempty"`
 	// Moves are the instances of the state that get new addresses, sorted. They
@@ -156,6 +160,7 @@ const (
 	Delete  Action = "delete"
 	Refresh Action = "refresh" // a deployment: the state is updated to what exists now
 	Forget  Action = "forget"  // it is no longer configured; the state drops its result
+	Adopt   Action = "adopt"   // the state takes over the result of another environment or an earlier run
 )
 
 // How a node runs: Node.Mode. Gates have none.
@@ -284,6 +289,9 @@ type Node struct {
 	// MovedFrom is the address of that deployment in the state, if it differs.
 	// The old entry is removed when this node runs.
 	MovedFrom string `json:"moved_from,omitempty"`
+
+	// Adoption is set for the action Adopt.
+	Adoption *Adoption `json:"adoption,omitempty"`
 
 	// Conditions are those of a gate, or pre- and postconditions.
 	Conditions []Condition `json:"conditions,omitempty"`

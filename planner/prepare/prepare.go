@@ -20,6 +20,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/processes"
 	"github.com/quern-dev/quern/planner/terms"
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/state"
@@ -42,6 +43,9 @@ type Preparer struct {
 	Prior map[string]*state.Instance
 	// Refresh reads sources. If it is false, the state is trusted.
 	Refresh bool
+	// Columns, if not nil, returns the columns of an output of a source in Prior,
+	// which then count instead of those that its content has now.
+	Columns func(prior *state.Instance, port string) data.Schema
 }
 
 // Instance is an instance that its plugin has prepared. Its node has what the
@@ -91,6 +95,7 @@ func (p *Preparer) Prepare(level []*decode.Instance) []*Instance {
 		return q
 	})
 	p.ask(questions)
+	p.takeStored(questions)
 	p.Report(p.Pins.take(questions)...)
 	prepared := phase.Each(p.Context, questions, p.finish)
 	return phase.Waiting(p.Context, Lookers, prepared, func(n *Instance) *Instance {
@@ -99,6 +104,24 @@ func (p *Preparer) Prepare(level []*decode.Instance) []*Instance {
 		}
 		return n
 	})
+}
+
+// takeStored gives sources the columns of their results in Prior.
+func (p *Preparer) takeStored(questions []*question) {
+	if p.Columns == nil {
+		return
+	}
+	for _, q := range questions {
+		prior := p.Prior[q.Address]
+		if q.Mode != plan.ModeRead || prior == nil || q.failed {
+			continue
+		}
+		for _, o := range q.answer.GetOutputs() {
+			if columns := p.Columns(prior, o.GetName()); columns != nil {
+				o.Columns = columns.Proto()
+			}
+		}
+	}
 }
 
 // question returns the question that the plugin is asked about an instance.

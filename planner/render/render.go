@@ -26,7 +26,7 @@ type Options struct {
 var symbols = map[plan.Action]string{
 	plan.Keep: "   ", plan.Run: "  +", plan.Reuse: "  =", plan.MayRun: "  ?", plan.Check: "  >",
 	plan.Create: "  +", plan.Update: "  ~", plan.Replace: "-/+", plan.Delete: "  -", plan.Forget: "  -",
-	plan.Refresh: "  ~",
+	plan.Refresh: "  ~", plan.Adopt: "  »",
 }
 
 // symbol returns the symbol of a node's action: a run that replaces an earlier
@@ -47,7 +47,7 @@ var phrases = map[plan.Action]string{
 	plan.Keep: "is unchanged", plan.Run: "will run", plan.Reuse: "will be reused from the store", plan.MayRun: "may run",
 	plan.Check: "will be checked", plan.Create: "will be created", plan.Update: "will be updated",
 	plan.Replace: "will be replaced", plan.Delete: "will be deleted", plan.Forget: "will be forgotten",
-	plan.Refresh: "has changed outside of quern",
+	plan.Refresh: "has changed outside of quern", plan.Adopt: "will refer to another result",
 }
 
 func phrase(n *plan.Node) string {
@@ -61,6 +61,8 @@ func phrase(n *plan.Node) string {
 		return "may be updated"
 	}
 	switch {
+	case n.Action == plan.Adopt && n.Adoption.Before == nil:
+		return "will be adopted"
 	case n.Action == plan.Refresh && n.Deployment == nil:
 		return "no longer exists"
 	case n.Action == plan.Keep && len(n.Reasons) > 0 && n.Reasons[0].IsDrift():
@@ -76,7 +78,7 @@ var counts = []struct {
 	action plan.Action
 	text   string
 }{
-	{plan.Run, "to run"}, {plan.MayRun, "may run"}, {plan.Reuse, "to reuse"}, {plan.Check, "to check"},
+	{plan.Adopt, "to adopt"}, {plan.Run, "to run"}, {plan.MayRun, "may run"}, {plan.Reuse, "to reuse"}, {plan.Check, "to check"},
 	{plan.Create, "to create"}, {plan.Update, "to update"}, {plan.Replace, "to replace"},
 	{plan.Delete, "to delete"}, {plan.Forget, "to forget"}, {plan.Refresh, "to refresh"}, {plan.Keep, "unchanged"},
 }

@@ -56,7 +56,7 @@ func colorOf(n *plan.Node) string {
 		return red
 	case "  ~":
 		return yellow
-	case "  ?", "  =", "  >":
+	case "  ?", "  =", "  >", "  »":
 		return cyan
 	}
 	return ""
@@ -75,6 +75,8 @@ func (t *text) plan(p *plan.Plan) {
 	switch {
 	case p.Destroy:
 		t.printf("quern will destroy everything in environment %q:\n\n", p.Environment)
+	case p.Adopts != "":
+		t.printf("Environment %q will refer to the results of %s:\n\n", p.Environment, p.Adopts)
 	default:
 		t.printf("quern will perform these actions in environment %q:\n\n", p.Environment)
 	}
@@ -107,6 +109,10 @@ func (t *text) moves(p *plan.Plan) {
 func (t *text) unchanged(p *plan.Plan) {
 	if p.Destroy {
 		t.printf("%s Environment %q has nothing to destroy.\n", t.paint(bold+green, "No changes."), p.Environment)
+		return
+	}
+	if p.Adopts != "" {
+		t.printf("%s Environment %q already refers to the results of %s.\n", t.paint(bold+green, "No changes."), p.Environment, p.Adopts)
 		return
 	}
 	if p.Since != nil && len(p.Nodes) == 0 {
@@ -165,6 +171,7 @@ func (t *text) legend(p *plan.Plan) {
 		{"  ~", yellow, "run again, or update"},
 		{"-/+", red, "replace: delete, then create"},
 		{"  -", red, "delete, or forget"},
+		{"  »", cyan, "adopt a result; nothing is computed"},
 		{"  =", cyan, "reuse a result from the store"},
 		{"  ?", cyan, "may run, depending on upstream results"},
 		{"  >", cyan, "check"},
@@ -204,6 +211,9 @@ func (t *text) node(n *plan.Node) {
 	}
 	for _, c := range n.Contracts {
 		t.contract(n, c)
+	}
+	for _, line := range adoption(n) {
+		t.printf("        %s\n", printable.Text(line))
 	}
 	if e := estimate(n); e != "" {
 		t.printf("        %s\n", t.paint(faint, e))

@@ -83,7 +83,7 @@ func doing(of, action string) string {
 }
 
 var doneWords = map[string]string{
-	"run": "done", "reuse": "reused", "keep": "unchanged", "check": "passed", "create": "created",
+	"adopt": "adopted", "run": "done", "reuse": "reused", "keep": "unchanged", "check": "passed", "create": "created",
 	"update": "updated", "replace": "replaced", "delete": "deleted", "refresh": "state updated", "forget": "forgotten",
 }
 
@@ -321,7 +321,7 @@ func (s *stage) joined(details []detail) string {
 // what was not reached.
 func (t *tracker) closing(s *events.Summary) []string {
 	var done []string
-	for _, a := range []string{"run", "reuse", "keep", "check", "create", "update", "replace", "delete", "refresh", "forget"} {
+	for _, a := range []string{"adopt", "run", "reuse", "keep", "check", "create", "update", "replace", "delete", "refresh", "forget"} {
 		if n := s.Actions[a]; n > 0 {
 			done = append(done, english.Number(n)+" "+closingWords[a])
 		}
@@ -352,7 +352,7 @@ func (t *tracker) closing(s *events.Summary) []string {
 }
 
 var closingWords = map[string]string{
-	"run": "run", "reuse": "reused", "keep": "unchanged", "check": "checked", "create": "created",
+	"adopt": "adopted", "run": "run", "reuse": "reused", "keep": "unchanged", "check": "checked", "create": "created",
 	"update": "updated", "replace": "replaced", "delete": "deleted", "refresh": "refreshed", "forget": "forgotten",
 }
 

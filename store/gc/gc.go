@@ -22,6 +22,7 @@ import (
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/document"
+	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/memo"
 	"github.com/quern-dev/quern/store/pending"
 	"github.com/quern-dev/quern/store/state"
@@ -195,6 +196,27 @@ func (c *collection) markRuns(context.Context) error {
 			if err := c.markResult(inst.ActionKey, inst.Outputs); err != nil {
 				return fmt.Errorf("%s in run %s: %w", inst.Address, run.ID, err)
 			}
+		}
+		if err := c.markLeft(run); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// markLeft marks everything that the environment referred to after a run, so that
+// it can return to it.
+func (c *collection) markLeft(run *history.Run) error {
+	left, err := c.store.States().Kept(run.Environment, run.ID)
+	if errors.Is(err, fs.ErrNotExist) || isDamaged(err) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the state after run %s: %w", run.ID, err)
+	}
+	for _, inst := range left.Instances {
+		if err := c.markResult(inst.ActionKey, inst.Outputs); err != nil {
+			return fmt.Errorf("%s after run %s: %w", inst.Address, run.ID, err)
 		}
 	}
 	return nil
@@ -370,7 +392,8 @@ func (c *collection) sweepVenvs(context.Context) (err error) {
 	return err
 }
 
-// sweepLogs removes the logs of runs that are no longer kept. The records of
+// sweepLogs removes the logs of runs that are no longer kept, and the states that
+// they left. The records of
 // the runs remain, because they are small.
 func (c *collection) sweepLogs(context.Context) error {
 	runs, err := c.store.Runs().List()
@@ -378,6 +401,11 @@ func (c *collection) sweepLogs(context.Context) error {
 		return fmt.Errorf("list runs: %w", err)
 	}
 	for _, run := range runs[min(len(runs), c.opts.Runs):] {
+		if !c.opts.DryRun {
+			if err := c.store.States().Drop(run.Environment, run.ID); err != nil {
+				return fmt.Errorf("remove the state after run %s: %w", run.ID, err)
+			}
+		}
 		path, err := c.store.Runs().LogFile(run.ID)
 		if err != nil {
 			return err

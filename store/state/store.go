@@ -280,7 +280,7 @@ func (s *Store) Delete(st *State) error {
 		return &Conflict{Environment: st.Environment, Loaded: st.Serial}
 	}
 	if err == nil {
-		err = s.backend.Delete(s.ctx, object(st.Environment, backupFile), backend.Any)
+		err = errors.Join(s.backend.Delete(s.ctx, object(st.Environment, backupFile), backend.Any), s.dropAll(st.Environment))
 	}
 	if err != nil {
 		return fmt.Errorf("delete environment %q: %w", st.Environment, err)

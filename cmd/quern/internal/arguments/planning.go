@@ -123,6 +123,9 @@ type Apply struct {
 	AutoApprove Flag[bool]
 	// Events prints events as JSON Lines.
 	Events Flag[bool]
+	// Out is the file that the plan is saved to instead of being carried out. Only
+	// promote and rollback have it.
+	Out Flag[string]
 	// File is a saved plan, or empty to make a new one.
 	File string
 	// destroys is set for quern destroy.
