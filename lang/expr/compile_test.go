@@ -202,7 +202,7 @@ func TestDefinitionsOfOtherModulesKeepTheirNames(t *testing.T) {
 	user.Row = nil
 	user.Eval.Variables["module"] = cty.ObjectVal(map[string]cty.Value{"a": cty.DynamicVal})
 	user.Definitions["module.a"] = &expr.Definition{List: []*expr.Definition{
-		{Object: map[string]*expr.Definition{"best": {Expr: exprtest.Parse("1"), Scope: child}}},
+		{Object: map[string]*expr.Definition{"best": {Expr: exprtest.Parse("1"), Scope: child}, "secret": {Expr: exprtest.Parse("var.key"), Scope: child}}},
 		{Object: map[string]*expr.Definition{"best": {Expr: exprtest.Parse("evaluate.student.accuracy - var.least"), Scope: child}}},
 	}}
 	values := expr.Stages(map[addr.Stage]cty.Value{
@@ -221,12 +221,16 @@ func TestDefinitionsOfOtherModulesKeepTheirNames(t *testing.T) {
 		{user, `module.a[1].best * evaluate.student.accuracy`, `(module.a[1].evaluate.student.accuracy - (evaluate.student.accuracy - (evaluate.student.accuracy - 0.1))) * evaluate.student.accuracy`, cty.MustParseNumberVal("99.9")},
 		{user, `module.a[0].best`, `1`, cty.NumberIntVal(1)},
 		{user, `max(module.a[*].best...)`, "", cty.MustParseNumberVal("99.9")},
+		{user, `sum([for m in module.a : m.best])`, "", cty.MustParseNumberVal("100.9")},
 		{user, `evaluate.student.ok && module.a[1].best > 0`, "", cty.True},
 	} {
 		got, diags := expr.Compile(exprtest.Parse(c.text), c.in, cty.DynamicPseudoType)
 		if diags.HasErrors() {
 			t.Errorf("%s: %v", c.text, diags)
 			continue
+		}
+		if strings.Contains(got.Text, "secret") || slices.Contains(got.Secrets, "token") != strings.Contains(c.text, "key") {
+			t.Errorf("%s contains outputs that it does not need: %s", c.text, got.Text)
 		}
 		if got.Text != c.want && c.want != "" {
 			t.Errorf("%s became\n%s\nnot\n%s", c.text, got.Text, c.want)

@@ -54,7 +54,85 @@ func (r *reducer) defined(e *hclsyntax.ScopeTraversalExpr, name string, def *Def
 		}
 		def, steps = part, steps[1:]
 	}
-	return extend(r.definition(e, def), steps, e.SrcRange)
+	return extend(r.definition(e, def.withOnly(r.only[e])), steps, e.SrcRange)
+}
+
+// withOnly returns a definition whose elements have only some attributes; nil stands for
+// all of them.
+func (d *Definition) withOnly(attributes []string) *Definition {
+	if attributes == nil {
+		return d
+	}
+	of := func(element *Definition) *Definition {
+		if element.Object == nil {
+			return element
+		}
+		out := &Definition{Object: map[string]*Definition{}}
+		for _, name := range attributes {
+			if part := element.Object[name]; part != nil {
+				out.Object[name] = part
+			}
+		}
+		return out
+	}
+	out := *d
+	out.List, out.Object = nil, nil
+	for _, element := range d.List {
+		out.List = append(out.List, of(element))
+	}
+	if d.Object != nil {
+		out.Object = make(map[string]*Definition, len(d.Object))
+		for key, element := range d.Object {
+			out.Object[key] = of(element)
+		}
+	}
+	return &out
+}
+
+// readOnly records which attributes are read of the elements of a collection.
+func (r *reducer) readOnly(collection hclsyntax.Expression, attributes []string) {
+	if attributes == nil {
+		return
+	}
+	if r.only == nil {
+		r.only = map[hclsyntax.Expression][]string{}
+	}
+	r.only[collection] = attributes
+}
+
+// splatAttributes returns the attribute that a splat reads, or nil if that is not
+// certain.
+func splatAttributes(e *hclsyntax.SplatExpr) []string {
+	each, ok := e.Each.(*hclsyntax.RelativeTraversalExpr)
+	if !ok || each.Source != hclsyntax.Expression(e.Item) {
+		return nil
+	}
+	if name, ok := AttributeName(each.Traversal[0]); ok {
+		return []string{name}
+	}
+	return nil
+}
+
+// forAttributes returns the attributes that a `for` reads of its elements, or nil if
+// that is not certain.
+func forAttributes(e *hclsyntax.ForExpr) []string {
+	names := []string{}
+	for _, part := range []hclsyntax.Expression{e.KeyExpr, e.ValExpr, e.CondExpr} {
+		if part == nil {
+			continue
+		}
+		for _, t := range config.Variables(part) {
+			if t.RootName() != e.ValVar {
+				continue
+			}
+			name, ok := columnOf(t)
+			if !ok {
+				return nil
+			}
+			names = append(names, name)
+		}
+	}
+	return names
 }
 
 // part returns the definition that a step leads to, or nil if there is none.

@@ -44,6 +44,8 @@ type reducer struct {
 	tries int
 	// inside are the definitions that are being inserted.
 	inside []*Definition
+	// only are the attributes that are read of the elements of collections.
+	only map[hclsyntax.Expression][]string
 	// parts counts the parts that have been reduced, because definitions that
 	// refer to others twice double the expression each time.
 	parts int
@@ -184,6 +186,10 @@ func (r *reducer) reduceParts(e hclsyntax.Expression) hclsyntax.Expression {
 		return r.reduceConditional(e)
 	case *hclsyntax.FunctionCallExpr:
 		return r.reduceCall(e)
+	case *hclsyntax.SplatExpr:
+		r.readOnly(e.Source, splatAttributes(e))
+	case *hclsyntax.ForExpr:
+		r.readOnly(e.CollExpr, forAttributes(e))
 	}
 	reduced := eval.MapChildren(e, r.reduce, r.enter, r.exit)
 	switch e := reduced.(type) {
