@@ -67,7 +67,7 @@ func TestATargetCanBeAStageThatIsNoLongerConfigured(t *testing.T) {
 	p.apply(lifecycle)
 	without, _, _ := strings.Cut(lifecycle, `deploy "shelf"`)
 	target := func(name string) func(*planner.Options) {
-		a, err := addr.Parse(name)
+		a, err := addr.ParseTarget(name)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
@@ -52,17 +53,17 @@ func reasonText(n *plan.Node) string {
 	return n.Reasons[0].Text
 }
 
-func parsed(addresses []string) []addr.Instance {
-	var all []addr.Instance
+func parsed(addresses []string) []addr.Target {
+	var all []addr.Target
 	for _, text := range addresses {
-		if a, err := addr.Parse(text); err == nil { // Decode has checked them
+		if a, err := addr.ParseTarget(text); err == nil { // Decode has checked them
 			all = append(all, a)
 		}
 	}
 	return all
 }
 
-func texts(addresses []addr.Instance) []string {
+func texts(addresses []addr.Target) []string {
 	var all []string
 	for _, a := range addresses {
 		all = append(all, a.String())
@@ -91,8 +92,13 @@ func (b *builder) deferred(s *module.Stage) []*module.Instance {
 
 // mayMean reports whether one of the addresses in a flag may refer to an instance
 // of a deferred stage.
-func (b *builder) mayMean(flags []addr.Instance, n *module.Instance) bool {
-	return b.deferrals[n.Addr.Stage] && slices.ContainsFunc(flags, func(a addr.Instance) bool { return a.Stage == n.Addr.Stage })
+func (b *builder) mayMean(flags []addr.Target, n *module.Instance) bool {
+	return b.deferrals[n.Addr.Stage] && slices.ContainsFunc(flags, func(t addr.Target) bool {
+		if !t.IsModule() {
+			t.Key = cty.NilVal
+		}
+		return t.Contains(n.Addr)
+	})
 }
 
 // decidedLater reports whether an address in the state is of a deferred stage.

@@ -58,6 +58,7 @@ func TestValidationFindsTheSameMistakes(t *testing.T) {
 		}
 		t.Run(strings.TrimSuffix(filepath.Base(name), ".txtar"), func(t *testing.T) {
 			p := newPipeline(t)
+			p.modules = modulesIn(files)
 			o, diags := p.options(files["plan.quern.hcl"])
 			if !diags.HasErrors() {
 				diags = planner.Validate(context.Background(), o)
@@ -82,6 +83,7 @@ func golden(t *testing.T, folder, result string, run func(*pipeline, map[string]
 			}
 			files := contents(archive)
 			p := newPipeline(t)
+			p.modules = modulesIn(files)
 			for _, f := range archive.Files {
 				if strings.HasPrefix(f.Name, "apply") {
 					p.apply(string(f.Data))
@@ -106,6 +108,17 @@ func contents(a *txtar.Archive) map[string]string {
 		files[f.Name] = string(f.Data)
 	}
 	return files
+}
+
+// modulesIn returns the files in folders, which are modules.
+func modulesIn(files map[string]string) map[string]string {
+	modules := map[string]string{}
+	for name, text := range files {
+		if strings.Contains(name, "/") {
+			modules[name] = text
+		}
+	}
+	return modules
 }
 
 func rewrite(t *testing.T, name string, a *txtar.Archive, file, text string) {
@@ -145,10 +158,10 @@ func (p *pipeline) flags(text string) func(*planner.Options) {
 	return func(o *planner.Options) {
 		for line := range strings.Lines(text) {
 			name, v, _ := strings.Cut(strings.TrimSpace(line), " = ")
-			list := map[string]*[]addr.Instance{"target": &o.Targets, "exclude": &o.Excludes, "replace": &o.Replace}[name]
+			list := map[string]*[]addr.Target{"target": &o.Targets, "exclude": &o.Excludes, "replace": &o.Replace}[name]
 			switch {
 			case list != nil:
-				a, err := addr.Parse(v)
+				a, err := addr.ParseTarget(v)
 				if err != nil {
 					p.t.Fatal(err)
 				}

@@ -1,9 +1,10 @@
 package planner
 
 import (
-	"maps"
+	"iter"
 	"slices"
 
+	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/internal/dag"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
@@ -13,51 +14,119 @@ import (
 )
 
 // checkAddresses reports addresses in flags that do not exist.
-func (b *builder) checkAddresses(addresses []addr.Instance) {
+func (b *builder) checkAddresses(targets []addr.Target) {
 	if b.IgnoreUnknown {
 		return
 	}
-	for _, a := range addresses {
-		if b.root.Tree.Declared(a.Stage) || b.prior[a.String()] != nil {
+	for _, t := range targets {
+		if b.root.Tree.Declares(t) || b.inState(t) {
 			continue
 		}
-		if err := a.CheckModule(maps.Keys(b.prior)); err != nil {
+		if t.IsModule() {
+			b.Report(diag.Errorf(nil, "Unknown address", "Module %s does not exist.%s", t, diag.Suggest(t.String(), b.moduleNames())))
+			continue
+		}
+		if err := t.Stage().CheckModule(b.addresses()); err != nil {
 			b.Report(diag.Of(err)...)
 			continue
 		}
-		var names []string
-		for _, m := range b.root.Tree.Modules() {
-			for _, s := range m.Stages() {
-				names = append(names, s.Addr.String())
-			}
-		}
-		b.Report(diag.Errorf(nil, "Unknown address", "Stage %s does not exist.%s", a.Stage, diag.Suggest(a.Stage.String(), names)))
+		b.Report(diag.Errorf(nil, "Unknown address", "Stage %s does not exist.%s", t.Stage(), diag.Suggest(t.Stage().String(), slices.Collect(b.addresses()))))
 	}
 }
 
-// checkInstances reports addresses in flags whose stage exists but has no such
-// instance.
+// inState reports whether the state has what an address in a flag means.
+func (b *builder) inState(t addr.Target) bool {
+	if !t.IsModule() {
+		return b.prior[t.String()] != nil
+	}
+	for address := range b.prior {
+		if a, err := addr.Parse(address); err == nil && t.Contains(a) {
+			return true
+		}
+	}
+	return false
+}
+
+// addresses yields the addresses of all stages, and of all instances in the state.
+func (b *builder) addresses() iter.Seq[string] {
+	return func(yield func(string) bool) {
+		for _, m := range b.root.Tree.Modules() {
+			for _, s := range m.Stages() {
+				if !yield(s.Addr.String()) {
+					return
+				}
+			}
+		}
+		for address := range b.prior {
+			if !yield(address) {
+				return
+			}
+		}
+	}
+}
+
+func (b *builder) moduleNames() []string {
+	var names []string
+	for _, m := range b.root.Tree.Modules()[1:] {
+		names = append(names, m.Addr.String())
+	}
+	return names
+}
+
+// checkInstances reports addresses in flags whose stage or module exists but has no
+// such instance.
 func (b *builder) checkInstances() {
 	if b.IgnoreUnknown {
 		return
 	}
-	for _, a := range slices.Concat(b.Targets, b.Excludes, b.Replace) {
-		s := b.root.Tree.Stage(a.Stage)
-		if s == nil || !s.Planned() || s.Broken() || s.Deferral() != nil || b.prior[a.String()] != nil ||
-			slices.ContainsFunc(s.Instances(), func(n *module.Instance) bool { return module.Means(a, n.Addr) }) {
+	for _, t := range slices.Concat(b.Targets, b.Excludes, b.Replace) {
+		if b.inState(t) {
 			continue
 		}
-		there := "The stage has no instances."
-		if names := s.Names(); len(names) > 0 {
-			there = "The instances of the stage are: " + diag.List(names) + "."
+		if d := b.noInstance(t); d != nil {
+			b.Report(d)
 		}
-		b.Report(diag.Errorf(nil, "Unknown address", "Instance %s does not exist. %s", a, there))
 	}
 }
 
+// noInstance returns the error about an address in a flag that means no instance,
+// or nil if it means one, or if that is not known because of errors.
+func (b *builder) noInstance(t addr.Target) *hcl.Diagnostic {
+	if t.IsModule() {
+		if slices.ContainsFunc(b.root.Tree.Modules(), func(m *module.Module) bool { return t.Contains(addr.Instance{Stage: addr.Stage{Module: m.Addr}}) }) {
+			return nil
+		}
+		return diag.Errorf(nil, "Unknown address", "Module %s does not exist. The modules are: %s.", t, diag.List(b.moduleNames()))
+	}
+	var names []string
+	for _, s := range b.stagesOf(t) {
+		if !s.Planned() || s.Broken() || s.Deferral() != nil || slices.ContainsFunc(s.Instances(), func(n *module.Instance) bool { return t.Contains(n.Addr) }) {
+			return nil
+		}
+		names = append(names, s.Names()...)
+	}
+	there := "The stage has no instances."
+	if len(names) > 0 {
+		there = "The instances of the stage are: " + diag.List(names) + "."
+	}
+	return diag.Errorf(nil, "Unknown address", "Instance %s does not exist. %s", t, there)
+}
+
+// stagesOf returns the stages that a target means, whatever its keys.
+func (b *builder) stagesOf(t addr.Target) []*module.Stage {
+	var stages []*module.Stage
+	for _, m := range b.root.Tree.Modules() {
+		s := m.Stage(t.Stage().In(addr.Module{}))
+		if s != nil && (addr.Target{Module: t.Module, Kind: t.Kind, Name: t.Name}).Contains(addr.Instance{Stage: s.Addr}) {
+			stages = append(stages, s)
+		}
+	}
+	return stages
+}
+
 // means reports whether one of the addresses in a flag refers to an instance.
-func means(flags []addr.Instance, n *module.Instance) bool {
-	return slices.ContainsFunc(flags, func(a addr.Instance) bool { return module.Means(a, n.Addr) })
+func means(flags []addr.Target, n *module.Instance) bool {
+	return slices.ContainsFunc(flags, func(t addr.Target) bool { return t.Contains(n.Addr) })
 }
 
 // nodes collects the plan's nodes: the instances that were decided, and then

@@ -4,6 +4,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -37,6 +39,8 @@ type pipeline struct {
 	unchanging map[string]bool
 	src        map[string][]byte
 	secrets    map[string]cty.Value
+	// modules are the files of modules that a configuration may call, by path.
+	modules map[string]string
 }
 
 func newPipeline(t testing.TB) *pipeline {
@@ -71,7 +75,7 @@ func (p *pipeline) plan(src string, set ...func(*planner.Options)) (*plan.Plan, 
 
 func (p *pipeline) options(src string) (planner.Options, hcl.Diagnostics) {
 	p.t.Helper()
-	m, diags := config.Parse("main.quern.hcl", []byte(src))
+	m, diags := p.load(src)
 	p.src = m.Sources
 	if diags.HasErrors() {
 		return planner.Options{}, diags
@@ -88,6 +92,29 @@ func (p *pipeline) options(src string) (planner.Options, hcl.Diagnostics) {
 		Module: m, Variables: variables, Plugins: p.plugins, Store: p.store, State: p.state,
 		Environment: "dev", Refresh: true, QuernVersion: "0.1.0",
 	}, nil
+}
+
+// load parses a configuration, and reads the modules that it calls.
+func (p *pipeline) load(src string) (*config.Module, hcl.Diagnostics) {
+	if len(p.modules) == 0 {
+		return config.Parse("main.quern.hcl", []byte(src))
+	}
+	dir := p.t.TempDir()
+	p.write(filepath.Join(dir, "main.quern.hcl"), src)
+	for name, text := range p.modules {
+		p.write(filepath.Join(dir, name), text)
+	}
+	return config.LoadTree(dir, nil)
+}
+
+func (p *pipeline) write(path, text string) {
+	p.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		p.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o644); err != nil {
+		p.t.Fatal(err)
+	}
 }
 
 // mustPlan is plan for a configuration without errors.

@@ -41,11 +41,11 @@ type Options struct {
 	// Targets limit the plan to these instances and what they need; Excludes
 	// leave out these instances and what needs them. An address without a key
 	// means all instances of its stage.
-	Targets, Excludes []addr.Instance
+	Targets, Excludes []addr.Target
 	// IgnoreUnknown ignores targets that do not exist.
 	IgnoreUnknown bool
 	// Replace requests new results of these instances.
-	Replace []addr.Instance
+	Replace []addr.Target
 	// Refresh reads the current sources and deployments. If it is false, the
 	// plan trusts the state.
 	Refresh bool

@@ -152,9 +152,7 @@ func (b *builder) targeted(address string) bool {
 	if err != nil {
 		return len(b.Targets) == 0
 	}
-	means := func(t addr.Instance) bool {
-		return t.Stage == a.Stage && (!t.HasKey() || t.String() == address)
-	}
+	means := func(t addr.Target) bool { return t.Contains(a) }
 	return (len(b.Targets) == 0 || slices.ContainsFunc(b.Targets, means)) && !slices.ContainsFunc(b.Excludes, means)
 }
 

@@ -7,6 +7,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/failure"
@@ -288,7 +289,7 @@ func (c *deployer) undeploy(ctx context.Context, n *plan.Node, res *StageResult)
 	if err != nil {
 		return err
 	}
-	s := &stage.Stage{Node: n, Instance: &pluginv1.Instance{Kind: n.Kind, Type: n.Type, Address: n.Address, Config: encoded}}
+	s := &stage.Stage{Node: n, Instance: &pluginv1.Instance{Kind: n.Kind, Type: n.Type, Address: addr.WithinModule(n.Address), Config: encoded}}
 	defer func() { res.Diagnostics = append(res.Diagnostics, s.Warnings...) }()
 	resp, err := p.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: s.Instance, State: prior})
 	if err != nil {

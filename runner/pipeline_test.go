@@ -296,7 +296,7 @@ func (p *pipeline) wantColumn(address, port, name string, want ...string) {
 
 func replace(address string) func(*planner.Options) {
 	return func(o *planner.Options) {
-		a, err := addr.Parse(address)
+		a, err := addr.ParseTarget(address)
 		if err != nil {
 			panic(err)
 		}

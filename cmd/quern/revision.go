@@ -122,7 +122,7 @@ func planSince(ctx context.Context, ui *terminal, r arguments.Request, since rev
 		return nil, err
 	}
 	for _, address := range comparison.Of(earlier, described).Touched(described) {
-		a, err := addr.Parse(address)
+		a, err := addr.ParseTarget(address)
 		if err != nil {
 			return nil, err
 		}

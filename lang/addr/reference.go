@@ -1,6 +1,8 @@
 package addr
 
 import (
+	"strings"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -54,6 +56,19 @@ func (s Stage) Traversal(at hcl.Range) hcl.Traversal {
 	step(s.Kind)
 	step(s.Name)
 	return t
+}
+
+// WithinModule returns the text of an address without the path of the module.
+func WithinModule(address string) string {
+	if !strings.HasPrefix(address, moduleRoot+".") {
+		return address
+	}
+	a, err := Parse(address)
+	if err != nil {
+		return address
+	}
+	a.Module = Module{}
+	return a.String()
 }
 
 // Call is one step of the path of a module: a module block, and the key of one of

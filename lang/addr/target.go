@@ -53,6 +53,44 @@ func (t Target) Encloses(address string) bool {
 	return false
 }
 
+// Contains reports whether an instance is what the target means, or part of it. A
+// module without a key in the path of the target means all of its instances.
+func (t Target) Contains(i Instance) bool {
+	if t.Module == i.Module && !t.IsModule() { // by far the most common
+		return t.contains(i)
+	}
+	path, of := t.Calls(), i.Module.Calls()
+	if len(of) < len(path) || !t.IsModule() && len(of) > len(path) {
+		return false
+	}
+	for n, call := range path {
+		if call.Name != of[n].Name || !sameKey(call.Key, of[n].Key) {
+			return false
+		}
+	}
+	return t.IsModule() || t.contains(i)
+}
+
+// contains compares the parts after the module.
+func (t Target) contains(i Instance) bool {
+	return t.Kind == i.Kind && t.Name == i.Name && sameKey(t.Key, i.Key)
+}
+
+// sameKey reports whether the key of a target means the key of an instance.
+func sameKey(target, key cty.Value) bool {
+	return target == cty.NilVal || key != cty.NilVal && target.RawEquals(key)
+}
+
+// Calls returns the steps of the path to the module that the target is, or that
+// contains it.
+func (t Target) Calls() []Call {
+	calls := t.Module.Calls()
+	if t.IsModule() {
+		calls = append(calls, Call{t.Name, t.Key})
+	}
+	return calls
+}
+
 // ParseTarget is the inverse of String.
 func ParseTarget(s string) (Target, error) {
 	traversal, diags := hclsyntax.ParseTraversalAbs([]byte(s), "", hcl.InitialPos)

@@ -79,6 +79,9 @@ func (p *printer) place(d *hcl.Diagnostic) string {
 		return fmt.Sprintf("  on %s line %d:\n  (the text of this file is not available)\n", file, d.Subject.Start.Line)
 	}
 	var b strings.Builder
+	if address := Address(d); strings.HasPrefix(address, "module.") { // several instances may share the file
+		fmt.Fprintf(&b, "  with %s,\n", printable.Line(address))
+	}
 	fmt.Fprintf(&b, "  on %s line %d", file, d.Subject.Start.Line)
 	if s.Context != "" {
 		b.WriteString(", in " + printable.Line(s.Context))

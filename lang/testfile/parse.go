@@ -203,7 +203,7 @@ func (p *parser) command(a *hclsyntax.Attribute) bool {
 }
 
 // addresses reads a list of addresses in quotes.
-func (p *parser) addresses(a *hclsyntax.Attribute) []addr.Instance {
+func (p *parser) addresses(a *hclsyntax.Attribute) []addr.Target {
 	if a == nil {
 		return nil
 	}
@@ -212,14 +212,16 @@ func (p *parser) addresses(a *hclsyntax.Attribute) []addr.Instance {
 		p.add(diag.Errorf(a.Expr.Range().Ptr(), "Invalid addresses", "Write a list of addresses in quotes: %s = [\"transform.clean\"].", a.Name))
 		return nil
 	}
-	var all []addr.Instance
+	var all []addr.Target
 	for _, e := range exprs {
 		text, ok := p.text(e)
 		if !ok {
 			continue
 		}
-		if at, ok := p.address(text, e.Range()); ok {
-			all = append(all, at)
+		target, err := addr.ParseTarget(text)
+		p.invalid(err, e.Range())
+		if err == nil {
+			all = append(all, target)
 		}
 	}
 	return all

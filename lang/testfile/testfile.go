@@ -45,8 +45,8 @@ type Run struct {
 	Plan      bool // it plans only
 	Variables map[string]hcl.Expression
 	Mocks     []*Mock
-	Targets   []addr.Instance
-	Replace   []addr.Instance
+	Targets   []addr.Target
+	Replace   []addr.Target
 	Asserts   []Assert
 	Expects   []*Expect
 	// Errors and Warnings are expected diagnostics. Any other error fails the run.

@@ -39,7 +39,7 @@ type Decider struct {
 	// Pending contains what stages wait for according to the state, by address.
 	Pending map[string]*state.Pending
 	// Replace requests new results of these instances.
-	Replace []addr.Instance
+	Replace []addr.Target
 	// Refresh reads deployments. RefreshOnly does nothing else.
 	Refresh, RefreshOnly bool
 	// Adopting takes the results in Prior as they are, whatever their keys.
@@ -365,7 +365,7 @@ func (d *Decider) decideModel(n *Instance) bool {
 
 // replaced reports whether -replace names the instance.
 func (d *Decider) replaced(n *prepare.Instance) bool {
-	return slices.ContainsFunc(d.Replace, func(a addr.Instance) bool { return module.Means(a, n.Addr) })
+	return slices.ContainsFunc(d.Replace, func(t addr.Target) bool { return t.Contains(n.Addr) })
 }
 
 func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -3,6 +3,8 @@
 package diagnostics
 
 import (
+	"slices"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
@@ -61,6 +63,7 @@ func (c *Collector) Sorted() hcl.Diagnostics {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.module.Locate(c.diags, c.path)
+	slices.SortStableFunc(c.diags, func(a, b *hcl.Diagnostic) int { return strings.Compare(diag.Address(a), diag.Address(b)) })
 	diag.Sort(c.diags)
 	c.diags = diag.Unique(c.diags)
 	return c.diags

@@ -209,9 +209,3 @@ func (h *Handle) String() string {
 	}
 	return h.From.Address + "." + h.Port.Name
 }
-
-// Means reports whether an address in a flag refers to an instance. Without a
-// key, it refers to all instances of its stage.
-func Means(flag, a addr.Instance) bool {
-	return flag.Stage == a.Stage && (!flag.HasKey() || flag.String() == a.String())
-}

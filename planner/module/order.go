@@ -38,7 +38,7 @@ type Phases interface {
 // depends only on earlier ones. targets limit the result to these stages and what
 // they need; excludes leave out these stages and what needs them. Order reports
 // cycles. Whatever is in a cycle or depends on one comes last and counts as broken.
-func (t *Tree) Order(targets, excludes []addr.Instance) (levels []*Level) {
+func (t *Tree) Order(targets, excludes []addr.Target) (levels []*Level) {
 	g := t.graph()
 	for _, cycle := range g.Cycles() {
 		t.Root.Report(t.cycleDiagnostic(cycle))
@@ -298,14 +298,17 @@ func (e *edges) output(i int, n *node, t hcl.Traversal) {
 
 // everything adds all stages of a module and of those that it calls.
 func (e *edges) everything(i int, n *node) {
-	for j := range n.stages {
-		e.add(i, n.first+j)
-	}
+	e.add(i, n.stageVertices(nil)...)
+	e.entries(i, n)
+}
+
+// entries adds what the number of instances in a module depends on.
+func (e *edges) entries(i int, n *node) {
 	if entry := e.at[n].entry; entry >= 0 {
 		e.add(i, entry)
 	}
 	for _, name := range sortedKeys(n.children) {
-		e.everything(i, n.children[name])
+		e.entries(i, n.children[name])
 	}
 }
 
@@ -319,7 +322,7 @@ func callName(t hcl.Traversal) string {
 }
 
 // markWanted marks the vertices that targets and excludes do not leave out.
-func (t *Tree) markWanted(g dag.Graph, targets, excludes []addr.Instance) {
+func (t *Tree) markWanted(g dag.Graph, targets, excludes []addr.Target) {
 	for i := range t.vertices {
 		t.vertices[i].wanted = len(targets) == 0
 	}
@@ -342,27 +345,62 @@ func (t *Tree) markWanted(g dag.Graph, targets, excludes []addr.Instance) {
 	}
 }
 
-// indices returns the vertices of addresses. If whole is set, it ignores
-// addresses of single instances.
-func (t *Tree) indices(addresses []addr.Instance, whole bool) []int {
+// indices returns the vertices of the stages that targets mean. If whole is set, it
+// ignores addresses of single instances.
+func (t *Tree) indices(targets []addr.Target, whole bool) []int {
 	var found []int
-	for _, a := range addresses {
-		n, keyed := t.Root.node, a.HasKey()
-		for _, step := range a.Module.Calls() {
-			if n != nil {
-				n = n.children[step.Name]
+	for _, target := range targets {
+		n, keyed := t.nodeOf(target), target.HasKey()
+		for _, call := range target.Calls() {
+			keyed = keyed || call.Key != cty.NilVal
+		}
+		switch {
+		case n == nil || whole && keyed:
+		case target.IsModule():
+			found = n.stageVertices(found)
+		default:
+			if i := n.stage(target.Stage()); i >= 0 {
+				found = append(found, n.first+i)
 			}
-			keyed = keyed || step.Key != cty.NilVal
-		}
-		if n == nil || whole && keyed {
-			continue
-		}
-		i := slices.IndexFunc(n.config.Stages, func(s *config.Stage) bool { return s.Addr == a.In(addr.Module{}) })
-		if i >= 0 {
-			found = append(found, n.first+i)
 		}
 	}
 	return found
+}
+
+// nodeOf returns the node that contains a target, or that the target is, whatever
+// the keys in it. It returns nil if there is none.
+func (t *Tree) nodeOf(target addr.Target) *node {
+	n := t.Root.node
+	for _, call := range target.Calls() {
+		if n = n.children[call.Name]; n == nil {
+			return nil
+		}
+	}
+	return n
+}
+
+// Declares reports whether the configuration has the stage or module of a target,
+// whatever the keys in it.
+func (t *Tree) Declares(target addr.Target) bool {
+	n := t.nodeOf(target)
+	return n != nil && (target.IsModule() || n.stage(target.Stage()) >= 0)
+}
+
+// stage returns the index of a stage, or -1.
+func (n *node) stage(a addr.Stage) int {
+	return slices.IndexFunc(n.config.Stages, func(s *config.Stage) bool { return s.Addr == a.In(addr.Module{}) })
+}
+
+// stageVertices adds the vertices of all stages in a module and in those that it
+// calls.
+func (n *node) stageVertices(to []int) []int {
+	for i := range n.stages {
+		to = append(to, n.first+i)
+	}
+	for _, name := range sortedKeys(n.children) {
+		to = n.children[name].stageVertices(to)
+	}
+	return to
 }
 
 // markUnordered marks and returns the vertices that are in no level.

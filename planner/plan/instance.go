@@ -6,19 +6,22 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/msgpack"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
 // Instance converts a bound configuration to the plugin protocol. inputs
-// describes each input by key; InputPort builds such a description.
+// describes each input by key; InputPort builds such a description. The plugin gets
+// the address without the path of the module, so that no result can depend on
+// the module that a stage is in.
 func (o *Bound) Instance(n *Node, inputs map[string]*pluginv1.Input) (*pluginv1.Instance, error) {
 	config, err := msgpack.Marshal(o.Config, cty.DynamicPseudoType)
 	if err != nil {
 		return nil, fmt.Errorf("encode the configuration of %s: %w", n.Address, err)
 	}
 	in := &pluginv1.Instance{
-		Kind: n.Kind, Type: n.Type, Address: n.Address, Config: config,
+		Kind: n.Kind, Type: n.Type, Address: addr.WithinModule(n.Address), Config: config,
 		Inputs: inputs, Pins: n.Pins, RowArguments: make(map[string]*pluginv1.RowArgument, len(o.Rows)),
 	}
 	for key, row := range o.Rows {

@@ -148,16 +148,16 @@ func (l *LockFile) parse() hcl.Diagnostics {
 	return refuse(fmt.Sprintf("%s=%s is not a valid mode", &l.Lockfile, mode), "The only mode is readonly.")
 }
 
-// Addresses is a flag with the addresses of instances.
+// Addresses is a flag with the addresses of stages, instances, and modules.
 type Addresses struct {
 	Flag[[]string]
-	Parsed []addr.Instance
+	Parsed []addr.Target
 }
 
 func (a *Addresses) parse() hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, text := range a.Value {
-		parsed, err := addr.Parse(text)
+		parsed, err := addr.ParseTarget(text)
 		if err != nil {
 			diags = append(diags, diag.Of(diag.Failed("invalid "+a.String(), "%w", err))...)
 		}

@@ -12,7 +12,7 @@ type Request struct {
 	Environment                   string
 	Variables                     *Variables
 	Refresh, RefreshOnly, Destroy bool
-	Targets, Excludes, Replace    []addr.Instance
+	Targets, Excludes, Replace    []addr.Target
 	// ReadOnlyLock is set if the lock file must not change.
 	ReadOnlyLock bool
 	// Ref is the Git revision to plan, or empty for the working folder. If
