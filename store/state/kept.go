@@ -29,6 +29,9 @@ func (s *Store) Keep(env, run string) error {
 // Kept returns the state that a run left. If it was not kept, the error is
 // fs.ErrNotExist.
 func (s *Store) Kept(env, run string) (*State, error) {
+	if CheckName(env) != nil {
+		return nil, fmt.Errorf("the state after run %s was not kept: %w", run, fs.ErrNotExist)
+	}
 	at := keptPrefix(env) + run + keptSuffix
 	text, _, err := s.backend.Get(s.ctx, at)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -40,8 +43,11 @@ func (s *Store) Kept(env, run string) (*State, error) {
 	return Decode(s.backend.Place(at), text)
 }
 
-// Drop removes the state that a run left.
+// Drop removes the state that a run left, if it was kept.
 func (s *Store) Drop(env, run string) error {
+	if CheckName(env) != nil {
+		return nil
+	}
 	return s.backend.Delete(s.ctx, keptPrefix(env)+run+keptSuffix, backend.Any)
 }
 
