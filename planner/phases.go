@@ -121,7 +121,7 @@ func (s *shared) level(l *module.Level) {
 
 // decided takes expanded instances through the other phases and leaves out
 // those with errors.
-func (p *shared) decided(all []*expand.Instance) []*module.Instance {
+func (s *shared) decided(all []*expand.Instance) []*module.Instance {
 	var prompts, gates, typed []*expand.Instance
 	for _, n := range all {
 		switch {
@@ -133,19 +133,19 @@ func (p *shared) decided(all []*expand.Instance) []*module.Instance {
 			gates = append(gates, n)
 		}
 	}
-	ctx := p.prepare.Context
-	decoder := func(n *expand.Instance) *decode.Decoder { return p.of[n.Stage.Module].decode }
+	ctx := s.prepare.Context
+	decoder := func(n *expand.Instance) *decode.Decoder { return s.of[n.Stage.Module].decode }
 	done := phase.Each(ctx, prompts, func(n *expand.Instance) *module.Instance { return decoder(n).DecodePrompt(n) })
 	done = append(done, phase.Each(ctx, gates, func(n *expand.Instance) *module.Instance {
 		if !decoder(n).DecodeGate(n) {
 			return nil
 		}
-		return p.decide.DecideGate(n)
+		return s.decide.DecideGate(n)
 	})...)
 	decoded := phase.Each(ctx, typed, func(n *expand.Instance) *decode.Instance { return decoder(n).Decode(n) })
-	decided := p.decide.Decide(p.prepare.Prepare(decoded))
+	decided := s.decide.Decide(s.prepare.Prepare(decoded))
 	return append(done, phase.Each(ctx, decided, func(n *decide.Instance) *module.Instance {
-		p.estimate.Estimate(n)
+		s.estimate.Estimate(n)
 		return n.Publish()
 	})...)
 }

@@ -83,7 +83,7 @@ func (c *contracts) one(ctx context.Context, n *plan.Node, terms *plan.Contract,
 	}
 	entry, err := c.existing(key)
 	if err == nil && entry == nil {
-		entry, err = c.audit(ctx, n, terms, a.Dataset, &action.Entry{
+		entry, err = c.audit(ctx, terms, a.Dataset, &action.Entry{
 			Key: key, Definition: key, Address: n.Address, Preimage: preimage(fields), Created: time.Now().UTC(), Run: c.run,
 			Inputs: []action.InputRef{{Address: n.Address, Port: terms.Output, Digest: ref.Digest, Action: maker}},
 		})
@@ -112,7 +112,7 @@ func (c *contracts) existing(key string) (*action.Entry, error) {
 }
 
 // audit reads the rows and publishes what it found in the given entry.
-func (c *contracts) audit(ctx context.Context, n *plan.Node, terms *plan.Contract, m *dataset.Manifest, entry *action.Entry) (*action.Entry, error) {
+func (c *contracts) audit(ctx context.Context, terms *plan.Contract, m *dataset.Manifest, entry *action.Entry) (*action.Entry, error) {
 	started := time.Now()
 	found, err := (&audit.Audit{
 		Blobs: c.store.Blobs, Contract: terms, Dataset: m, Referenced: c.dataset, Temp: filepath.Join(c.store.Dir, "tmp"),

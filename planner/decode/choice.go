@@ -90,7 +90,7 @@ func (d *Decoder) indexingName(e *hclsyntax.ScopeTraversalExpr, sc *module.Scope
 	if definition == nil {
 		return nil
 	}
-	inner := sc
+	var inner *module.Scope
 	switch e.Traversal.RootName() {
 	case "local":
 		inner = sc.Module.Scope(&sc.Module.Local(name.Name).Refs)

@@ -384,7 +384,8 @@ func (c *compiler) condition(cl *config.ContractClause, r plan.Rule) {
 	if c.diags = append(c.diags, diags...); diags.HasErrors() {
 		return
 	}
-	for _, name := range compiled.Secrets {
+	if len(compiled.Secrets) > 0 {
+		name := compiled.Secrets[0]
 		if c.Validating && !c.Secrets.IsGiven(name) {
 			return
 		}

@@ -105,7 +105,7 @@ func chooseTag(refs map[string]string, constraints version.Constraints) (Release
 
 // list returns the commits that the names of the repository refer to.
 func (r *repository) list(ctx context.Context) (map[string]string, error) {
-	out, err := git(ctx, "", nil, "ls-remote", "--quiet", "--", r.url)
+	out, err := git(ctx, "", "ls-remote", "--quiet", "--", r.url)
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +131,7 @@ func (r *repository) fetch(ctx context.Context, release Release, to *writer) err
 	if len(release.Pin) == 64 {
 		format = "sha256"
 	}
-	if _, err := git(ctx, dir, nil, "init", "--quiet", "--bare", "--template=", "--object-format="+format); err != nil {
+	if _, err := git(ctx, dir, "init", "--quiet", "--bare", "--template=", "--object-format="+format); err != nil {
 		return err
 	}
 	if err := r.download(ctx, dir, release.Pin); err != nil {
@@ -144,14 +144,14 @@ func (r *repository) fetch(ctx context.Context, release Release, to *writer) err
 // with everything that branches and tags refer to.
 func (r *repository) download(ctx context.Context, dir, commit string) error {
 	options := []string{"fetch", "--quiet", "--no-tags", "--no-recurse-submodules", "--no-write-fetch-head"}
-	_, err := git(ctx, dir, nil, append(options, "--depth=1", "--", r.url, commit)...)
+	_, err := git(ctx, dir, append(options, "--depth=1", "--", r.url, commit)...)
 	if err == nil || ctx.Err() != nil {
 		return err
 	}
-	if _, err := git(ctx, dir, nil, append(options, "--", r.url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")...); err != nil {
+	if _, err := git(ctx, dir, append(options, "--", r.url, "+refs/heads/*:refs/heads/*", "+refs/tags/*:refs/tags/*")...); err != nil {
 		return err
 	}
-	if _, err := git(ctx, dir, nil, "cat-file", "-e", commit+"^{commit}"); err != nil {
+	if _, err := git(ctx, dir, "cat-file", "-e", commit+"^{commit}"); err != nil {
 		return fmt.Errorf("the commit %s no longer exists in the repository", commit)
 	}
 	return nil
@@ -162,7 +162,7 @@ type blob struct{ mode, id, name string }
 
 // export writes the files of a commit.
 func export(ctx context.Context, dir, commit string, to *writer) error {
-	listing, err := git(ctx, dir, nil, "ls-tree", "-r", "-z", "--full-tree", "--long", commit)
+	listing, err := git(ctx, dir, "ls-tree", "-r", "-z", "--full-tree", "--long", commit)
 	if err != nil {
 		return err
 	}
@@ -251,9 +251,9 @@ func writeBlobs(blobs []blob, from *bufio.Reader, to *writer) error {
 }
 
 // git runs Git in a folder and returns what it prints.
-func git(ctx context.Context, dir string, in io.Reader, args ...string) ([]byte, error) {
+func git(ctx context.Context, dir string, args ...string) ([]byte, error) {
 	var out bytes.Buffer
-	err := runGit(ctx, dir, in, &out, args...)
+	err := runGit(ctx, dir, nil, &out, args...)
 	return out.Bytes(), err
 }
 

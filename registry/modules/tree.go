@@ -47,7 +47,7 @@ func newWriter(dir string) (*writer, error) {
 }
 
 func (w *writer) close(keep bool) {
-	w.root.Close()
+	_ = w.root.Close()
 	if !keep {
 		os.RemoveAll(w.dir)
 	}

@@ -62,7 +62,8 @@ func (s *server) prepare(ctx context.Context, in *pluginv1.Instance) (*pluginv1.
 			}
 		}
 	}
-	return p, s.check(p, in)
+	s.check(p, in)
+	return p, nil
 }
 
 // ask asks the real plugin, with the pins of the lock file.
@@ -100,7 +101,7 @@ func (s *server) takeTable(ctx context.Context, o *pluginv1.Output, t *table, in
 
 // check adds what the mock reads to what was prepared, and reports parts of the mock that
 // its stage does not have.
-func (s *server) check(p *pluginv1.Prepared, in *pluginv1.Instance) error {
+func (s *server) check(p *pluginv1.Prepared, in *pluginv1.Instance) {
 	for name := range s.tables {
 		if !slices.ContainsFunc(p.Outputs, func(o *pluginv1.Output) bool {
 			return o.Name == name && o.Kind == pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET
@@ -121,7 +122,6 @@ func (s *server) check(p *pluginv1.Prepared, in *pluginv1.Instance) error {
 	case len(s.tables) == 0 && len(s.mock.Values) == 0 && in.Kind != kind.Deploy:
 		p.Diagnostics = append(p.Diagnostics, s.problem("the mock is empty: give it rows or values"))
 	}
-	return nil
 }
 
 // rowwise reports whether the mock computes columns row by row.
