@@ -34,8 +34,8 @@ func Runs(runs *history.Store, f Filter) ([]*history.Run, error) {
 
 // Tally counts the instances of a run with an action.
 type Tally struct {
-	// Action is a plan's action, or "failed" or "pending" for those that failed or
-	// are pending.
+	// Action is a plan's action, or "failed", "pending", or "not reached" for those
+	// that were not done.
 	Action string `json:"action"`
 	N      int    `json:"n"`
 }
@@ -47,8 +47,11 @@ func Tallies(r *history.Run) []Tally {
 	at := map[string]int{}
 	for _, i := range r.Instances {
 		action := i.Action
-		if i.Status == history.Failed || i.Status == history.Pending {
+		switch i.Status {
+		case history.Failed, history.Pending:
 			action = i.Status
+		case history.Skipped:
+			action = "not reached"
 		}
 		if action == "" {
 			continue

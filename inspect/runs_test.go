@@ -58,9 +58,9 @@ func TestRunsAreSelectedByEnvironmentAndNumber(t *testing.T) {
 
 func TestInstancesOfARunAreCountedByAction(t *testing.T) {
 	got := inspect.Tallies(&history.Run{Instances: []history.Instance{
-		{Action: "run", Status: history.Done}, {Action: "create", Status: history.Done}, {Action: "run", Status: history.Failed}, {Action: "run", Status: history.Done}, {Status: "skipped"},
+		{Action: "run", Status: history.Done}, {Action: "create", Status: history.Done}, {Action: "run", Status: history.Failed}, {Action: "run", Status: history.Done}, {Action: "run", Status: history.Skipped},
 	}})
-	if want := []inspect.Tally{{"run", 2}, {"create", 1}, {"failed", 1}}; !reflect.DeepEqual(got, want) {
+	if want := []inspect.Tally{{"run", 2}, {"create", 1}, {"failed", 1}, {"not reached", 1}}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
 	}
 }

@@ -29,13 +29,16 @@ import (
 // Format is the version of a run's record.
 const Format = "quern.run/v1"
 
-// The states that a run can be in.
+// The states that a run and its instances can be in.
 const (
 	Running     = "running"
 	Done        = "done"
 	Pending     = "pending"
 	Failed      = "failed"
 	Interrupted = "interrupted"
+	// Skipped is an instance that was not reached, because something that it needs
+	// was not done.
+	Skipped = "skipped"
 )
 
 // Run is the record of one run.
