@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -204,7 +205,8 @@ func TestADaemonServesARepository(t *testing.T) {
 	if err := daemon.Start(); err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = daemon.Process.Kill(); _ = daemon.Wait() })
+	// Git passes the signal on to the daemon, which is a process of its own.
+	t.Cleanup(func() { _ = daemon.Process.Signal(syscall.SIGTERM); _ = daemon.Wait() })
 	for range 200 {
 		if c, err := net.Dial("tcp", at.String()); err == nil {
 			c.Close()
