@@ -11,6 +11,7 @@ import (
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/pin"
 )
 
@@ -68,13 +69,9 @@ func artifactUnpinCommand(ui *terminal) *cli.Command {
 		Description: "The argument is the name that the artifact had when it was pinned, or at least six digits of its digest.",
 	}
 	return command(ui, c, &arguments.ArtifactUnpin{}, func(_ context.Context, args *arguments.ArtifactUnpin) error {
-		s, err := openStore(ui)
+		s, pins, err := readPins(ui)
 		if err != nil {
 			return err
-		}
-		pins, err := s.Pins.All()
-		if err != nil {
-			return diag.Failed("the pins cannot be read", "%w", err)
 		}
 		var found []*pin.Pin
 		for _, p := range pins {
@@ -102,13 +99,9 @@ func artifactPinsCommand(ui *terminal) *cli.Command {
 		Usage: "list the pinned artifacts of the store",
 	}
 	return command(ui, c, &arguments.ArtifactPins{}, func(_ context.Context, args *arguments.ArtifactPins) error {
-		s, err := openStore(ui)
+		_, pins, err := readPins(ui)
 		if err != nil {
 			return err
-		}
-		pins, err := s.Pins.All()
-		if err != nil {
-			return diag.Failed("the pins cannot be read", "%w", err)
 		}
 		if args.JSON.Value {
 			if pins == nil {
@@ -129,4 +122,17 @@ func artifactPinsCommand(ui *terminal) *cli.Command {
 		}
 		return ui.table([]string{"ARTIFACT", "ENVIRONMENT", "DIGEST", "PINNED", "EXPIRES", "REASON"}, rows)
 	})
+}
+
+// readPins opens the store and returns it with its pins.
+func readPins(ui *terminal) (*store.Store, []*pin.Pin, error) {
+	s, err := openStore(ui)
+	if err != nil {
+		return nil, nil, err
+	}
+	pins, err := s.Pins.All()
+	if err != nil {
+		return nil, nil, diag.Failed("the pins cannot be read", "%w", err)
+	}
+	return s, pins, nil
 }

@@ -13,7 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// Definition is what a name stands for: an expression, or an object or a list of
+// Definition is what a name refers to: an expression, or an object or a list of
 // definitions. Exactly one of Expr, Object, and List is set.
 type Definition struct {
 	// Expr is compiled in Scope or, if that is nil, in the scope in which the name
@@ -57,7 +57,7 @@ func (r *reducer) defined(e *hclsyntax.ScopeTraversalExpr, name string, def *Def
 	return extend(r.definition(e, def.withOnly(r.only[e])), steps, e.SrcRange)
 }
 
-// withOnly returns a definition whose elements have only some attributes; nil stands for
+// withOnly returns a definition whose elements have only some attributes; nil means
 // all of them.
 func (d *Definition) withOnly(attributes []string) *Definition {
 	if attributes == nil {

@@ -32,7 +32,7 @@ type crossing struct {
 	// value and handles are its value in the two kinds of scope: cty.NilVal if it
 	// is not evaluated.
 	value, handles cty.Value
-	// from is the scope of the expression, and definition what stands for the
+	// from is the scope of the expression, and definition what replaces the
 	// value where it is not known. Both are nil for the default of a variable.
 	from       *Scope
 	expr       hcl.Expression
@@ -308,7 +308,7 @@ func (m *Module) inputNames(r *Refs) []string {
 	return r.vars
 }
 
-// Defined returns the expression that stands for an input, with its scope. ok is
+// Defined returns the expression that defines an input, with its scope. ok is
 // false if there is none.
 func (m *Module) Defined(variable string) (e hcl.Expression, sc *Scope, ok bool) {
 	in := m.inputs[variable]

@@ -91,7 +91,7 @@ func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error)
 	c := &collection{
 		store: s, opts: opts, result: &Result{},
 		keys: map[string]bool{}, definitions: map[string]bool{}, blobs: map[string]string{}, aim: newAim(),
-		waiting: map[waiting]bool{}, places: map[string]bool{}, beside: newBeside(opts.Running),
+		waiting: map[waiting]bool{}, places: map[string]bool{}, concurrent: newConcurrent(opts.Running),
 	}
 	if len(opts.Running) > 0 {
 		c.opts.Venvs = nil // their plugins may run in any
@@ -122,7 +122,7 @@ type collection struct {
 	aim               aim
 	waiting           map[waiting]bool
 	places            map[string]bool // staging folders
-	beside            *beside
+	concurrent        *concurrent
 }
 
 // waiting is a stage with rows that wait for something outside.
@@ -278,7 +278,7 @@ func isDamaged(err error) bool {
 }
 
 func (c *collection) young(t time.Time) bool {
-	return c.opts.Now.Sub(t) < c.opts.Grace || c.beside.written(t)
+	return c.opts.Now.Sub(t) < c.opts.Grace || c.concurrent.written(t)
 }
 
 func (c *collection) sweepActions(ctx context.Context) error {

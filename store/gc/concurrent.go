@@ -23,16 +23,16 @@ type Running struct {
 // something up again.
 const batch = 500
 
-// beside is what a collection needs to know about the running commands.
-type beside struct {
+// concurrent is what a collection needs to know about the running commands.
+type concurrent struct {
 	running []Running
 	since   time.Time // everything written since is kept
 	seen    map[string]bool
 	ended   map[string]bool
 }
 
-func newBeside(running []Running) *beside {
-	b := &beside{running: running, seen: map[string]bool{}, ended: map[string]bool{}}
+func newConcurrent(running []Running) *concurrent {
+	b := &concurrent{running: running, seen: map[string]bool{}, ended: map[string]bool{}}
 	for _, r := range running {
 		if since := store.UsedSince(r.Acquired); b.since.IsZero() || since.Before(b.since) {
 			b.since = since
@@ -42,7 +42,7 @@ func newBeside(running []Running) *beside {
 }
 
 // written reports whether something may have been written for a running command.
-func (b *beside) written(t time.Time) bool { return len(b.running) > 0 && !t.Before(b.since) }
+func (b *concurrent) written(t time.Time) bool { return len(b.running) > 0 && !t.Before(b.since) }
 
 // removing calls remove for parts of a list. Commands that run at the same time cannot
 // look anything up meanwhile, and what they rely on by then is marked before.
@@ -71,7 +71,7 @@ func each[T any](ctx context.Context, all []T, f func(T) error) error {
 }
 
 func (c *collection) exclusively(f func() error) error {
-	if len(c.beside.running) == 0 {
+	if len(c.concurrent.running) == 0 {
 		return f()
 	}
 	unlock, err := c.store.SweepLock()
@@ -90,15 +90,15 @@ func (c *collection) exclusively(f func() error) error {
 func (c *collection) markUses() error {
 	defer func(before string) { c.why = before }(c.why)
 	c.why = "running commands"
-	for _, r := range c.beside.running {
+	for _, r := range c.concurrent.running {
 		keys, ok, err := c.store.InUse(r.Lease)
 		switch {
 		case err != nil:
 			return fmt.Errorf("read what the command in environment %q relies on: %w", r.Environment, err)
-		case !ok && c.beside.ended[r.Lease]:
+		case !ok && c.concurrent.ended[r.Lease]:
 			continue
 		case !ok:
-			c.beside.ended[r.Lease] = true
+			c.concurrent.ended[r.Lease] = true
 			if err := c.markState(r.Environment); err != nil {
 				return err
 			}
@@ -114,10 +114,10 @@ func (c *collection) markUses() error {
 
 // markKey marks the result of an action and the memo of a definition.
 func (c *collection) markKey(key string) error {
-	if c.beside.seen[key] {
+	if c.concurrent.seen[key] {
 		return nil
 	}
-	c.beside.seen[key], c.keys[key], c.definitions[key] = true, true, true
+	c.concurrent.seen[key], c.keys[key], c.definitions[key] = true, true, true
 	entry, err := c.store.Actions.Get(key)
 	if err != nil && !isDamaged(err) {
 		return err
@@ -154,7 +154,7 @@ func (c *collection) markEntry(entry *action.Entry) error {
 // stays reports whether a blob that nothing referred to has to be kept after all,
 // because a running command has used it since.
 func (c *collection) stays(digest string) (bool, error) {
-	if len(c.beside.running) == 0 {
+	if len(c.concurrent.running) == 0 {
 		return false, nil
 	}
 	if c.blobs[digest] != "" {
@@ -166,10 +166,10 @@ func (c *collection) stays(digest string) (bool, error) {
 
 // busy reports whether a command runs in an environment.
 func (c *collection) busy(env string) bool {
-	return slices.ContainsFunc(c.beside.running, func(r Running) bool { return r.Environment == env })
+	return slices.ContainsFunc(c.concurrent.running, func(r Running) bool { return r.Environment == env })
 }
 
 // workedIn reports whether a running command may work in a staging folder.
 func (c *collection) workedIn(name string) bool {
-	return slices.ContainsFunc(c.beside.running, func(r Running) bool { return strings.HasSuffix(name, "-"+r.Environment) })
+	return slices.ContainsFunc(c.concurrent.running, func(r Running) bool { return strings.HasSuffix(name, "-"+r.Environment) })
 }

@@ -22,7 +22,7 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// apply is a command that runs beside collections. It finds old results and memo
+// apply is a command that runs during collections. It finds old results and memo
 // parts that nothing refers to, uses them, produces the others again, and writes a
 // state.
 type apply struct {
@@ -185,13 +185,13 @@ func besideOf(others map[string]state.Holder) (running []gc.Running) {
 	return running
 }
 
-// collectBeside collects again and again until done is closed. It returns how many
+// collectMeanwhile collects again and again until done is closed. It returns how many
 // objects were removed while the other command ran.
-func collectBeside(t *testing.T, s *store.Store, done <-chan struct{}) (beside, removed int) {
+func collectMeanwhile(t *testing.T, s *store.Store, done <-chan struct{}) (during, removed int) {
 	for {
 		select {
 		case <-done:
-			return beside, removed
+			return during, removed
 		default:
 		}
 		inUse := func(h state.Holder) bool { _, ok, err := s.InUse(h.ID); return ok && err == nil }
@@ -201,14 +201,14 @@ func collectBeside(t *testing.T, s *store.Store, done <-chan struct{}) (beside, 
 		}
 		if err != nil {
 			t.Error(err)
-			return beside, removed
+			return during, removed
 		}
 		result, err := gc.Collect(t.Context(), s, gc.Options{Running: besideOf(others), Now: time.Now()})
 		if err != nil {
 			t.Error(err)
 		}
 		if len(others) > 0 {
-			beside++
+			during++
 			removed += result.Actions + result.Parts + result.Blobs
 		}
 		if err := lease.Release(); err != nil {
@@ -218,7 +218,7 @@ func collectBeside(t *testing.T, s *store.Store, done <-chan struct{}) (beside, 
 }
 
 func TestCollectionsBesideAnApplyLoseNothing(t *testing.T) {
-	var reused, beside, removed atomic.Int64
+	var reused, during, removed atomic.Int64
 	rounds := reference.Rounds(100, 1000)
 	for seed := range uint64(rounds) {
 		m := newModel(t, seed)
@@ -235,9 +235,9 @@ func TestCollectionsBesideAnApplyLoseNothing(t *testing.T) {
 			a.run(func() { close(began) })
 		})
 		<-began
-		n, gone := collectBeside(t, m.s, done)
+		n, gone := collectMeanwhile(t, m.s, done)
 		both.Wait()
-		beside.Add(int64(n))
+		during.Add(int64(n))
 		removed.Add(int64(gone))
 		reused.Add(int64(a.reused))
 		a.whole(t)
@@ -249,7 +249,7 @@ func TestCollectionsBesideAnApplyLoseNothing(t *testing.T) {
 			t.Fatalf("seed %d", seed)
 		}
 	}
-	t.Logf("%d applies reused %d results, while %d collections removed %d objects", rounds, reused.Load(), beside.Load(), removed.Load())
+	t.Logf("%d applies reused %d results, while %d collections removed %d objects", rounds, reused.Load(), during.Load(), removed.Load())
 	if reused.Load() == 0 || removed.Load() == 0 {
 		t.Error("nothing happened at the same time")
 	}
