@@ -47,6 +47,7 @@ var calls = map[string]call{
 	"ApplyDeployment":  unary(pluginv1.PluginServiceClient.ApplyDeployment),
 	"DeleteDeployment": unary(pluginv1.PluginServiceClient.DeleteDeployment),
 	"ImportDeployment": unary(pluginv1.PluginServiceClient.ImportDeployment),
+	"CallFunction":     unary(pluginv1.PluginServiceClient.CallFunction),
 }
 
 // message is a pointer to a message of type M.

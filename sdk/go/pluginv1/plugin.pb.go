@@ -382,7 +382,7 @@ func (x Diagnostic_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Diagnostic_Severity.Descriptor instead.
 func (Diagnostic_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{11, 0}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{13, 0}
 }
 
 type GetSchemaRequest struct {
@@ -431,7 +431,10 @@ type GetSchemaResponse struct {
 	// The plugin reads values as JSON: quern fills the *_json fields of what it
 	// sends, in addition to the msgpack. Whether or not this is set, a plugin may
 	// send values in either form.
-	JsonValues    bool `protobuf:"varint,4,opt,name=json_values,json=jsonValues,proto3" json:"json_values,omitempty"`
+	JsonValues bool `protobuf:"varint,4,opt,name=json_values,json=jsonValues,proto3" json:"json_values,omitempty"`
+	// The functions that expressions can call as PLUGIN::NAME(…), where PLUGIN is the
+	// plugin's local name.
+	Functions     []*Function `protobuf:"bytes,5,rep,name=functions,proto3" json:"functions,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -494,6 +497,199 @@ func (x *GetSchemaResponse) GetJsonValues() bool {
 	return false
 }
 
+func (x *GetSchemaResponse) GetFunctions() []*Function {
+	if x != nil {
+		return x.Functions
+	}
+	return nil
+}
+
+// Function is a function for expressions. It is pure: the result depends on the
+// arguments and the program alone, not on the configuration, the time, files, or
+// the network. quern calls it any number of times, caches results, and may call it
+// for arguments whose result nobody needs.
+type Function struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Lowercase letters, digits, and underscores; it begins with a letter.
+	Name string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// One line.
+	Summary string `protobuf:"bytes,2,opt,name=summary,proto3" json:"summary,omitempty"`
+	// Markdown.
+	Doc string `protobuf:"bytes,3,opt,name=doc,proto3" json:"doc,omitempty"`
+	// At least one parameter, or variadic.
+	Parameters []*Parameter `protobuf:"bytes,4,rep,name=parameters,proto3" json:"parameters,omitempty"`
+	// Takes any number of further arguments; unset: there are none.
+	Variadic *Parameter `protobuf:"bytes,5,opt,name=variadic,proto3" json:"variadic,omitempty"`
+	// The type of results: a column type, as of Parameter. Results can be null.
+	Result string `protobuf:"bytes,6,opt,name=result,proto3" json:"result,omitempty"`
+	// Why the function should no longer be called, and what to use instead. Empty: it
+	// is not deprecated.
+	Deprecated string `protobuf:"bytes,7,opt,name=deprecated,proto3" json:"deprecated,omitempty"`
+	// Raised if, and only if, the same arguments give different results.
+	BehaviorVersion int64 `protobuf:"varint,8,opt,name=behavior_version,json=behaviorVersion,proto3" json:"behavior_version,omitempty"`
+	unknownFields   protoimpl.UnknownFields
+	sizeCache       protoimpl.SizeCache
+}
+
+func (x *Function) Reset() {
+	*x = Function{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Function) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Function) ProtoMessage() {}
+
+func (x *Function) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Function.ProtoReflect.Descriptor instead.
+func (*Function) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Function) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Function) GetSummary() string {
+	if x != nil {
+		return x.Summary
+	}
+	return ""
+}
+
+func (x *Function) GetDoc() string {
+	if x != nil {
+		return x.Doc
+	}
+	return ""
+}
+
+func (x *Function) GetParameters() []*Parameter {
+	if x != nil {
+		return x.Parameters
+	}
+	return nil
+}
+
+func (x *Function) GetVariadic() *Parameter {
+	if x != nil {
+		return x.Variadic
+	}
+	return nil
+}
+
+func (x *Function) GetResult() string {
+	if x != nil {
+		return x.Result
+	}
+	return ""
+}
+
+func (x *Function) GetDeprecated() string {
+	if x != nil {
+		return x.Deprecated
+	}
+	return ""
+}
+
+func (x *Function) GetBehaviorVersion() int64 {
+	if x != nil {
+		return x.BehaviorVersion
+	}
+	return 0
+}
+
+// Parameter is a parameter of a function.
+type Parameter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Doc   string                 `protobuf:"bytes,2,opt,name=doc,proto3" json:"doc,omitempty"`
+	// A column type made of string, int64, float64, bool, list<T>, and
+	// struct<name:T,...>. quern converts arguments to it.
+	Type string `protobuf:"bytes,3,opt,name=type,proto3" json:"type,omitempty"`
+	// Arguments can be null. Without it, quern reports null arguments as errors and
+	// never sends them. Lists and structs can always contain nulls.
+	Nullable      bool `protobuf:"varint,4,opt,name=nullable,proto3" json:"nullable,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Parameter) Reset() {
+	*x = Parameter{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Parameter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Parameter) ProtoMessage() {}
+
+func (x *Parameter) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Parameter.ProtoReflect.Descriptor instead.
+func (*Parameter) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Parameter) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Parameter) GetDoc() string {
+	if x != nil {
+		return x.Doc
+	}
+	return ""
+}
+
+func (x *Parameter) GetType() string {
+	if x != nil {
+		return x.Type
+	}
+	return ""
+}
+
+func (x *Parameter) GetNullable() bool {
+	if x != nil {
+		return x.Nullable
+	}
+	return false
+}
+
 // Type is a stage type, such as transform "sql".
 type Type struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -516,7 +712,7 @@ type Type struct {
 
 func (x *Type) Reset() {
 	*x = Type{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[2]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -528,7 +724,7 @@ func (x *Type) String() string {
 func (*Type) ProtoMessage() {}
 
 func (x *Type) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[2]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -541,7 +737,7 @@ func (x *Type) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Type.ProtoReflect.Descriptor instead.
 func (*Type) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{2}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *Type) GetKind() string {
@@ -603,7 +799,7 @@ type Body struct {
 
 func (x *Body) Reset() {
 	*x = Body{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[3]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -615,7 +811,7 @@ func (x *Body) String() string {
 func (*Body) ProtoMessage() {}
 
 func (x *Body) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[3]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -628,7 +824,7 @@ func (x *Body) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Body.ProtoReflect.Descriptor instead.
 func (*Body) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{3}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Body) GetArguments() []*Argument {
@@ -693,7 +889,7 @@ type Argument struct {
 
 func (x *Argument) Reset() {
 	*x = Argument{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[4]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -705,7 +901,7 @@ func (x *Argument) String() string {
 func (*Argument) ProtoMessage() {}
 
 func (x *Argument) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[4]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -718,7 +914,7 @@ func (x *Argument) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Argument.ProtoReflect.Descriptor instead.
 func (*Argument) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{4}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Argument) GetName() string {
@@ -849,7 +1045,7 @@ type Block struct {
 
 func (x *Block) Reset() {
 	*x = Block{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[5]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -861,7 +1057,7 @@ func (x *Block) String() string {
 func (*Block) ProtoMessage() {}
 
 func (x *Block) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[5]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -874,7 +1070,7 @@ func (x *Block) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Block.ProtoReflect.Descriptor instead.
 func (*Block) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{5}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Block) GetName() string {
@@ -941,7 +1137,7 @@ type Column struct {
 
 func (x *Column) Reset() {
 	*x = Column{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[6]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -953,7 +1149,7 @@ func (x *Column) String() string {
 func (*Column) ProtoMessage() {}
 
 func (x *Column) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[6]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -966,7 +1162,7 @@ func (x *Column) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Column.ProtoReflect.Descriptor instead.
 func (*Column) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{6}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Column) GetName() string {
@@ -1026,7 +1222,7 @@ type Input struct {
 
 func (x *Input) Reset() {
 	*x = Input{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1038,7 +1234,7 @@ func (x *Input) String() string {
 func (*Input) ProtoMessage() {}
 
 func (x *Input) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[7]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1051,7 +1247,7 @@ func (x *Input) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Input.ProtoReflect.Descriptor instead.
 func (*Input) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{7}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Input) GetKind() ArtifactKind {
@@ -1114,7 +1310,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1126,7 +1322,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[8]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1139,7 +1335,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{8}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Signature) GetInputs() []*Column {
@@ -1172,7 +1368,7 @@ type RowArgument struct {
 
 func (x *RowArgument) Reset() {
 	*x = RowArgument{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1184,7 +1380,7 @@ func (x *RowArgument) String() string {
 func (*RowArgument) ProtoMessage() {}
 
 func (x *RowArgument) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1197,7 +1393,7 @@ func (x *RowArgument) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowArgument.ProtoReflect.Descriptor instead.
 func (*RowArgument) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *RowArgument) GetType() string {
@@ -1246,7 +1442,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1258,7 +1454,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1271,7 +1467,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Instance) GetKind() string {
@@ -1350,7 +1546,7 @@ type Diagnostic struct {
 
 func (x *Diagnostic) Reset() {
 	*x = Diagnostic{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1362,7 +1558,7 @@ func (x *Diagnostic) String() string {
 func (*Diagnostic) ProtoMessage() {}
 
 func (x *Diagnostic) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1375,7 +1571,7 @@ func (x *Diagnostic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Diagnostic.ProtoReflect.Descriptor instead.
 func (*Diagnostic) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Diagnostic) GetSeverity() Diagnostic_Severity {
@@ -1420,7 +1616,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1432,7 +1628,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1445,7 +1641,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *ConfigureRequest) GetConfig() []byte {
@@ -1478,7 +1674,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1490,7 +1686,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1503,7 +1699,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *ConfigureResponse) GetDiagnostics() []*Diagnostic {
@@ -1522,7 +1718,7 @@ type PrepareRequest struct {
 
 func (x *PrepareRequest) Reset() {
 	*x = PrepareRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1730,7 @@ func (x *PrepareRequest) String() string {
 func (*PrepareRequest) ProtoMessage() {}
 
 func (x *PrepareRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1743,7 @@ func (x *PrepareRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareRequest.ProtoReflect.Descriptor instead.
 func (*PrepareRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *PrepareRequest) GetInstances() []*Instance {
@@ -1567,7 +1763,7 @@ type PrepareResponse struct {
 
 func (x *PrepareResponse) Reset() {
 	*x = PrepareResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1579,7 +1775,7 @@ func (x *PrepareResponse) String() string {
 func (*PrepareResponse) ProtoMessage() {}
 
 func (x *PrepareResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1592,7 +1788,7 @@ func (x *PrepareResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareResponse.ProtoReflect.Descriptor instead.
 func (*PrepareResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *PrepareResponse) GetPrepared() []*Prepared {
@@ -1649,7 +1845,7 @@ type Prepared struct {
 
 func (x *Prepared) Reset() {
 	*x = Prepared{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1661,7 +1857,7 @@ func (x *Prepared) String() string {
 func (*Prepared) ProtoMessage() {}
 
 func (x *Prepared) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1674,7 +1870,7 @@ func (x *Prepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepared.ProtoReflect.Descriptor instead.
 func (*Prepared) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Prepared) GetDiagnostics() []*Diagnostic {
@@ -1791,7 +1987,7 @@ type SourceFile struct {
 
 func (x *SourceFile) Reset() {
 	*x = SourceFile{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1803,7 +1999,7 @@ func (x *SourceFile) String() string {
 func (*SourceFile) ProtoMessage() {}
 
 func (x *SourceFile) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1816,7 +2012,7 @@ func (x *SourceFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceFile.ProtoReflect.Descriptor instead.
 func (*SourceFile) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *SourceFile) GetName() string {
@@ -1855,7 +2051,7 @@ type OpenAIAPI struct {
 
 func (x *OpenAIAPI) Reset() {
 	*x = OpenAIAPI{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1867,7 +2063,7 @@ func (x *OpenAIAPI) String() string {
 func (*OpenAIAPI) ProtoMessage() {}
 
 func (x *OpenAIAPI) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1880,7 +2076,7 @@ func (x *OpenAIAPI) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenAIAPI.ProtoReflect.Descriptor instead.
 func (*OpenAIAPI) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *OpenAIAPI) GetBaseUrl() string {
@@ -1929,7 +2125,7 @@ type ModelCalls struct {
 
 func (x *ModelCalls) Reset() {
 	*x = ModelCalls{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1941,7 +2137,7 @@ func (x *ModelCalls) String() string {
 func (*ModelCalls) ProtoMessage() {}
 
 func (x *ModelCalls) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1954,7 +2150,7 @@ func (x *ModelCalls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelCalls.ProtoReflect.Descriptor instead.
 func (*ModelCalls) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ModelCalls) GetPrompt() string {
@@ -2061,7 +2257,7 @@ type ModelInfo struct {
 
 func (x *ModelInfo) Reset() {
 	*x = ModelInfo{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2073,7 +2269,7 @@ func (x *ModelInfo) String() string {
 func (*ModelInfo) ProtoMessage() {}
 
 func (x *ModelInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2086,7 +2282,7 @@ func (x *ModelInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelInfo.ProtoReflect.Descriptor instead.
 func (*ModelInfo) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ModelInfo) GetCapabilities() []string {
@@ -2184,7 +2380,7 @@ type BatchLimits struct {
 
 func (x *BatchLimits) Reset() {
 	*x = BatchLimits{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2196,7 +2392,7 @@ func (x *BatchLimits) String() string {
 func (*BatchLimits) ProtoMessage() {}
 
 func (x *BatchLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2209,7 +2405,7 @@ func (x *BatchLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchLimits.ProtoReflect.Descriptor instead.
 func (*BatchLimits) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *BatchLimits) GetRequests() int64 {
@@ -2241,7 +2437,7 @@ type Price struct {
 
 func (x *Price) Reset() {
 	*x = Price{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2253,7 +2449,7 @@ func (x *Price) String() string {
 func (*Price) ProtoMessage() {}
 
 func (x *Price) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2266,7 +2462,7 @@ func (x *Price) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Price.ProtoReflect.Descriptor instead.
 func (*Price) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Price) GetInput() float64 {
@@ -2307,7 +2503,7 @@ type Reads struct {
 
 func (x *Reads) Reset() {
 	*x = Reads{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2319,7 +2515,7 @@ func (x *Reads) String() string {
 func (*Reads) ProtoMessage() {}
 
 func (x *Reads) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2332,7 +2528,7 @@ func (x *Reads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reads.ProtoReflect.Descriptor instead.
 func (*Reads) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *Reads) GetAll() bool {
@@ -2374,7 +2570,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2386,7 +2582,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2399,7 +2595,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Output) GetName() string {
@@ -2478,7 +2674,7 @@ type Selection struct {
 
 func (x *Selection) Reset() {
 	*x = Selection{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2490,7 +2686,7 @@ func (x *Selection) String() string {
 func (*Selection) ProtoMessage() {}
 
 func (x *Selection) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2503,7 +2699,7 @@ func (x *Selection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selection.ProtoReflect.Descriptor instead.
 func (*Selection) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Selection) GetRowsOf() string {
@@ -2548,7 +2744,7 @@ type Estimate struct {
 
 func (x *Estimate) Reset() {
 	*x = Estimate{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2560,7 +2756,7 @@ func (x *Estimate) String() string {
 func (*Estimate) ProtoMessage() {}
 
 func (x *Estimate) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2573,7 +2769,7 @@ func (x *Estimate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
 func (*Estimate) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Estimate) GetRows() int64 {
@@ -2615,7 +2811,7 @@ type FingerprintRequest struct {
 
 func (x *FingerprintRequest) Reset() {
 	*x = FingerprintRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2627,7 +2823,7 @@ func (x *FingerprintRequest) String() string {
 func (*FingerprintRequest) ProtoMessage() {}
 
 func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2640,7 +2836,7 @@ func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintRequest.ProtoReflect.Descriptor instead.
 func (*FingerprintRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *FingerprintRequest) GetInstance() *Instance {
@@ -2672,7 +2868,7 @@ type FingerprintResponse struct {
 
 func (x *FingerprintResponse) Reset() {
 	*x = FingerprintResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2684,7 +2880,7 @@ func (x *FingerprintResponse) String() string {
 func (*FingerprintResponse) ProtoMessage() {}
 
 func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2697,7 +2893,7 @@ func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintResponse.ProtoReflect.Descriptor instead.
 func (*FingerprintResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *FingerprintResponse) GetDiagnostics() []*Diagnostic {
@@ -2742,7 +2938,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2754,7 +2950,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2767,7 +2963,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ReadRequest) GetInstance() *Instance {
@@ -2803,7 +2999,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2815,7 +3011,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2828,7 +3024,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *PreviewRequest) GetInstance() *Instance {
@@ -2861,7 +3057,7 @@ type RowCount struct {
 
 func (x *RowCount) Reset() {
 	*x = RowCount{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2873,7 +3069,7 @@ func (x *RowCount) String() string {
 func (*RowCount) ProtoMessage() {}
 
 func (x *RowCount) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2886,7 +3082,7 @@ func (x *RowCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowCount.ProtoReflect.Descriptor instead.
 func (*RowCount) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *RowCount) GetRows() int64 {
@@ -2921,7 +3117,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2933,7 +3129,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2946,7 +3142,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *StopRequest) GetCall() string {
@@ -2964,7 +3160,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2976,7 +3172,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2989,7 +3185,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 type ReadResponse struct {
@@ -3009,7 +3205,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3021,7 +3217,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3034,7 +3230,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *ReadResponse) GetEvent() isReadResponse_Event {
@@ -3165,7 +3361,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3177,7 +3373,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3190,7 +3386,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *Part) GetFingerprint() string {
@@ -3233,7 +3429,7 @@ type Quarantined struct {
 
 func (x *Quarantined) Reset() {
 	*x = Quarantined{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3245,7 +3441,7 @@ func (x *Quarantined) String() string {
 func (*Quarantined) ProtoMessage() {}
 
 func (x *Quarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3258,7 +3454,7 @@ func (x *Quarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantined.ProtoReflect.Descriptor instead.
 func (*Quarantined) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *Quarantined) GetOrigin() string {
@@ -3297,7 +3493,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3309,7 +3505,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3322,7 +3518,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Progress) GetDone() int64 {
@@ -3384,7 +3580,7 @@ type MapRequest struct {
 
 func (x *MapRequest) Reset() {
 	*x = MapRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3396,7 +3592,7 @@ func (x *MapRequest) String() string {
 func (*MapRequest) ProtoMessage() {}
 
 func (x *MapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3409,7 +3605,7 @@ func (x *MapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapRequest.ProtoReflect.Descriptor instead.
 func (*MapRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *MapRequest) GetEvent() isMapRequest_Event {
@@ -3510,7 +3706,7 @@ type RowToken struct {
 
 func (x *RowToken) Reset() {
 	*x = RowToken{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3522,7 +3718,7 @@ func (x *RowToken) String() string {
 func (*RowToken) ProtoMessage() {}
 
 func (x *RowToken) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3535,7 +3731,7 @@ func (x *RowToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowToken.ProtoReflect.Descriptor instead.
 func (*RowToken) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *RowToken) GetRow() int64 {
@@ -3585,7 +3781,7 @@ type MapResponse struct {
 
 func (x *MapResponse) Reset() {
 	*x = MapResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3597,7 +3793,7 @@ func (x *MapResponse) String() string {
 func (*MapResponse) ProtoMessage() {}
 
 func (x *MapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3610,7 +3806,7 @@ func (x *MapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapResponse.ProtoReflect.Descriptor instead.
 func (*MapResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *MapResponse) GetRows() []byte {
@@ -3687,7 +3883,7 @@ type RowError struct {
 
 func (x *RowError) Reset() {
 	*x = RowError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3699,7 +3895,7 @@ func (x *RowError) String() string {
 func (*RowError) ProtoMessage() {}
 
 func (x *RowError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3712,7 +3908,7 @@ func (x *RowError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowError.ProtoReflect.Descriptor instead.
 func (*RowError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RowError) GetRow() int64 {
@@ -3759,7 +3955,7 @@ type PendingRow struct {
 
 func (x *PendingRow) Reset() {
 	*x = PendingRow{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3771,7 +3967,7 @@ func (x *PendingRow) String() string {
 func (*PendingRow) ProtoMessage() {}
 
 func (x *PendingRow) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3784,7 +3980,7 @@ func (x *PendingRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRow.ProtoReflect.Descriptor instead.
 func (*PendingRow) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *PendingRow) GetToken() []byte {
@@ -3823,7 +4019,7 @@ type Artifact struct {
 
 func (x *Artifact) Reset() {
 	*x = Artifact{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3835,7 +4031,7 @@ func (x *Artifact) String() string {
 func (*Artifact) ProtoMessage() {}
 
 func (x *Artifact) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3848,7 +4044,7 @@ func (x *Artifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artifact.ProtoReflect.Descriptor instead.
 func (*Artifact) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *Artifact) GetKind() ArtifactKind {
@@ -3926,7 +4122,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3938,7 +4134,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3951,7 +4147,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *Shard) GetRows() int64 {
@@ -3978,7 +4174,7 @@ type ColumnGroup struct {
 
 func (x *ColumnGroup) Reset() {
 	*x = ColumnGroup{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3990,7 +4186,7 @@ func (x *ColumnGroup) String() string {
 func (*ColumnGroup) ProtoMessage() {}
 
 func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4003,7 +4199,7 @@ func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ColumnGroup.ProtoReflect.Descriptor instead.
 func (*ColumnGroup) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *ColumnGroup) GetPath() string {
@@ -4036,7 +4232,7 @@ type StoredColumn struct {
 
 func (x *StoredColumn) Reset() {
 	*x = StoredColumn{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4048,7 +4244,7 @@ func (x *StoredColumn) String() string {
 func (*StoredColumn) ProtoMessage() {}
 
 func (x *StoredColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4061,7 +4257,7 @@ func (x *StoredColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredColumn.ProtoReflect.Descriptor instead.
 func (*StoredColumn) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *StoredColumn) GetStored() string {
@@ -4098,7 +4294,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4110,7 +4306,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4123,7 +4319,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *File) GetName() string {
@@ -4183,7 +4379,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4195,7 +4391,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4208,7 +4404,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *RunRequest) GetInstance() *Instance {
@@ -4284,7 +4480,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4296,7 +4492,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4309,7 +4505,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *RunResponse) GetEvent() isRunResponse_Event {
@@ -4433,7 +4629,7 @@ type Pending struct {
 
 func (x *Pending) Reset() {
 	*x = Pending{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4445,7 +4641,7 @@ func (x *Pending) String() string {
 func (*Pending) ProtoMessage() {}
 
 func (x *Pending) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4458,7 +4654,7 @@ func (x *Pending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pending.ProtoReflect.Descriptor instead.
 func (*Pending) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *Pending) GetReason() string {
@@ -4486,7 +4682,7 @@ type Rows struct {
 
 func (x *Rows) Reset() {
 	*x = Rows{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4498,7 +4694,7 @@ func (x *Rows) String() string {
 func (*Rows) ProtoMessage() {}
 
 func (x *Rows) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4511,7 +4707,7 @@ func (x *Rows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rows.ProtoReflect.Descriptor instead.
 func (*Rows) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *Rows) GetOutput() string {
@@ -4542,7 +4738,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4554,7 +4750,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4567,7 +4763,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Done) GetValue() []byte {
@@ -4602,7 +4798,7 @@ type CheckSampleRequest struct {
 
 func (x *CheckSampleRequest) Reset() {
 	*x = CheckSampleRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4614,7 +4810,7 @@ func (x *CheckSampleRequest) String() string {
 func (*CheckSampleRequest) ProtoMessage() {}
 
 func (x *CheckSampleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4627,7 +4823,7 @@ func (x *CheckSampleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSampleRequest.ProtoReflect.Descriptor instead.
 func (*CheckSampleRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *CheckSampleRequest) GetInstance() *Instance {
@@ -4659,7 +4855,7 @@ type SampleRows struct {
 
 func (x *SampleRows) Reset() {
 	*x = SampleRows{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4671,7 +4867,7 @@ func (x *SampleRows) String() string {
 func (*SampleRows) ProtoMessage() {}
 
 func (x *SampleRows) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4684,7 +4880,7 @@ func (x *SampleRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SampleRows.ProtoReflect.Descriptor instead.
 func (*SampleRows) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *SampleRows) GetRows() []byte {
@@ -4719,7 +4915,7 @@ type CheckSampleResponse struct {
 
 func (x *CheckSampleResponse) Reset() {
 	*x = CheckSampleResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4731,7 +4927,7 @@ func (x *CheckSampleResponse) String() string {
 func (*CheckSampleResponse) ProtoMessage() {}
 
 func (x *CheckSampleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4744,7 +4940,7 @@ func (x *CheckSampleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSampleResponse.ProtoReflect.Descriptor instead.
 func (*CheckSampleResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CheckSampleResponse) GetDiagnostics() []*Diagnostic {
@@ -4774,7 +4970,7 @@ type PredictRequest struct {
 
 func (x *PredictRequest) Reset() {
 	*x = PredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4786,7 +4982,7 @@ func (x *PredictRequest) String() string {
 func (*PredictRequest) ProtoMessage() {}
 
 func (x *PredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4799,7 +4995,7 @@ func (x *PredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictRequest.ProtoReflect.Descriptor instead.
 func (*PredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *PredictRequest) GetEvent() isPredictRequest_Event {
@@ -4857,7 +5053,7 @@ type PredictResponse struct {
 
 func (x *PredictResponse) Reset() {
 	*x = PredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4869,7 +5065,7 @@ func (x *PredictResponse) String() string {
 func (*PredictResponse) ProtoMessage() {}
 
 func (x *PredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4882,7 +5078,7 @@ func (x *PredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictResponse.ProtoReflect.Descriptor instead.
 func (*PredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *PredictResponse) GetRows() []byte {
@@ -4919,7 +5115,7 @@ type HostServicePredictRequest struct {
 
 func (x *HostServicePredictRequest) Reset() {
 	*x = HostServicePredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4931,7 +5127,7 @@ func (x *HostServicePredictRequest) String() string {
 func (*HostServicePredictRequest) ProtoMessage() {}
 
 func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4944,7 +5140,7 @@ func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictRequest.ProtoReflect.Descriptor instead.
 func (*HostServicePredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *HostServicePredictRequest) GetEvent() isHostServicePredictRequest_Event {
@@ -5001,7 +5197,7 @@ type HostServicePredictResponse struct {
 
 func (x *HostServicePredictResponse) Reset() {
 	*x = HostServicePredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5013,7 +5209,7 @@ func (x *HostServicePredictResponse) String() string {
 func (*HostServicePredictResponse) ProtoMessage() {}
 
 func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5026,7 +5222,7 @@ func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictResponse.ProtoReflect.Descriptor instead.
 func (*HostServicePredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *HostServicePredictResponse) GetRows() []byte {
@@ -5064,7 +5260,7 @@ type ChatRequest struct {
 
 func (x *ChatRequest) Reset() {
 	*x = ChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5076,7 +5272,7 @@ func (x *ChatRequest) String() string {
 func (*ChatRequest) ProtoMessage() {}
 
 func (x *ChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5089,7 +5285,7 @@ func (x *ChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatRequest.ProtoReflect.Descriptor instead.
 func (*ChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *ChatRequest) GetEvent() isChatRequest_Event {
@@ -5162,7 +5358,7 @@ type ChatResponse struct {
 
 func (x *ChatResponse) Reset() {
 	*x = ChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5174,7 +5370,7 @@ func (x *ChatResponse) String() string {
 func (*ChatResponse) ProtoMessage() {}
 
 func (x *ChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5187,7 +5383,7 @@ func (x *ChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatResponse.ProtoReflect.Descriptor instead.
 func (*ChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *ChatResponse) GetResponse() []byte {
@@ -5227,7 +5423,7 @@ type CallError struct {
 
 func (x *CallError) Reset() {
 	*x = CallError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5239,7 +5435,7 @@ func (x *CallError) String() string {
 func (*CallError) ProtoMessage() {}
 
 func (x *CallError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5252,7 +5448,7 @@ func (x *CallError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallError.ProtoReflect.Descriptor instead.
 func (*CallError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *CallError) GetMessage() string {
@@ -5306,7 +5502,7 @@ type CheckModelRequest struct {
 
 func (x *CheckModelRequest) Reset() {
 	*x = CheckModelRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5318,7 +5514,7 @@ func (x *CheckModelRequest) String() string {
 func (*CheckModelRequest) ProtoMessage() {}
 
 func (x *CheckModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5331,7 +5527,7 @@ func (x *CheckModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckModelRequest.ProtoReflect.Descriptor instead.
 func (*CheckModelRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *CheckModelRequest) GetModel() *Instance {
@@ -5351,7 +5547,7 @@ type CheckModelResponse struct {
 
 func (x *CheckModelResponse) Reset() {
 	*x = CheckModelResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5363,7 +5559,7 @@ func (x *CheckModelResponse) String() string {
 func (*CheckModelResponse) ProtoMessage() {}
 
 func (x *CheckModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5376,7 +5572,7 @@ func (x *CheckModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckModelResponse.ProtoReflect.Descriptor instead.
 func (*CheckModelResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CheckModelResponse) GetError() *CallError {
@@ -5398,7 +5594,7 @@ type EmbedRequest struct {
 
 func (x *EmbedRequest) Reset() {
 	*x = EmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5410,7 +5606,7 @@ func (x *EmbedRequest) String() string {
 func (*EmbedRequest) ProtoMessage() {}
 
 func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5423,7 +5619,7 @@ func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedRequest.ProtoReflect.Descriptor instead.
 func (*EmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *EmbedRequest) GetModel() *Instance {
@@ -5459,7 +5655,7 @@ type EmbedResponse struct {
 
 func (x *EmbedResponse) Reset() {
 	*x = EmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5471,7 +5667,7 @@ func (x *EmbedResponse) String() string {
 func (*EmbedResponse) ProtoMessage() {}
 
 func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5484,7 +5680,7 @@ func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedResponse.ProtoReflect.Descriptor instead.
 func (*EmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *EmbedResponse) GetEmbeddings() []*Embedding {
@@ -5517,7 +5713,7 @@ type Embedding struct {
 
 func (x *Embedding) Reset() {
 	*x = Embedding{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5529,7 +5725,7 @@ func (x *Embedding) String() string {
 func (*Embedding) ProtoMessage() {}
 
 func (x *Embedding) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5542,7 +5738,7 @@ func (x *Embedding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embedding.ProtoReflect.Descriptor instead.
 func (*Embedding) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *Embedding) GetValues() []float32 {
@@ -5573,7 +5769,7 @@ type SubmitBatchRequest struct {
 
 func (x *SubmitBatchRequest) Reset() {
 	*x = SubmitBatchRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5585,7 +5781,7 @@ func (x *SubmitBatchRequest) String() string {
 func (*SubmitBatchRequest) ProtoMessage() {}
 
 func (x *SubmitBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5598,7 +5794,7 @@ func (x *SubmitBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitBatchRequest.ProtoReflect.Descriptor instead.
 func (*SubmitBatchRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *SubmitBatchRequest) GetModel() *Instance {
@@ -5642,7 +5838,7 @@ type BatchRequest struct {
 
 func (x *BatchRequest) Reset() {
 	*x = BatchRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5654,7 +5850,7 @@ func (x *BatchRequest) String() string {
 func (*BatchRequest) ProtoMessage() {}
 
 func (x *BatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5667,7 +5863,7 @@ func (x *BatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRequest.ProtoReflect.Descriptor instead.
 func (*BatchRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *BatchRequest) GetId() string {
@@ -5695,7 +5891,7 @@ type SubmitBatchResponse struct {
 
 func (x *SubmitBatchResponse) Reset() {
 	*x = SubmitBatchResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5707,7 +5903,7 @@ func (x *SubmitBatchResponse) String() string {
 func (*SubmitBatchResponse) ProtoMessage() {}
 
 func (x *SubmitBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5720,7 +5916,7 @@ func (x *SubmitBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitBatchResponse.ProtoReflect.Descriptor instead.
 func (*SubmitBatchResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *SubmitBatchResponse) GetToken() []byte {
@@ -5747,7 +5943,7 @@ type ReadBatchRequest struct {
 
 func (x *ReadBatchRequest) Reset() {
 	*x = ReadBatchRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5759,7 +5955,7 @@ func (x *ReadBatchRequest) String() string {
 func (*ReadBatchRequest) ProtoMessage() {}
 
 func (x *ReadBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5772,7 +5968,7 @@ func (x *ReadBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBatchRequest.ProtoReflect.Descriptor instead.
 func (*ReadBatchRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *ReadBatchRequest) GetModel() *Instance {
@@ -5803,7 +5999,7 @@ type ReadBatchResponse struct {
 
 func (x *ReadBatchResponse) Reset() {
 	*x = ReadBatchResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5815,7 +6011,7 @@ func (x *ReadBatchResponse) String() string {
 func (*ReadBatchResponse) ProtoMessage() {}
 
 func (x *ReadBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5828,7 +6024,7 @@ func (x *ReadBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBatchResponse.ProtoReflect.Descriptor instead.
 func (*ReadBatchResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *ReadBatchResponse) GetEvent() isReadBatchResponse_Event {
@@ -5906,7 +6102,7 @@ type BatchStatus struct {
 
 func (x *BatchStatus) Reset() {
 	*x = BatchStatus{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5918,7 +6114,7 @@ func (x *BatchStatus) String() string {
 func (*BatchStatus) ProtoMessage() {}
 
 func (x *BatchStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5931,7 +6127,7 @@ func (x *BatchStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchStatus.ProtoReflect.Descriptor instead.
 func (*BatchStatus) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *BatchStatus) GetDone() bool {
@@ -5982,7 +6178,7 @@ type BatchAnswer struct {
 
 func (x *BatchAnswer) Reset() {
 	*x = BatchAnswer{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5994,7 +6190,7 @@ func (x *BatchAnswer) String() string {
 func (*BatchAnswer) ProtoMessage() {}
 
 func (x *BatchAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6007,7 +6203,7 @@ func (x *BatchAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchAnswer.ProtoReflect.Descriptor instead.
 func (*BatchAnswer) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *BatchAnswer) GetId() string {
@@ -6047,7 +6243,7 @@ type HostServiceChatRequest struct {
 
 func (x *HostServiceChatRequest) Reset() {
 	*x = HostServiceChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6059,7 +6255,7 @@ func (x *HostServiceChatRequest) String() string {
 func (*HostServiceChatRequest) ProtoMessage() {}
 
 func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6072,7 +6268,7 @@ func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *HostServiceChatRequest) GetModel() string {
@@ -6113,7 +6309,7 @@ type HostServiceChatResponse struct {
 
 func (x *HostServiceChatResponse) Reset() {
 	*x = HostServiceChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6125,7 +6321,7 @@ func (x *HostServiceChatResponse) String() string {
 func (*HostServiceChatResponse) ProtoMessage() {}
 
 func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6138,7 +6334,7 @@ func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *HostServiceChatResponse) GetResponse() []byte {
@@ -6165,7 +6361,7 @@ type HostServiceEmbedRequest struct {
 
 func (x *HostServiceEmbedRequest) Reset() {
 	*x = HostServiceEmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6177,7 +6373,7 @@ func (x *HostServiceEmbedRequest) String() string {
 func (*HostServiceEmbedRequest) ProtoMessage() {}
 
 func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6190,7 +6386,7 @@ func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *HostServiceEmbedRequest) GetModel() string {
@@ -6217,7 +6413,7 @@ type HostServiceEmbedResponse struct {
 
 func (x *HostServiceEmbedResponse) Reset() {
 	*x = HostServiceEmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6229,7 +6425,7 @@ func (x *HostServiceEmbedResponse) String() string {
 func (*HostServiceEmbedResponse) ProtoMessage() {}
 
 func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6242,7 +6438,7 @@ func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *HostServiceEmbedResponse) GetEmbeddings() []*Embedding {
@@ -6271,7 +6467,7 @@ type HostServiceRejectRequest struct {
 
 func (x *HostServiceRejectRequest) Reset() {
 	*x = HostServiceRejectRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6283,7 +6479,7 @@ func (x *HostServiceRejectRequest) String() string {
 func (*HostServiceRejectRequest) ProtoMessage() {}
 
 func (x *HostServiceRejectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6296,7 +6492,7 @@ func (x *HostServiceRejectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceRejectRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceRejectRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *HostServiceRejectRequest) GetModel() string {
@@ -6328,7 +6524,7 @@ type HostServiceRejectResponse struct {
 
 func (x *HostServiceRejectResponse) Reset() {
 	*x = HostServiceRejectResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6340,7 +6536,7 @@ func (x *HostServiceRejectResponse) String() string {
 func (*HostServiceRejectResponse) ProtoMessage() {}
 
 func (x *HostServiceRejectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6353,7 +6549,7 @@ func (x *HostServiceRejectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceRejectResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceRejectResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{82}
 }
 
 type HostServiceEvaluateRequest struct {
@@ -6370,7 +6566,7 @@ type HostServiceEvaluateRequest struct {
 
 func (x *HostServiceEvaluateRequest) Reset() {
 	*x = HostServiceEvaluateRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6382,7 +6578,7 @@ func (x *HostServiceEvaluateRequest) String() string {
 func (*HostServiceEvaluateRequest) ProtoMessage() {}
 
 func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6395,7 +6591,7 @@ func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{81}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *HostServiceEvaluateRequest) GetArgument() string {
@@ -6423,7 +6619,7 @@ type HostServiceEvaluateResponse struct {
 
 func (x *HostServiceEvaluateResponse) Reset() {
 	*x = HostServiceEvaluateResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6435,7 +6631,7 @@ func (x *HostServiceEvaluateResponse) String() string {
 func (*HostServiceEvaluateResponse) ProtoMessage() {}
 
 func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6448,7 +6644,7 @@ func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{82}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *HostServiceEvaluateResponse) GetRows() []byte {
@@ -6484,7 +6680,7 @@ type DeploymentState struct {
 
 func (x *DeploymentState) Reset() {
 	*x = DeploymentState{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6496,7 +6692,7 @@ func (x *DeploymentState) String() string {
 func (*DeploymentState) ProtoMessage() {}
 
 func (x *DeploymentState) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6509,7 +6705,7 @@ func (x *DeploymentState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeploymentState.ProtoReflect.Descriptor instead.
 func (*DeploymentState) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{83}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *DeploymentState) GetValue() []byte {
@@ -6550,7 +6746,7 @@ type ReadDeploymentRequest struct {
 
 func (x *ReadDeploymentRequest) Reset() {
 	*x = ReadDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6562,7 +6758,7 @@ func (x *ReadDeploymentRequest) String() string {
 func (*ReadDeploymentRequest) ProtoMessage() {}
 
 func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6575,7 +6771,7 @@ func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{84}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *ReadDeploymentRequest) GetInstance() *Instance {
@@ -6603,7 +6799,7 @@ type ReadDeploymentResponse struct {
 
 func (x *ReadDeploymentResponse) Reset() {
 	*x = ReadDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6615,7 +6811,7 @@ func (x *ReadDeploymentResponse) String() string {
 func (*ReadDeploymentResponse) ProtoMessage() {}
 
 func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6628,7 +6824,7 @@ func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{85}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *ReadDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -6660,7 +6856,7 @@ type PlanDeploymentRequest struct {
 
 func (x *PlanDeploymentRequest) Reset() {
 	*x = PlanDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6672,7 +6868,7 @@ func (x *PlanDeploymentRequest) String() string {
 func (*PlanDeploymentRequest) ProtoMessage() {}
 
 func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6685,7 +6881,7 @@ func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{86}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *PlanDeploymentRequest) GetInstance() *Instance {
@@ -6730,7 +6926,7 @@ type PlanDeploymentResponse struct {
 
 func (x *PlanDeploymentResponse) Reset() {
 	*x = PlanDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6742,7 +6938,7 @@ func (x *PlanDeploymentResponse) String() string {
 func (*PlanDeploymentResponse) ProtoMessage() {}
 
 func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6755,7 +6951,7 @@ func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{87}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *PlanDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -6800,7 +6996,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6812,7 +7008,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6825,7 +7021,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{88}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *Change) GetArgument() string {
@@ -6868,7 +7064,7 @@ type ApplyDeploymentRequest struct {
 
 func (x *ApplyDeploymentRequest) Reset() {
 	*x = ApplyDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6880,7 +7076,7 @@ func (x *ApplyDeploymentRequest) String() string {
 func (*ApplyDeploymentRequest) ProtoMessage() {}
 
 func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6893,7 +7089,7 @@ func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{89}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *ApplyDeploymentRequest) GetInstance() *Instance {
@@ -6935,7 +7131,7 @@ type ApplyDeploymentResponse struct {
 
 func (x *ApplyDeploymentResponse) Reset() {
 	*x = ApplyDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6947,7 +7143,7 @@ func (x *ApplyDeploymentResponse) String() string {
 func (*ApplyDeploymentResponse) ProtoMessage() {}
 
 func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6960,7 +7156,7 @@ func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{90}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *ApplyDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -6987,7 +7183,7 @@ type DeleteDeploymentRequest struct {
 
 func (x *DeleteDeploymentRequest) Reset() {
 	*x = DeleteDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6999,7 +7195,7 @@ func (x *DeleteDeploymentRequest) String() string {
 func (*DeleteDeploymentRequest) ProtoMessage() {}
 
 func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7012,7 +7208,7 @@ func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{91}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *DeleteDeploymentRequest) GetInstance() *Instance {
@@ -7038,7 +7234,7 @@ type DeleteDeploymentResponse struct {
 
 func (x *DeleteDeploymentResponse) Reset() {
 	*x = DeleteDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7050,7 +7246,7 @@ func (x *DeleteDeploymentResponse) String() string {
 func (*DeleteDeploymentResponse) ProtoMessage() {}
 
 func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7063,7 +7259,7 @@ func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{92}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *DeleteDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -7085,7 +7281,7 @@ type ImportDeploymentRequest struct {
 
 func (x *ImportDeploymentRequest) Reset() {
 	*x = ImportDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7097,7 +7293,7 @@ func (x *ImportDeploymentRequest) String() string {
 func (*ImportDeploymentRequest) ProtoMessage() {}
 
 func (x *ImportDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7110,7 +7306,7 @@ func (x *ImportDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ImportDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{93}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *ImportDeploymentRequest) GetInstance() *Instance {
@@ -7138,7 +7334,7 @@ type ImportDeploymentResponse struct {
 
 func (x *ImportDeploymentResponse) Reset() {
 	*x = ImportDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7150,7 +7346,7 @@ func (x *ImportDeploymentResponse) String() string {
 func (*ImportDeploymentResponse) ProtoMessage() {}
 
 func (x *ImportDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7163,7 +7359,7 @@ func (x *ImportDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ImportDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{94}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *ImportDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -7180,18 +7376,209 @@ func (x *ImportDeploymentResponse) GetState() *DeploymentState {
 	return nil
 }
 
+type CallFunctionRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// One row for each call: a column for each argument, in order. The columns of
+	// variadic arguments follow the others.
+	Arguments     []byte `protobuf:"bytes,2,opt,name=arguments,proto3" json:"arguments,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallFunctionRequest) Reset() {
+	*x = CallFunctionRequest{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[97]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallFunctionRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallFunctionRequest) ProtoMessage() {}
+
+func (x *CallFunctionRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[97]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallFunctionRequest.ProtoReflect.Descriptor instead.
+func (*CallFunctionRequest) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{97}
+}
+
+func (x *CallFunctionRequest) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *CallFunctionRequest) GetArguments() []byte {
+	if x != nil {
+		return x.Arguments
+	}
+	return nil
+}
+
+type CallFunctionResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// One column with the results of the first calls of the request, at least one.
+	// quern requests the others again.
+	Results []byte `protobuf:"bytes,1,opt,name=results,proto3" json:"results,omitempty"`
+	// Calls that failed. Their results are ignored.
+	Errors        []*FunctionError `protobuf:"bytes,2,rep,name=errors,proto3" json:"errors,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CallFunctionResponse) Reset() {
+	*x = CallFunctionResponse{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[98]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CallFunctionResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CallFunctionResponse) ProtoMessage() {}
+
+func (x *CallFunctionResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[98]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CallFunctionResponse.ProtoReflect.Descriptor instead.
+func (*CallFunctionResponse) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{98}
+}
+
+func (x *CallFunctionResponse) GetResults() []byte {
+	if x != nil {
+		return x.Results
+	}
+	return nil
+}
+
+func (x *CallFunctionResponse) GetErrors() []*FunctionError {
+	if x != nil {
+		return x.Errors
+	}
+	return nil
+}
+
+// FunctionError is a call that failed. It fails again with the same arguments.
+type FunctionError struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Index of the call in the request.
+	Call    int64  `protobuf:"varint,1,opt,name=call,proto3" json:"call,omitempty"`
+	Message string `protobuf:"bytes,2,opt,name=message,proto3" json:"message,omitempty"`
+	// Index of the argument at fault; unset: none in particular.
+	Argument      *int64 `protobuf:"varint,3,opt,name=argument,proto3,oneof" json:"argument,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *FunctionError) Reset() {
+	*x = FunctionError{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[99]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *FunctionError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*FunctionError) ProtoMessage() {}
+
+func (x *FunctionError) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[99]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use FunctionError.ProtoReflect.Descriptor instead.
+func (*FunctionError) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{99}
+}
+
+func (x *FunctionError) GetCall() int64 {
+	if x != nil {
+		return x.Call
+	}
+	return 0
+}
+
+func (x *FunctionError) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *FunctionError) GetArgument() int64 {
+	if x != nil && x.Argument != nil {
+		return *x.Argument
+	}
+	return 0
+}
+
 var File_quern_plugin_v1_plugin_proto protoreflect.FileDescriptor
 
 const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\n" +
 	"\x1cquern/plugin/v1/plugin.proto\x12\x0fquern.plugin.v1\"\x12\n" +
-	"\x10GetSchemaRequest\"\xaa\x01\n" +
+	"\x10GetSchemaRequest\"\xe3\x01\n" +
 	"\x11GetSchemaResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\tR\aversion\x12-\n" +
 	"\x06config\x18\x02 \x01(\v2\x15.quern.plugin.v1.BodyR\x06config\x12+\n" +
 	"\x05types\x18\x03 \x03(\v2\x15.quern.plugin.v1.TypeR\x05types\x12\x1f\n" +
 	"\vjson_values\x18\x04 \x01(\bR\n" +
-	"jsonValues\"\xe6\x01\n" +
+	"jsonValues\x127\n" +
+	"\tfunctions\x18\x05 \x03(\v2\x19.quern.plugin.v1.FunctionR\tfunctions\"\xa1\x02\n" +
+	"\bFunction\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
+	"\asummary\x18\x02 \x01(\tR\asummary\x12\x10\n" +
+	"\x03doc\x18\x03 \x01(\tR\x03doc\x12:\n" +
+	"\n" +
+	"parameters\x18\x04 \x03(\v2\x1a.quern.plugin.v1.ParameterR\n" +
+	"parameters\x126\n" +
+	"\bvariadic\x18\x05 \x01(\v2\x1a.quern.plugin.v1.ParameterR\bvariadic\x12\x16\n" +
+	"\x06result\x18\x06 \x01(\tR\x06result\x12\x1e\n" +
+	"\n" +
+	"deprecated\x18\a \x01(\tR\n" +
+	"deprecated\x12)\n" +
+	"\x10behavior_version\x18\b \x01(\x03R\x0fbehaviorVersion\"a\n" +
+	"\tParameter\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03doc\x18\x02 \x01(\tR\x03doc\x12\x12\n" +
+	"\x04type\x18\x03 \x01(\tR\x04type\x12\x1a\n" +
+	"\bnullable\x18\x04 \x01(\bR\bnullable\"\xe6\x01\n" +
 	"\x04Type\x12\x12\n" +
 	"\x04kind\x18\x01 \x01(\tR\x04kind\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x10\n" +
@@ -7727,7 +8114,18 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x02id\x18\x02 \x01(\tR\x02id\"\x91\x01\n" +
 	"\x18ImportDeploymentResponse\x12=\n" +
 	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x126\n" +
-	"\x05state\x18\x02 \x01(\v2 .quern.plugin.v1.DeploymentStateR\x05state*{\n" +
+	"\x05state\x18\x02 \x01(\v2 .quern.plugin.v1.DeploymentStateR\x05state\"G\n" +
+	"\x13CallFunctionRequest\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x1c\n" +
+	"\targuments\x18\x02 \x01(\fR\targuments\"h\n" +
+	"\x14CallFunctionResponse\x12\x18\n" +
+	"\aresults\x18\x01 \x01(\fR\aresults\x126\n" +
+	"\x06errors\x18\x02 \x03(\v2\x1e.quern.plugin.v1.FunctionErrorR\x06errors\"k\n" +
+	"\rFunctionError\x12\x12\n" +
+	"\x04call\x18\x01 \x01(\x03R\x04call\x12\x18\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1f\n" +
+	"\bargument\x18\x03 \x01(\x03H\x00R\bargument\x88\x01\x01B\v\n" +
+	"\t_argument*{\n" +
 	"\x04Mode\x12\x14\n" +
 	"\x10MODE_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tMODE_READ\x10\x01\x12\f\n" +
@@ -7757,7 +8155,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x16DEPLOYMENT_ACTION_NONE\x10\x01\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_CREATE\x10\x02\x12\x1c\n" +
 	"\x18DEPLOYMENT_ACTION_UPDATE\x10\x03\x12\x1d\n" +
-	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\x86\x0e\n" +
+	"\x19DEPLOYMENT_ACTION_REPLACE\x10\x042\xe3\x0e\n" +
 	"\rPluginService\x12R\n" +
 	"\tGetSchema\x12!.quern.plugin.v1.GetSchemaRequest\x1a\".quern.plugin.v1.GetSchemaResponse\x12R\n" +
 	"\tConfigure\x12!.quern.plugin.v1.ConfigureRequest\x1a\".quern.plugin.v1.ConfigureResponse\x12L\n" +
@@ -7780,7 +8178,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0ePlanDeployment\x12&.quern.plugin.v1.PlanDeploymentRequest\x1a'.quern.plugin.v1.PlanDeploymentResponse\x12d\n" +
 	"\x0fApplyDeployment\x12'.quern.plugin.v1.ApplyDeploymentRequest\x1a(.quern.plugin.v1.ApplyDeploymentResponse\x12g\n" +
 	"\x10DeleteDeployment\x12(.quern.plugin.v1.DeleteDeploymentRequest\x1a).quern.plugin.v1.DeleteDeploymentResponse\x12g\n" +
-	"\x10ImportDeployment\x12(.quern.plugin.v1.ImportDeploymentRequest\x1a).quern.plugin.v1.ImportDeploymentResponse2\xfa\x03\n" +
+	"\x10ImportDeployment\x12(.quern.plugin.v1.ImportDeploymentRequest\x1a).quern.plugin.v1.ImportDeploymentResponse\x12[\n" +
+	"\fCallFunction\x12$.quern.plugin.v1.CallFunctionRequest\x1a%.quern.plugin.v1.CallFunctionResponse2\xfa\x03\n" +
 	"\vHostService\x12f\n" +
 	"\aPredict\x12*.quern.plugin.v1.HostServicePredictRequest\x1a+.quern.plugin.v1.HostServicePredictResponse(\x010\x01\x12]\n" +
 	"\x04Chat\x12'.quern.plugin.v1.HostServiceChatRequest\x1a(.quern.plugin.v1.HostServiceChatResponse(\x010\x01\x12\\\n" +
@@ -7801,7 +8200,7 @@ func file_quern_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_quern_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 108)
+var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 113)
 var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(Mode)(0),                           // 0: quern.plugin.v1.Mode
 	(ArtifactKind)(0),                   // 1: quern.plugin.v1.ArtifactKind
@@ -7811,303 +8210,314 @@ var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(Diagnostic_Severity)(0),            // 5: quern.plugin.v1.Diagnostic.Severity
 	(*GetSchemaRequest)(nil),            // 6: quern.plugin.v1.GetSchemaRequest
 	(*GetSchemaResponse)(nil),           // 7: quern.plugin.v1.GetSchemaResponse
-	(*Type)(nil),                        // 8: quern.plugin.v1.Type
-	(*Body)(nil),                        // 9: quern.plugin.v1.Body
-	(*Argument)(nil),                    // 10: quern.plugin.v1.Argument
-	(*Block)(nil),                       // 11: quern.plugin.v1.Block
-	(*Column)(nil),                      // 12: quern.plugin.v1.Column
-	(*Input)(nil),                       // 13: quern.plugin.v1.Input
-	(*Signature)(nil),                   // 14: quern.plugin.v1.Signature
-	(*RowArgument)(nil),                 // 15: quern.plugin.v1.RowArgument
-	(*Instance)(nil),                    // 16: quern.plugin.v1.Instance
-	(*Diagnostic)(nil),                  // 17: quern.plugin.v1.Diagnostic
-	(*ConfigureRequest)(nil),            // 18: quern.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),           // 19: quern.plugin.v1.ConfigureResponse
-	(*PrepareRequest)(nil),              // 20: quern.plugin.v1.PrepareRequest
-	(*PrepareResponse)(nil),             // 21: quern.plugin.v1.PrepareResponse
-	(*Prepared)(nil),                    // 22: quern.plugin.v1.Prepared
-	(*SourceFile)(nil),                  // 23: quern.plugin.v1.SourceFile
-	(*OpenAIAPI)(nil),                   // 24: quern.plugin.v1.OpenAIAPI
-	(*ModelCalls)(nil),                  // 25: quern.plugin.v1.ModelCalls
-	(*ModelInfo)(nil),                   // 26: quern.plugin.v1.ModelInfo
-	(*BatchLimits)(nil),                 // 27: quern.plugin.v1.BatchLimits
-	(*Price)(nil),                       // 28: quern.plugin.v1.Price
-	(*Reads)(nil),                       // 29: quern.plugin.v1.Reads
-	(*Output)(nil),                      // 30: quern.plugin.v1.Output
-	(*Selection)(nil),                   // 31: quern.plugin.v1.Selection
-	(*Estimate)(nil),                    // 32: quern.plugin.v1.Estimate
-	(*FingerprintRequest)(nil),          // 33: quern.plugin.v1.FingerprintRequest
-	(*FingerprintResponse)(nil),         // 34: quern.plugin.v1.FingerprintResponse
-	(*ReadRequest)(nil),                 // 35: quern.plugin.v1.ReadRequest
-	(*PreviewRequest)(nil),              // 36: quern.plugin.v1.PreviewRequest
-	(*RowCount)(nil),                    // 37: quern.plugin.v1.RowCount
-	(*StopRequest)(nil),                 // 38: quern.plugin.v1.StopRequest
-	(*StopResponse)(nil),                // 39: quern.plugin.v1.StopResponse
-	(*ReadResponse)(nil),                // 40: quern.plugin.v1.ReadResponse
-	(*Part)(nil),                        // 41: quern.plugin.v1.Part
-	(*Quarantined)(nil),                 // 42: quern.plugin.v1.Quarantined
-	(*Progress)(nil),                    // 43: quern.plugin.v1.Progress
-	(*MapRequest)(nil),                  // 44: quern.plugin.v1.MapRequest
-	(*RowToken)(nil),                    // 45: quern.plugin.v1.RowToken
-	(*MapResponse)(nil),                 // 46: quern.plugin.v1.MapResponse
-	(*RowError)(nil),                    // 47: quern.plugin.v1.RowError
-	(*PendingRow)(nil),                  // 48: quern.plugin.v1.PendingRow
-	(*Artifact)(nil),                    // 49: quern.plugin.v1.Artifact
-	(*Shard)(nil),                       // 50: quern.plugin.v1.Shard
-	(*ColumnGroup)(nil),                 // 51: quern.plugin.v1.ColumnGroup
-	(*StoredColumn)(nil),                // 52: quern.plugin.v1.StoredColumn
-	(*File)(nil),                        // 53: quern.plugin.v1.File
-	(*RunRequest)(nil),                  // 54: quern.plugin.v1.RunRequest
-	(*RunResponse)(nil),                 // 55: quern.plugin.v1.RunResponse
-	(*Pending)(nil),                     // 56: quern.plugin.v1.Pending
-	(*Rows)(nil),                        // 57: quern.plugin.v1.Rows
-	(*Done)(nil),                        // 58: quern.plugin.v1.Done
-	(*CheckSampleRequest)(nil),          // 59: quern.plugin.v1.CheckSampleRequest
-	(*SampleRows)(nil),                  // 60: quern.plugin.v1.SampleRows
-	(*CheckSampleResponse)(nil),         // 61: quern.plugin.v1.CheckSampleResponse
-	(*PredictRequest)(nil),              // 62: quern.plugin.v1.PredictRequest
-	(*PredictResponse)(nil),             // 63: quern.plugin.v1.PredictResponse
-	(*HostServicePredictRequest)(nil),   // 64: quern.plugin.v1.HostServicePredictRequest
-	(*HostServicePredictResponse)(nil),  // 65: quern.plugin.v1.HostServicePredictResponse
-	(*ChatRequest)(nil),                 // 66: quern.plugin.v1.ChatRequest
-	(*ChatResponse)(nil),                // 67: quern.plugin.v1.ChatResponse
-	(*CallError)(nil),                   // 68: quern.plugin.v1.CallError
-	(*CheckModelRequest)(nil),           // 69: quern.plugin.v1.CheckModelRequest
-	(*CheckModelResponse)(nil),          // 70: quern.plugin.v1.CheckModelResponse
-	(*EmbedRequest)(nil),                // 71: quern.plugin.v1.EmbedRequest
-	(*EmbedResponse)(nil),               // 72: quern.plugin.v1.EmbedResponse
-	(*Embedding)(nil),                   // 73: quern.plugin.v1.Embedding
-	(*SubmitBatchRequest)(nil),          // 74: quern.plugin.v1.SubmitBatchRequest
-	(*BatchRequest)(nil),                // 75: quern.plugin.v1.BatchRequest
-	(*SubmitBatchResponse)(nil),         // 76: quern.plugin.v1.SubmitBatchResponse
-	(*ReadBatchRequest)(nil),            // 77: quern.plugin.v1.ReadBatchRequest
-	(*ReadBatchResponse)(nil),           // 78: quern.plugin.v1.ReadBatchResponse
-	(*BatchStatus)(nil),                 // 79: quern.plugin.v1.BatchStatus
-	(*BatchAnswer)(nil),                 // 80: quern.plugin.v1.BatchAnswer
-	(*HostServiceChatRequest)(nil),      // 81: quern.plugin.v1.HostServiceChatRequest
-	(*HostServiceChatResponse)(nil),     // 82: quern.plugin.v1.HostServiceChatResponse
-	(*HostServiceEmbedRequest)(nil),     // 83: quern.plugin.v1.HostServiceEmbedRequest
-	(*HostServiceEmbedResponse)(nil),    // 84: quern.plugin.v1.HostServiceEmbedResponse
-	(*HostServiceRejectRequest)(nil),    // 85: quern.plugin.v1.HostServiceRejectRequest
-	(*HostServiceRejectResponse)(nil),   // 86: quern.plugin.v1.HostServiceRejectResponse
-	(*HostServiceEvaluateRequest)(nil),  // 87: quern.plugin.v1.HostServiceEvaluateRequest
-	(*HostServiceEvaluateResponse)(nil), // 88: quern.plugin.v1.HostServiceEvaluateResponse
-	(*DeploymentState)(nil),             // 89: quern.plugin.v1.DeploymentState
-	(*ReadDeploymentRequest)(nil),       // 90: quern.plugin.v1.ReadDeploymentRequest
-	(*ReadDeploymentResponse)(nil),      // 91: quern.plugin.v1.ReadDeploymentResponse
-	(*PlanDeploymentRequest)(nil),       // 92: quern.plugin.v1.PlanDeploymentRequest
-	(*PlanDeploymentResponse)(nil),      // 93: quern.plugin.v1.PlanDeploymentResponse
-	(*Change)(nil),                      // 94: quern.plugin.v1.Change
-	(*ApplyDeploymentRequest)(nil),      // 95: quern.plugin.v1.ApplyDeploymentRequest
-	(*ApplyDeploymentResponse)(nil),     // 96: quern.plugin.v1.ApplyDeploymentResponse
-	(*DeleteDeploymentRequest)(nil),     // 97: quern.plugin.v1.DeleteDeploymentRequest
-	(*DeleteDeploymentResponse)(nil),    // 98: quern.plugin.v1.DeleteDeploymentResponse
-	(*ImportDeploymentRequest)(nil),     // 99: quern.plugin.v1.ImportDeploymentRequest
-	(*ImportDeploymentResponse)(nil),    // 100: quern.plugin.v1.ImportDeploymentResponse
-	nil,                                 // 101: quern.plugin.v1.Argument.LateEntry
-	nil,                                 // 102: quern.plugin.v1.Instance.InputsEntry
-	nil,                                 // 103: quern.plugin.v1.Instance.RowArgumentsEntry
-	nil,                                 // 104: quern.plugin.v1.Instance.PinsEntry
-	nil,                                 // 105: quern.plugin.v1.Prepared.ReadsEntry
-	nil,                                 // 106: quern.plugin.v1.Prepared.PinsEntry
-	nil,                                 // 107: quern.plugin.v1.MapRequest.InputsEntry
-	nil,                                 // 108: quern.plugin.v1.RunRequest.InputsEntry
-	nil,                                 // 109: quern.plugin.v1.Done.FoldersEntry
-	nil,                                 // 110: quern.plugin.v1.CheckSampleRequest.SamplesEntry
-	nil,                                 // 111: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	nil,                                 // 112: quern.plugin.v1.PlanDeploymentRequest.InputsEntry
-	nil,                                 // 113: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	(*Function)(nil),                    // 8: quern.plugin.v1.Function
+	(*Parameter)(nil),                   // 9: quern.plugin.v1.Parameter
+	(*Type)(nil),                        // 10: quern.plugin.v1.Type
+	(*Body)(nil),                        // 11: quern.plugin.v1.Body
+	(*Argument)(nil),                    // 12: quern.plugin.v1.Argument
+	(*Block)(nil),                       // 13: quern.plugin.v1.Block
+	(*Column)(nil),                      // 14: quern.plugin.v1.Column
+	(*Input)(nil),                       // 15: quern.plugin.v1.Input
+	(*Signature)(nil),                   // 16: quern.plugin.v1.Signature
+	(*RowArgument)(nil),                 // 17: quern.plugin.v1.RowArgument
+	(*Instance)(nil),                    // 18: quern.plugin.v1.Instance
+	(*Diagnostic)(nil),                  // 19: quern.plugin.v1.Diagnostic
+	(*ConfigureRequest)(nil),            // 20: quern.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),           // 21: quern.plugin.v1.ConfigureResponse
+	(*PrepareRequest)(nil),              // 22: quern.plugin.v1.PrepareRequest
+	(*PrepareResponse)(nil),             // 23: quern.plugin.v1.PrepareResponse
+	(*Prepared)(nil),                    // 24: quern.plugin.v1.Prepared
+	(*SourceFile)(nil),                  // 25: quern.plugin.v1.SourceFile
+	(*OpenAIAPI)(nil),                   // 26: quern.plugin.v1.OpenAIAPI
+	(*ModelCalls)(nil),                  // 27: quern.plugin.v1.ModelCalls
+	(*ModelInfo)(nil),                   // 28: quern.plugin.v1.ModelInfo
+	(*BatchLimits)(nil),                 // 29: quern.plugin.v1.BatchLimits
+	(*Price)(nil),                       // 30: quern.plugin.v1.Price
+	(*Reads)(nil),                       // 31: quern.plugin.v1.Reads
+	(*Output)(nil),                      // 32: quern.plugin.v1.Output
+	(*Selection)(nil),                   // 33: quern.plugin.v1.Selection
+	(*Estimate)(nil),                    // 34: quern.plugin.v1.Estimate
+	(*FingerprintRequest)(nil),          // 35: quern.plugin.v1.FingerprintRequest
+	(*FingerprintResponse)(nil),         // 36: quern.plugin.v1.FingerprintResponse
+	(*ReadRequest)(nil),                 // 37: quern.plugin.v1.ReadRequest
+	(*PreviewRequest)(nil),              // 38: quern.plugin.v1.PreviewRequest
+	(*RowCount)(nil),                    // 39: quern.plugin.v1.RowCount
+	(*StopRequest)(nil),                 // 40: quern.plugin.v1.StopRequest
+	(*StopResponse)(nil),                // 41: quern.plugin.v1.StopResponse
+	(*ReadResponse)(nil),                // 42: quern.plugin.v1.ReadResponse
+	(*Part)(nil),                        // 43: quern.plugin.v1.Part
+	(*Quarantined)(nil),                 // 44: quern.plugin.v1.Quarantined
+	(*Progress)(nil),                    // 45: quern.plugin.v1.Progress
+	(*MapRequest)(nil),                  // 46: quern.plugin.v1.MapRequest
+	(*RowToken)(nil),                    // 47: quern.plugin.v1.RowToken
+	(*MapResponse)(nil),                 // 48: quern.plugin.v1.MapResponse
+	(*RowError)(nil),                    // 49: quern.plugin.v1.RowError
+	(*PendingRow)(nil),                  // 50: quern.plugin.v1.PendingRow
+	(*Artifact)(nil),                    // 51: quern.plugin.v1.Artifact
+	(*Shard)(nil),                       // 52: quern.plugin.v1.Shard
+	(*ColumnGroup)(nil),                 // 53: quern.plugin.v1.ColumnGroup
+	(*StoredColumn)(nil),                // 54: quern.plugin.v1.StoredColumn
+	(*File)(nil),                        // 55: quern.plugin.v1.File
+	(*RunRequest)(nil),                  // 56: quern.plugin.v1.RunRequest
+	(*RunResponse)(nil),                 // 57: quern.plugin.v1.RunResponse
+	(*Pending)(nil),                     // 58: quern.plugin.v1.Pending
+	(*Rows)(nil),                        // 59: quern.plugin.v1.Rows
+	(*Done)(nil),                        // 60: quern.plugin.v1.Done
+	(*CheckSampleRequest)(nil),          // 61: quern.plugin.v1.CheckSampleRequest
+	(*SampleRows)(nil),                  // 62: quern.plugin.v1.SampleRows
+	(*CheckSampleResponse)(nil),         // 63: quern.plugin.v1.CheckSampleResponse
+	(*PredictRequest)(nil),              // 64: quern.plugin.v1.PredictRequest
+	(*PredictResponse)(nil),             // 65: quern.plugin.v1.PredictResponse
+	(*HostServicePredictRequest)(nil),   // 66: quern.plugin.v1.HostServicePredictRequest
+	(*HostServicePredictResponse)(nil),  // 67: quern.plugin.v1.HostServicePredictResponse
+	(*ChatRequest)(nil),                 // 68: quern.plugin.v1.ChatRequest
+	(*ChatResponse)(nil),                // 69: quern.plugin.v1.ChatResponse
+	(*CallError)(nil),                   // 70: quern.plugin.v1.CallError
+	(*CheckModelRequest)(nil),           // 71: quern.plugin.v1.CheckModelRequest
+	(*CheckModelResponse)(nil),          // 72: quern.plugin.v1.CheckModelResponse
+	(*EmbedRequest)(nil),                // 73: quern.plugin.v1.EmbedRequest
+	(*EmbedResponse)(nil),               // 74: quern.plugin.v1.EmbedResponse
+	(*Embedding)(nil),                   // 75: quern.plugin.v1.Embedding
+	(*SubmitBatchRequest)(nil),          // 76: quern.plugin.v1.SubmitBatchRequest
+	(*BatchRequest)(nil),                // 77: quern.plugin.v1.BatchRequest
+	(*SubmitBatchResponse)(nil),         // 78: quern.plugin.v1.SubmitBatchResponse
+	(*ReadBatchRequest)(nil),            // 79: quern.plugin.v1.ReadBatchRequest
+	(*ReadBatchResponse)(nil),           // 80: quern.plugin.v1.ReadBatchResponse
+	(*BatchStatus)(nil),                 // 81: quern.plugin.v1.BatchStatus
+	(*BatchAnswer)(nil),                 // 82: quern.plugin.v1.BatchAnswer
+	(*HostServiceChatRequest)(nil),      // 83: quern.plugin.v1.HostServiceChatRequest
+	(*HostServiceChatResponse)(nil),     // 84: quern.plugin.v1.HostServiceChatResponse
+	(*HostServiceEmbedRequest)(nil),     // 85: quern.plugin.v1.HostServiceEmbedRequest
+	(*HostServiceEmbedResponse)(nil),    // 86: quern.plugin.v1.HostServiceEmbedResponse
+	(*HostServiceRejectRequest)(nil),    // 87: quern.plugin.v1.HostServiceRejectRequest
+	(*HostServiceRejectResponse)(nil),   // 88: quern.plugin.v1.HostServiceRejectResponse
+	(*HostServiceEvaluateRequest)(nil),  // 89: quern.plugin.v1.HostServiceEvaluateRequest
+	(*HostServiceEvaluateResponse)(nil), // 90: quern.plugin.v1.HostServiceEvaluateResponse
+	(*DeploymentState)(nil),             // 91: quern.plugin.v1.DeploymentState
+	(*ReadDeploymentRequest)(nil),       // 92: quern.plugin.v1.ReadDeploymentRequest
+	(*ReadDeploymentResponse)(nil),      // 93: quern.plugin.v1.ReadDeploymentResponse
+	(*PlanDeploymentRequest)(nil),       // 94: quern.plugin.v1.PlanDeploymentRequest
+	(*PlanDeploymentResponse)(nil),      // 95: quern.plugin.v1.PlanDeploymentResponse
+	(*Change)(nil),                      // 96: quern.plugin.v1.Change
+	(*ApplyDeploymentRequest)(nil),      // 97: quern.plugin.v1.ApplyDeploymentRequest
+	(*ApplyDeploymentResponse)(nil),     // 98: quern.plugin.v1.ApplyDeploymentResponse
+	(*DeleteDeploymentRequest)(nil),     // 99: quern.plugin.v1.DeleteDeploymentRequest
+	(*DeleteDeploymentResponse)(nil),    // 100: quern.plugin.v1.DeleteDeploymentResponse
+	(*ImportDeploymentRequest)(nil),     // 101: quern.plugin.v1.ImportDeploymentRequest
+	(*ImportDeploymentResponse)(nil),    // 102: quern.plugin.v1.ImportDeploymentResponse
+	(*CallFunctionRequest)(nil),         // 103: quern.plugin.v1.CallFunctionRequest
+	(*CallFunctionResponse)(nil),        // 104: quern.plugin.v1.CallFunctionResponse
+	(*FunctionError)(nil),               // 105: quern.plugin.v1.FunctionError
+	nil,                                 // 106: quern.plugin.v1.Argument.LateEntry
+	nil,                                 // 107: quern.plugin.v1.Instance.InputsEntry
+	nil,                                 // 108: quern.plugin.v1.Instance.RowArgumentsEntry
+	nil,                                 // 109: quern.plugin.v1.Instance.PinsEntry
+	nil,                                 // 110: quern.plugin.v1.Prepared.ReadsEntry
+	nil,                                 // 111: quern.plugin.v1.Prepared.PinsEntry
+	nil,                                 // 112: quern.plugin.v1.MapRequest.InputsEntry
+	nil,                                 // 113: quern.plugin.v1.RunRequest.InputsEntry
+	nil,                                 // 114: quern.plugin.v1.Done.FoldersEntry
+	nil,                                 // 115: quern.plugin.v1.CheckSampleRequest.SamplesEntry
+	nil,                                 // 116: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	nil,                                 // 117: quern.plugin.v1.PlanDeploymentRequest.InputsEntry
+	nil,                                 // 118: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
 }
 var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
-	9,   // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
-	8,   // 1: quern.plugin.v1.GetSchemaResponse.types:type_name -> quern.plugin.v1.Type
-	0,   // 2: quern.plugin.v1.Type.mode:type_name -> quern.plugin.v1.Mode
-	9,   // 3: quern.plugin.v1.Type.body:type_name -> quern.plugin.v1.Body
-	10,  // 4: quern.plugin.v1.Body.arguments:type_name -> quern.plugin.v1.Argument
-	11,  // 5: quern.plugin.v1.Body.blocks:type_name -> quern.plugin.v1.Block
-	1,   // 6: quern.plugin.v1.Argument.accepts:type_name -> quern.plugin.v1.ArtifactKind
-	2,   // 7: quern.plugin.v1.Argument.collection:type_name -> quern.plugin.v1.Collection
-	101, // 8: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
-	9,   // 9: quern.plugin.v1.Block.body:type_name -> quern.plugin.v1.Body
-	3,   // 10: quern.plugin.v1.Column.origin:type_name -> quern.plugin.v1.ColumnOrigin
-	1,   // 11: quern.plugin.v1.Input.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12,  // 12: quern.plugin.v1.Input.columns:type_name -> quern.plugin.v1.Column
-	14,  // 13: quern.plugin.v1.Input.signature:type_name -> quern.plugin.v1.Signature
-	16,  // 14: quern.plugin.v1.Input.model:type_name -> quern.plugin.v1.Instance
-	12,  // 15: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
-	12,  // 16: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
-	102, // 17: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
-	103, // 18: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
-	104, // 19: quern.plugin.v1.Instance.pins:type_name -> quern.plugin.v1.Instance.PinsEntry
-	5,   // 20: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
-	17,  // 21: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	16,  // 22: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
-	22,  // 23: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
-	17,  // 24: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	30,  // 25: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
-	105, // 26: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
-	32,  // 27: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
-	26,  // 28: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
-	25,  // 29: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
-	23,  // 30: quern.plugin.v1.Prepared.files:type_name -> quern.plugin.v1.SourceFile
-	106, // 31: quern.plugin.v1.Prepared.pins:type_name -> quern.plugin.v1.Prepared.PinsEntry
-	28,  // 32: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
-	27,  // 33: quern.plugin.v1.ModelInfo.batch:type_name -> quern.plugin.v1.BatchLimits
-	1,   // 34: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12,  // 35: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
-	14,  // 36: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
-	31,  // 37: quern.plugin.v1.Output.selection:type_name -> quern.plugin.v1.Selection
-	26,  // 38: quern.plugin.v1.Output.model:type_name -> quern.plugin.v1.ModelInfo
-	16,  // 39: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
-	17,  // 40: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	16,  // 41: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
-	16,  // 42: quern.plugin.v1.PreviewRequest.instance:type_name -> quern.plugin.v1.Instance
-	42,  // 43: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
-	43,  // 44: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
-	17,  // 45: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	41,  // 46: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
-	37,  // 47: quern.plugin.v1.ReadResponse.count:type_name -> quern.plugin.v1.RowCount
-	16,  // 48: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
-	107, // 49: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
-	45,  // 50: quern.plugin.v1.MapRequest.tokens:type_name -> quern.plugin.v1.RowToken
-	24,  // 51: quern.plugin.v1.MapRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
-	47,  // 52: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
-	17,  // 53: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	48,  // 54: quern.plugin.v1.RowError.pending:type_name -> quern.plugin.v1.PendingRow
-	1,   // 55: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
-	12,  // 56: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
-	50,  // 57: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
-	53,  // 58: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
-	14,  // 59: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
-	12,  // 60: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
-	51,  // 61: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
-	52,  // 62: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
-	16,  // 63: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
-	108, // 64: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
-	24,  // 65: quern.plugin.v1.RunRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
-	43,  // 66: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
-	57,  // 67: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
-	58,  // 68: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
-	17,  // 69: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	47,  // 70: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
-	56,  // 71: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
-	109, // 72: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
-	16,  // 73: quern.plugin.v1.CheckSampleRequest.instance:type_name -> quern.plugin.v1.Instance
-	110, // 74: quern.plugin.v1.CheckSampleRequest.samples:type_name -> quern.plugin.v1.CheckSampleRequest.SamplesEntry
-	17,  // 75: quern.plugin.v1.CheckSampleResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	32,  // 76: quern.plugin.v1.CheckSampleResponse.estimate:type_name -> quern.plugin.v1.Estimate
-	49,  // 77: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
-	47,  // 78: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	47,  // 79: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 80: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
-	49,  // 81: quern.plugin.v1.ChatRequest.trained:type_name -> quern.plugin.v1.Artifact
-	68,  // 82: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 83: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
-	68,  // 84: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 85: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
-	49,  // 86: quern.plugin.v1.EmbedRequest.trained:type_name -> quern.plugin.v1.Artifact
-	73,  // 87: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	68,  // 88: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 89: quern.plugin.v1.SubmitBatchRequest.model:type_name -> quern.plugin.v1.Instance
-	75,  // 90: quern.plugin.v1.SubmitBatchRequest.requests:type_name -> quern.plugin.v1.BatchRequest
-	68,  // 91: quern.plugin.v1.SubmitBatchResponse.error:type_name -> quern.plugin.v1.CallError
-	16,  // 92: quern.plugin.v1.ReadBatchRequest.model:type_name -> quern.plugin.v1.Instance
-	79,  // 93: quern.plugin.v1.ReadBatchResponse.status:type_name -> quern.plugin.v1.BatchStatus
-	80,  // 94: quern.plugin.v1.ReadBatchResponse.answer:type_name -> quern.plugin.v1.BatchAnswer
-	68,  // 95: quern.plugin.v1.ReadBatchResponse.error:type_name -> quern.plugin.v1.CallError
-	68,  // 96: quern.plugin.v1.BatchAnswer.error:type_name -> quern.plugin.v1.CallError
-	68,  // 97: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
-	73,  // 98: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	68,  // 99: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	47,  // 100: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
-	16,  // 101: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	89,  // 102: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 103: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	89,  // 104: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 105: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	89,  // 106: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	111, // 107: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	112, // 108: quern.plugin.v1.PlanDeploymentRequest.inputs:type_name -> quern.plugin.v1.PlanDeploymentRequest.InputsEntry
-	17,  // 109: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	4,   // 110: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
-	94,  // 111: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
-	89,  // 112: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 113: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	89,  // 114: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	113, // 115: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
-	17,  // 116: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	89,  // 117: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	16,  // 118: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	89,  // 119: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	17,  // 120: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	16,  // 121: quern.plugin.v1.ImportDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	17,  // 122: quern.plugin.v1.ImportDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	89,  // 123: quern.plugin.v1.ImportDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	13,  // 124: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	15,  // 125: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	29,  // 126: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	49,  // 127: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	49,  // 128: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	60,  // 129: quern.plugin.v1.CheckSampleRequest.SamplesEntry.value:type_name -> quern.plugin.v1.SampleRows
-	49,  // 130: quern.plugin.v1.PlanDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	49,  // 131: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,   // 132: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	18,  // 133: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	20,  // 134: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	33,  // 135: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	35,  // 136: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	36,  // 137: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
-	44,  // 138: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	54,  // 139: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	62,  // 140: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	66,  // 141: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
-	71,  // 142: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
-	69,  // 143: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
-	74,  // 144: quern.plugin.v1.PluginService.SubmitBatch:input_type -> quern.plugin.v1.SubmitBatchRequest
-	77,  // 145: quern.plugin.v1.PluginService.ReadBatch:input_type -> quern.plugin.v1.ReadBatchRequest
-	59,  // 146: quern.plugin.v1.PluginService.CheckSample:input_type -> quern.plugin.v1.CheckSampleRequest
-	38,  // 147: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
-	90,  // 148: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	92,  // 149: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	95,  // 150: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	97,  // 151: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	99,  // 152: quern.plugin.v1.PluginService.ImportDeployment:input_type -> quern.plugin.v1.ImportDeploymentRequest
-	64,  // 153: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	81,  // 154: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
-	83,  // 155: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
-	85,  // 156: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
-	87,  // 157: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
-	7,   // 158: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	19,  // 159: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	21,  // 160: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	34,  // 161: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	40,  // 162: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	40,  // 163: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
-	46,  // 164: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	55,  // 165: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	63,  // 166: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	67,  // 167: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
-	72,  // 168: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
-	70,  // 169: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
-	76,  // 170: quern.plugin.v1.PluginService.SubmitBatch:output_type -> quern.plugin.v1.SubmitBatchResponse
-	78,  // 171: quern.plugin.v1.PluginService.ReadBatch:output_type -> quern.plugin.v1.ReadBatchResponse
-	61,  // 172: quern.plugin.v1.PluginService.CheckSample:output_type -> quern.plugin.v1.CheckSampleResponse
-	39,  // 173: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
-	91,  // 174: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	93,  // 175: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	96,  // 176: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	98,  // 177: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	100, // 178: quern.plugin.v1.PluginService.ImportDeployment:output_type -> quern.plugin.v1.ImportDeploymentResponse
-	65,  // 179: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	82,  // 180: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
-	84,  // 181: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
-	86,  // 182: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
-	88,  // 183: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
-	158, // [158:184] is the sub-list for method output_type
-	132, // [132:158] is the sub-list for method input_type
-	132, // [132:132] is the sub-list for extension type_name
-	132, // [132:132] is the sub-list for extension extendee
-	0,   // [0:132] is the sub-list for field type_name
+	11,  // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
+	10,  // 1: quern.plugin.v1.GetSchemaResponse.types:type_name -> quern.plugin.v1.Type
+	8,   // 2: quern.plugin.v1.GetSchemaResponse.functions:type_name -> quern.plugin.v1.Function
+	9,   // 3: quern.plugin.v1.Function.parameters:type_name -> quern.plugin.v1.Parameter
+	9,   // 4: quern.plugin.v1.Function.variadic:type_name -> quern.plugin.v1.Parameter
+	0,   // 5: quern.plugin.v1.Type.mode:type_name -> quern.plugin.v1.Mode
+	11,  // 6: quern.plugin.v1.Type.body:type_name -> quern.plugin.v1.Body
+	12,  // 7: quern.plugin.v1.Body.arguments:type_name -> quern.plugin.v1.Argument
+	13,  // 8: quern.plugin.v1.Body.blocks:type_name -> quern.plugin.v1.Block
+	1,   // 9: quern.plugin.v1.Argument.accepts:type_name -> quern.plugin.v1.ArtifactKind
+	2,   // 10: quern.plugin.v1.Argument.collection:type_name -> quern.plugin.v1.Collection
+	106, // 11: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
+	11,  // 12: quern.plugin.v1.Block.body:type_name -> quern.plugin.v1.Body
+	3,   // 13: quern.plugin.v1.Column.origin:type_name -> quern.plugin.v1.ColumnOrigin
+	1,   // 14: quern.plugin.v1.Input.kind:type_name -> quern.plugin.v1.ArtifactKind
+	14,  // 15: quern.plugin.v1.Input.columns:type_name -> quern.plugin.v1.Column
+	16,  // 16: quern.plugin.v1.Input.signature:type_name -> quern.plugin.v1.Signature
+	18,  // 17: quern.plugin.v1.Input.model:type_name -> quern.plugin.v1.Instance
+	14,  // 18: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
+	14,  // 19: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
+	107, // 20: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
+	108, // 21: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
+	109, // 22: quern.plugin.v1.Instance.pins:type_name -> quern.plugin.v1.Instance.PinsEntry
+	5,   // 23: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
+	19,  // 24: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	18,  // 25: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
+	24,  // 26: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
+	19,  // 27: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	32,  // 28: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
+	110, // 29: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
+	34,  // 30: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
+	28,  // 31: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
+	27,  // 32: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
+	25,  // 33: quern.plugin.v1.Prepared.files:type_name -> quern.plugin.v1.SourceFile
+	111, // 34: quern.plugin.v1.Prepared.pins:type_name -> quern.plugin.v1.Prepared.PinsEntry
+	30,  // 35: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
+	29,  // 36: quern.plugin.v1.ModelInfo.batch:type_name -> quern.plugin.v1.BatchLimits
+	1,   // 37: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
+	14,  // 38: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
+	16,  // 39: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
+	33,  // 40: quern.plugin.v1.Output.selection:type_name -> quern.plugin.v1.Selection
+	28,  // 41: quern.plugin.v1.Output.model:type_name -> quern.plugin.v1.ModelInfo
+	18,  // 42: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
+	19,  // 43: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	18,  // 44: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
+	18,  // 45: quern.plugin.v1.PreviewRequest.instance:type_name -> quern.plugin.v1.Instance
+	44,  // 46: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
+	45,  // 47: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
+	19,  // 48: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	43,  // 49: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
+	39,  // 50: quern.plugin.v1.ReadResponse.count:type_name -> quern.plugin.v1.RowCount
+	18,  // 51: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
+	112, // 52: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
+	47,  // 53: quern.plugin.v1.MapRequest.tokens:type_name -> quern.plugin.v1.RowToken
+	26,  // 54: quern.plugin.v1.MapRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
+	49,  // 55: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
+	19,  // 56: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	50,  // 57: quern.plugin.v1.RowError.pending:type_name -> quern.plugin.v1.PendingRow
+	1,   // 58: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
+	14,  // 59: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
+	52,  // 60: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
+	55,  // 61: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
+	16,  // 62: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
+	14,  // 63: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
+	53,  // 64: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
+	54,  // 65: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
+	18,  // 66: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
+	113, // 67: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
+	26,  // 68: quern.plugin.v1.RunRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
+	45,  // 69: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
+	59,  // 70: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
+	60,  // 71: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
+	19,  // 72: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	49,  // 73: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
+	58,  // 74: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
+	114, // 75: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	18,  // 76: quern.plugin.v1.CheckSampleRequest.instance:type_name -> quern.plugin.v1.Instance
+	115, // 77: quern.plugin.v1.CheckSampleRequest.samples:type_name -> quern.plugin.v1.CheckSampleRequest.SamplesEntry
+	19,  // 78: quern.plugin.v1.CheckSampleResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	34,  // 79: quern.plugin.v1.CheckSampleResponse.estimate:type_name -> quern.plugin.v1.Estimate
+	51,  // 80: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
+	49,  // 81: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	49,  // 82: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	18,  // 83: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
+	51,  // 84: quern.plugin.v1.ChatRequest.trained:type_name -> quern.plugin.v1.Artifact
+	70,  // 85: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
+	18,  // 86: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
+	70,  // 87: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
+	18,  // 88: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
+	51,  // 89: quern.plugin.v1.EmbedRequest.trained:type_name -> quern.plugin.v1.Artifact
+	75,  // 90: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	70,  // 91: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	18,  // 92: quern.plugin.v1.SubmitBatchRequest.model:type_name -> quern.plugin.v1.Instance
+	77,  // 93: quern.plugin.v1.SubmitBatchRequest.requests:type_name -> quern.plugin.v1.BatchRequest
+	70,  // 94: quern.plugin.v1.SubmitBatchResponse.error:type_name -> quern.plugin.v1.CallError
+	18,  // 95: quern.plugin.v1.ReadBatchRequest.model:type_name -> quern.plugin.v1.Instance
+	81,  // 96: quern.plugin.v1.ReadBatchResponse.status:type_name -> quern.plugin.v1.BatchStatus
+	82,  // 97: quern.plugin.v1.ReadBatchResponse.answer:type_name -> quern.plugin.v1.BatchAnswer
+	70,  // 98: quern.plugin.v1.ReadBatchResponse.error:type_name -> quern.plugin.v1.CallError
+	70,  // 99: quern.plugin.v1.BatchAnswer.error:type_name -> quern.plugin.v1.CallError
+	70,  // 100: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
+	75,  // 101: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	70,  // 102: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	49,  // 103: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
+	18,  // 104: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	91,  // 105: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	19,  // 106: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	91,  // 107: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	18,  // 108: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	91,  // 109: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	116, // 110: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	117, // 111: quern.plugin.v1.PlanDeploymentRequest.inputs:type_name -> quern.plugin.v1.PlanDeploymentRequest.InputsEntry
+	19,  // 112: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	4,   // 113: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
+	96,  // 114: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
+	91,  // 115: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
+	18,  // 116: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	91,  // 117: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	118, // 118: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	19,  // 119: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	91,  // 120: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	18,  // 121: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	91,  // 122: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	19,  // 123: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	18,  // 124: quern.plugin.v1.ImportDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	19,  // 125: quern.plugin.v1.ImportDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	91,  // 126: quern.plugin.v1.ImportDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	105, // 127: quern.plugin.v1.CallFunctionResponse.errors:type_name -> quern.plugin.v1.FunctionError
+	15,  // 128: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	17,  // 129: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	31,  // 130: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	51,  // 131: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	51,  // 132: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	62,  // 133: quern.plugin.v1.CheckSampleRequest.SamplesEntry.value:type_name -> quern.plugin.v1.SampleRows
+	51,  // 134: quern.plugin.v1.PlanDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	51,  // 135: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 136: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	20,  // 137: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	22,  // 138: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	35,  // 139: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	37,  // 140: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	38,  // 141: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
+	46,  // 142: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	56,  // 143: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	64,  // 144: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	68,  // 145: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	73,  // 146: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	71,  // 147: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
+	76,  // 148: quern.plugin.v1.PluginService.SubmitBatch:input_type -> quern.plugin.v1.SubmitBatchRequest
+	79,  // 149: quern.plugin.v1.PluginService.ReadBatch:input_type -> quern.plugin.v1.ReadBatchRequest
+	61,  // 150: quern.plugin.v1.PluginService.CheckSample:input_type -> quern.plugin.v1.CheckSampleRequest
+	40,  // 151: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
+	92,  // 152: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	94,  // 153: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	97,  // 154: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	99,  // 155: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	101, // 156: quern.plugin.v1.PluginService.ImportDeployment:input_type -> quern.plugin.v1.ImportDeploymentRequest
+	103, // 157: quern.plugin.v1.PluginService.CallFunction:input_type -> quern.plugin.v1.CallFunctionRequest
+	66,  // 158: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	83,  // 159: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	85,  // 160: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	87,  // 161: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
+	89,  // 162: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 163: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	21,  // 164: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	23,  // 165: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	36,  // 166: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	42,  // 167: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	42,  // 168: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
+	48,  // 169: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	57,  // 170: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	65,  // 171: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	69,  // 172: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	74,  // 173: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	72,  // 174: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
+	78,  // 175: quern.plugin.v1.PluginService.SubmitBatch:output_type -> quern.plugin.v1.SubmitBatchResponse
+	80,  // 176: quern.plugin.v1.PluginService.ReadBatch:output_type -> quern.plugin.v1.ReadBatchResponse
+	63,  // 177: quern.plugin.v1.PluginService.CheckSample:output_type -> quern.plugin.v1.CheckSampleResponse
+	41,  // 178: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
+	93,  // 179: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	95,  // 180: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	98,  // 181: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	100, // 182: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	102, // 183: quern.plugin.v1.PluginService.ImportDeployment:output_type -> quern.plugin.v1.ImportDeploymentResponse
+	104, // 184: quern.plugin.v1.PluginService.CallFunction:output_type -> quern.plugin.v1.CallFunctionResponse
+	67,  // 185: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	84,  // 186: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	86,  // 187: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	88,  // 188: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
+	90,  // 189: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	163, // [163:190] is the sub-list for method output_type
+	136, // [136:163] is the sub-list for method input_type
+	136, // [136:136] is the sub-list for extension type_name
+	136, // [136:136] is the sub-list for extension extendee
+	0,   // [0:136] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }
@@ -8115,12 +8525,12 @@ func file_quern_plugin_v1_plugin_proto_init() {
 	if File_quern_plugin_v1_plugin_proto != nil {
 		return
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[7].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[19].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[22].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[25].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[26].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[34].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[9].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[21].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[24].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[27].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[28].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[36].OneofWrappers = []any{
 		(*ReadResponse_Rows)(nil),
 		(*ReadResponse_Quarantined)(nil),
 		(*ReadResponse_Progress)(nil),
@@ -8128,12 +8538,12 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		(*ReadResponse_Part)(nil),
 		(*ReadResponse_Count)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[38].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[40].OneofWrappers = []any{
 		(*MapRequest_Start)(nil),
 		(*MapRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[42].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[49].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[44].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[51].OneofWrappers = []any{
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Rows)(nil),
 		(*RunResponse_Done)(nil),
@@ -8141,36 +8551,37 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		(*RunResponse_Failure)(nil),
 		(*RunResponse_Pending)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[50].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[54].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[56].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[52].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[56].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[58].OneofWrappers = []any{
 		(*PredictRequest_Start)(nil),
 		(*PredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[58].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[60].OneofWrappers = []any{
 		(*HostServicePredictRequest_Start)(nil),
 		(*HostServicePredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[60].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[62].OneofWrappers = []any{
 		(*ChatRequest_Start)(nil),
 		(*ChatRequest_Request)(nil),
 		(*ChatRequest_Trained)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[62].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[68].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[72].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[64].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[70].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[74].OneofWrappers = []any{
 		(*ReadBatchResponse_Status)(nil),
 		(*ReadBatchResponse_Answer)(nil),
 		(*ReadBatchResponse_Error)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[73].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[75].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[99].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quern_plugin_v1_plugin_proto_rawDesc), len(file_quern_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   108,
+			NumMessages:   113,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

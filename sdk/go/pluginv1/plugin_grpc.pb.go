@@ -78,6 +78,7 @@ const (
 	PluginService_ApplyDeployment_FullMethodName  = "/quern.plugin.v1.PluginService/ApplyDeployment"
 	PluginService_DeleteDeployment_FullMethodName = "/quern.plugin.v1.PluginService/DeleteDeployment"
 	PluginService_ImportDeployment_FullMethodName = "/quern.plugin.v1.PluginService/ImportDeployment"
+	PluginService_CallFunction_FullMethodName     = "/quern.plugin.v1.PluginService/CallFunction"
 )
 
 // PluginServiceClient is the client API for PluginService service.
@@ -157,6 +158,9 @@ type PluginServiceClient interface {
 	// that it can be managed from now on. It changes nothing. If a plugin does not
 	// implement it, users cannot import its deployments.
 	ImportDeployment(ctx context.Context, in *ImportDeploymentRequest, opts ...grpc.CallOption) (*ImportDeploymentResponse, error)
+	// CallFunction computes a function for a batch of arguments. quern calls it while
+	// planning for values, and while stages run for rows.
+	CallFunction(ctx context.Context, in *CallFunctionRequest, opts ...grpc.CallOption) (*CallFunctionResponse, error)
 }
 
 type pluginServiceClient struct {
@@ -425,6 +429,16 @@ func (c *pluginServiceClient) ImportDeployment(ctx context.Context, in *ImportDe
 	return out, nil
 }
 
+func (c *pluginServiceClient) CallFunction(ctx context.Context, in *CallFunctionRequest, opts ...grpc.CallOption) (*CallFunctionResponse, error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	out := new(CallFunctionResponse)
+	err := c.cc.Invoke(ctx, PluginService_CallFunction_FullMethodName, in, out, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	return out, nil
+}
+
 // PluginServiceServer is the server API for PluginService service.
 // All implementations must embed UnimplementedPluginServiceServer
 // for forward compatibility.
@@ -502,6 +516,9 @@ type PluginServiceServer interface {
 	// that it can be managed from now on. It changes nothing. If a plugin does not
 	// implement it, users cannot import its deployments.
 	ImportDeployment(context.Context, *ImportDeploymentRequest) (*ImportDeploymentResponse, error)
+	// CallFunction computes a function for a batch of arguments. quern calls it while
+	// planning for values, and while stages run for rows.
+	CallFunction(context.Context, *CallFunctionRequest) (*CallFunctionResponse, error)
 	mustEmbedUnimplementedPluginServiceServer()
 }
 
@@ -574,6 +591,9 @@ func (UnimplementedPluginServiceServer) DeleteDeployment(context.Context, *Delet
 }
 func (UnimplementedPluginServiceServer) ImportDeployment(context.Context, *ImportDeploymentRequest) (*ImportDeploymentResponse, error) {
 	return nil, status.Error(codes.Unimplemented, "method ImportDeployment not implemented")
+}
+func (UnimplementedPluginServiceServer) CallFunction(context.Context, *CallFunctionRequest) (*CallFunctionResponse, error) {
+	return nil, status.Error(codes.Unimplemented, "method CallFunction not implemented")
 }
 func (UnimplementedPluginServiceServer) mustEmbedUnimplementedPluginServiceServer() {}
 func (UnimplementedPluginServiceServer) testEmbeddedByValue()                       {}
@@ -902,6 +922,24 @@ func _PluginService_ImportDeployment_Handler(srv interface{}, ctx context.Contex
 	return interceptor(ctx, in, info, handler)
 }
 
+func _PluginService_CallFunction_Handler(srv interface{}, ctx context.Context, dec func(interface{}) error, interceptor grpc.UnaryServerInterceptor) (interface{}, error) {
+	in := new(CallFunctionRequest)
+	if err := dec(in); err != nil {
+		return nil, err
+	}
+	if interceptor == nil {
+		return srv.(PluginServiceServer).CallFunction(ctx, in)
+	}
+	info := &grpc.UnaryServerInfo{
+		Server:     srv,
+		FullMethod: PluginService_CallFunction_FullMethodName,
+	}
+	handler := func(ctx context.Context, req interface{}) (interface{}, error) {
+		return srv.(PluginServiceServer).CallFunction(ctx, req.(*CallFunctionRequest))
+	}
+	return interceptor(ctx, in, info, handler)
+}
+
 // PluginService_ServiceDesc is the grpc.ServiceDesc for PluginService service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -960,6 +998,10 @@ var PluginService_ServiceDesc = grpc.ServiceDesc{
 		{
 			MethodName: "ImportDeployment",
 			Handler:    _PluginService_ImportDeployment_Handler,
+		},
+		{
+			MethodName: "CallFunction",
+			Handler:    _PluginService_CallFunction_Handler,
 		},
 	},
 	Streams: []grpc.StreamDesc{

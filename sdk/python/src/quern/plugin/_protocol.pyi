@@ -74,16 +74,50 @@ class GetSchemaRequest(_message.Message):
     def __init__(self) -> None: ...
 
 class GetSchemaResponse(_message.Message):
-    __slots__ = ("version", "config", "types", "json_values")
+    __slots__ = ("version", "config", "types", "json_values", "functions")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     CONFIG_FIELD_NUMBER: _ClassVar[int]
     TYPES_FIELD_NUMBER: _ClassVar[int]
     JSON_VALUES_FIELD_NUMBER: _ClassVar[int]
+    FUNCTIONS_FIELD_NUMBER: _ClassVar[int]
     version: str
     config: Body
     types: _containers.RepeatedCompositeFieldContainer[Type]
     json_values: bool
-    def __init__(self, version: _Optional[str] = ..., config: _Optional[_Union[Body, _Mapping]] = ..., types: _Optional[_Iterable[_Union[Type, _Mapping]]] = ..., json_values: _Optional[bool] = ...) -> None: ...
+    functions: _containers.RepeatedCompositeFieldContainer[Function]
+    def __init__(self, version: _Optional[str] = ..., config: _Optional[_Union[Body, _Mapping]] = ..., types: _Optional[_Iterable[_Union[Type, _Mapping]]] = ..., json_values: _Optional[bool] = ..., functions: _Optional[_Iterable[_Union[Function, _Mapping]]] = ...) -> None: ...
+
+class Function(_message.Message):
+    __slots__ = ("name", "summary", "doc", "parameters", "variadic", "result", "deprecated", "behavior_version")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    SUMMARY_FIELD_NUMBER: _ClassVar[int]
+    DOC_FIELD_NUMBER: _ClassVar[int]
+    PARAMETERS_FIELD_NUMBER: _ClassVar[int]
+    VARIADIC_FIELD_NUMBER: _ClassVar[int]
+    RESULT_FIELD_NUMBER: _ClassVar[int]
+    DEPRECATED_FIELD_NUMBER: _ClassVar[int]
+    BEHAVIOR_VERSION_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    summary: str
+    doc: str
+    parameters: _containers.RepeatedCompositeFieldContainer[Parameter]
+    variadic: Parameter
+    result: str
+    deprecated: str
+    behavior_version: int
+    def __init__(self, name: _Optional[str] = ..., summary: _Optional[str] = ..., doc: _Optional[str] = ..., parameters: _Optional[_Iterable[_Union[Parameter, _Mapping]]] = ..., variadic: _Optional[_Union[Parameter, _Mapping]] = ..., result: _Optional[str] = ..., deprecated: _Optional[str] = ..., behavior_version: _Optional[int] = ...) -> None: ...
+
+class Parameter(_message.Message):
+    __slots__ = ("name", "doc", "type", "nullable")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    DOC_FIELD_NUMBER: _ClassVar[int]
+    TYPE_FIELD_NUMBER: _ClassVar[int]
+    NULLABLE_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    doc: str
+    type: str
+    nullable: bool
+    def __init__(self, name: _Optional[str] = ..., doc: _Optional[str] = ..., type: _Optional[str] = ..., nullable: _Optional[bool] = ...) -> None: ...
 
 class Type(_message.Message):
     __slots__ = ("kind", "name", "doc", "mode", "behavior_version", "body", "state_version")
@@ -1228,3 +1262,29 @@ class ImportDeploymentResponse(_message.Message):
     diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
     state: DeploymentState
     def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., state: _Optional[_Union[DeploymentState, _Mapping]] = ...) -> None: ...
+
+class CallFunctionRequest(_message.Message):
+    __slots__ = ("name", "arguments")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENTS_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    arguments: bytes
+    def __init__(self, name: _Optional[str] = ..., arguments: _Optional[bytes] = ...) -> None: ...
+
+class CallFunctionResponse(_message.Message):
+    __slots__ = ("results", "errors")
+    RESULTS_FIELD_NUMBER: _ClassVar[int]
+    ERRORS_FIELD_NUMBER: _ClassVar[int]
+    results: bytes
+    errors: _containers.RepeatedCompositeFieldContainer[FunctionError]
+    def __init__(self, results: _Optional[bytes] = ..., errors: _Optional[_Iterable[_Union[FunctionError, _Mapping]]] = ...) -> None: ...
+
+class FunctionError(_message.Message):
+    __slots__ = ("call", "message", "argument")
+    CALL_FIELD_NUMBER: _ClassVar[int]
+    MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENT_FIELD_NUMBER: _ClassVar[int]
+    call: int
+    message: str
+    argument: int
+    def __init__(self, call: _Optional[int] = ..., message: _Optional[str] = ..., argument: _Optional[int] = ...) -> None: ...
