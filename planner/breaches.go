@@ -2,13 +2,13 @@ package planner
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
@@ -47,7 +47,7 @@ func (r reached) String() string {
 	}
 	var text strings.Builder
 	text.WriteString("\n\nThe column is read by:\n")
-	for _, address := range slices.Sorted(maps.Keys(r.readers)) {
+	for _, address := range ordered.Keys(r.readers) {
 		how := r.readers[address]
 		slices.Sort(how)
 		fmt.Fprintf(&text, "  %s (%s)\n", address, strings.Join(slices.Compact(how), ", "))

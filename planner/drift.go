@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 )
@@ -76,7 +77,7 @@ func (b *builder) discreetDeployment(d *plan.Deployment) *plan.Deployment {
 // attributeChanges returns the attributes in which two objects differ.
 func (b *builder) attributeChanges(before, after *value.Value) []plan.Change {
 	was, is := attributes(before), attributes(after)
-	names := sorted(was)
+	names := ordered.Keys(was)
 	for name := range is {
 		if _, ok := was[name]; !ok {
 			names = append(names, name)

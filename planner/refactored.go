@@ -1,6 +1,7 @@
 package planner
 
 import (
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
@@ -69,7 +70,7 @@ func (b *builder) checkBlocks(all []*module.Instance) {
 	if b.limited() || b.validating {
 		return
 	}
-	for _, address := range sorted(b.blocks.Imports) {
+	for _, address := range ordered.Keys(b.blocks.Imports) {
 		if !there[address] && !b.decidedLater(address) {
 			b.Report(diag.Errorf(&b.blocks.Imports[address].Range, "Import target does not exist", "The configuration has no %s. Write its block first, or remove the import block.", address))
 		}

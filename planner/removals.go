@@ -9,6 +9,7 @@ import (
 
 	"github.com/quern-dev/quern/internal/dag"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/decode"
@@ -67,13 +68,13 @@ func (b *builder) warnOfOthers(gone map[string]*state.Instance) {
 	}
 	b.Report(diag.Warningf(s.Range.Ptr(), "The environment may belong to another pipeline",
 		"Environment %q of the store contains %s, such as %s. This pipeline has none of them, so the plan removes them. Pipelines that share a store also share its environments: give this pipeline its own with -env or QUERN_ENV.",
-		b.Environment, english.Count(len(gone), "instance"), sorted(gone)[0]))
+		b.Environment, english.Count(len(gone), "instance"), ordered.Keys(gone)[0]))
 }
 
 // removals returns the nodes that remove instances, each after the instances
 // that use it: an instance's DependsOn are those that needed it.
 func removals(gone map[string]*state.Instance, why string) []*plan.Node {
-	addresses := sorted(gone)
+	addresses := ordered.Keys(gone)
 	index := make(map[string]int, len(addresses))
 	for i, address := range addresses {
 		index[address] = i
@@ -187,5 +188,3 @@ func (b *builder) decoderOf(address string) *decode.Decoder {
 	}
 	return b.root.decode
 }
-
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

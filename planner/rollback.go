@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
@@ -103,7 +104,7 @@ func checkOut(run *history.Run) string {
 // longer in the configuration.
 func (a *adopter) unconfigured(planned map[string]*plan.Node, run *history.Run) []*plan.Node {
 	var nodes []*plan.Node
-	for _, address := range sorted(a.from.Instances) {
+	for _, address := range ordered.Keys(a.from.Instances) {
 		left, there := a.from.Instances[address], planned[address]
 		if there != nil && there.Action != plan.Forget && there.Action != plan.Delete {
 			continue

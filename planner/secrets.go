@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/secret"
@@ -59,7 +60,7 @@ func secretNames(p *plan.Plan) []string {
 	for _, plugin := range p.Plugins {
 		names.body(plugin.Config)
 	}
-	return sorted(names)
+	return ordered.Keys(names)
 }
 
 // sealPlan records which secrets the plan's keys were computed with.
@@ -74,7 +75,7 @@ func (b *builder) sealPlan(p *plan.Plan) {
 	for _, m := range p.Models {
 		names.add(fingerprint.Secrets(&plan.Node{}, m.Body))
 	}
-	for _, name := range sorted(names) {
+	for _, name := range ordered.Keys(names) {
 		digest, err := b.root.Secrets.Seal(name)
 		if err != nil {
 			b.Report(diag.Errorf(nil, "Cannot compute a key", "%s.", err))
@@ -112,7 +113,7 @@ func (b *builder) hideAgain(p *plan.Plan) {
 // checkSealed reports secrets that differ from those that a saved plan was made
 // with.
 func (b *builder) checkSealed(p *plan.Plan) {
-	for _, name := range sorted(p.Sealed) {
+	for _, name := range ordered.Keys(p.Sealed) {
 		digest, err := b.root.Secrets.Seal(name)
 		if err == nil && digest == p.Sealed[name] {
 			continue

@@ -16,6 +16,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclwrite"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/limit"
 	"github.com/quern-dev/quern/planner/plan"
@@ -201,7 +202,7 @@ func (l *Locked) digestsValue() cty.Value {
 // that would change is an error.
 func (l *Lock) write(dir string, readonly bool) error {
 	f := hclwrite.NewEmptyFile()
-	for _, name := range sortedKeys(l.Plugins) {
+	for _, name := range ordered.Keys(l.Plugins) {
 		f.Body().AppendNewline()
 		l.Plugins[name].write(f.Body().AppendNewBlock("plugin", []string{name}).Body())
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/registry/python"
 )
@@ -115,7 +116,7 @@ func (o *Options) unchanged(required Requirement, dir string, lock *Locked, of f
 // one.
 func changedParts(was, now map[string]string) []string {
 	var out []string
-	keys := slices.Compact(slices.Sorted(slices.Values(slices.Concat(sortedKeys(was), sortedKeys(now)))))
+	keys := slices.Compact(slices.Sorted(slices.Values(slices.Concat(ordered.Keys(was), ordered.Keys(now)))))
 	for _, key := range keys {
 		what := key
 		if key == python.Modules {

@@ -24,6 +24,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/plan"
@@ -528,7 +529,7 @@ func (r *Registry) Describe() map[string]plan.Plugin {
 // Check compares the plugins that a plan was made with with the present ones.
 func (r *Registry) Check(plugins map[string]plan.Plugin) hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	for _, name := range sortedKeys(plugins) {
+	for _, name := range ordered.Keys(plugins) {
 		e := r.entry(name)
 		if e == nil {
 			diags = append(diags, diag.Errorf(nil, "Plugin is missing",

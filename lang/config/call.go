@@ -1,12 +1,12 @@
 package config
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 )
@@ -125,7 +125,7 @@ func keywordOrString(e hcl.Expression) string {
 // names.
 func (c *Call) References() []hcl.Traversal {
 	refs := c.InstanceReferences()
-	for _, name := range slices.Sorted(maps.Keys(c.Inputs)) {
+	for _, name := range ordered.Keys(c.Inputs) {
 		refs = append(refs, Variables(c.Inputs[name].Expr)...)
 	}
 	return refs

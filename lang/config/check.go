@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
@@ -259,7 +260,7 @@ func (l *loader) callReference(t hcl.Traversal) {
 		return
 	}
 	if out, isAttr := rest[0].(hcl.TraverseAttr); isAttr && c.Module.Outputs[out.Name] == nil {
-		names := slices.Sorted(maps.Keys(c.Module.Outputs))
+		names := ordered.Keys(c.Module.Outputs)
 		hint := " It has no outputs."
 		if len(names) > 0 {
 			hint = suggestOrList(out.Name, names, "Its outputs are")

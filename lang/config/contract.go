@@ -1,12 +1,12 @@
 package config
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
@@ -130,7 +130,7 @@ func (l *loader) clause(b *hclsyntax.Block) ContractClause {
 func (c *Contract) expressions() []hcl.Expression {
 	all := []hcl.Expression{c.NotNull, c.Unique, c.Rows, c.Severity}
 	for _, clause := range c.Clauses {
-		for _, name := range slices.Sorted(maps.Keys(clause.Args)) {
+		for _, name := range ordered.Keys(clause.Args) {
 			all = append(all, clause.Args[name])
 		}
 	}

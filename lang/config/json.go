@@ -3,13 +3,13 @@ package config
 import (
 	"bytes"
 	"maps"
-	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	hcljson "github.com/hashicorp/hcl/v2/json"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 )
@@ -174,7 +174,7 @@ func (j *jsonFile) body(b hcl.Body, s *Shape) *hclsyntax.Body {
 		j.raw[out] = &jsonBody{src: j.src, body: b, shape: s}
 	}
 	schema := &hcl.BodySchema{}
-	for _, name := range slices.Sorted(maps.Keys(s.Blocks)) {
+	for _, name := range ordered.Keys(s.Blocks) {
 		labels := s.Blocks[name].Labels
 		if name == "dynamic" {
 			labels = []string{"BLOCK"}

@@ -10,6 +10,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
@@ -76,7 +77,7 @@ func (t *tree) load(dir string, from *frame) *Module {
 	l.m.Sources, l.prefix, l.child = t.sources, t.prefix(dir), from != nil
 	t.loaded[identity(dir)] = l.m
 	l.readFolder()
-	for _, name := range slices.Sorted(maps.Keys(l.m.Calls)) {
+	for _, name := range ordered.Keys(l.m.Calls) {
 		call := l.m.Calls[name]
 		if call.Source != "" {
 			call.Module = t.called(l.m, call, from)
@@ -174,8 +175,8 @@ func (t *tree) prefix(dir string) string {
 // inputs checks the names of a call's inputs against the module's variables.
 func (l *loader) inputs(c *Call) {
 	m := c.Module
-	names := slices.Sorted(maps.Keys(m.Variables))
-	for _, name := range slices.Sorted(maps.Keys(c.Inputs)) {
+	names := ordered.Keys(m.Variables)
+	for _, name := range ordered.Keys(c.Inputs) {
 		if m.Variables[name] != nil || m.Incomplete {
 			continue
 		}
@@ -206,13 +207,13 @@ func (t *tree) mergePlugins(root, m *Module, names map[string]string, open map[*
 	}
 	open[m] = true
 	defer delete(open, m)
-	for _, name := range slices.Sorted(maps.Keys(m.Calls)) {
+	for _, name := range ordered.Keys(m.Calls) {
 		c := m.Calls[name]
 		if c.Module == nil {
 			continue
 		}
 		inner := c.PluginNames(names)
-		for _, local := range slices.Sorted(maps.Keys(c.Module.Settings.RequiredPlugins)) {
+		for _, local := range ordered.Keys(c.Module.Settings.RequiredPlugins) {
 			t.mergePlugin(root, named(local, inner), c.Module.Settings.RequiredPlugins[local])
 		}
 		t.mergePlugins(root, c.Module, inner, open)

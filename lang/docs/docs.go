@@ -6,7 +6,6 @@ package docs
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -14,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/config"
 )
 
@@ -66,7 +66,7 @@ func (w *writer) requirements(m *config.Module) {
 	if s.RequiredVersion != "" {
 		w.row("quern", "", code(s.RequiredVersion))
 	}
-	for _, name := range slices.Sorted(maps.Keys(s.RequiredPlugins)) {
+	for _, name := range ordered.Keys(s.RequiredPlugins) {
 		p := s.RequiredPlugins[name]
 		source := p.Source
 		if len(p.Command) > 0 {
@@ -77,7 +77,7 @@ func (w *writer) requirements(m *config.Module) {
 }
 
 func (w *writer) inputs(m *config.Module) {
-	names := slices.Sorted(maps.Keys(m.Variables))
+	names := ordered.Keys(m.Variables)
 	if len(names) == 0 {
 		w.nothing("Inputs", "This module has no inputs.")
 		return
@@ -93,7 +93,7 @@ func (w *writer) inputs(m *config.Module) {
 }
 
 func (w *writer) outputs(m *config.Module) {
-	names := slices.Sorted(maps.Keys(m.Outputs))
+	names := ordered.Keys(m.Outputs)
 	if len(names) == 0 {
 		w.nothing("Outputs", "This module has no outputs.")
 		return
@@ -132,7 +132,7 @@ func (w *writer) modules(m *config.Module) {
 		return
 	}
 	w.table("Modules", "Name", "Source", "Version")
-	for _, name := range slices.Sorted(maps.Keys(m.Calls)) {
+	for _, name := range ordered.Keys(m.Calls) {
 		w.row(name, code(m.Calls[name].Source), code(m.Calls[name].Version))
 	}
 }
@@ -230,7 +230,7 @@ func typeString(t cty.Type) string {
 
 func objectString(t cty.Type) string {
 	var attributes []string
-	for _, name := range slices.Sorted(maps.Keys(t.AttributeTypes())) {
+	for _, name := range ordered.Keys(t.AttributeTypes()) {
 		of := typeString(t.AttributeType(name))
 		if t.AttributeOptional(name) {
 			of = "optional(" + of + ")"

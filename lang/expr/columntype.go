@@ -2,7 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -13,6 +12,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -123,7 +123,7 @@ func structType(t cty.Type, s *shape) (string, error) {
 		return "", fmt.Errorf("an object without attributes cannot be a column")
 	}
 	parts := make([]string, 0, len(attrs))
-	for _, name := range slices.Sorted(maps.Keys(attrs)) {
+	for _, name := range ordered.Keys(attrs) {
 		field, err := columnType(attrs[name], s.field(name))
 		if err != nil {
 			return "", fmt.Errorf("attribute %s: %w", name, err)

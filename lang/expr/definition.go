@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
@@ -154,7 +155,7 @@ func (r *reducer) definition(e hclsyntax.Expression, def *Definition) hclsyntax.
 		return r.definedExpr(e, def)
 	case def.Object != nil:
 		object := &hclsyntax.ObjectConsExpr{SrcRange: at, OpenRange: at}
-		for _, name := range slices.Sorted(maps.Keys(def.Object)) {
+		for _, name := range ordered.Keys(def.Object) {
 			key := &hclsyntax.ObjectConsKeyExpr{Wrapped: literal(cty.StringVal(name), at), ForceNonLiteral: true}
 			object.Items = append(object.Items, hclsyntax.ObjectConsItem{KeyExpr: key, ValueExpr: r.definition(e, def.Object[name])})
 		}

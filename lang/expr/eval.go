@@ -2,8 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
@@ -11,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -71,7 +70,7 @@ func nameInstances(d *hcl.Diagnostic) {
 	if !ok || len(rest) > 0 || stage.HasKey() || diags.HasErrors() || !v.Type().IsObjectType() {
 		return
 	}
-	keys := slices.Sorted(maps.Keys(v.Type().AttributeTypes()))
+	keys := ordered.Keys(v.Type().AttributeTypes())
 	for i, key := range keys {
 		keys[i] = strconv.Quote(key)
 	}

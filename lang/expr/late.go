@@ -2,13 +2,13 @@ package expr
 
 import (
 	"maps"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
@@ -43,7 +43,7 @@ func checkLate(t hcl.Traversal, of cty.Type) hcl.Diagnostics {
 			return nil
 		}
 		if !of.HasAttribute(name) {
-			names := slices.Sorted(maps.Keys(of.AttributeTypes()))
+			names := ordered.Keys(of.AttributeTypes())
 			return hcl.Diagnostics{diag.Errorf(step.SourceRange().Ptr(), "Unsupported attribute", "%s has no attribute %q.%s Its attributes are: %s.",
 				path, name, diag.Suggest(name, names), strings.Join(names, ", "))}
 		}

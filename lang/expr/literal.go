@@ -2,7 +2,6 @@ package expr
 
 import (
 	"fmt"
-	"maps"
 	"math/big"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/quern-dev/quern/internal/jsontext"
+	"github.com/quern-dev/quern/internal/ordered"
 )
 
 // name writes a key without quotes if possible.
@@ -109,7 +109,7 @@ func (p *printer) mapping(v cty.Value, typed bool) {
 		return
 	}
 	p.WriteString("{ ")
-	for i, k := range slices.Sorted(maps.Keys(parts)) {
+	for i, k := range ordered.Keys(parts) {
 		if i > 0 {
 			p.WriteString(", ")
 		}

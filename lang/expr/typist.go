@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"maps"
 	"slices"
 	"time"
 
@@ -10,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/limit"
@@ -217,7 +217,7 @@ func (t *typist) forStructure(e *hclsyntax.ForExpr, coll cty.Value, ctx *hcl.Eva
 			each(cty.NumberIntVal(int64(i)), et)
 		}
 	} else {
-		for _, name := range slices.Sorted(maps.Keys(ty.AttributeTypes())) {
+		for _, name := range ordered.Keys(ty.AttributeTypes()) {
 			each(cty.StringVal(name), ty.AttributeType(name))
 		}
 	}

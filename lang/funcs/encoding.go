@@ -5,9 +5,7 @@ import (
 	"encoding/base64"
 	"encoding/csv"
 	"errors"
-	"maps"
 	"net/url"
-	"slices"
 	"strings"
 	"unicode/utf8"
 
@@ -17,6 +15,7 @@ import (
 	"golang.org/x/text/encoding"
 	"golang.org/x/text/encoding/ianaindex"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
@@ -157,7 +156,7 @@ func encodeCSV(rows []cty.Value) (string, error) {
 	if err := elementsFit(float64(len(rows)) * float64(len(names))); err != nil {
 		return "", err
 	}
-	return writeCSV(rows, slices.Sorted(maps.Keys(names)))
+	return writeCSV(rows, ordered.Keys(names))
 }
 
 func writeCSV(rows []cty.Value, names []string) (string, error) {

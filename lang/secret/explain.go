@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/function"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/value"
 )
@@ -111,7 +112,7 @@ func sensitiveIn(e hcl.Expression, ctx *hcl.EvalContext) []string {
 			}
 		}
 	}
-	return slices.Sorted(maps.Keys(names))
+	return ordered.Keys(names)
 }
 
 // sensitiveName is the function that makes a value sensitive.

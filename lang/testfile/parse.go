@@ -2,7 +2,6 @@ package testfile
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
@@ -11,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
@@ -78,7 +78,7 @@ func (p *parser) add(d ...*hcl.Diagnostic) { p.diags = append(p.diags, d...) }
 // arguments reports what a body may not contain, and returns its arguments.
 func (p *parser) arguments(body *hclsyntax.Body, c content) hclsyntax.Attributes {
 	known := slices.Concat(c.required, c.optional)
-	for _, name := range slices.Sorted(maps.Keys(body.Attributes)) {
+	for _, name := range ordered.Keys(body.Attributes) {
 		if a := body.Attributes[name]; !c.hasMembers && !slices.Contains(known, name) {
 			p.add(diag.Errorf(a.NameRange.Ptr(), "Unsupported argument", "%s has no argument %q.%s", diag.Capital(c.what), name, suggest(name, known, slices.Contains(c.blocks, name))))
 		}

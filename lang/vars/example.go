@@ -1,10 +1,9 @@
 package vars
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/zclconf/go-cty/cty"
 )
@@ -47,7 +46,7 @@ func example(t cty.Type) string {
 // exampleObject leaves optional attributes out.
 func exampleObject(t cty.Type) string {
 	var parts []string
-	for _, name := range slices.Sorted(maps.Keys(t.AttributeTypes())) {
+	for _, name := range ordered.Keys(t.AttributeTypes()) {
 		if !t.AttributeOptional(name) {
 			parts = append(parts, name+" = "+example(t.AttributeType(name)))
 		}

@@ -1,11 +1,10 @@
 package vars
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -21,7 +20,7 @@ func (r *resolver) validate(values map[string]cty.Value) {
 		Variables: map[string]cty.Value{"var": cty.ObjectVal(values)},
 		Functions: funcs.Functions(r.m.Dir),
 	}
-	for _, name := range slices.Sorted(maps.Keys(r.m.Variables)) {
+	for _, name := range ordered.Keys(r.m.Variables) {
 		v := r.m.Variables[name]
 		if got, _ := values[name].UnmarkDeep(); !got.IsWhollyKnown() {
 			continue // it has already been reported

@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
@@ -61,7 +62,7 @@ func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics
 		r.file(path, path)
 	}
 	r.flags(in.Flags)
-	for _, name := range slices.Sorted(maps.Keys(in.Test)) {
+	for _, name := range ordered.Keys(in.Test) {
 		at := in.Test[name].Range()
 		r.set(name, given{expr: in.Test[name], from: at.Filename, at: &at})
 	}
@@ -70,7 +71,7 @@ func Resolve(m *config.Module, in Inputs) (map[string]cty.Value, hcl.Diagnostics
 	}
 
 	values := make(map[string]cty.Value, len(m.Variables))
-	for _, name := range slices.Sorted(maps.Keys(m.Variables)) {
+	for _, name := range ordered.Keys(m.Variables) {
 		values[name] = r.value(m.Variables[name])
 	}
 	r.validate(values)
@@ -85,7 +86,7 @@ func Set(m *config.Module, in Inputs) []string {
 		r.file(path, path)
 	}
 	r.flags(in.Flags)
-	return slices.Sorted(maps.Keys(r.given))
+	return ordered.Keys(r.given)
 }
 
 // given is a value as a user gave it.

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/fingerprint"
@@ -58,7 +59,7 @@ func inputReasons(was, is *vertex, m *matched) []plan.Reason {
 
 func asFields(texts map[string]string) []plan.Field {
 	var fields []plan.Field
-	for _, key := range slices.Sorted(maps.Keys(texts)) {
+	for _, key := range ordered.Keys(texts) {
 		fields = append(fields, plan.Field{Name: "argument " + key, Value: texts[key]})
 	}
 	return fields

@@ -1,10 +1,9 @@
 package comparison
 
 import (
-	"maps"
-	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
@@ -14,7 +13,7 @@ import (
 func compareNamed(before, after *plan.Plan, texts func(*plan.Plan) map[string]string) []*Named {
 	was, is := texts(before), texts(after)
 	var out []*Named
-	for _, name := range slices.Sorted(maps.Keys(union(was, is))) {
+	for _, name := range ordered.Keys(union(was, is)) {
 		n := &Named{Name: name, Change: Changed, Before: was[name], After: is[name]}
 		_, had := was[name]
 		_, has := is[name]

@@ -3,11 +3,11 @@ package comparison
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/fingerprint"
@@ -28,7 +28,7 @@ type vertex struct {
 func vertices(p *plan.Plan) []*vertex {
 	var all []*vertex
 	models := func(alone bool) {
-		for _, address := range slices.Sorted(maps.Keys(p.Models)) {
+		for _, address := range ordered.Keys(p.Models) {
 			m := p.Models[address]
 			if alone == (len(m.DependsOn) == 0) {
 				all = append(all, newVertex(&plan.Node{
@@ -54,7 +54,7 @@ func newVertex(n *plan.Node) *vertex {
 			case a.Input != nil:
 				v.inputs[key] = a.Input
 			case a.Choice != nil:
-				v.choices[key] = a.Choice.Key.Text + ", of " + strings.Join(slices.Sorted(maps.Keys(a.Choice.Of)), ", ")
+				v.choices[key] = a.Choice.Key.Text + ", of " + strings.Join(ordered.Keys(a.Choice.Of), ", ")
 			}
 		})
 	}
@@ -98,7 +98,7 @@ func (v *vertex) definition() []plan.Field {
 		return []plan.Field{{Name: "definition", Value: err.Error()}}
 	}
 	fields = slices.DeleteFunc(fields, func(f plan.Field) bool { return f.Name == "output" || strings.HasPrefix(f.Name, "output ") })
-	for _, key := range slices.Sorted(maps.Keys(v.choices)) {
+	for _, key := range ordered.Keys(v.choices) {
 		fields = append(fields, plan.Field{Name: "expression " + key, Value: v.choices[key]})
 	}
 	if v.Fingerprint != "" {

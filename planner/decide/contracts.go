@@ -1,9 +1,7 @@
 package decide
 
 import (
-	"maps"
-	"slices"
-
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/contract"
 	"github.com/quern-dev/quern/planner/plan"
@@ -98,7 +96,7 @@ func (d *Decider) compareContracts(n *Instance, checked map[string]state.Checked
 		}
 		n.Action = plan.Check
 	}
-	for _, name := range slices.Sorted(maps.Keys(n.Prior.Contracts)) {
+	for _, name := range ordered.Keys(n.Prior.Contracts) {
 		if port, ok := n.Port(name); !ok || !port.Violations {
 			n.Action = plan.Check
 			reason("its contract was removed")

@@ -6,11 +6,11 @@ package decide
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
@@ -256,7 +256,7 @@ func (n *Instance) waits() []plan.Reason {
 		}
 	}
 	reasons := n.undecided()
-	for _, address := range sorted(upstream) {
+	for _, address := range ordered.Keys(upstream) {
 		reasons = append(reasons, plan.Reason{Code: plan.BecauseUpstream, Subject: address, Text: "waits for " + address})
 	}
 	return reasons
@@ -338,7 +338,7 @@ func (n *Instance) undecided() []plan.Reason {
 		return nil
 	}
 	var reasons []plan.Reason
-	for _, key := range sorted(n.Bound.Undecided) {
+	for _, key := range ordered.Keys(n.Bound.Undecided) {
 		c := n.Bound.Undecided[key]
 		reasons = append(reasons, plan.Reason{Code: plan.BecauseChoice, Subject: key,
 			Text: fmt.Sprintf("%s is one of %s, chosen by %s", key, strings.Join(c.Names(), ", "), expr.Readable(c.Key.Text))})
@@ -367,5 +367,3 @@ func (d *Decider) decideModel(n *Instance) bool {
 func (d *Decider) replaced(n *prepare.Instance) bool {
 	return slices.ContainsFunc(d.Replace, func(t addr.Target) bool { return t.Contains(n.Addr) })
 }
-
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -6,6 +6,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
@@ -59,7 +60,7 @@ func (d *Decider) repeatOverlap(n *Instance) {
 	if err != nil {
 		return // whoever needs the values reports it
 	}
-	for _, key := range sorted(subjects) {
+	for _, key := range ordered.Keys(subjects) {
 		h := n.Inputs[key].Each()[0]
 		if w := plan.ReadOverlap(counts, subjects[key]).Warning(n.RangeOf(key), n.Inputs[key].String(), h.Port.Features); w != nil && !slices.Contains(n.Overlaps, key) {
 			n.Stage.Module.Report(w)

@@ -3,6 +3,7 @@ package decide
 import (
 	"slices"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/state"
@@ -38,7 +39,7 @@ func (d *Decider) takeOver(level []*Instance) []*Instance {
 // longer configured.
 func (d *Decider) abandoned(n *Instance) []string {
 	var found []string
-	for _, address := range sorted(d.Prior) {
+	for _, address := range ordered.Keys(d.Prior) {
 		if i := d.Prior[address]; i.Deployment != nil && i.Type == n.Type && i.Plugin == n.Plugin && !d.configured(address, i) && !d.taken[address] && !d.Keeps(address) {
 			found = append(found, address)
 		}

@@ -5,6 +5,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/planner/plan"
@@ -28,7 +29,7 @@ func (a *artifactArgument) writtenAsked(src *hclsyntax.ObjectConsExpr, key strin
 			name = v.AsString()
 		}
 		if _, ok := askedParts[name]; !ok || out.Map[name] != nil {
-			a.errorf(item.KeyExpr.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … } or %s.%s", a.Name, a.Holds(), diag.Suggest(name, sorted(askedParts)))
+			a.errorf(item.KeyExpr.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … } or %s.%s", a.Name, a.Holds(), diag.Suggest(name, ordered.Keys(askedParts)))
 			return nil
 		}
 		part := a.writtenPart(item.ValueExpr, key, name)
@@ -61,11 +62,11 @@ func (a *artifactArgument) evaluatedAsked(v cty.Value, e hclsyntax.Expression, k
 	out := &plan.Arg{Map: map[string]*plan.Arg{}}
 	for name := range v.Type().AttributeTypes() {
 		if _, ok := askedParts[name]; !ok {
-			a.errorf(e.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … }, but this one has %q.%s", a.Name, name, diag.Suggest(name, sorted(askedParts)))
+			a.errorf(e.Range(), "Wrong key", "Each element of the argument %q must be { model = …, prompt = … }, but this one has %q.%s", a.Name, name, diag.Suggest(name, ordered.Keys(askedParts)))
 			return nil
 		}
 	}
-	for _, name := range sorted(v.Type().AttributeTypes()) {
+	for _, name := range ordered.Keys(v.Type().AttributeTypes()) {
 		part := a.askedPart(v.GetAttr(name), e, key, name)
 		if part == nil {
 			return nil
@@ -94,7 +95,7 @@ func (a *artifactArgument) part(name string) *artifactArgument {
 }
 
 func (a *artifactArgument) completeAsked(out *plan.Arg, at hcl.Range) *plan.Arg {
-	for _, name := range sorted(askedParts) {
+	for _, name := range ordered.Keys(askedParts) {
 		if out.Map[name] == nil {
 			a.errorf(at, "Missing "+name, "A subject that asks a model needs both: { model = model.…, prompt = prompt.… }. This element of the argument %q has no %s.", a.Name, name)
 			return nil

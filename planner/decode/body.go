@@ -1,7 +1,6 @@
 package decode
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -49,8 +48,6 @@ func (d *Decoder) newBody(s *module.Stage, n *plan.Node) *bodyDecoder {
 		inputs: map[string]*module.Handle{}, prompts: map[string][]*module.Instance{}, extra: map[string]*plan.Arg{},
 	}
 }
-
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func (d *bodyDecoder) errorf(subject hcl.Range, summary, format string, args ...any) {
 	d.diags = append(d.diags, diag.Errorf(&subject, summary, format, args...))

@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/condition"
@@ -128,7 +129,7 @@ func (d *Decoder) dependencies(n *expand.Instance, inputs map[string]*module.Han
 		}
 	}
 	delete(on, n.Address)
-	n.DependsOn = sorted(on)
+	n.DependsOn = ordered.Keys(on)
 }
 
 // alternatives lists values, as in "a", "b", or "c".

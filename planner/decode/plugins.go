@@ -3,6 +3,7 @@ package decode
 import (
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
@@ -16,7 +17,7 @@ import (
 // any plugin starts. It returns them by plugin.
 func (d *Decoder) ConfigurePlugins() map[string]*plan.Body {
 	configs := map[string]*plan.Body{}
-	for _, name := range sorted(d.Config.Plugins) {
+	for _, name := range ordered.Keys(d.Config.Plugins) {
 		cfg := d.Config.Plugins[name]
 		body, err := d.configurePlugin(cfg)
 		if err != nil {

@@ -2,14 +2,13 @@ package decode
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/module"
@@ -55,7 +54,7 @@ func (a *argument) row(e hclsyntax.Expression) *plan.Arg {
 // checkDepends reports a row expression that is the same for every row, because
 // it is easy to write a column's name in place of the column.
 func (a *argument) checkDepends(e hclsyntax.Expression, of *module.Handle) {
-	names := append(slices.Sorted(maps.Keys(a.LateNames)), "row")
+	names := append(ordered.Keys(a.LateNames), "row")
 	if a.Element == cty.Bool || expr.Mentions(e, names...) {
 		return
 	}

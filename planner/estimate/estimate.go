@@ -6,8 +6,6 @@ package estimate
 
 import (
 	"context"
-	"maps"
-	"slices"
 	"sync"
 
 	"github.com/quern-dev/quern/planner/decide"
@@ -62,5 +60,3 @@ func (e *Estimator) Estimate(n *decide.Instance) {
 		e.checkDraws(n)
 	}
 }
-
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -8,6 +8,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/planner/decide"
 	"github.com/quern-dev/quern/planner/module"
@@ -327,7 +328,7 @@ func (e *forecaster) forecastAsBefore(n *module.Instance, port *plan.Port) *fore
 		return unknownUntil(n.Address)
 	}
 	var then, now, fresh float64
-	for _, key := range sorted(n.Inputs) {
+	for _, key := range ordered.Keys(n.Inputs) {
 		h := n.Inputs[key]
 		if h.Port == nil || h.Port.Kind != plan.KindDataset {
 			continue

@@ -2,7 +2,6 @@ package estimate
 
 import (
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -11,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/decide"
@@ -36,7 +36,7 @@ func (e *Estimator) checkSample(n *decide.Instance) {
 	}
 	req := &pluginv1.CheckSampleRequest{Samples: map[string]*pluginv1.SampleRows{}}
 	var about []string
-	for _, key := range sorted(n.Inputs) {
+	for _, key := range ordered.Keys(n.Inputs) {
 		if sample := e.sampleRows(n, key); sample != nil {
 			req.Samples[key] = sample.rows
 			about = append(about, sample.String())
@@ -228,7 +228,7 @@ func (e *Estimator) asGiven(n *decide.Instance, key string, rows arrow.RecordBat
 		add(data.Columns, name, rows.Column(at[0]))
 	}
 	arguments := rowExpressions(n, key)
-	for _, name := range slices.Sorted(maps.Keys(arguments)) {
+	for _, name := range ordered.Keys(arguments) {
 		values := e.evaluate(arguments[name], rows)
 		if values == nil {
 			return nil

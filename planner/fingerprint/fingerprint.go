@@ -23,7 +23,6 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -31,6 +30,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -68,7 +68,7 @@ func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage 
 	for _, f := range n.Files {
 		d.add("file "+f.Name, f.Digest)
 	}
-	for _, name := range slices.Sorted(maps.Keys(n.Pins)) {
+	for _, name := range ordered.Keys(n.Pins) {
 		d.add("pin "+name, n.Pins[name])
 	}
 	for i := range n.Outputs {
@@ -141,7 +141,7 @@ func (d *definition) expression(name string, e *expr.Compiled) {
 }
 
 func (d *definition) body(b *plan.Body, prefix string) {
-	for _, name := range slices.Sorted(maps.Keys(b.Args)) {
+	for _, name := range ordered.Keys(b.Args) {
 		d.arg(b.Args[name], prefix+name)
 	}
 	keys := b.BlockKeys(prefix)
@@ -174,7 +174,7 @@ func (d *definition) arg(a *plan.Arg, key string) {
 	case a.Value != nil:
 		d.value(a.Value.Value, key)
 	}
-	for _, name := range slices.Sorted(maps.Keys(a.Map)) {
+	for _, name := range ordered.Keys(a.Map) {
 		d.arg(a.Map[name], key+"."+name)
 	}
 	for i, element := range a.List {
@@ -288,10 +288,10 @@ func Action(definition, fingerprint string, inputs []Input) (key string, fields 
 		name := "input " + in.Key
 		if in.Kind != plan.KindDataset {
 			add(name+" digest", in.Digest)
-			for _, pin := range slices.Sorted(maps.Keys(in.Pins)) {
+			for _, pin := range ordered.Keys(in.Pins) {
 				add(name+" pin "+pin, in.Pins[pin])
 			}
-			for _, feature := range slices.Sorted(maps.Keys(in.Features)) {
+			for _, feature := range ordered.Keys(in.Features) {
 				add(name+" feature "+feature, in.Features[feature])
 			}
 			continue

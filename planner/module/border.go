@@ -8,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
@@ -303,7 +304,7 @@ func (s *Scope) define(name string, d *expr.Definition) {
 // inputNames returns the names of the inputs that references lead to.
 func (m *Module) inputNames(r *Refs) []string {
 	if r.allVars {
-		return sortedKeys(m.inputs)
+		return ordered.Keys(m.inputs)
 	}
 	return r.vars
 }
@@ -447,7 +448,7 @@ func (m *Module) Outputs(t hcl.Traversal, f func(*Module, *Output)) {
 			}
 			continue
 		}
-		for _, name := range sortedKeys(of.outputs) {
+		for _, name := range ordered.Keys(of.outputs) {
 			f(of, of.outputs[name])
 		}
 	}

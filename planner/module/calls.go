@@ -8,6 +8,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
@@ -169,7 +170,7 @@ func (m *Module) Waits() []string {
 				at.parent.WaitFor(t, on)
 			}
 		}
-		m.needs = sortedKeys(on)
+		m.needs = ordered.Keys(on)
 	})
 	return m.needs
 }
@@ -199,7 +200,7 @@ func (c *call) eachStage(key cty.Value, f func(addr.Stage)) {
 		for _, s := range m.stages {
 			f(s.Addr)
 		}
-		for _, name := range sortedKeys(m.calls) {
+		for _, name := range ordered.Keys(m.calls) {
 			m.calls[name].eachStage(cty.NilVal, f)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/kind"
 )
@@ -81,7 +82,7 @@ func (s *Stage) NeededBy() []string {
 		on[address] = true
 	}
 	s.addNeeds(on)
-	return sortedKeys(on)
+	return ordered.Keys(on)
 }
 
 func (s *Stage) addNeeds(on map[string]bool) {

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/value"
@@ -61,7 +62,7 @@ type Result struct {
 // the order of the input keys.
 func Artifacts(inputs map[string]*Handle) []*Handle {
 	var all []*Handle
-	for _, key := range sortedKeys(inputs) {
+	for _, key := range ordered.Keys(inputs) {
 		all = append(all, inputs[key].Each()...)
 	}
 	return all

@@ -9,7 +9,6 @@
 package module
 
 import (
-	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -238,5 +237,3 @@ func (m *Module) Known(e hcl.Expression, sc *Scope, what string, want cty.Type) 
 
 // IsSettled reports whether this run has already planned and done a stage.
 func (m *Module) IsSettled(a addr.Stage) bool { return m.Settled != nil && m.Settled(a) }
-
-func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -9,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/internal/dag"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
@@ -184,19 +185,19 @@ func (t *Tree) addVertices(n *node, outer *places) *places {
 	for i, s := range n.stages {
 		p.stages[s.config.Addr] = add(vertex{kind: ofStage, index: i})
 	}
-	p.locals = addAll(ofLocal, sortedKeys(n.config.Locals))
+	p.locals = addAll(ofLocal, ordered.Keys(n.config.Locals))
 	if n.call == nil {
 		return p
 	}
-	p.inputs = addAll(ofInput, sortedKeys(n.call.Inputs))
+	p.inputs = addAll(ofInput, ordered.Keys(n.call.Inputs))
 	var validated []string
-	for _, name := range sortedKeys(n.config.Variables) {
+	for _, name := range ordered.Keys(n.config.Variables) {
 		if len(n.config.Variables[name].Validations) > 0 {
 			validated = append(validated, name)
 		}
 	}
 	p.validations = addAll(ofValidation, validated)
-	p.outputs = addAll(ofOutput, sortedKeys(n.config.Outputs))
+	p.outputs = addAll(ofOutput, ordered.Keys(n.config.Outputs))
 	p.entry = outer.entry
 	if n.call.Count != nil || n.call.ForEach != nil || len(n.call.DependsOn) > 0 {
 		p.entry = add(vertex{kind: ofCall})
@@ -291,7 +292,7 @@ func (e *edges) output(i int, n *node, t hcl.Traversal) {
 			return
 		}
 	}
-	for _, name := range sortedKeys(there.outputs) {
+	for _, name := range ordered.Keys(there.outputs) {
 		e.add(i, there.outputs[name])
 	}
 }
@@ -307,7 +308,7 @@ func (e *edges) entries(i int, n *node) {
 	if entry := e.at[n].entry; entry >= 0 {
 		e.add(i, entry)
 	}
-	for _, name := range sortedKeys(n.children) {
+	for _, name := range ordered.Keys(n.children) {
 		e.entries(i, n.children[name])
 	}
 }
@@ -397,7 +398,7 @@ func (n *node) stageVertices(to []int) []int {
 	for i := range n.stages {
 		to = append(to, n.first+i)
 	}
-	for _, name := range sortedKeys(n.children) {
+	for _, name := range ordered.Keys(n.children) {
 		to = n.children[name].stageVertices(to)
 	}
 	return to

@@ -6,6 +6,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -136,7 +137,7 @@ func (m *Module) OpenLocals(r *Refs) (definitions map[string]*expr.Definition, a
 	all = &Refs{}
 	all.merge(r)
 	if r.AllLocals {
-		all.Locals = sortedKeys(m.locals)
+		all.Locals = ordered.Keys(m.locals)
 	}
 	definitions = map[string]*expr.Definition{}
 	for i := 0; i < len(all.Locals); i++ {

@@ -7,6 +7,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/kind"
@@ -234,7 +235,7 @@ func (m *Module) follow(r *Refs, f func(addr.Stage)) {
 	all := &Refs{}
 	all.merge(r)
 	if all.AllLocals {
-		all.Locals = sortedKeys(m.locals)
+		all.Locals = ordered.Keys(m.locals)
 	}
 	for i := 0; i < len(all.Locals); i++ {
 		if l := m.locals[all.Locals[i]]; l != nil {

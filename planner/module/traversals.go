@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 )
@@ -197,7 +198,7 @@ func (p place) attributes() []string {
 			}
 		}
 	}
-	return sortedKeys(all)
+	return ordered.Keys(all)
 }
 
 func missingNumber(s *Stage, step hcl.Traverser, n int) *hcl.Diagnostic {

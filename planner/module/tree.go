@@ -1,12 +1,12 @@
 package module
 
 import (
-	"maps"
 	"slices"
 	"sync/atomic"
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/expr"
@@ -77,7 +77,7 @@ func (t *Tree) grow(c *config.Module, by *config.Call, parent *node) *node {
 		n.static = true
 	}
 	t.nodes = append(t.nodes, n)
-	for _, name := range slices.Sorted(maps.Keys(c.Calls)) {
+	for _, name := range ordered.Keys(c.Calls) {
 		if inner := c.Calls[name]; inner.Module != nil {
 			n.children[name] = t.grow(inner.Module, inner, n)
 		}
@@ -141,7 +141,7 @@ func (t *Tree) declare(of declaration, typeOf TypeOf) *declared {
 // call.
 func (t *Tree) expandStatic(m *Module) {
 	m.calls = make(map[string]*call, len(m.node.children))
-	for _, name := range sortedKeys(m.node.children) {
+	for _, name := range ordered.Keys(m.node.children) {
 		child := m.node.children[name]
 		c := &call{node: child}
 		m.calls[name] = c

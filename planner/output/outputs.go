@@ -4,12 +4,12 @@ package output
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -36,7 +36,7 @@ type Outputs struct {
 // out, it adds those that only the state has.
 func (o *Outputs) All(partial bool) []*plan.Output {
 	var all []*plan.Output
-	for _, name := range sorted(o.Config.Outputs) {
+	for _, name := range ordered.Keys(o.Config.Outputs) {
 		if out := o.output(o.Config.Outputs[name]); out != nil {
 			all = append(all, out)
 		}
@@ -50,7 +50,7 @@ func (o *Outputs) All(partial bool) []*plan.Output {
 // Removed deletes the outputs of the state that are not in kept.
 func (o *Outputs) Removed(kept map[string]*config.Output) []*plan.Output {
 	var all []*plan.Output
-	for _, name := range sorted(o.Prior) {
+	for _, name := range ordered.Keys(o.Prior) {
 		if kept[name] == nil {
 			was := o.Prior[name]
 			all = append(all, &plan.Output{Name: name, Sensitive: was.Sensitive, Action: plan.Delete, Before: was.Value})
@@ -160,7 +160,7 @@ func (o *Outputs) decide(out *plan.Output) {
 // fail.
 func (o *Outputs) Checks() []*plan.CheckBlock {
 	var all []*plan.CheckBlock
-	for _, name := range sorted(o.Config.Checks) {
+	for _, name := range ordered.Keys(o.Config.Checks) {
 		if c := o.check(o.Config.Checks[name]); c != nil {
 			all = append(all, c)
 		}
@@ -256,5 +256,3 @@ func (o *Outputs) verdict(cfg config.Condition, when string, sc *module.Scope) (
 	}
 	return o.Conditions.Evaluate(&compiled[0], nil), &compiled[0]
 }
-
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

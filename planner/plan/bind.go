@@ -2,8 +2,6 @@ package plan
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -11,6 +9,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/limit"
@@ -312,7 +311,7 @@ func (a *Arg) inputs(f func(*Input)) {
 func (b *Body) Sensitive() []string {
 	names := map[string]bool{}
 	b.sensitive("", names)
-	return slices.Sorted(maps.Keys(names))
+	return ordered.Keys(names)
 }
 
 func (b *Body) sensitive(prefix string, names map[string]bool) {

@@ -5,9 +5,9 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 )
@@ -81,7 +81,7 @@ func (d *Deferred) check() error {
 // ConfigurationDigest returns the digest of the files of a configuration.
 func ConfigurationDigest(sources map[string][]byte) string {
 	h := sha256.New()
-	for _, name := range slices.Sorted(maps.Keys(sources)) {
+	for _, name := range ordered.Keys(sources) {
 		sum := sha256.Sum256(sources[name])
 		fmt.Fprintf(h, "%q %x\n", name, sum)
 	}

@@ -2,13 +2,12 @@ package plan
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 )
@@ -109,7 +108,7 @@ func (o *Overlap) Warning(subject *hcl.Range, model string, features map[string]
 // overlapKey returns an expression that is equal for rows with equal features.
 func overlapKey(features map[string]*expr.Compiled) string {
 	var texts []string
-	for _, name := range slices.Sorted(maps.Keys(features)) {
+	for _, name := range ordered.Keys(features) {
 		texts = append(texts, features[name].Text)
 	}
 	if len(texts) == 1 {

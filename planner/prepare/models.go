@@ -2,11 +2,11 @@ package prepare
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -51,7 +51,7 @@ func (n *answered) checkBatches() hcl.Diagnostics {
 	if !n.prepared.OpenaiApi {
 		return nil
 	}
-	for _, key := range slices.Sorted(maps.Keys(n.Inputs)) {
+	for _, key := range ordered.Keys(n.Inputs) {
 		from := n.Inputs[key].From
 		if from == nil || from.Model == nil || from.Model.Info.Batch == nil {
 			continue

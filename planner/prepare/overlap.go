@@ -6,6 +6,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/module"
@@ -22,7 +23,7 @@ func (n *Instance) checkOverlap() hcl.Diagnostics {
 		return nil
 	}
 	var diags hcl.Diagnostics
-	for _, key := range sorted(n.Inputs) {
+	for _, key := range ordered.Keys(n.Inputs) {
 		on := n.Inputs[key]
 		if !on.IsDataset() {
 			continue
@@ -71,7 +72,7 @@ func (n *Instance) OverlapSubjects() map[string]string {
 // itself or in model blocks, with their keys.
 func trained(inputs map[string]*module.Handle) iter.Seq2[string, *module.Handle] {
 	return func(yield func(string, *module.Handle) bool) {
-		for _, key := range sorted(inputs) {
+		for _, key := range ordered.Keys(inputs) {
 			for _, h := range inputs[key].Each() {
 				for _, model := range unwrapped(h) {
 					if model.From.Kind == kind.Train && !yield(key, model) {

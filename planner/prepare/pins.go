@@ -7,6 +7,7 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -60,7 +61,7 @@ func (p *Pins) take(questions []*question) hcl.Diagnostics {
 		if q.failed || q.answer == nil || !q.Bound.Config.IsWhollyKnown() {
 			p.partial[q.Plugin] = true
 		}
-		for _, name := range sorted(q.answer.GetPins()) {
+		for _, name := range ordered.Keys(q.answer.GetPins()) {
 			value := q.answer.Pins[name]
 			if known, ok := p.known[q.Plugin][name]; ok && known != value {
 				q.failed = true
@@ -85,7 +86,7 @@ func moved(q *question, name, known, value string) *hcl.Diagnostic {
 
 // isPinned reports whether an answer depends on no name that was resolved for it.
 func isPinned(asked *pluginv1.Instance, answer *pluginv1.Prepared) bool {
-	return !slices.ContainsFunc(sorted(answer.Pins), func(name string) bool { return asked.Pins[name] != answer.Pins[name] })
+	return !slices.ContainsFunc(ordered.Keys(answer.Pins), func(name string) bool { return asked.Pins[name] != answer.Pins[name] })
 }
 
 // takePins records what the instance's names refer to.

@@ -6,12 +6,12 @@ package prepare
 import (
 	"context"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/condition"
 	"github.com/quern-dev/quern/planner/decode"
@@ -145,7 +145,7 @@ func (p *Preparer) ask(questions []*question) {
 		}
 	}
 	var batches [][]*question
-	for _, plugin := range sorted(byPlugin) {
+	for _, plugin := range ordered.Keys(byPlugin) {
 		batches = slices.AppendSeq(batches, slices.Chunk(byPlugin[plugin], batchSize))
 	}
 	parallel.For(len(batches), len(batches), func(i int) { p.askBatch(batches[i]) })
@@ -262,8 +262,6 @@ func (p *Preparer) finish(q *question) *Instance {
 	}
 	return n.Instance
 }
-
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func mark(set map[string]bool, names []string) {
 	for _, name := range names {

@@ -13,6 +13,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/kind"
@@ -261,7 +262,7 @@ func (n *answered) takeReads() {
 		}
 		own := map[string]bool{}
 		mark(own, reads.Columns)
-		n.PluginReads[key] = plan.Reads{All: reads.All, Columns: sorted(own)}
+		n.PluginReads[key] = plan.Reads{All: reads.All, Columns: ordered.Keys(own)}
 	}
 	n.takeLate()
 	n.Reads = n.Bound.Reads(n.PluginReads, func(key string) map[string]*expr.Compiled {
@@ -285,7 +286,7 @@ func (n *answered) takeLate() {
 		own := map[string]bool{}
 		mark(own, n.PluginReads[row.Of].Columns)
 		mark(own, row.Expr.Columns)
-		n.PluginReads[row.Of] = plan.Reads{All: n.PluginReads[row.Of].All, Columns: sorted(own)}
+		n.PluginReads[row.Of] = plan.Reads{All: n.PluginReads[row.Of].All, Columns: ordered.Keys(own)}
 	}
 }
 
@@ -299,7 +300,7 @@ func (n *answered) eachFeature(f func(key, of string, h *module.Handle, feature 
 			continue
 		}
 		for _, one := range h.Each() {
-			for _, feature := range sorted(one.Port.Features) {
+			for _, feature := range ordered.Keys(one.Port.Features) {
 				f(key, in.Of, one, feature, one.Port.Features[feature])
 			}
 		}

@@ -1,7 +1,6 @@
 package refactor
 
 import (
-	"maps"
 	"slices"
 	"strings"
 
@@ -9,6 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
@@ -63,7 +63,7 @@ func (e *evaluation) instances(st *state.State) map[string][]string {
 
 // called adds the blocks of the modules that a module calls.
 func (e *evaluation) called(caller *config.Module, path string, instances map[string][]string) {
-	for _, name := range slices.Sorted(maps.Keys(caller.Calls)) {
+	for _, name := range ordered.Keys(caller.Calls) {
 		m := caller.Calls[name].Module
 		if m == nil {
 			continue

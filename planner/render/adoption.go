@@ -2,11 +2,11 @@ package render
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
@@ -25,7 +25,7 @@ func adoption(n *plan.Node) []string {
 		lines = append(lines, rowChange(before.Rows, *after.Rows))
 	}
 	lines = append(lines, columnChanges(before, after)...)
-	for _, name := range slices.Sorted(maps.Keys(after.Figures)) {
+	for _, name := range ordered.Keys(after.Figures) {
 		is := after.Figures[name]
 		was, had := before.Figures[name]
 		switch {
@@ -40,7 +40,7 @@ func adoption(n *plan.Node) []string {
 
 func artifactChanges(before, after *plan.Content) []string {
 	var lines []string
-	for _, port := range slices.Sorted(maps.Keys(after.Artifacts)) {
+	for _, port := range ordered.Keys(after.Artifacts) {
 		was, is := before.Artifacts[port], after.Artifacts[port]
 		name := "artifact"
 		if port != "" {

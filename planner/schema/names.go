@@ -2,14 +2,13 @@ package schema
 
 import (
 	"fmt"
-	"maps"
-	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
@@ -18,7 +17,7 @@ import (
 // whatever the values are. Messages call the body "of".
 func Check(b *hclsyntax.Body, schema *Body, of string) []*hcl.Diagnostic {
 	var diags []*hcl.Diagnostic
-	for _, name := range slices.Sorted(maps.Keys(b.Attributes)) {
+	for _, name := range ordered.Keys(b.Attributes) {
 		if schema.Args[name] == nil {
 			diags = append(diags, unknownArgument(b.Attributes[name], schema, of))
 		}
@@ -32,7 +31,7 @@ func Check(b *hclsyntax.Body, schema *Body, of string) []*hcl.Diagnostic {
 				"%s needs the argument %q%s", of, a.Name, Documented(a.Doc)))
 		}
 	}
-	for _, name := range sorted(schema.Blocks) {
+	for _, name := range ordered.Keys(schema.Blocks) {
 		diags = append(diags, checkCount(b, schema.Blocks[name], of)...)
 	}
 	return diags
@@ -55,9 +54,9 @@ func unknownArgument(a *hclsyntax.Attribute, schema *Body, of string) *hcl.Diagn
 		return diag.Errorf(a.NameRange.Ptr(), "Unsupported argument",
 			"%q is a block of %s, not an argument. Write it without the equals sign: %s { … }", a.Name, of, a.Name)
 	}
-	names := append(sorted(schema.Args), "for_each", "count", "depends_on", "plugin", "timeout", "retries")
+	names := append(ordered.Keys(schema.Args), "for_each", "count", "depends_on", "plugin", "timeout", "retries")
 	return diag.Errorf(a.NameRange.Ptr(), "Unsupported argument", "%s has no argument %q.%s%s",
-		of, a.Name, diag.Suggest(a.Name, names), listed(" Its arguments are: ", a.Name, sorted(schema.Args)))
+		of, a.Name, diag.Suggest(a.Name, names), listed(" Its arguments are: ", a.Name, ordered.Keys(schema.Args)))
 }
 
 // listed lists the valid names if none is similar enough to be a suggestion.
@@ -105,9 +104,9 @@ func unknownBlock(name string, subject hcl.Range, schema *Body, of string) *hcl.
 	if schema.Args[name] != nil {
 		return diag.Errorf(&subject, "Unsupported block type", "%q is an argument of %s, not a block. Write it with an equals sign: %s = …", name, of, name)
 	}
-	known := append(sorted(schema.Blocks), "dynamic", "lifecycle", "resources", "budget", "contract")
+	known := append(ordered.Keys(schema.Blocks), "dynamic", "lifecycle", "resources", "budget", "contract")
 	return diag.Errorf(&subject, "Unsupported block type", "%s cannot contain blocks of type %q.%s%s", of, name,
-		diag.Suggest(name, known), listed(" It can contain ", name, sorted(schema.Blocks)))
+		diag.Suggest(name, known), listed(" It can contain ", name, ordered.Keys(schema.Blocks)))
 }
 
 func checkDynamic(b *hclsyntax.Block, schema *Body, of string) []*hcl.Diagnostic {
@@ -157,5 +156,3 @@ func checkCount(b *hclsyntax.Body, nested *Block, of string) []*hcl.Diagnostic {
 	}
 	return nil
 }
-
-func sorted[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -4,13 +4,13 @@
 package terms
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 	"github.com/zclconf/go-cty/cty/convert"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -50,7 +50,7 @@ func (c *Contract) Unknown() []string {
 			unknown[h.From.Address] = true
 		}
 	}
-	return slices.Sorted(maps.Keys(unknown))
+	return ordered.Keys(unknown)
 }
 
 // Compile compiles the contracts of an instance, whose outputs are known, and adds
@@ -88,7 +88,7 @@ func addDependencies(n *expand.Instance, c *Contract) {
 	for _, h := range c.Referenced {
 		n.Stage.Module.Tree.Needs(h.From.Addr, on)
 	}
-	n.DependsOn = slices.Sorted(maps.Keys(on))
+	n.DependsOn = ordered.Keys(on)
 }
 
 // addViolations adds the output with the rows that violate a contract.

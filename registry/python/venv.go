@@ -17,14 +17,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
-	"slices"
 	"strings"
 	"time"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/registry/tree"
 	"github.com/quern-dev/quern/store/disk"
 )
@@ -56,7 +55,7 @@ type Pins struct {
 func (p Pins) Name(dir string) string {
 	h := sha256.New()
 	fmt.Fprintf(h, "%s\n%s_%s\n%s\n%s\n", Format, runtime.GOOS, runtime.GOARCH, p.Python, p.Version)
-	for _, key := range slices.Sorted(maps.Keys(p.Digests)) {
+	for _, key := range ordered.Keys(p.Digests) {
 		fmt.Fprintf(h, "%s %s\n", key, p.Digests[key])
 	}
 	if p.Digests[Modules] == "" {
