@@ -2,6 +2,7 @@ package planner
 
 import (
 	"context"
+	"slices"
 
 	"github.com/hashicorp/hcl/v2"
 
@@ -11,6 +12,7 @@ import (
 	"github.com/quern-dev/quern/planner/prepare"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store"
 )
 
 // CheckFresh reports why a saved plan can no longer be applied: the state, a
@@ -26,7 +28,7 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	if o.State != nil {
 		now.State = plan.StateRef{Lineage: o.State.Lineage, Serial: o.State.Serial}
 	}
-	diags := append(p.CheckFresh(now), sameConfiguration(p, o.Module)...)
+	diags := slices.Concat(p.CheckFresh(now), sameConfiguration(p, o.Module), adoptable(p, o.Store))
 	if diags.HasErrors() {
 		return diags
 	}
@@ -46,6 +48,20 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	}
 	parallel.For(len(read), prepare.Lookers, func(i int) { b.lookAgain(read[i]) })
 	return append(diags, b.Sorted()...)
+}
+
+// adoptable reports results that a plan adopts and that the store no longer has.
+func adoptable(p *plan.Plan, s *store.Store) hcl.Diagnostics {
+	var diags hcl.Diagnostics
+	for _, n := range p.Nodes {
+		if n.Adoption == nil {
+			continue
+		}
+		if err := n.Adoption.Instance.Present(s.Blobs); err != nil {
+			diags = append(diags, diag.Errorf(n.Range.Ptr(), "The saved plan is stale", "The result of %s that the plan adopts is no longer in the store: %s. Make a new plan.", n.Address, err))
+		}
+	}
+	return diags
 }
 
 // sameConfiguration reports that the configuration has changed since a plan was

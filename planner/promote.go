@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/contract"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
@@ -197,7 +198,7 @@ func (a *adopter) instance(n *plan.Node, p *plan.Plan) *state.Instance {
 	switch prior := a.State.Instances[n.Address]; {
 	case n.Kind == kind.Gate:
 		made = a.gate(n)
-	case n.Action == plan.Keep && prior != nil:
+	case prior != nil && (n.Action == plan.Keep || n.Action == plan.Check):
 		made = *prior
 	case n.Action == plan.Reuse:
 		entry, err := a.Store.Actions.Get(n.ActionKey)
@@ -212,9 +213,33 @@ func (a *adopter) instance(n *plan.Node, p *plan.Plan) *state.Instance {
 	default:
 		return nil
 	}
+	var checked bool
+	if made.Contracts, checked = a.contracts(n); !checked {
+		return nil
+	}
 	made.Address, made.Kind, made.Type, made.Plugin, made.DependsOn = n.Address, n.Kind, n.Type, n.Plugin, n.DependsOn
 	made.Updated = p.Created
 	return &made
+}
+
+// contracts returns the checks of the contracts that a result meets. It reports a
+// contract that the result was never checked by, because that would read its rows.
+func (a *adopter) contracts(n *plan.Node) (checked map[string]state.Checked, ok bool) {
+	for _, c := range n.Contracts {
+		if c.Key == "" {
+			return nil, false // a dataset that it refers to is missing, which is reported
+		}
+		entry, err := a.Store.Actions.Get(c.Key)
+		if err != nil || entry == nil {
+			a.Report(diag.Errorf(c.Range.Ptr(), "Contract was not checked", "The result of %s was never checked by the contract of environment %q. Check it with \"quern apply -env=%s -target='%s'\", or make the variables of both environments agree.", n.Address, a.Environment, a.Environment, n.Address))
+			return nil, false
+		}
+		if checked == nil {
+			checked = map[string]state.Checked{}
+		}
+		checked[c.Violations()] = state.Checked{Key: c.Key, Violations: entry.Outputs[contract.Port]}
+	}
+	return checked, true
 }
 
 // gate returns a gate that passes.
@@ -234,7 +259,7 @@ func (a *adopter) gate(n *plan.Node) state.Instance {
 // same reports whether two instances refer to the same result.
 func same(a, b *state.Instance) bool {
 	return a != nil && a.ActionKey == b.ActionKey && a.Definition == b.Definition && a.Errors == b.Errors &&
-		maps.Equal(a.Outputs, b.Outputs) && slices.Equal(a.DependsOn, b.DependsOn) && sameValue(a.Value, b.Value)
+		maps.Equal(a.Outputs, b.Outputs) && maps.Equal(a.Contracts, b.Contracts) && slices.Equal(a.DependsOn, b.DependsOn) && sameValue(a.Value, b.Value)
 }
 
 func sameValue(a, b *value.Stored) bool {
@@ -263,5 +288,8 @@ func (a *adopter) compare(n *plan.Node) {
 	if before != nil {
 		n.Adoption.Before = a.content(before)
 		n.Reasons = fingerprint.Compare(fields(before.Preimage), fields(after.Preimage), "")
+		if !maps.Equal(before.Contracts, after.Contracts) && before.ActionKey == after.ActionKey {
+			n.Reasons = append(n.Reasons, plan.Reason{Code: plan.BecauseContract, Text: "its contract changed, and the result meets it"})
+		}
 	}
 }

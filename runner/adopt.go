@@ -19,12 +19,13 @@ func adopt(p *plan.Plan, s *state.State) {
 	if p.Adopts == "" {
 		return
 	}
-	s.Instances, s.Pending = maps.Clone(s.Instances), maps.Clone(s.Pending)
+	s.Instances, s.Pending, s.Rejected = maps.Clone(s.Instances), maps.Clone(s.Pending), maps.Clone(s.Rejected)
 	for _, n := range p.Nodes {
 		if !settled(p, n) {
 			continue
 		}
 		delete(s.Pending, n.Address)
+		delete(s.Rejected, n.Address)
 		delete(s.Instances, n.Address)
 		if n.Adoption != nil {
 			s.Instances[n.Address] = n.Adoption.Instance

@@ -106,7 +106,7 @@ func showState(ui *terminal, args *arguments.Show, s *store.Store, st *state.Sta
 	if format == "json" {
 		return ui.json(st)
 	}
-	if len(st.Instances)+len(st.Pending) == 0 {
+	if len(st.Instances)+len(st.Pending)+len(st.Rejected) == 0 {
 		ui.notef("Environment %q is empty. Run \"quern apply\" to fill it.\n", st.Environment)
 		return nil
 	}

@@ -84,6 +84,7 @@ func stateRemoveCommand(ui *terminal) *cli.Command {
 			for _, inst := range forgotten {
 				delete(st.Instances, inst.Address)
 				delete(st.Pending, inst.Address)
+				delete(st.Rejected, inst.Address)
 			}
 			return err
 		})

@@ -223,7 +223,7 @@ func (t *text) node(n *plan.Node) {
 
 // contract says which rules will be checked when there is a result.
 func (t *text) contract(n *plan.Node, c *plan.Contract) {
-	if n.Action == plan.Keep {
+	if n.Action == plan.Keep || n.Action == plan.Adopt {
 		return
 	}
 	of := ""

@@ -144,6 +144,11 @@ func (c *collection) markStates(context.Context) error {
 	return nil
 }
 
+// markInstance marks a result with the checks of its contracts.
+func (c *collection) markInstance(inst *state.Instance) error {
+	return errors.Join(c.markResult(inst.ActionKey, inst.Outputs), c.markContracts(inst.Contracts))
+}
+
 // markContracts marks the checks of contracts.
 func (c *collection) markContracts(checked map[string]state.Checked) error {
 	for port, check := range checked {
@@ -161,11 +166,8 @@ func (c *collection) markState(env string) error {
 		return fmt.Errorf("read the state of environment %q: %w", env, err)
 	}
 	for _, inst := range st.Instances {
-		if err := c.markResult(inst.ActionKey, inst.Outputs); err != nil {
+		if err := c.markInstance(inst); err != nil {
 			return fmt.Errorf("%s in environment %q: %w", inst.Address, env, err)
-		}
-		if err := c.markContracts(inst.Contracts); err != nil {
-			return fmt.Errorf("the contract of %s in environment %q: %w", inst.Address, env, err)
 		}
 		c.definitions[inst.Definition] = true
 		c.definitions[inst.RowsKey] = true
@@ -215,7 +217,7 @@ func (c *collection) markLeft(run *history.Run) error {
 		return fmt.Errorf("read the state after run %s: %w", run.ID, err)
 	}
 	for _, inst := range left.Instances {
-		if err := c.markResult(inst.ActionKey, inst.Outputs); err != nil {
+		if err := c.markInstance(inst); err != nil {
 			return fmt.Errorf("%s after run %s: %w", inst.Address, run.ID, err)
 		}
 	}

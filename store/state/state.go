@@ -15,6 +15,8 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -23,6 +25,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/pending"
 )
 
@@ -123,6 +126,20 @@ func (i *Instance) Output(port string) (artifact.Ref, bool) {
 	}
 	ref, ok := i.Outputs[port]
 	return ref, ok
+}
+
+// Present returns an error if a store does not have all artifacts of the instance.
+func (i *Instance) Present(blobs *blob.Store) error {
+	refs := slices.Collect(maps.Values(i.Outputs))
+	for _, c := range i.Contracts {
+		refs = append(refs, c.Violations)
+	}
+	for _, ref := range refs {
+		if _, err := artifact.Present(blobs, ref); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Deployment is something that exists outside the store.
