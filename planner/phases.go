@@ -63,7 +63,7 @@ func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *p
 		decide: &decide.Decider{
 			Module: m, Context: b.ctx, Conditions: conditions, Processes: b.processes,
 			Store: b.Store, Prior: b.prior, Pending: b.pending, Replace: b.Replace, Refresh: b.Refresh, RefreshOnly: b.RefreshOnly,
-			Adopting: b.adopting,
+			Adopting: b.adopting, Environment: b.Environment,
 			TakeOver: b.State != nil && !b.limited(), Keeps: b.keeps, Imports: b.imports,
 		},
 		estimate: estimate.New(m, estimate.Options{

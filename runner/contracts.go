@@ -29,7 +29,9 @@ type contracts struct {
 	state     *saver
 	artifacts *stage.Artifacts
 	run       string
-	now       time.Time // of the plan, which the freshness of data is measured at
+	// environment is the one whose state has the results.
+	environment string
+	now         time.Time // of the plan, which the freshness of data is measured at
 }
 
 // check checks the result of an action and returns the checks by the port of their
@@ -48,7 +50,7 @@ func (c *contracts) check(ctx context.Context, n *plan.Node, key string, outputs
 			return nil, fmt.Errorf("check the contract: %w", err)
 		}
 		checked[terms.Violations()] = check
-		found = append(found, contract.Diagnose(findings, n.Address, terms)...)
+		found = append(found, contract.Diagnose(findings, c.environment, n.Address, terms)...)
 		res.Contracts = append(res.Contracts, reported(terms, findings))
 	}
 	warnings := slices.DeleteFunc(slices.Clone(found), func(d *hcl.Diagnostic) bool { return d.Severity == hcl.DiagError })

@@ -119,7 +119,7 @@ func (r *run) parts(known *values, opts Options) {
 	r.checker = &checker{values: known}
 	r.computer = &computer{
 		binder: r.binder, checker: r.checker, publisher: published,
-		contracts: &contracts{store: opts.Store, state: r.saver, artifacts: artifacts, run: opts.RunID, now: r.plan.Created}, engine: r.engine, environment: r.plan.Environment, soft: r.soft,
+		contracts: &contracts{store: opts.Store, state: r.saver, artifacts: artifacts, run: opts.RunID, environment: r.plan.Environment, now: r.plan.Created}, engine: r.engine, environment: r.plan.Environment, soft: r.soft,
 		sources: &stage.Sources{Plugins: opts.Plugins, Redactor: r.reporter.redactor, Seal: opts.Store.Seal},
 	}
 	r.deployer = &deployer{binder: r.binder, checker: r.checker, publisher: published, plugins: opts.Plugins, environment: r.plan.Environment}

@@ -22,6 +22,15 @@ import (
 	"github.com/zclconf/go-cty/cty"
 )
 
+// Argument returns an address as an argument of a command in a shell: in quotes if
+// it has a key.
+func Argument(address string) string {
+	if !strings.Contains(address, "[") {
+		return address
+	}
+	return "'" + strings.ReplaceAll(address, "'", `'\''`) + "'"
+}
+
 // moduleRoot is the first step of the path of a module.
 const moduleRoot = "module"
 

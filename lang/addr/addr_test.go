@@ -130,3 +130,15 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestArgumentsOfCommandsCanBePasted(t *testing.T) {
+	for address, want := range map[string]string{
+		"transform.clean":              "transform.clean",
+		`module.a["k"].transform.b`:    `'module.a["k"].transform.b'`,
+		`transform.clean["Bob's"].bad`: `'transform.clean["Bob'\''s"].bad'`,
+	} {
+		if got := Argument(address); got != want {
+			t.Errorf("Argument(%s) = %s, want %s", address, got, want)
+		}
+	}
+}

@@ -60,7 +60,7 @@ func (x *Expression) Value(ctx *hcl.EvalContext) (v cty.Value, diags hcl.Diagnos
 		return cty.DynamicVal, hcl.Diagnostics{beyond(err, x.guarded.Range())}
 	}
 	if diags.HasErrors() {
-		return v, diags
+		return v, diag.Unique(diags) // a for expression repeats the mistake for each element
 	}
 	if _, err := limit.Measure(v); err != nil {
 		return cty.DynamicVal, append(diags, beyond(err, x.guarded.Range()))
@@ -206,7 +206,7 @@ type argument struct {
 func (a *argument) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	v, diags := a.Expression.Value(ctx)
 	if diags.HasErrors() {
-		return v, diags
+		return v, diag.Unique(diags) // a for expression repeats the mistake for each element
 	}
 	if _, err := limit.Measure(v); err != nil {
 		return cty.DynamicVal, append(diags, beyond(err, a.Range()))

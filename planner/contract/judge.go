@@ -10,6 +10,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
@@ -137,10 +138,10 @@ func shortened(s string) string {
 }
 
 // Diagnose returns an error or a warning for each rule that is violated by a dataset
-// of the instance with that address.
-func Diagnose(findings []Finding, address string, c *plan.Contract) hcl.Diagnostics {
+// of the instance with that address in an environment.
+func Diagnose(findings []Finding, environment, address string, c *plan.Contract) hcl.Diagnostics {
 	dataset := (&plan.Input{Address: address, Port: c.Output}).String()
-	violations := (&plan.Input{Address: address, Port: c.Violations()}).String()
+	violations := addr.Argument((&plan.Input{Address: address, Port: c.Violations()}).String())
 	var diags hcl.Diagnostics
 	for i := range findings {
 		f := &findings[i]
@@ -151,12 +152,12 @@ func Diagnose(findings []Finding, address string, c *plan.Contract) hcl.Diagnost
 		if f.Warn {
 			report = diag.Warningf
 		}
-		diags = append(diags, report(f.Rule.Range.Ptr(), "Contract violated", "%s", f.detail(dataset, violations)))
+		diags = append(diags, report(f.Rule.Range.Ptr(), "Contract violated", "%s", f.detail(dataset, environment, violations)))
 	}
 	return diags
 }
 
-func (f *Finding) detail(dataset, violations string) string {
+func (f *Finding) detail(dataset, environment, violations string) string {
 	var text strings.Builder
 	fmt.Fprintf(&text, "%s violates the rule %q: %s.", dataset, f.Name, f.why)
 	if f.Message != "" {
@@ -169,6 +170,6 @@ func (f *Finding) detail(dataset, violations string) string {
 	for _, s := range f.First {
 		fmt.Fprintf(&text, "  row %d: %s\n", s.Row, s.Values)
 	}
-	fmt.Fprintf(&text, "\nTo see them all, run: quern artifact show %s", violations)
+	fmt.Fprintf(&text, "\nTo see them all, run: quern artifact show -env=%s %s", environment, violations)
 	return text.String()
 }

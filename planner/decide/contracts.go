@@ -72,7 +72,7 @@ func (d *Decider) judge(n *Instance, c *terms.Contract, entry *action.Entry) boo
 		return false
 	}
 	rows := n.Result.Artifacts[c.Output].Dataset.Rows
-	return !n.Stage.Module.Report(contract.Diagnose(contract.Judge(c.Contract, figures, rows, d.Started), n.Address, c.Contract)...)
+	return !n.Stage.Module.Report(contract.Diagnose(contract.Judge(c.Contract, figures, rows, d.Started), d.Environment, n.Address, c.Contract)...)
 }
 
 // compareContracts decides about a kept result whose contracts are not those that

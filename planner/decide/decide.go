@@ -34,6 +34,8 @@ type Decider struct {
 	Conditions *condition.Conditions
 	Processes  *processes.Processes
 	Store      *store.Store
+	// Environment is the one that is planned.
+	Environment string
 	// Prior contains the instances in the state, by address.
 	Prior map[string]*state.Instance
 	// Pending contains what stages wait for according to the state, by address.

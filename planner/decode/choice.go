@@ -24,7 +24,7 @@ import (
 // argument is a choice among the whole collection: it has the type that its
 // elements have in common, and waits for all of them.
 
-// indexing is an expression that selects an artifact from a collection.
+// indexing is an expression that selects an element of a collection.
 type indexing struct {
 	collection cty.Value
 	key        hclsyntax.Expression
@@ -36,7 +36,7 @@ type indexing struct {
 // false for any other expression.
 func (a *artifactArgument) choice(e hclsyntax.Expression, key string) (arg *plan.Arg, ok bool) {
 	in := a.indexing(e, a.scope)
-	if in == nil {
+	if in == nil || !in.selectsArtifact() {
 		return nil, false
 	}
 	if v, diags := eval.Value(in.key, in.scope.Values); diags.HasErrors() || v.IsKnown() || a.MayBeAnything(v) {
@@ -56,7 +56,7 @@ func (a *artifactArgument) choice(e hclsyntax.Expression, key string) (arg *plan
 
 // indexing returns the index that an expression consists of, possibly in
 // parentheses, with steps after it, or under the name of a local or an input. It returns
-// nil if the expression is not an index into artifacts.
+// nil for any other expression.
 func (d *Decoder) indexing(e hclsyntax.Expression, sc *module.Scope) *indexing {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
@@ -71,7 +71,7 @@ func (d *Decoder) indexing(e hclsyntax.Expression, sc *module.Scope) *indexing {
 		return d.indexingName(e, sc)
 	case *hclsyntax.IndexExpr:
 		collection, diags := eval.Value(e.Collection, sc.Handles)
-		if diags.HasErrors() || !holdsArtifacts(collection) {
+		if diags.HasErrors() || collection.IsMarked() {
 			return nil
 		}
 		return &indexing{collection: collection, key: e.Key, scope: sc}
@@ -110,16 +110,20 @@ func (d *Decoder) indexingName(e *hclsyntax.ScopeTraversalExpr, sc *module.Scope
 	return in
 }
 
-// holdsArtifacts reports whether a value is a collection of only artifacts and
-// stages.
-func holdsArtifacts(v cty.Value) bool {
-	elements := value.Elements(v)
-	if _, single := module.HandleOf(v); single || len(elements) == 0 || v.IsMarked() {
+// selectsArtifact reports whether all elements of the collection are artifacts or
+// stages, or have one where the steps lead, as the outputs of modules do.
+func (in *indexing) selectsArtifact() bool {
+	elements := value.Elements(in.collection)
+	if _, single := module.HandleOf(in.collection); single || len(elements) == 0 {
 		return false
 	}
 	return !slices.ContainsFunc(elements, func(e value.Element) bool {
-		_, ok := module.HandleOf(e.Value)
-		return !ok
+		if _, ok := module.HandleOf(e.Value); ok {
+			return false
+		}
+		v, diags := in.steps.TraverseRel(e.Value)
+		_, ok := module.HandleOf(v)
+		return diags.HasErrors() || !ok
 	})
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
@@ -43,8 +44,9 @@ func (a *attempt) read(ctx context.Context) (*product, error) {
 	}
 	rd := &reading{
 		Stage: a.Stage, guard: a.guard, redactor: a.redactor, blobs: a.Store.Blobs,
-		progress: progress{sink: a.run.Events, address: a.Address},
-		rows:     dataset.NewWriter(a.Store.Blobs, port.Columns), schema: port.Columns.Arrow(), parts: parts{former: former},
+		progress:    progress{sink: a.run.Events, address: a.Address},
+		environment: a.task.Environment,
+		rows:        dataset.NewWriter(a.Store.Blobs, port.Columns), schema: port.Columns.Arrow(), parts: parts{former: former},
 	}
 	defer rd.abort()
 	if err := rd.all(ctx, p, a.task.Memo); err != nil {
@@ -83,15 +85,17 @@ func (a *attempt) unchanged(ctx context.Context) (memo []byte, err error) {
 // reading is one Read of a source.
 type reading struct {
 	*stage.Stage
-	guard      *guard
-	redactor   *secret.Redactor
-	blobs      *blob.Store
-	progress   progress
-	schema     *arrow.Schema
-	rows       *dataset.Writer
-	quarantine *quarantine // nil if nothing was set aside
-	count      int64       // rows received
-	parts      parts
+	guard    *guard
+	redactor *secret.Redactor
+	blobs    *blob.Store
+	progress progress
+	// environment is the one whose state will have the result.
+	environment string
+	schema      *arrow.Schema
+	rows        *dataset.Writer
+	quarantine  *quarantine // nil if nothing was set aside
+	count       int64       // rows received
+	parts       parts
 }
 
 func (rd *reading) abort() {
@@ -187,8 +191,8 @@ func (rd *reading) finish(ctx context.Context) (*product, error) {
 		return nil, err
 	}
 	p.artifacts[stage.PortQuarantine] = &artifact.Artifact{Kind: artifact.Dataset, Dataset: aside}
-	rd.Warn(rd.Range.Ptr(), "Rows were set aside", "%d of the rows of %s could not be read (%d were). To get them with their errors, run \"quern artifact export %s.quarantine DIR\".",
-		aside.Rows, rd.Address, m.Rows, rd.Address)
+	rd.Warn(rd.Range.Ptr(), "Rows were set aside", "%d of the rows of %s could not be read (%d were). To get them with their errors, run \"quern artifact export -env=%s %s DIR\".",
+		aside.Rows, rd.Address, m.Rows, rd.environment, addr.Argument(rd.Address+".quarantine"))
 	return p, nil
 }
 
