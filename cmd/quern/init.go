@@ -2,10 +2,12 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/internal/revision"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/vars"
@@ -22,9 +24,12 @@ func initCommand(ui *terminal) *cli.Command {
 			"checksums to .quern.lock.hcl. Keep that file in version control: quern uses no module and starts no plugin with a\n" +
 			"different checksum. Versions stay pinned until you use -upgrade. Other commands download nothing.",
 	}
-	return command(ui, c, &arguments.Init{Examples: exampleNames()}, func(ctx context.Context, args *arguments.Init) error {
+	return command(ui, c, &arguments.Init{Examples: exampleNames(), Systems: ciSystems}, func(ctx context.Context, args *arguments.Init) error {
 		ctx, cancel := interruptible(ctx)
 		defer cancel()
+		if args.Ref.Given() {
+			return initializeRevision(ctx, ui, args)
+		}
 		return initialize(ctx, ui, args)
 	})
 }
@@ -36,6 +41,13 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 		if written, err = writeExample(args.From.Value); err != nil {
 			return err
 		}
+	}
+	if args.CI.Given() {
+		workflows, err := writeCI(ctx, ui, args.CI.Value)
+		if err != nil {
+			return err
+		}
+		written = append(written, workflows...)
 	}
 	how := registry.InitOptions{
 		Upgrade: args.Upgrade.Value, ReadOnly: args.ReadOnly,
@@ -71,7 +83,7 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 		if len(pins) > 0 {
 			found["pins"] = pins
 		}
-		if args.From.Given() {
+		if args.From.Given() || args.CI.Given() {
 			found["files"] = written
 		}
 		return ui.json(found)
@@ -79,9 +91,7 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 	for _, name := range written {
 		ui.printf("%s\n", name)
 	}
-	for _, m := range modules {
-		ui.printf("- %s (%s)\n", m.Release(), m.Change)
-	}
+	printModules(ui, modules)
 	for _, p := range pinned {
 		with := ""
 		if p.Python != "" {
@@ -93,6 +103,45 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 		ui.printf("- %s %s\n", pin.Name, pinChange(pin))
 	}
 	ui.printf("The pipeline is ready. Run \"quern plan\" to see what it would do.\n")
+	return nil
+}
+
+func printModules(ui *terminal, modules []registry.InstalledModule) {
+	for _, m := range modules {
+		ui.printf("- %s (%s)\n", m.Release(), m.Change)
+	}
+}
+
+// initializeRevision installs the modules that the pipeline of a revision calls, in
+// the releases of its own lock file.
+func initializeRevision(ctx context.Context, ui *terminal, args *arguments.Init) error {
+	repo, err := revision.Open(ctx, ".")
+	if err != nil {
+		return err
+	}
+	v, err := repo.Resolve(ctx, args.Ref.Value)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(localDir, 0o777); err != nil { // which the checkout links to
+		return err
+	}
+	var modules []registry.InstalledModule
+	err = checkout(ctx, ui, repo, v, func() (err error) {
+		how := registry.InitOptions{ReadOnly: true, Progress: func(line string) { ui.notef("%s\n", line) }}
+		_, modules, err = installModules(ctx, ui, false, how)
+		return err
+	})
+	switch {
+	case errors.Is(err, errNoPipeline):
+		ui.notef("%s has no pipeline in this folder, so it has no modules.\n", v)
+	case err != nil:
+		return err
+	}
+	if args.JSON.Value {
+		return ui.json(map[string]any{"modules": append([]registry.InstalledModule{}, modules...)})
+	}
+	printModules(ui, modules)
 	return nil
 }
 

@@ -63,6 +63,24 @@ func Open(ctx context.Context, dir string) (*Repository, error) {
 	return &Repository{top: top, prefix: strings.TrimSuffix(prefix, "\n")}, nil
 }
 
+// Top returns the top folder of the checkout.
+func (r *Repository) Top() string { return r.top }
+
+// Prefix returns the path of the folder in the repository, with slashes: "" or
+// "a/b/".
+func (r *Repository) Prefix() string { return r.prefix }
+
+// DefaultBranch returns the name of the branch that the remote origin has checked
+// out. If that is not known, it is main.
+func (r *Repository) DefaultBranch(ctx context.Context) string {
+	out, err := run(ctx, r.top, nil, "symbolic-ref", "--quiet", "refs/remotes/origin/HEAD")
+	name, ok := strings.CutPrefix(strings.TrimSpace(out), "refs/remotes/origin/")
+	if err != nil || !ok {
+		return "main"
+	}
+	return name
+}
+
 // Resolve returns the revision with a name: a branch, a tag, a commit, or another
 // name that Git knows. REVISION:FOLDER names another folder of the repository,
 // and REVISION... the point where the revision and HEAD diverged. If the revision

@@ -16,9 +16,9 @@ type Init struct {
 	Document
 	LockFile
 	Upgrade, Vendor Flag[bool]
-	From            Flag[string]
-	// Examples are the names that From may have.
-	Examples []string
+	From, CI, Ref   Flag[string]
+	// Examples are the names that From may have, and Systems those that CI may have.
+	Examples, Systems []string
 }
 
 // Flags implements [Set].
@@ -27,6 +27,8 @@ func (i *Init) Flags() []cli.Flag {
 		declare(&i.Upgrade, cli.BoolFlag{Name: "upgrade", Usage: "choose the newest versions that the constraints allow, even if others are pinned, and resolve pinned names again"}),
 		declare(&i.Vendor, cli.BoolFlag{Name: "vendor", Usage: "install modules in the folder quern_modules, to keep them in version control and use them without a network"}),
 		declare(&i.From, cli.StringFlag{Name: "from", Usage: "start from the example `NAME`: " + strings.Join(i.Examples, ", ")}),
+		declare(&i.CI, cli.StringFlag{Name: "ci", Usage: "also write workflows for the CI system `NAME`: " + strings.Join(i.Systems, ", ")}),
+		declare(&i.Ref, cli.StringFlag{Name: "ref", Usage: "only install the modules of the Git `REVISION`, so that plans and comparisons can read it"}),
 		i.LockFile.flag(),
 		i.Document.flag(),
 	}
@@ -34,7 +36,11 @@ func (i *Init) Flags() []cli.Flag {
 
 // Parse implements [Set].
 func (i *Init) Parse(given Positional) hcl.Diagnostics {
-	diags := all(given.none(), i.LockFile.parse())
+	diags := all(given.none(), i.LockFile.parse(),
+		exclusive("The lock file of a revision does not change, and nothing else is written.", &i.Ref, &i.Upgrade, &i.Vendor, &i.From, &i.CI))
+	if name := i.CI.Value; i.CI.Given() && !slices.Contains(i.Systems, name) {
+		diags = append(diags, refuse(fmt.Sprintf("%s does not support %q", &i.CI, name), fmt.Sprintf("The CI systems are %s.%s", strings.Join(i.Systems, ", "), diag.Suggest(name, i.Systems)))...)
+	}
 	if i.ReadOnly && i.Upgrade.inUse() {
 		diags = append(diags, refuse(fmt.Sprintf("%s and %s=readonly cannot be combined", &i.Upgrade, &i.Lockfile), "")...)
 	}
