@@ -1,14 +1,18 @@
 // Package garbage chooses how often a process of quern collects garbage.
 //
-// Its init function delays the first collection until the heap has eight times
-// its usual size, about 25 MB, because most commands and many plugins end
-// before that. The package imports little, so that it is initialized before the
-// packages whose init functions allocate.
+// Most commands and many plugins end before the heap has 25 MB, so the first
+// collection waits for that. The package imports little, so that it is
+// initialized before the packages whose init functions allocate.
+//
+// A plan keeps most of what it allocates, so collecting often while its heap is
+// small would look at the same values again and again. Until the heap reaches a
+// size at which memory matters, collections are therefore rare.
 package garbage
 
 import (
 	"runtime"
 	"runtime/debug"
+	"runtime/metrics"
 	"sync/atomic"
 )
 
@@ -17,29 +21,48 @@ import (
 // saves memory and costs almost no time. Applying keeps little, and much memory
 // passes through.
 const (
-	usual   = 80
+	usual   = 60
 	working = 300
 )
 
-var (
-	percent   atomic.Int64 // takes effect after the first collection
-	collected atomic.Bool
-)
+// small is the size of a heap, in bytes, up to which more garbage is allowed.
+const small = 80 << 20
+
+// first is the percentage until the first collection.
+const first = 640
+
+var works atomic.Bool
 
 func init() {
-	percent.Store(usual)
-	debug.SetGCPercent(8 * usual)
-	first := new([64]byte) // too large to share its memory, and therefore its lifetime, with other values
-	runtime.AddCleanup(first, func(struct{}) {
-		collected.Store(true)
-		debug.SetGCPercent(int(percent.Load()))
+	debug.SetGCPercent(first)
+	watch()
+}
+
+// watch chooses the percentage again after each collection.
+func watch() {
+	value := new([64]byte) // too large to share its memory, and therefore its lifetime, with other values
+	runtime.AddCleanup(value, func(struct{}) {
+		debug.SetGCPercent(percent(live()))
+		if !works.Load() {
+			watch()
+		}
 	}, struct{}{})
 }
 
-// Work allows more garbage. Call it before data is processed.
-func Work() {
-	percent.Store(working)
-	if collected.Load() {
-		debug.SetGCPercent(working)
+// percent returns how much garbage is allowed on top of live memory.
+func percent(live uint64) int {
+	if works.Load() {
+		return working
 	}
+	return max(usual, int(100*small/max(live, 1))-100)
 }
+
+// live returns the size of what the last collection kept.
+func live() uint64 {
+	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
+	metrics.Read(sample)
+	return sample[0].Value.Uint64()
+}
+
+// Work allows more garbage. Call it before data is processed.
+func Work() { works.Store(true) }

@@ -7,16 +7,36 @@ import (
 	"time"
 )
 
-func TestTheFirstCollectionIsLateAndLaterOnesAreNot(t *testing.T) {
-	if now := gogc(); !collected.Load() && now != 8*usual {
+func TestThereIsMoreGarbageWhileTheHeapIsSmall(t *testing.T) {
+	for live, want := range map[uint64]int{
+		0: 100*small - 100, small / 8: 700, small / 2: 100, small: usual, 10 * small: usual,
+	} {
+		if got := percent(live); got != want {
+			t.Errorf("%d bytes live: %d %%, want %d %%", live, got, want)
+		}
+	}
+}
+
+func TestThePercentageFollowsTheHeap(t *testing.T) {
+	if now := gogc(); now != first && now < usual {
 		t.Errorf("before the first collection: %d %%", now)
 	}
+	kept := make([]byte, 2*small)
+	collectUntil(t, usual)
+	runtime.KeepAlive(kept)
 	Work()
-	runtime.GC()
-	for until := time.Now().Add(10 * time.Second); gogc() != working; time.Sleep(time.Millisecond) {
+	collectUntil(t, working)
+}
+
+// collectUntil collects garbage until a percentage is set, which happens after a
+// collection.
+func collectUntil(t *testing.T, want uint64) {
+	t.Helper()
+	for until := time.Now().Add(10 * time.Second); gogc() != want; time.Sleep(time.Millisecond) {
 		if time.Now().After(until) {
-			t.Fatalf("after the first collection: %d %%", gogc())
+			t.Fatalf("%d %%, want %d %%", gogc(), want)
 		}
+		runtime.GC()
 	}
 }
 

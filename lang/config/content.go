@@ -128,7 +128,7 @@ func (l *loader) labels(b *hclsyntax.Block, want []string) bool {
 	}
 	ok := true
 	for i, label := range b.Labels {
-		if !hclsyntax.ValidIdentifier(label) {
+		if !ValidIdentifier(label) {
 			l.add(invalidName(b.LabelRanges[i], label))
 			ok = false
 		}
@@ -172,13 +172,26 @@ func validName(s string) string {
 		}
 		return r
 	}, strings.TrimSpace(s))
-	if !hclsyntax.ValidIdentifier(name) {
+	if !ValidIdentifier(name) {
 		name = "_" + name
 	}
-	if !hclsyntax.ValidIdentifier(name) {
+	if !ValidIdentifier(name) {
 		return ""
 	}
 	return name
+}
+
+// ValidIdentifier reports whether a name can be written without quotes. It is
+// hclsyntax.ValidIdentifier, which starts a scanner, for names that are not
+// obviously valid.
+func ValidIdentifier(name string) bool {
+	for i, c := range []byte(name) {
+		letter := 'a' <= c|0x20 && c|0x20 <= 'z' || c == '_'
+		if !letter && (i == 0 || c != '-' && (c < '0' || c > '9')) {
+			return hclsyntax.ValidIdentifier(name)
+		}
+	}
+	return name != ""
 }
 
 // sortedAttributes are the names of attributes in the order of the text.

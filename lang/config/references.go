@@ -1,6 +1,8 @@
 package config
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 )
@@ -101,49 +103,64 @@ next:
 }
 
 // Variables returns the traversals in an expression that refer to something outside it,
-// in the order of the text. They are those of its method Variables, which creates
-// a closure for each node; in a large pipeline, that was most of the garbage. Nodes that
-// bind no names are walked here instead.
+// in the order of the text. They are those of its method Variables.
 func Variables(e hcl.Expression) []hcl.Traversal {
-	if syntax, ok := e.(hclsyntax.Expression); ok {
-		return appendVariables(nil, syntax)
-	}
-	return e.Variables()
+	var all []hcl.Traversal
+	AnyVariable(e, func(t hcl.Traversal) bool {
+		all = append(all, t)
+		return false
+	})
+	return all
 }
 
-func appendVariables(to []hcl.Traversal, exprs ...hclsyntax.Expression) []hcl.Traversal {
+// AnyVariable reports whether f is true for any of an expression's Variables. It
+// calls f no more once it is. hcl's method Variables creates
+// a closure for each node; in a large pipeline, that was most of the garbage. Nodes that
+// bind no names are walked here instead.
+func AnyVariable(e hcl.Expression, f func(hcl.Traversal) bool) bool {
+	if syntax, ok := e.(hclsyntax.Expression); ok {
+		return anyVariable(f, syntax)
+	}
+	return slices.ContainsFunc(e.Variables(), f)
+}
+
+func anyVariable(f func(hcl.Traversal) bool, exprs ...hclsyntax.Expression) bool {
 	for _, e := range exprs {
-		switch e := e.(type) {
-		case *hclsyntax.LiteralValueExpr:
-		case *hclsyntax.ScopeTraversalExpr:
-			to = append(to, e.Traversal)
-		case *hclsyntax.TemplateExpr:
-			to = appendVariables(to, e.Parts...)
-		case *hclsyntax.TemplateWrapExpr:
-			to = appendVariables(to, e.Wrapped)
-		case *hclsyntax.ObjectConsExpr:
-			for _, item := range e.Items {
-				to = appendVariables(to, item.KeyExpr, item.ValueExpr)
-			}
-		case *hclsyntax.ObjectConsKeyExpr:
-			if e.ForceNonLiteral || hcl.ExprAsKeyword(e.Wrapped) == "" {
-				to = appendVariables(to, e.Wrapped)
-			}
-		case *hclsyntax.TupleConsExpr:
-			to = appendVariables(to, e.Exprs...)
-		case *hclsyntax.FunctionCallExpr:
-			to = appendVariables(to, e.Args...)
-		case *hclsyntax.ConditionalExpr:
-			to = appendVariables(to, e.Condition, e.TrueResult, e.FalseResult)
-		case *hclsyntax.BinaryOpExpr:
-			to = appendVariables(to, e.LHS, e.RHS)
-		case *hclsyntax.UnaryOpExpr:
-			to = appendVariables(to, e.Val)
-		case *hclsyntax.ParenthesesExpr:
-			to = appendVariables(to, e.Expression)
-		default:
-			to = append(to, hclsyntax.Variables(e)...)
+		if anyVariableIn(e, f) {
+			return true
 		}
 	}
-	return to
+	return false
+}
+
+func anyVariableIn(e hclsyntax.Expression, f func(hcl.Traversal) bool) bool {
+	switch e := e.(type) {
+	case *hclsyntax.LiteralValueExpr:
+		return false
+	case *hclsyntax.ScopeTraversalExpr:
+		return f(e.Traversal)
+	case *hclsyntax.TemplateExpr:
+		return anyVariable(f, e.Parts...)
+	case *hclsyntax.TemplateWrapExpr:
+		return anyVariableIn(e.Wrapped, f)
+	case *hclsyntax.ObjectConsExpr:
+		return slices.ContainsFunc(e.Items, func(item hclsyntax.ObjectConsItem) bool {
+			return anyVariable(f, item.KeyExpr, item.ValueExpr)
+		})
+	case *hclsyntax.ObjectConsKeyExpr:
+		return (e.ForceNonLiteral || hcl.ExprAsKeyword(e.Wrapped) == "") && anyVariableIn(e.Wrapped, f)
+	case *hclsyntax.TupleConsExpr:
+		return anyVariable(f, e.Exprs...)
+	case *hclsyntax.FunctionCallExpr:
+		return anyVariable(f, e.Args...)
+	case *hclsyntax.ConditionalExpr:
+		return anyVariable(f, e.Condition, e.TrueResult, e.FalseResult)
+	case *hclsyntax.BinaryOpExpr:
+		return anyVariable(f, e.LHS, e.RHS)
+	case *hclsyntax.UnaryOpExpr:
+		return anyVariableIn(e.Val, f)
+	case *hclsyntax.ParenthesesExpr:
+		return anyVariableIn(e.Expression, f)
+	}
+	return slices.ContainsFunc(hclsyntax.Variables(e), f)
 }

@@ -34,15 +34,14 @@ func Value(e hcl.Expression, ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) 
 // times, by one goroutine at a time.
 type Expression struct {
 	guarded hcl.Expression
-	budget  *budget
+	budget  budget
 }
 
 // New prepares an expression for evaluation within limits.
 func New(e hcl.Expression) *Expression {
-	b := &budget{}
-	x := &Expression{guarded: e, budget: b}
+	x := &Expression{guarded: e}
 	if syntax, ok := e.(hclsyntax.Expression); ok {
-		x.guarded = b.guard(syntax)
+		x.guarded = x.budget.guard(syntax)
 	}
 	return x
 }
@@ -177,6 +176,8 @@ func harmless(e hclsyntax.Expression) bool {
 		return true
 	case *hclsyntax.TemplateExpr:
 		return e.IsStringLiteral()
+	case *hclsyntax.ObjectConsKeyExpr:
+		return !e.ForceNonLiteral && hcl.ExprAsKeyword(e.Wrapped) != ""
 	}
 	return false
 }

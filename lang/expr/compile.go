@@ -59,9 +59,7 @@ func MentionsRow(e hcl.Expression) bool { return Mentions(e, RowName) }
 
 // Mentions reports whether an expression refers to any of some names.
 func Mentions(e hcl.Expression, names ...string) bool {
-	return slices.ContainsFunc(config.Variables(e), func(t hcl.Traversal) bool {
-		return slices.Contains(names, t.RootName())
-	})
+	return config.AnyVariable(e, func(t hcl.Traversal) bool { return slices.Contains(names, t.RootName()) })
 }
 
 // Compile compiles an expression whose result must have the type want

@@ -11,6 +11,8 @@
 package expr
 
 import (
+	"strings"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
@@ -48,10 +50,11 @@ func (c *Compiled) Column() (string, bool) {
 	if len(c.Columns) != 1 {
 		return "", false
 	}
-	if c.Text != RowColumn(c.Columns[0]) {
-		return "", false
+	name := c.Columns[0]
+	if step, ok := strings.CutPrefix(c.Text, RowName+"."); ok && step == name || strings.HasPrefix(c.Text, RowName+"[") && c.Text == RowColumn(name) {
+		return name, true
 	}
-	return c.Columns[0], true
+	return "", false
 }
 
 // RowColumn returns the expression that is just a column of the row.

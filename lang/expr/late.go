@@ -67,6 +67,9 @@ func unknownLate(t cty.Type) cty.Value {
 // lateTypes returns the late names that an expression reads. If only attributes
 // of an object are read, its type is reduced to those.
 func lateTypes(e hclsyntax.Expression, s *Scope) map[string]value.Type {
+	if len(s.Late) == 0 {
+		return nil
+	}
 	var out map[string]value.Type
 	for _, t := range config.Variables(e) {
 		root := t.RootName()

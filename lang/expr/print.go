@@ -11,6 +11,7 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
 )
 
 // Precedences of printed expressions, lowest first. A part is put in
@@ -333,7 +334,7 @@ func stepsText(steps hcl.Traversal) string {
 }
 
 func (p *printer) index(key cty.Value) {
-	if key.Type() == cty.String && hclsyntax.ValidIdentifier(key.AsString()) {
+	if key.Type() == cty.String && config.ValidIdentifier(key.AsString()) {
 		p.WriteString("." + key.AsString())
 		return
 	}

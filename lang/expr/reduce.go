@@ -152,12 +152,10 @@ func (r *reducer) perRow(root string) bool { return root == RowName || r.scope.i
 // closed reports whether an expression reads neither the row, nor late values,
 // nor a loop variable, so that it can be evaluated now.
 func (r *reducer) closed(e hclsyntax.Expression) bool {
-	for _, t := range config.Variables(e) {
-		if root := t.RootName(); r.perRow(root) || r.locals.has(root) {
-			return false
-		}
-	}
-	return true
+	return !config.AnyVariable(e, func(t hcl.Traversal) bool {
+		root := t.RootName()
+		return r.perRow(root) || r.locals.has(root)
+	})
 }
 
 // foldable reports whether a value can be written as a literal.

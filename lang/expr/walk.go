@@ -21,7 +21,17 @@ func (n names) has(name string) bool {
 // names of the loop variables in scope. It leaves out the type in a conversion,
 // which is not evaluated.
 func visit(e hclsyntax.Expression, f func(n hclsyntax.Node, locals names)) {
-	_ = hclsyntax.Walk(e, &visitor{visit: f})
+	switch e := e.(type) {
+	case *hclsyntax.LiteralValueExpr, *hclsyntax.ScopeTraversalExpr:
+		f(e, nil)
+	case *hclsyntax.TemplateExpr: // which hcl would create a closure for
+		f(e, nil)
+		for _, part := range e.Parts {
+			visit(part, f)
+		}
+	default:
+		_ = hclsyntax.Walk(e, &visitor{visit: f})
+	}
 }
 
 type visitor struct {

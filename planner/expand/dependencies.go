@@ -10,6 +10,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/schema"
@@ -143,7 +144,7 @@ func (c *collector) promptBody(src *hclsyntax.Body) {
 
 func (c *collector) expression(e hcl.Expression) {
 	syntax, ok := e.(hclsyntax.Node)
-	if !ok {
+	if !ok || !config.AnyVariable(e, leadsOut) {
 		return
 	}
 	indexed := map[*hclsyntax.ScopeTraversalExpr]bool{}
@@ -164,6 +165,10 @@ func (c *collector) expression(e hcl.Expression) {
 		return nil
 	})
 }
+
+// leadsOut reports whether a reference leads out of the row, as few in row
+// expressions do.
+func leadsOut(t hcl.Traversal) bool { return t.RootName() != expr.RowName }
 
 // indices records the references in the indices of an expression. An index
 // needs values even if the reference leads to an artifact.

@@ -51,7 +51,7 @@ type Seal func(variable string) (string, error)
 // the fields are then those that are known. A nil seal leaves secrets out, and
 // the key must not be used.
 func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage []plan.Field, err error) {
-	d := &definition{}
+	d := &definition{fields: make([]plan.Field, 0, 16)}
 	d.add("type", typeName(n))
 	if n.Behavior != "" {
 		d.add("behaviour", n.Behavior)
@@ -103,6 +103,9 @@ type definition struct {
 // Secrets are the sensitive variables whose values are part of a definition
 // key, sorted.
 func Secrets(n *plan.Node, body *plan.Body) []string {
+	if !mentionsSecrets(n, body) {
+		return nil // as most
+	}
 	d := &definition{}
 	if body != nil {
 		d.body(body, "")
@@ -114,6 +117,13 @@ func Secrets(n *plan.Node, body *plan.Body) []string {
 	}
 	slices.Sort(d.sensitive)
 	return slices.Compact(d.sensitive)
+}
+
+// mentionsSecrets reports whether any expression of an instance refers to a
+// sensitive variable, whether or not it is part of a key.
+func mentionsSecrets(n *plan.Node, body *plan.Body) bool {
+	return body != nil && body.AnyExpression(func(e *expr.Compiled) bool { return len(e.Secrets) > 0 }) ||
+		slices.ContainsFunc(n.Conditions, func(c plan.Condition) bool { return c.When == plan.WhenGate && len(c.Test.Secrets) > 0 })
 }
 
 func (d *definition) secrets(seal Seal) {

@@ -1,6 +1,8 @@
 package module
 
 import (
+	"slices"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
@@ -27,10 +29,10 @@ func (r *Refs) readPlain(s *Stage) bool {
 // readPlain reports whether a reference to the stage may need plain values of
 // it: it names one, or it represents the stage as a whole, unless its range is
 // in artifacts.
-func (s *Stage) readPlain(t hcl.Traversal, artifacts map[hcl.Range]bool) bool {
+func (s *Stage) readPlain(t hcl.Traversal, artifacts []hcl.Range) bool {
 	_, rest, _ := addr.FromTraversal(t)
 	if len(rest) == 0 {
-		return !artifacts[t.SourceRange()]
+		return !slices.Contains(artifacts, t.SourceRange())
 	}
 	name, ok := rest[0].(hcl.TraverseAttr)
 	if !ok {
@@ -46,31 +48,32 @@ func (s *Stage) readPlain(t hcl.Traversal, artifacts map[hcl.Range]bool) bool {
 
 // artifactPlaces returns the ranges of references that represent only an
 // artifact: an argument that takes artifacts consists of them.
-func artifactPlaces(body *hclsyntax.Body, args map[string]*schema.Argument) map[hcl.Range]bool {
-	places := map[hcl.Range]bool{}
+func artifactPlaces(body *hclsyntax.Body, args map[string]*schema.Argument) []hcl.Range {
+	var places []hcl.Range
 	for name, a := range body.Attributes {
 		if arg := args[name]; arg != nil && len(arg.Kinds) > 0 {
-			addPlaces(a.Expr, places)
+			places = appendPlaces(places, a.Expr)
 		}
 	}
 	return places
 }
 
-func addPlaces(e hclsyntax.Expression, places map[hcl.Range]bool) {
+func appendPlaces(places []hcl.Range, e hclsyntax.Expression) []hcl.Range {
 	switch e := e.(type) {
 	case *hclsyntax.ScopeTraversalExpr:
-		places[e.Traversal.SourceRange()] = true
+		return append(places, e.Traversal.SourceRange())
 	case *hclsyntax.ParenthesesExpr:
-		addPlaces(e.Expression, places)
+		return appendPlaces(places, e.Expression)
 	case *hclsyntax.IndexExpr:
-		addPlaces(e.Collection, places)
+		return appendPlaces(places, e.Collection)
 	case *hclsyntax.TupleConsExpr:
 		for _, element := range e.Exprs {
-			addPlaces(element, places)
+			places = appendPlaces(places, element)
 		}
 	case *hclsyntax.ObjectConsExpr:
 		for _, item := range e.Items {
-			addPlaces(item.ValueExpr, places)
+			places = appendPlaces(places, item.ValueExpr)
 		}
 	}
+	return places
 }

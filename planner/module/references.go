@@ -1,7 +1,6 @@
 package module
 
 import (
-	"maps"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -23,7 +22,7 @@ type Refs struct {
 	// traversals are the references to stages.
 	traversals []hcl.Traversal
 	// artifacts are the ranges of those that represent only an artifact.
-	artifacts map[hcl.Range]bool
+	artifacts []hcl.Range
 	// allVars and AllLocals are set if a name is computed.
 	allVars, AllLocals bool
 }
@@ -98,13 +97,7 @@ func (r *Refs) merge(o *Refs) {
 	}
 	r.outputs, r.waits = append(r.outputs, o.outputs...), append(r.waits, o.waits...)
 	r.traversals = append(r.traversals, o.traversals...)
-	if len(o.artifacts) > 0 {
-		r.artifacts = maps.Clone(r.artifacts)
-		if r.artifacts == nil {
-			r.artifacts = map[hcl.Range]bool{}
-		}
-		maps.Copy(r.artifacts, o.artifacts)
-	}
+	r.artifacts = slices.Concat(r.artifacts, o.artifacts)
 	r.allVars = r.allVars || o.allVars
 	r.AllLocals = r.AllLocals || o.AllLocals
 }

@@ -2,6 +2,7 @@ package plan
 
 import (
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -261,6 +262,9 @@ func (b *Body) ValueRefs() []string {
 }
 
 func (b *Body) refs(counts func(*Arg) bool) (refs, secrets []string) {
+	if !b.AnyExpression(func(e *expr.Compiled) bool { return len(e.Refs) > 0 || len(e.Secrets) > 0 }) {
+		return nil, nil
+	}
 	seen := map[string]bool{}
 	add := func(list *[]string, prefix string, names []string) {
 		for _, name := range names {
@@ -331,6 +335,31 @@ func (b *Body) Expressions(f func(key string, a *Arg, e *expr.Compiled)) {
 	b.expressions("", f)
 }
 
+// AnyExpression reports whether f is true for any of the expressions that
+// Expressions calls it with.
+func (b *Body) AnyExpression(f func(*expr.Compiled) bool) bool {
+	return anyWith(b.Args, f) || slices.ContainsFunc(b.Blocks, func(nested *Block) bool { return nested.Body.AnyExpression(f) })
+}
+
+func (a *Arg) anyExpression(f func(*expr.Compiled) bool) bool {
+	switch {
+	case a.Expr != nil && f(a.Expr), a.Row != nil && f(a.Row.Expr), a.Choice != nil && f(a.Choice.Key):
+		return true
+	case a.Choice != nil && anyWith(a.Choice.Of, f):
+		return true
+	}
+	return anyWith(a.Map, f) || slices.ContainsFunc(a.List, func(element *Arg) bool { return element.anyExpression(f) })
+}
+
+func anyWith(args map[string]*Arg, f func(*expr.Compiled) bool) bool {
+	for _, a := range args {
+		if a.anyExpression(f) {
+			return true
+		}
+	}
+	return false
+}
+
 func (b *Body) expressions(prefix string, f func(string, *Arg, *expr.Compiled)) {
 	for name, a := range b.Args {
 		a.expressions(prefix+name, f)
@@ -386,9 +415,7 @@ type resolver struct {
 }
 
 func (r *resolver) body(b *Body) *Body {
-	waits := false
-	b.expressions("", func(_ string, _ *Arg, e *expr.Compiled) { waits = waits || len(e.Refs) > 0 })
-	if !waits {
+	if !b.AnyExpression(func(e *expr.Compiled) bool { return len(e.Refs) > 0 }) {
 		return b
 	}
 	out := &Body{Type: b.Type, Args: make(map[string]*Arg, len(b.Args)), Blocks: make([]*Block, len(b.Blocks))}
