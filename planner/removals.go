@@ -179,12 +179,22 @@ func (b *builder) addCredentials(nodes []*plan.Node) {
 }
 
 // decoderOf returns the decoder of the module that an address is in, or that of the
-// root module if it does not exist.
+// root module if no block calls it. The module may have no such instance anymore.
 func (b *builder) decoderOf(address string) *decode.Decoder {
-	if a, err := addr.Parse(address); err == nil {
-		if m := b.root.Tree.Module(a.Module); m != nil {
-			return b.root.of[m].decode
-		}
+	a, err := addr.Parse(address)
+	if err != nil {
+		return b.root.decode
 	}
-	return b.root.decode
+	at := b.root
+	for _, call := range a.Module.Calls() {
+		m := b.root.Tree.Module(at.Addr.Child(call.Name, call.Key))
+		if m == nil {
+			m = at.expand.Former(call)
+		}
+		if m == nil {
+			return b.root.decode
+		}
+		at = b.root.of[m]
+	}
+	return at.decode
 }

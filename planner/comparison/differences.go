@@ -11,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/planner/contract"
 	"github.com/quern-dev/quern/planner/fingerprint"
 	"github.com/quern-dev/quern/planner/plan"
 )
@@ -92,6 +93,11 @@ func settings(v *vertex) []plan.Field {
 	if r := v.Resources; r != (plan.Resources{}) {
 		texts["resources"] = fmt.Sprintf("cpu %g, memory %d, gpu %d", r.CPU, r.Memory, r.GPU)
 	}
+	for _, c := range v.Contracts {
+		for _, f := range contract.Fields(c) {
+			texts[f.Name] = f.Value
+		}
+	}
 	for i, c := range v.Conditions {
 		text := expr.Readable(c.Message.Text)
 		if c.When != plan.WhenGate {
@@ -155,6 +161,9 @@ func columnTypes(v *vertex) map[columnAt]string {
 	types := map[columnAt]string{}
 	for i := range v.Outputs {
 		p := &v.Outputs[i]
+		if p.Violations {
+			continue // they have the columns of the dataset
+		}
 		for _, c := range p.Columns {
 			types[columnAt{p.Name, c.Name}] = c.Type
 		}

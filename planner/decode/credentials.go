@@ -22,8 +22,8 @@ func (d *Decoder) Credentials(address string, prior *state.Instance) (body *plan
 	if err != nil {
 		return nil, "Its address cannot be read."
 	}
-	s := d.Tree.Stage(a.Stage)
-	if s == nil || s.Config.Type != prior.Type || s.Type == nil {
+	s := d.Stage(a.In(addr.Module{}))
+	if s == nil || a.Module != d.Addr || s.Config.Type != prior.Type || s.Type == nil {
 		return nil, "The block is no longer in the configuration."
 	}
 	r := &module.Refs{}

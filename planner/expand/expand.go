@@ -238,23 +238,52 @@ func eachOf(key, value cty.Value) map[string]cty.Value {
 // ScopeOf returns the scope of an instance that is in the state and may no
 // longer be in the configuration. It contains no stages.
 func (x *Expander) ScopeOf(s *module.Stage, base *module.Scope, key cty.Value) *module.Scope {
+	return x.former(s.Config.ForEach, key).In(base)
+}
+
+// Former returns an instance of a module that is in the state and may no longer be
+// in the configuration, or nil if no block calls it. It is not part of the tree.
+func (x *Expander) Former(call addr.Call) *module.Module {
+	c := x.Config.Calls[call.Name]
+	if c == nil {
+		return nil
+	}
+	if call.Key == cty.NilVal {
+		return x.Module.Former(call.Name, nil)
+	}
+	return x.Module.Former(call.Name, x.former(c.ForEach, call.Key))
+}
+
+// former returns what distinguishes an instance that may no longer be in the
+// configuration. Without an element of for_each that has its key, each.value can be
+// anything.
+func (x *Expander) former(forEach hcl.Expression, key cty.Value) *module.Each {
 	if key.Type() == cty.Number {
 		index := indexOf(key)
-		return base.With(index, index)
+		return &module.Each{Key: key, Values: index, Handles: index}
 	}
 	each := eachOf(key, cty.DynamicVal)
-	if e := s.Config.ForEach; e != nil {
-		r := module.RefsOf(e)
-		if x.EvaluateLocals(r.Locals) && len(r.Stages) == 0 && x.EvaluateInputs(r) {
-			values, _ := eval.Value(e, x.Module.Scope(r).Values)
-			for _, element := range value.Elements(values) {
-				if element.Key.RawEquals(key) {
-					each = eachOf(key, element.Value)
-				}
-			}
+	out := &module.Each{Key: key, Values: each, Handles: each}
+	if forEach == nil {
+		return out
+	}
+	r := module.RefsOf(forEach)
+	if !x.EvaluateLocals(r.Locals) || len(r.Stages) > 0 || !x.EvaluateInputs(r) {
+		return out
+	}
+	base := x.Module.Scope(r)
+	values, _ := eval.Value(forEach, base.Values)
+	for _, element := range value.Elements(values) {
+		if !element.Key.RawEquals(key) {
+			continue
+		}
+		each := eachOf(key, element.Value)
+		out.Values, out.Handles = each, each
+		if element.Value.ContainsMarked() {
+			out.Value = &expr.Definition{Expr: elementOf(forEach.(hclsyntax.Expression), key), Scope: base.Expr()}
 		}
 	}
-	return base.With(each, each)
+	return out
 }
 
 // keysUnknown reports whether the keys of a for_each depend on a result that does

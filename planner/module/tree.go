@@ -176,6 +176,19 @@ func (m *Module) Expand(name string, keyed Keying, instances []*Each, ok bool) {
 	}
 }
 
+// Former returns an instance of a module that m calls, or nil if m does not call it.
+// The instance is not part of the tree, and it calls no other modules itself.
+func (m *Module) Former(name string, each *Each) *Module {
+	n := m.node.children[name]
+	if n == nil {
+		return nil
+	}
+	c := m.child(n, each)
+	c.addStages()
+	m.Tree.New(c)
+	return c
+}
+
 // Stage returns the stage with a whole address, or nil.
 func (t *Tree) Stage(a addr.Stage) *Stage {
 	m := t.modules[a.Module]

@@ -8,6 +8,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 // Contract says what a dataset that a node produces must be like. Whether the
@@ -17,7 +18,12 @@ type Contract struct {
 	// Output is the name of the port, or empty if the stage itself is the
 	// dataset.
 	Output string `json:"output,omitempty"`
-	Rules  []Rule `json:"rules,omitempty"`
+	// Columns must exist, which planning has checked. The type is as it is written
+	// in the configuration, such as "optional(number)". If Exact is set, no others
+	// may exist.
+	Columns []data.Column `json:"columns,omitempty"`
+	Exact   bool          `json:"exact,omitempty"`
+	Rules   []Rule        `json:"rules,omitempty"`
 	// Key identifies the check of the rules over the dataset that the plan
 	// knows. It is empty if the dataset, or one that the rules refer to, is not
 	// known yet.

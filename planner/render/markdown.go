@@ -66,7 +66,7 @@ func whyText(n *plan.Node) string {
 	for _, c := range n.Changes {
 		parts = append(parts, c.Argument+" changes")
 	}
-	parts = append(parts, adoption(n)...)
+	parts = append(append(parts, contracts(n)...), adoption(n)...)
 	return strings.Join(parts, "; ")
 }
 

@@ -209,8 +209,8 @@ func (t *text) node(n *plan.Node) {
 	for _, c := range n.Changes {
 		t.change(c)
 	}
-	for _, c := range n.Contracts {
-		t.contract(n, c)
+	for _, c := range contracts(n) {
+		t.printf("        %s\n", t.paint(faint, c))
 	}
 	for _, line := range adoption(n) {
 		t.printf("        %s\n", printable.Text(line))
@@ -221,16 +221,19 @@ func (t *text) node(n *plan.Node) {
 	t.printf("\n")
 }
 
-// contract says which rules will be checked when there is a result.
-func (t *text) contract(n *plan.Node, c *plan.Contract) {
+// contracts says which rules will be checked when there is a result.
+func contracts(n *plan.Node) (lines []string) {
 	if n.Action == plan.Keep || n.Action == plan.Adopt {
-		return
+		return nil
 	}
-	of := ""
-	if c.Output != "" {
-		of = " of " + c.Output
+	for _, c := range n.Contracts {
+		of := ""
+		if c.Output != "" {
+			of = " of " + c.Output
+		}
+		lines = append(lines, "contract"+of+": "+english.Count(len(c.Rules), "rule")+" to check")
 	}
-	t.printf("        %s\n", t.paint(faint, "contract"+of+": "+english.Count(len(c.Rules), "rule")+" to check"))
+	return lines
 }
 
 func (t *text) reason(r plan.Reason) {

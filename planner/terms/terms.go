@@ -119,7 +119,7 @@ func (c *compiler) contract() *Contract {
 		return nil
 	}
 	c.out = &Contract{Contract: &plan.Contract{Output: c.cfg.Output, Range: diag.NewRange(c.cfg.Range)}, Referenced: map[string]*module.Handle{}}
-	c.warn = c.severity(c.cfg.Severity, false)
+	c.out.Exact, c.warn = c.cfg.Exact, c.severity(c.cfg.Severity, false)
 	c.columns()
 	c.rows()
 	c.notNull()
@@ -237,6 +237,7 @@ func (c *compiler) columns() {
 	for i := range c.cfg.Columns {
 		want := &c.cfg.Columns[i]
 		named[want.Name] = true
+		c.out.Columns = append(c.out.Columns, data.Column{Name: want.Name, Type: want.String()})
 		if _, there := expr.LookupColumn(c.port.Columns, want.Name); !there && want.Optional {
 			continue
 		}
