@@ -36,10 +36,13 @@ type (
 		Name    string        `xml:"name,attr"`
 		Class   string        `xml:"classname,attr"`
 		Time    string        `xml:"time,attr"`
-		Skipped *struct{}     `xml:"skipped"`
+		Skipped *junitSkipped `xml:"skipped"`
 		Error   *junitProblem `xml:"error"`
 		Failure *junitProblem `xml:"failure"`
 		Err     string        `xml:"system-err,omitempty"`
+	}
+	junitSkipped struct {
+		Message string `xml:"message,attr"`
 	}
 	junitProblem struct {
 		Message string `xml:"message,attr"`
@@ -91,7 +94,7 @@ func (f *File) suite(print func(hcl.Diagnostics) string) junitSuite {
 			c.Error = problem(run.Diagnostics, print)
 		case Skipped:
 			s.Skipped++
-			c.Skipped = &struct{}{}
+			c.Skipped = &junitSkipped{run.Why}
 		case Passed:
 			c.Err = legal(print(run.Diagnostics))
 		}

@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/tester/mock"
 )
 
 // scope is what conditions see in addition to the names of the pipeline.
@@ -195,10 +196,10 @@ func objects(rows []json.RawMessage, t cty.Type) ([]cty.Value, error) {
 // callType is the type of an element of calls(ADDRESS).
 var callType = cty.Object(map[string]cty.Type{
 	"request": cty.Object(map[string]cty.Type{
-		"text": cty.String, "system": cty.String, "user": cty.String, "prompt": cty.String,
+		"text": cty.String, "system": cty.String, "user": cty.String, "prompt": cty.String, "tools": cty.List(cty.String),
 		"messages": cty.List(cty.Object(map[string]cty.Type{"role": cty.String, "content": cty.String})),
 	}),
-	"answer": cty.String,
+	"answer": cty.String, "tool_calls": cty.List(mock.ToolCallType),
 })
 
 // callsFunction is calls(ADDRESS): the requests to a mocked model and their answers, in
@@ -217,7 +218,7 @@ func (e *execution) callsFunction() function.Function {
 			}
 			var all []cty.Value
 			for _, c := range e.mocks.Calls(address) {
-				all = append(all, cty.ObjectVal(map[string]cty.Value{"request": c.Request, "answer": c.Answer}))
+				all = append(all, cty.ObjectVal(map[string]cty.Value{"request": c.Request, "answer": c.Answer, "tool_calls": c.ToolCalls}))
 			}
 			return list(all, callType), nil
 		},

@@ -105,7 +105,7 @@ func (s *session) run(ctx context.Context, r *testfile.Run, out *Run) {
 func (e *execution) conclude(ctx context.Context) {
 	e.covered()
 	if e.stopped(ctx) {
-		e.out.Status = Skipped
+		e.out.Status, e.out.Why = Skipped, stoppedTests
 		return
 	}
 	unexpected := e.expectedDiagnostics()

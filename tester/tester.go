@@ -91,7 +91,9 @@ type Run struct {
 	Status     Status
 	// Diagnostics are the errors of a run that did not pass, and warnings.
 	Diagnostics hcl.Diagnostics
-	Seconds     float64
+	// Why says why a run was skipped.
+	Why     string
+	Seconds float64
 	// Stages are the stages that it carried out.
 	Stages []Stage
 	// Calls is the number of requests to mocked models, by address.
@@ -170,6 +172,9 @@ func Test(ctx context.Context, o Options) (*Result, error) {
 	return result, err
 }
 
+// stoppedTests is why runs are skipped after Stop.
+const stoppedTests = "the tests were stopped"
+
 type test struct {
 	Options
 	recordings *mock.Recordings
@@ -233,12 +238,21 @@ func (t *test) file(ctx context.Context, c choice) (out *File) {
 		}
 		defer s.close(ctx)
 	}
+	broken := "" // the run that could not be carried out
 	for _, r := range c.file.Runs[:c.runs] {
 		run := &Run{File: c.file.Name, Name: r.Name, Status: Skipped}
-		if out.Status != Broken && out.Status != Skipped && !t.stopped(ctx) {
+		switch {
+		case broken != "":
+			run.Why = fmt.Sprintf("run %q could not be carried out", broken)
+		case t.stopped(ctx):
+			run.Why = stoppedTests
+		default:
 			began := time.Now()
 			s.run(ctx, r, run)
 			run.Seconds = time.Since(began).Seconds()
+		}
+		if run.Status == Broken {
+			broken = r.Name
 		}
 		out.Runs = append(out.Runs, run)
 		out.Status = worse(out.Status, run.Status)

@@ -82,7 +82,12 @@ func loadTests(ctx context.Context, ui *terminal) (*config.Module, []*testfile.F
 	if len(files) == 0 {
 		return nil, nil, diag.Failed("no test files", "This folder and its folder %s contain no files whose names end in %s.", testfile.Folder, testfile.Suffix)
 	}
-	return module, files, nil
+	for _, v := range testfile.MockedVariables(module, files) {
+		if d := module.StandIn(v); d != nil {
+			diags = append(diags, d)
+		}
+	}
+	return module, files, ui.failed(diags)
 }
 
 // checkedTests reads the test files of a pipeline and checks them against it.
@@ -121,7 +126,7 @@ func (v *testView) file(f *tester.File) {
 	v.ui.printf("%s ... %s\n", f.Name, v.status(f.Status))
 	v.print(f.Diagnostics)
 	for _, r := range f.Runs {
-		v.ui.printf("  run %q ... %s\n", r.Name, v.status(r.Status))
+		v.ui.printf("  run %q ... %s%s\n", r.Name, v.status(r.Status), because(r))
 		if v.args.Verbose.Value {
 			v.carriedOut(r)
 		}
@@ -142,6 +147,14 @@ func (v *testView) status(s tester.Status) string {
 		return string(s)
 	}
 	return "\x1b[" + colors[s] + "m" + string(s) + "\x1b[0m"
+}
+
+// because says why a run was skipped.
+func because(r *tester.Run) string {
+	if r.Why == "" {
+		return ""
+	}
+	return " (" + r.Why + ")"
 }
 
 // carriedOut prints what a run carried out.
@@ -262,6 +275,7 @@ type testRunJSON struct {
 	Status      tester.Status     `json:"status"`
 	Seconds     float64           `json:"seconds"`
 	Diagnostics []diag.Diagnostic `json:"diagnostics"`
+	Why         string            `json:"why,omitempty"`
 	Calls       map[string]int    `json:"calls,omitempty"`
 }
 
@@ -279,7 +293,7 @@ func (v *testView) json(result *tester.Result, coverage *tester.Coverage) error 
 	for _, f := range result.Files {
 		out := testFileJSON{Name: f.Name, Status: f.Status, Seconds: f.Seconds, Diagnostics: v.diagnostics(f.Diagnostics), Runs: []testRunJSON{}}
 		for _, r := range f.Runs {
-			out.Runs = append(out.Runs, testRunJSON{r.Name, r.Status, r.Seconds, v.diagnostics(r.Diagnostics), r.Calls})
+			out.Runs = append(out.Runs, testRunJSON{r.Name, r.Status, r.Seconds, v.diagnostics(r.Diagnostics), r.Why, r.Calls})
 		}
 		files = append(files, out)
 	}

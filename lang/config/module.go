@@ -50,8 +50,12 @@ type Module struct {
 	Moved   []*Moved
 	Removed []*Removed
 	Imports []*Import
+	// StandIns are the names of variables that StandIn replaced.
+	StandIns []string
 
 	stages map[addr.Stage]*Stage
+	// bodies are the contents of the module's files.
+	bodies []*hclsyntax.Body
 }
 
 // Stage returns the stage at an address, or nil if it is not declared.

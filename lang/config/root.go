@@ -61,6 +61,7 @@ func withPlurals(hints map[string]string) map[string]string {
 }
 
 func (l *loader) root(body *hclsyntax.Body) {
+	l.m.bodies = append(l.m.bodies, body)
 	for _, name := range sortedAttributes(body.Attributes) {
 		attr := body.Attributes[name]
 		l.add(diag.Errorf(attr.NameRange.Ptr(), "Unsupported argument", "A configuration file can contain only blocks at the top level. To define a value that other blocks can use, write locals { %s = … }. To set a variable, use quern.vars.hcl.", name))

@@ -15,8 +15,8 @@ import (
 func (t *typist) compare(e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext) {
 	// Errors in the operands themselves are reported where they are evaluated.
 	sides := t.inner()
-	left, right := sides.value(e.LHS, ctx).Type(), sides.value(e.RHS, ctx).Type()
-	if t.unequal == nil || sides.diags.HasErrors() || left.HasDynamicTypes() || right.HasDynamicTypes() || left.Equals(right) {
+	left, right := loopType(e.LHS, sides.value(e.LHS, ctx).Type()), loopType(e.RHS, sides.value(e.RHS, ctx).Type())
+	if t.unequal == nil || sides.diags.HasErrors() || left.HasDynamicTypes() || right.HasDynamicTypes() || left.Equals(right) || mayBeEqual(left, right) {
 		return
 	}
 	sign, always := "==", "false"
@@ -25,6 +25,36 @@ func (t *typist) compare(e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext) {
 	}
 	*t.unequal = append(*t.unequal, diag.Errorf(e.Range().Ptr(), "Values of different types are never equal",
 		"The left side is %s and the right side is %s, so this is always %s. %s", withArticle(left), withArticle(right), always, sameType(e, left, right, sign)))
+}
+
+// loopType returns the type of an operand as a comparison sees it: a `for` gives a
+// tuple or an object, although its elements are typed as those of a list or a map.
+// The empty ones stand for any.
+func loopType(e hclsyntax.Expression, t cty.Type) cty.Type {
+	switch e := e.(type) {
+	case *hclsyntax.ParenthesesExpr:
+		return loopType(e.Expression, t)
+	case *hclsyntax.ConditionalExpr:
+		if loop := loopType(e.TrueResult, t); !loop.Equals(t) {
+			return loop
+		}
+		return loopType(e.FalseResult, t)
+	case *hclsyntax.ForExpr:
+		if t.IsListType() {
+			return cty.EmptyTuple
+		}
+		if t.IsMapType() {
+			return cty.EmptyObject
+		}
+	}
+	return t
+}
+
+// mayBeEqual reports whether one of the types stands for any tuple or object, and the
+// other one is such a type, too.
+func mayBeEqual(a, b cty.Type) bool {
+	any := func(of cty.Type) bool { return a.Equals(of) || b.Equals(of) }
+	return a.IsTupleType() && b.IsTupleType() && any(cty.EmptyTuple) || a.IsObjectType() && b.IsObjectType() && any(cty.EmptyObject)
 }
 
 func withArticle(t cty.Type) string {

@@ -39,7 +39,7 @@ var (
 	inExpect = content{what: "an expect block", optional: []string{"rows", "file", "schema", "ordered", "subset"}}
 	inReal   = content{what: "a real block"}
 	inOutput = content{what: "an output block", optional: []string{"rows", "file", "schema"}}
-	inRule   = content{what: "a rule block", required: []string{"when"}, optional: []string{"answer", "error"}}
+	inRule   = content{what: "a rule block", required: []string{"when"}, optional: []string{"answer", "tool_calls", "error"}}
 )
 
 // expected is the content of expect_error and expect_warning.
@@ -382,11 +382,18 @@ func (p *parser) mock(b *hclsyntax.Block, to []*Mock) []*Mock {
 	if !ok {
 		return to
 	}
+	variable, isVariable := strings.CutPrefix(name, "var.")
+	isVariable = isVariable && b.Type == "mock" && hclsyntax.ValidIdentifier(variable)
+	if isVariable {
+		name = kind.Source + "." + variable
+	} else {
+		variable = ""
+	}
 	at, ok := p.address(name, b.LabelRanges[0])
 	if !ok {
 		return to
 	}
-	m := &Mock{Stage: at.Stage, Real: b.Type == "real", Text: string(b.Range().SliceBytes(p.file.Source)), Range: b.DefRange()}
+	m := &Mock{Variable: variable, Stage: at.Stage, Real: b.Type == "real", Text: string(b.Range().SliceBytes(p.file.Source)), Range: b.DefRange()}
 	switch {
 	case at.HasKey():
 		p.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Invalid address", "A mock takes the place of all instances of a stage. Leave out the key: %s.", at.Stage))
@@ -409,7 +416,7 @@ func (p *parser) mock(b *hclsyntax.Block, to []*Mock) []*Mock {
 // inMock returns what the mock of a kind may contain.
 func inMock(of string) content {
 	c := content{what: "a mock of kind " + of}
-	answers := []string{"answer", "embedding", "record"}
+	answers := []string{"answer", "tool_calls", "embedding", "record"}
 	switch of {
 	case kind.Source:
 		c.optional = []string{"rows", "file", "schema"}
@@ -430,8 +437,8 @@ func (p *parser) mockBody(m *Mock, body *hclsyntax.Body) {
 	m.Table = p.table(args)
 	m.Columns = p.members(args["columns"], "row")
 	m.Values = p.members(args["values"])
-	m.Answer, m.Embedding = expression(args["answer"]), expression(args["embedding"])
-	p.names(m.Answer, "request")
+	m.Reply = p.reply(args)
+	m.Embedding = expression(args["embedding"])
 	p.names(m.Embedding, "text")
 	m.Record, m.RecordRange = p.textOf(args["record"])
 	for _, b := range body.Blocks {
@@ -442,7 +449,7 @@ func (p *parser) mockBody(m *Mock, body *hclsyntax.Body) {
 			p.output(m, b)
 		}
 	}
-	if m.Record != "" && (m.Answer != nil || len(m.Rules) > 0 || m.Embedding != nil) {
+	if m.Record != "" && (m.IsSet() || len(m.Rules) > 0 || m.Embedding != nil) {
 		p.add(diag.Errorf(&m.RecordRange, "Two kinds of answers", "A model's answers are either recorded or given by rules. Remove record, or the other arguments."))
 	}
 	if m.Columns != nil && m.Given() {
@@ -478,13 +485,19 @@ func (p *parser) rule(b *hclsyntax.Block) Rule {
 		p.add(diag.Errorf(b.DefRange().Ptr(), "Wrong number of labels", "A rule has no labels: rule { when = … }."))
 	}
 	args := p.arguments(b.Body, inRule)
-	r := Rule{When: expression(args["when"]), Answer: expression(args["answer"]), Error: expression(args["error"]), Range: b.DefRange()}
-	if (r.Answer == nil) == (r.Error == nil) {
-		p.add(diag.Errorf(&r.Range, "Rule without an answer", "A rule has either an answer or an error."))
+	r := Rule{When: expression(args["when"]), Reply: p.reply(args), Error: expression(args["error"]), Range: b.DefRange()}
+	if r.IsSet() == (r.Error != nil) {
+		p.add(diag.Errorf(&r.Range, "Rule without an answer", "A rule has either an error, or an answer, tool_calls, or both."))
 	}
-	for _, e := range []hcl.Expression{r.When, r.Answer, r.Error} {
-		p.names(e, "request")
-	}
+	p.names(r.When, "request")
+	p.names(r.Error, "request")
+	return r
+}
+
+func (p *parser) reply(args hclsyntax.Attributes) Reply {
+	r := Reply{Answer: expression(args["answer"]), ToolCalls: expression(args["tool_calls"])}
+	p.names(r.Answer, "request")
+	p.names(r.ToolCalls, "request")
 	return r
 }
 

@@ -19,6 +19,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/kind"
 )
 
 // Suffix is the end of the names of test files.
@@ -107,7 +108,10 @@ func (t *Table) Given() bool { return t.Rows != nil || t.File != "" }
 
 // Mock takes the place of a stage or of a model.
 type Mock struct {
-	Stage addr.Stage
+	// Stage is what is mocked. A variable of the pipeline that is a dataset is mocked
+	// as the source of the same name, and Variable is its name.
+	Stage    addr.Stage
+	Variable string
 	// Real is set if the stage is what it is, even if tests would refuse it.
 	Real bool
 	// Table contains the rows of the dataset that the stage produces, and Outputs
@@ -121,8 +125,9 @@ type Mock struct {
 	Values map[string]hcl.Expression
 	// Rules, in their order, and then Answer answer requests to a model, as
 	// expressions over request. Embedding is over text.
-	Rules             []Rule
-	Answer, Embedding hcl.Expression
+	Rules []Rule
+	Reply
+	Embedding hcl.Expression
 	// Record is the file of recorded answers, relative to the folder of the test
 	// file, or empty.
 	Record      string
@@ -134,22 +139,30 @@ type Mock struct {
 
 // Expressions returns all expressions of the mock, in no particular order.
 func (m *Mock) Expressions() []hcl.Expression {
-	all := []hcl.Expression{m.Rows, m.Answer, m.Embedding}
+	all := []hcl.Expression{m.Rows, m.Answer, m.ToolCalls, m.Embedding}
 	all = slices.AppendSeq(all, maps.Values(m.Columns))
 	all = slices.AppendSeq(all, maps.Values(m.Values))
 	for _, t := range m.Outputs {
 		all = append(all, t.Rows)
 	}
 	for _, r := range m.Rules {
-		all = append(all, r.When, r.Answer, r.Error)
+		all = append(all, r.When, r.Answer, r.ToolCalls, r.Error)
 	}
 	return slices.DeleteFunc(all, func(e hcl.Expression) bool { return e == nil })
 }
 
-// Rule answers some of the requests to a model: with Answer, or with an error.
+// Reply is what a model answers: a text, or anything else as JSON; calls of tools; or
+// both. An expression that is not written is nil.
+type Reply struct{ Answer, ToolCalls hcl.Expression }
+
+// IsSet reports whether there is a reply.
+func (r *Reply) IsSet() bool { return r.Answer != nil || r.ToolCalls != nil }
+
+// Rule answers some of the requests to a model: with a reply, or with an error.
 type Rule struct {
-	When, Answer, Error hcl.Expression
-	Range               hcl.Range
+	When, Error hcl.Expression
+	Reply
+	Range hcl.Range
 }
 
 // Path returns the path of a file that a test file names, relative to the folder
@@ -200,14 +213,59 @@ func (f *File) Check(m *config.Module) hcl.Diagnostics {
 	}
 	var diags hcl.Diagnostics
 	for _, mock := range f.allMocks() {
+		if mock.Variable != "" {
+			diags = append(diags, isDataset(m, mock)...)
+			continue
+		}
 		diags = append(diags, declared(m, mock.Stage, mock.Range)...)
 	}
 	for _, r := range f.Runs {
 		for _, e := range r.Expects {
+			if isMocked(m, e.Stage.Stage) {
+				continue
+			}
 			diags = append(diags, declared(m, e.Stage.Stage, e.Range)...)
 		}
 	}
 	return diags
+}
+
+// isDataset reports a mock of a variable that is not a dataset.
+func isDataset(m *config.Module, mock *Mock) hcl.Diagnostics {
+	v := m.Variables[mock.Variable]
+	if v == nil {
+		return hcl.Diagnostics{diag.Errorf(&mock.Range, "Undeclared variable", "The pipeline does not declare var.%s.%s", mock.Variable, diag.Suggest(mock.Variable, slices.Collect(maps.Keys(m.Variables))))}
+	}
+	if v.Artifact != nil && v.Artifact.Kind == "dataset" {
+		return nil
+	}
+	of := "a value. Set it in a variables block"
+	if v.Artifact != nil {
+		of = "a " + v.Artifact.Kind + ". Test the module through a pipeline that calls it"
+	}
+	return hcl.Diagnostics{diag.Errorf(&mock.Range, "Cannot be mocked", "Only variables that are datasets can be mocked, and var.%s is %s.", mock.Variable, of)}
+}
+
+// isMocked reports whether an address is that of the mock of a variable.
+func isMocked(m *config.Module, a addr.Stage) bool {
+	v := m.Variables[a.Name]
+	return a.Module.IsRoot() && a.Kind == kind.Source && v != nil && v.Artifact != nil
+}
+
+// MockedVariables returns the variables of the pipeline that are datasets and that
+// take part in tests: those that have to be set, and those that a file mocks.
+func MockedVariables(m *config.Module, files []*File) []*config.Variable {
+	var all []*config.Variable
+	for _, name := range slices.Sorted(maps.Keys(m.Variables)) {
+		v := m.Variables[name]
+		mocked := func(f *File) bool {
+			return slices.ContainsFunc(f.allMocks(), func(mock *Mock) bool { return mock.Variable == name })
+		}
+		if v.Artifact != nil && v.Artifact.Kind == "dataset" && (v.Required() || slices.ContainsFunc(files, mocked)) {
+			all = append(all, v)
+		}
+	}
+	return all
 }
 
 func (f *File) allMocks() []*Mock {

@@ -22,7 +22,7 @@ func (a *argument) row(e hclsyntax.Expression) *plan.Arg {
 	of := a.inputs[a.Rows]
 	if of == nil {
 		// The dataset has an error of its own or is missing.
-		if !a.diags.HasErrors() && !a.skip && !a.stage.Flawed() {
+		if !a.diags.HasErrors() && !a.skip && !a.starved && !a.stage.Flawed() {
 			a.errorf(e.Range(), "No dataset for this row expression", "The argument %q is evaluated for each row of the argument %q, which is not set.", a.Name, a.Rows)
 		}
 		a.skip = true

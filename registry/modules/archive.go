@@ -26,7 +26,7 @@ type archive struct {
 	url *url.URL
 	// checksum is the SHA-256 that the source demands, in hexadecimal, or empty.
 	checksum string
-	// sign adds credentials to a request. It may be nil.
+	// sign adds credentials to a request, if there are any.
 	sign func(ctx context.Context, r *http.Request) error
 }
 
@@ -40,7 +40,7 @@ func newArchive(u *url.URL, query url.Values) (origin, error) {
 	}
 	at := *u
 	at.RawQuery = query.Encode()
-	return &archive{url: &at, checksum: checksum}, nil
+	return &archive{url: &at, checksum: checksum, sign: fromNetrc}, nil
 }
 
 var sha256Hex = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
@@ -134,18 +134,19 @@ func (a *archive) try(ctx context.Context, file *os.File) (again bool, err error
 	}
 	r.Header.Set("User-Agent", "quern")
 	r.Header.Set("Accept-Encoding", "identity") // the archive as it is
-	if a.sign != nil {
-		if err := a.sign(ctx, r); err != nil {
-			return false, err
-		}
+	if err := a.sign(ctx, r); err != nil {
+		return false, err
 	}
 	response, err := client.Do(r)
 	if err != nil {
 		return true, reason(err)
 	}
 	defer response.Body.Close()
-	if response.StatusCode != http.StatusOK {
-		return response.StatusCode >= 500 || response.StatusCode == http.StatusTooManyRequests, fmt.Errorf("the server answered %s", response.Status)
+	switch code := response.StatusCode; {
+	case code == http.StatusUnauthorized && r.Header.Get("Authorization") == "":
+		return false, fmt.Errorf("the server answered %s; the file .netrc can contain a login and a password for %s", response.Status, r.URL.Hostname())
+	case code != http.StatusOK:
+		return code >= 500 || code == http.StatusTooManyRequests, fmt.Errorf("the server answered %s", response.Status)
 	}
 	return a.save(response.Body, file)
 }

@@ -81,7 +81,7 @@ type Set struct {
 }
 
 // Call is a request to a mocked model and its answer, as values of expressions.
-type Call struct{ Request, Answer cty.Value }
+type Call struct{ Request, Answer, ToolCalls cty.Value }
 
 // Unmocked is a request that no mock answers.
 type Unmocked struct {
@@ -190,6 +190,8 @@ func (s *Set) serverOf(stage *config.Stage, at addr.Stage, local map[string]stri
 	switch {
 	case m != nil && m.Real:
 		return nil, nil
+	case m == nil && s.standsIn(at):
+		return nil, hcl.Diagnostics{diag.Errorf(&s.Run.Range, "Variable is not mocked", "var.%s is a dataset, which only a caller of the module can pass. Give it rows: mock \"var.%s\" { rows = […] }.", at.Name, at.Name)}
 	case m == nil && at.Kind == kind.Source:
 		return nil, s.outside(stage, at, rooted(stage.Plugin, local))
 	case m == nil && at.Kind != kind.Model && at.Kind != kind.Deploy:
@@ -212,6 +214,11 @@ func (s *Set) mockOf(at addr.Stage) *testfile.Mock {
 		}
 	}
 	return nil
+}
+
+// standsIn reports whether a stage takes the place of a variable.
+func (s *Set) standsIn(at addr.Stage) bool {
+	return at.Module.IsRoot() && at.Kind == kind.Source && slices.Contains(s.Module.StandIns, at.Name)
 }
 
 // outside reports a source without a mock that does not read files: it would reach what

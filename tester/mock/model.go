@@ -17,6 +17,7 @@ import (
 
 	"github.com/quern-dev/quern/internal/tokens"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/testfile"
 	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -72,7 +73,7 @@ func (s *server) chat(ctx context.Context, start []*pluginv1.ChatRequest, text [
 	if err != nil {
 		return &pluginv1.ChatResponse{Error: callError(err)}, nil
 	}
-	s.set.called(s.at.String(), Call{Request: requestValue(request), Answer: cty.StringVal(response.Text)})
+	s.set.called(s.at.String(), Call{Request: requestValue(request), Answer: cty.StringVal(response.Text), ToolCalls: toolCallsValue(response.ToolCalls)})
 	encoded, err := json.Marshal(response)
 	return &pluginv1.ChatResponse{Response: encoded}, err
 }
@@ -90,26 +91,29 @@ func (s *server) response(ctx context.Context, start []*pluginv1.ChatRequest, re
 	if s.mock.Record != "" {
 		return s.recorded(ctx, start, request)
 	}
-	text, err := s.answer(requestValue(request), request)
+	response, err := s.answer(request)
 	if err != nil {
 		return nil, err
 	}
+	response.Model, response.FinishReason = "mock", llm.FinishStop
 	counter := tokens.For("")
-	return &llm.Response{
-		Text: text, FinishReason: llm.FinishStop, Model: "mock",
-		Usage: llm.Usage{Input: counter.Request(request), Output: counter.Text(text), Estimated: true},
-	}, nil
+	response.Usage = llm.Usage{Input: counter.Request(request), Output: counter.Text(response.Text), Estimated: true}
+	for _, c := range response.ToolCalls {
+		response.FinishReason = llm.FinishToolCalls
+		response.Usage.Output += counter.Text(c.Name) + counter.Text(c.Arguments)
+	}
+	return response, nil
 }
 
 // answer is the answer of the first rule that applies.
-func (s *server) answer(value cty.Value, request *llm.Request) (string, error) {
+func (s *server) answer(request *llm.Request) (*llm.Response, error) {
 	ctx := s.set.scope.NewChild()
-	ctx.Variables = map[string]cty.Value{"request": value}
+	ctx.Variables = map[string]cty.Value{"request": requestValue(request)}
 	for _, r := range s.mock.Rules {
 		applies, err := s.evaluate(r.When, ctx, cty.Bool)
 		switch {
 		case err != nil:
-			return "", err
+			return nil, err
 		case applies.IsNull() || applies.False():
 			continue
 		case r.Error != nil:
@@ -117,15 +121,85 @@ func (s *server) answer(value cty.Value, request *llm.Request) (string, error) {
 			if err == nil && !message.IsNull() {
 				err = errors.New(message.AsString())
 			}
-			return "", err
+			return nil, err
 		}
-		return s.text(r.Answer, ctx)
+		return s.reply(&r.Reply, ctx)
 	}
-	if s.mock.Answer != nil {
-		return s.text(s.mock.Answer, ctx)
+	if s.mock.IsSet() {
+		return s.reply(&s.mock.Reply, ctx)
 	}
-	return "", s.noAnswer(RequestText(request), s.why())
+	return nil, s.noAnswer(RequestText(request), s.why())
 }
+
+// reply evaluates a reply.
+func (s *server) reply(r *testfile.Reply, ctx *hcl.EvalContext) (*llm.Response, error) {
+	response := &llm.Response{}
+	var err error
+	if r.Answer != nil {
+		if response.Text, err = s.text(r.Answer, ctx); err != nil {
+			return nil, err
+		}
+	}
+	if r.ToolCalls != nil {
+		response.ToolCalls, err = s.toolCalls(r.ToolCalls, ctx)
+	}
+	return response, err
+}
+
+// toolCalls evaluates a list of objects with name, arguments, and id, which is optional.
+// Arguments that are a text are passed on as they are, so that they can be malformed.
+func (s *server) toolCalls(e hcl.Expression, ctx *hcl.EvalContext) ([]llm.ToolCall, error) {
+	v, err := s.evaluate(e, ctx, cty.DynamicPseudoType)
+	if err != nil {
+		return nil, err
+	}
+	invalid := fmt.Errorf("tool_calls of the mock must be a list of objects with a name and arguments, such as [{ name = \"search\", arguments = { query = \"card\" } }] (%s:%d)", e.Range().Filename, e.Range().Start.Line)
+	if v.IsNull() || !v.CanIterateElements() || v.Type().IsObjectType() || v.Type().IsMapType() {
+		return nil, invalid
+	}
+	var calls []llm.ToolCall
+	for i, element := range v.AsValueSlice() {
+		c := llm.ToolCall{ID: fmt.Sprintf("call_%d", i)}
+		if element.IsNull() || !element.Type().IsObjectType() && !element.Type().IsMapType() {
+			return nil, invalid
+		}
+		for name, given := range element.AsValueMap() {
+			text, err := asText(given)
+			switch {
+			case err != nil:
+				return nil, err
+			case name == "name":
+				c.Name = text
+			case name == "arguments":
+				c.Arguments = text
+			case name == "id":
+				c.ID = text
+			default:
+				return nil, invalid
+			}
+		}
+		if c.Name == "" || c.Arguments == "" {
+			return nil, invalid
+		}
+		calls = append(calls, c)
+	}
+	return calls, nil
+}
+
+// toolCallsValue is the calls of tools as expressions see them.
+func toolCallsValue(calls []llm.ToolCall) cty.Value {
+	if len(calls) == 0 {
+		return cty.ListValEmpty(ToolCallType)
+	}
+	all := make([]cty.Value, len(calls))
+	for i, c := range calls {
+		all[i] = cty.ObjectVal(map[string]cty.Value{"name": cty.StringVal(c.Name), "arguments": cty.StringVal(c.Arguments)})
+	}
+	return cty.ListVal(all)
+}
+
+// ToolCallType is the type of a call of a tool. Its arguments are JSON.
+var ToolCallType = cty.Object(map[string]cty.Type{"name": cty.String, "arguments": cty.String})
 
 // why explains why a request has no answer.
 func (s *server) why() string {
@@ -148,7 +222,13 @@ func (s *server) text(e hcl.Expression, ctx *hcl.EvalContext) (string, error) {
 		return "", err
 	case v.IsNull():
 		return "", fmt.Errorf("the mock's answer is null (%s:%d)", e.Range().Filename, e.Range().Start.Line)
-	case v.Type() == cty.String:
+	}
+	return asText(v)
+}
+
+// asText returns a text as it is, and anything else as JSON.
+func asText(v cty.Value) (string, error) {
+	if v.Type() == cty.String && !v.IsNull() {
 		return v.AsString(), nil
 	}
 	encoded, err := ctyjson.Marshal(v, v.Type())
@@ -182,7 +262,16 @@ func requestValue(r *llm.Request) cty.Value {
 	if len(messages) > 0 {
 		list = cty.ListVal(messages)
 	}
+	tools := make([]cty.Value, 0, len(r.Tools))
+	for _, t := range r.Tools {
+		tools = append(tools, cty.StringVal(t.Name))
+	}
+	names := cty.ListValEmpty(cty.String)
+	if len(tools) > 0 {
+		names = cty.ListVal(tools)
+	}
 	return cty.ObjectVal(map[string]cty.Value{
+		"tools":    names,
 		"text":     cty.StringVal(RequestText(r)),
 		"system":   cty.StringVal(last[llm.System]),
 		"user":     cty.StringVal(last[llm.User]),
