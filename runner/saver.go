@@ -10,11 +10,11 @@ import (
 	"github.com/quern-dev/quern/store/state"
 )
 
-// saver owns the state during a run. It writes changes about once a second,
-// because a thousand stages must not write a thousand states, and a stage whose
-// action entry is in the store is not computed again if a crash comes before
-// the next write. Deployments, which the store cannot find again, are written
-// immediately.
+// saver owns the state during a run. It writes changes about once a second, and
+// a large state less often, because a thousand stages must not write a thousand
+// states, and a stage whose action entry is in the store is not computed again if
+// a crash comes before the next write. Deployments, which the store cannot find
+// again, are written immediately.
 type saver struct {
 	mu    sync.Mutex
 	state *state.State
@@ -29,7 +29,13 @@ type saver struct {
 	once       sync.Once
 }
 
-const savePause = time.Second
+// A pause between two writes is at least savePause, and pausePerWrite times as
+// long as the last write, so that the time for all writes grows with the number of
+// stages and not with its square.
+const (
+	savePause     = time.Second
+	pausePerWrite = 10
+)
 
 // newSaver starts the writer. failed is called once if a state could not be
 // written, because later changes would be lost, too.
@@ -41,15 +47,15 @@ func newSaver(s *state.State, save func(*state.State) error, failed func(error))
 
 func (v *saver) loop() {
 	defer close(v.gone)
-	tick := time.NewTicker(savePause)
-	defer tick.Stop()
-	for {
+	for pause := savePause; ; {
 		select {
-		case <-tick.C:
-			_ = v.write() // if it could not be written, failed was called
+		case <-time.After(pause):
 		case <-v.quit:
 			return
 		}
+		began := time.Now()
+		_ = v.write() // if it could not be written, failed was called
+		pause = max(savePause, pausePerWrite*time.Since(began))
 	}
 }
 
@@ -75,7 +81,7 @@ func (v *saver) write() error {
 
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	v.state.Serial, v.state.Lineage = snapshot.Serial, snapshot.Lineage
+	v.state.Saved(&snapshot)
 	if err != nil {
 		v.err = fmt.Errorf("write the state: %w", err)
 		v.failed(v.err)

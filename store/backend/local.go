@@ -1,7 +1,6 @@
 package backend
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -84,8 +83,36 @@ func (l *Local) Get(_ context.Context, key string) ([]byte, Version, error) {
 // versionOf returns a digest of a content. It has to be fast, but not secure:
 // anyone who can write to the folder can do anything there.
 func versionOf(b []byte) Version {
-	sum := xxh3.Hash128(b).Bytes()
-	return Version(fmt.Sprintf("%d-%x", len(b), sum))
+	return newVersion(int64(len(b)), xxh3.Hash128(b))
+}
+
+func newVersion(size int64, hash xxh3.Uint128) Version {
+	return Version(fmt.Sprintf("%d-%x", size, hash.Bytes()))
+}
+
+// version returns the version of a file without holding its content in memory. It
+// is empty if the file does not exist.
+func (l *Local) version(file string) (Version, error) {
+	f, err := disk.Open(file)
+	if errors.Is(err, fs.ErrNotExist) {
+		return "", nil
+	}
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	is, err := readVersion(f)
+	return is, disk.Explain(err)
+}
+
+// readVersion is versionOf for a content that need not be in memory.
+func readVersion(r io.Reader) (Version, error) {
+	h := xxh3.New()
+	n, err := io.Copy(h, r)
+	if err != nil {
+		return "", err
+	}
+	return newVersion(n, h.Sum128()), nil
 }
 
 // found converts an error that a file does not exist to *NotFound.
@@ -145,8 +172,8 @@ func (l *Local) write(key string, publish func(file string) error) error {
 }
 
 // Swap implements Backend.
-func (l *Local) Swap(ctx context.Context, key string, was Version, content Content) (Version, error) {
-	b, err := io.ReadAll(Reader(content))
+func (l *Local) Swap(_ context.Context, key string, was Version, content Content) (Version, error) {
+	is, err := readVersion(Reader(content))
 	if err != nil {
 		return "", err
 	}
@@ -155,19 +182,19 @@ func (l *Local) Swap(ctx context.Context, key string, was Version, content Conte
 			return "", err
 		}
 	}
-	err = l.asLong(ctx, key, was, func(file string) error {
-		return disk.Replace(file, bytes.NewReader(b), mode(key))
+	err = l.asLong(key, was, func(file string) error {
+		return disk.Replace(file, Reader(content), mode(key))
 	})
 	if err != nil {
 		return "", err
 	}
-	return versionOf(b), nil
+	return is, nil
 }
 
 // Copy implements Backend. The copy is a second name of the same file, which is
 // safe because a file is replaced, never changed.
-func (l *Local) Copy(ctx context.Context, from string, was Version, to string) error {
-	return l.asLong(ctx, from, was, func(file string) error {
+func (l *Local) Copy(_ context.Context, from string, was Version, to string) error {
+	return l.asLong(from, was, func(file string) error {
 		return l.write(to, func(copied string) error {
 			temp := filepath.Join(filepath.Dir(copied), disk.TempPrefix+filepath.Base(copied))
 			if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
@@ -186,8 +213,8 @@ func (l *Local) Copy(ctx context.Context, from string, was Version, to string) e
 }
 
 // Delete implements Backend.
-func (l *Local) Delete(ctx context.Context, key string, was Version) error {
-	err := l.asLong(ctx, key, was, func(file string) error {
+func (l *Local) Delete(_ context.Context, key string, was Version) error {
+	err := l.asLong(key, was, func(file string) error {
 		if err := os.Remove(file); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return disk.Explain(err)
 		}
@@ -201,7 +228,7 @@ func (l *Local) Delete(ctx context.Context, key string, was Version) error {
 
 // asLong calls f if an object has this version. Nobody else can swap the object
 // during the call.
-func (l *Local) asLong(ctx context.Context, key string, was Version, f func(file string) error) error {
+func (l *Local) asLong(key string, was Version, f func(file string) error) error {
 	file, err := l.file(key)
 	if err != nil {
 		return err
@@ -217,8 +244,8 @@ func (l *Local) asLong(ctx context.Context, key string, was Version, f func(file
 		return err
 	}
 	defer unlock()
-	_, is, err := l.Get(ctx, key)
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	is, err := l.version(file)
+	if err != nil {
 		return err
 	}
 	if is != was {

@@ -86,19 +86,40 @@ func Decode(path, format string, content []byte, v any) error {
 	if string(content[:headLen]) != want {
 		return damaged("its checksum does not match its content")
 	}
-	var f struct {
-		Format string `json:"format"`
-	}
-	if err := json.Unmarshal(content, &f); err != nil {
+	is, err := formatOf(content)
+	if err != nil {
 		return damaged(err.Error())
 	}
-	if f.Format != format {
-		return &Newer{Path: path, Format: f.Format, Known: format}
+	if is != format {
+		return &Newer{Path: path, Format: is, Known: format}
 	}
 	if err := json.Unmarshal(content, v); err != nil {
 		return damaged(err.Error())
 	}
 	return nil
+}
+
+// formatOf returns the member "format" of an object. Documents have it near their
+// beginning, so it does not read the rest.
+func formatOf(content []byte) (format string, err error) {
+	d := json.NewDecoder(bytes.NewReader(content))
+	if _, err := d.Token(); err != nil {
+		return "", err
+	}
+	for d.More() {
+		name, err := d.Token()
+		if err != nil {
+			return "", err
+		}
+		if name == "format" {
+			err := d.Decode(&format)
+			return format, err
+		}
+		if err := d.Decode(&json.RawMessage{}); err != nil {
+			return "", err
+		}
+	}
+	return "", nil
 }
 
 // Read reads the document under key. If it does not exist, the error is

@@ -96,7 +96,8 @@ func (s *Store) Push(env string, st *State, force bool) (changed bool, err error
 	if err != nil {
 		return false, err
 	}
-	return true, s.replace(env, version, text, pushed.Serial)
+	_, err = s.replace(&pushed, version, text)
+	return true, err
 }
 
 // follows explains why a state does not come after another one.

@@ -25,6 +25,7 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/pending"
 )
@@ -47,6 +48,15 @@ type State struct {
 	// Rejected are the results, by address, that violated a contract in the last
 	// run of their stage. An instance may have an earlier result at the same time.
 	Rejected map[string]*Rejected `json:"rejected,omitempty"`
+
+	// version is that of the object that the state was loaded from or saved to. It
+	// is empty if that is not known.
+	version backend.Version
+}
+
+// Saved takes over what saving a copy of the state has changed in the copy.
+func (s *State) Saved(copied *State) {
+	s.Serial, s.Lineage, s.version = copied.Serial, copied.Lineage, copied.version
 }
 
 // Rejected is a result that violated a contract. It is in the store, and nothing

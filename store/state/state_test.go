@@ -293,3 +293,48 @@ func FuzzDecodeState(f *testing.F) {
 		}
 	})
 }
+
+// reads counts how often a backend returns an object's content.
+type reads struct {
+	backend.Backend
+	n int
+}
+
+func (r *reads) Get(ctx context.Context, key string) ([]byte, backend.Version, error) {
+	r.n++
+	return r.Backend.Get(ctx, key)
+}
+
+// A run saves the state again and again, so saving must not read it each time.
+func TestSavingDoesNotReadTheState(t *testing.T) {
+	b := &reads{Backend: backend.NewLocal(t.TempDir(), disk.NewSyncer())}
+	s := state.New(context.Background(), b)
+	st := load(t, s, "dev")
+	save(t, s, st)
+	loaded := load(t, s, "dev")
+	b.n = 0
+	for range 10 {
+		save(t, s, loaded)
+	}
+	if b.n != 0 {
+		t.Errorf("10 saves read the state %d times", b.n)
+	}
+	var conflict *state.Conflict
+	if err := s.Save(st); !errors.As(err, &conflict) || conflict.Found != 11 {
+		t.Errorf("the state of another writer is overwritten: %v", err)
+	}
+}
+
+// A saved copy is what the state continues from.
+func TestAStateContinuesFromItsSavedCopy(t *testing.T) {
+	s, _ := newStore(t)
+	st := load(t, s, "dev")
+	for range 3 {
+		snapshot := *st
+		save(t, s, &snapshot)
+		st.Saved(&snapshot)
+	}
+	if st.Serial != 3 {
+		t.Errorf("serial %d", st.Serial)
+	}
+}

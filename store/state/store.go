@@ -116,8 +116,12 @@ func (s *Store) load(env string) (*State, backend.Version, error) {
 	}
 	st, err := Decode(s.backend.Place(at), text)
 	var newer *document.Newer
-	if err == nil || errors.As(err, &newer) {
-		return st, version, err
+	if errors.As(err, &newer) {
+		return nil, "", err
+	}
+	if err == nil {
+		st.version = version
+		return st, version, nil
 	}
 	damaged := &Damaged{Environment: env, Path: s.backend.Place(at), Err: err}
 	if _, _, err := s.backend.Get(s.ctx, object(env, backupFile)); err == nil {
@@ -158,7 +162,7 @@ func (s *Store) save(st *State) (err error) {
 	if err := s.backend.Flush(s.ctx); err != nil {
 		return err
 	}
-	version, err := s.compare(st)
+	version, err := s.expected(st)
 	if err != nil {
 		return err
 	}
@@ -172,7 +176,17 @@ func (s *Store) save(st *State) (err error) {
 	if err != nil {
 		return err
 	}
-	return s.replace(st.Environment, version, text, st.Serial)
+	st.version, err = s.replace(st, version, text)
+	return err
+}
+
+// expected returns the version of the state that st was loaded from. The
+// environment may have another one now, which replacing it finds out.
+func (s *Store) expected(st *State) (backend.Version, error) {
+	if st.version != "" {
+		return st.version, nil
+	}
+	return s.compare(st)
 }
 
 // compare checks that the environment has the state that st was loaded from,
@@ -194,30 +208,42 @@ func (s *Store) compare(st *State) (backend.Version, error) {
 	return version, nil
 }
 
-// replace replaces a version of a state, whose serial is given. An empty
-// version means that there is none. The former state becomes the backup, and
-// there is no moment without a state.
-func (s *Store) replace(env string, was backend.Version, text []byte, serial int64) error {
-	at := object(env, stateFile)
-	err := error(nil)
+// replace replaces a version of a state by the text of st and returns the new
+// version, which is empty if it is not known. If was is empty, there is no state
+// yet. The former state becomes the backup, and there is no moment without a
+// state.
+func (s *Store) replace(st *State, was backend.Version, text []byte) (backend.Version, error) {
+	at := object(st.Environment, stateFile)
+	is, err := backend.Version(""), error(nil)
 	if was != "" {
-		err = s.backend.Copy(s.ctx, at, was, object(env, backupFile))
+		err = s.backend.Copy(s.ctx, at, was, object(st.Environment, backupFile))
 	}
 	if err == nil {
-		_, err = s.backend.Swap(s.ctx, at, was, backend.Bytes(text))
+		is, err = s.backend.Swap(s.ctx, at, was, backend.Bytes(text))
 	}
 	var changed *backend.Conflict
-	if !errors.As(err, &changed) {
-		if err != nil && s.has(at, text) {
-			return nil
-		}
+	switch {
+	case errors.As(err, &changed):
+		return "", s.conflict(st)
+	case err != nil && s.has(at, text):
+		return "", nil
+	}
+	return is, err
+}
+
+// conflict returns the error for a state that could not be replaced because the
+// environment has another one than st was loaded from. The serial of st has been
+// raised.
+func (s *Store) conflict(st *State) error {
+	now, _, err := s.load(st.Environment)
+	if damaged := (*Damaged)(nil); errors.As(err, &damaged) {
 		return err
 	}
-	conflict := &Conflict{Environment: env, Loaded: serial - 1}
-	if now, _, err := s.load(env); err == nil && now != nil {
-		conflict.Found = now.Serial
+	c := &Conflict{Environment: st.Environment, Loaded: st.Serial - 1}
+	if err == nil && now != nil {
+		c.Found, c.OtherLineage = now.Serial, now.Lineage != st.Lineage
 	}
-	return conflict
+	return c
 }
 
 // has reports whether an object has this text, because a write whose answer was
