@@ -18,7 +18,7 @@ func (b *builder) content(i *state.Instance) *plan.Content {
 		c.Artifacts[port] = ref.Digest
 	}
 	if own, ok := i.Outputs[""]; ok && own.Kind == plan.KindDataset {
-		if a, err := artifact.Get(b.Store.Blobs, own); err == nil && a.Dataset != nil {
+		if a, err := b.root.decide.Artifact(own); err == nil && a.Dataset != nil {
 			rows := a.Dataset.Rows
 			c.Rows, c.Columns = &rows, a.Dataset.Schema.Names()
 		}

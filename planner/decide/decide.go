@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/internal/ordered"
@@ -54,7 +55,8 @@ type Decider struct {
 	// be imported at an address.
 	Imports func(address string) (id string, ok bool)
 
-	taken map[string]bool // addresses in Prior whose deployments others take over
+	taken     map[string]bool // addresses in Prior whose deployments others take over
+	artifacts sync.Map        // artifact.Ref → *artifact.Artifact
 }
 
 // Instance is an instance with a decision. Its node has the keys, the action,
@@ -180,7 +182,6 @@ func (d *Decider) decideResult(n *Instance) bool {
 	if !d.keys(n) {
 		return false
 	}
-	d.countNewRows(n)
 	switch {
 	case d.Adopting:
 		d.decideAdopted(n)
@@ -198,6 +199,7 @@ func (d *Decider) decideResult(n *Instance) bool {
 		d.decideOther(n)
 	}
 	if n.Runs() {
+		d.countNewRows(n)
 		d.continuePending(n)
 		d.comparePrograms(n)
 	}

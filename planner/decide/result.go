@@ -23,7 +23,7 @@ type unusable struct {
 func (d *Decider) load(outputs map[string]artifact.Ref, v *value.Stored) (module.Result, *unusable) {
 	r := module.Result{Known: true, Artifacts: map[string]*artifact.Artifact{}, Digests: map[string]string{}, Value: v}
 	for port, ref := range outputs {
-		a, err := artifact.Get(d.Store.Blobs, ref)
+		a, err := d.Artifact(ref)
 		if err != nil {
 			return module.Result{}, unusableBy(port, err)
 		}
@@ -35,6 +35,20 @@ func (d *Decider) load(outputs map[string]artifact.Ref, v *value.Stored) (module
 		r.Artifacts[port], r.Digests[port] = a, ref.Digest
 	}
 	return r, nil
+}
+
+// Artifact returns an artifact in the store. Its manifest is read and verified once,
+// however many instances and comparisons refer to it.
+func (d *Decider) Artifact(ref artifact.Ref) (*artifact.Artifact, error) {
+	if a, ok := d.artifacts.Load(ref); ok {
+		return a.(*artifact.Artifact), nil
+	}
+	a, err := artifact.Get(d.Store.Blobs, ref)
+	if err != nil {
+		return nil, err
+	}
+	d.artifacts.Store(ref, a)
+	return a, nil
 }
 
 func unusableBy(port string, err error) *unusable {
