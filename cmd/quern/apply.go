@@ -117,6 +117,9 @@ func (a *application) attempt(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := unexpired(st); err != nil && !a.destroys(saved) {
+		return err
+	}
 	p, err := a.plan(planning, w, st, saved)
 	if err != nil {
 		return err
@@ -148,6 +151,11 @@ func (a *application) saved() (*plan.Plan, error) {
 		return nil, diag.Failed(fmt.Sprintf("the saved plan is for environment %q, not %q", saved.Environment, env), "Apply it with -env=%s, or make a plan for %q.", saved.Environment, env)
 	}
 	return saved, nil
+}
+
+// destroys reports whether the plan only deletes deployments.
+func (a *application) destroys(saved *plan.Plan) bool {
+	return a.args.Destroy.Value || saved != nil && saved.Destroy
 }
 
 // plan returns the saved plan, if it is still current, or a new one.

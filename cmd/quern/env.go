@@ -5,20 +5,20 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
-	"github.com/quern-dev/quern/store/state"
 )
 
 func envCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:     "env",
-		Usage:    "list, create, and delete environments",
-		Commands: []*cli.Command{envListCommand(ui), envCreateCommand(ui), envDeleteCommand(ui)},
+		Usage:    "list, create, extend, and delete environments",
+		Commands: []*cli.Command{envListCommand(ui), envCreateCommand(ui), envExtendCommand(ui), envDeleteCommand(ui)},
 	}
 }
 
@@ -36,39 +36,38 @@ func envListCommand(ui *terminal) *cli.Command {
 		if err != nil {
 			return err
 		}
-		if args.JSON.Value {
-			return ui.json(map[string]any{"environments": names})
-		}
+		expires := map[string]time.Time{}
 		var rows [][]string
 		for _, name := range names {
 			st, err := loadState(s, name)
 			if err != nil {
 				return err
 			}
-			rows = append(rows, []string{name, strconv.FormatInt(st.Serial, 10), english.Count(len(st.Instances), "instance")})
+			until := ""
+			if st.Expires != nil {
+				expires[name], until = *st.Expires, st.Expires.Local().Format(minute)
+			}
+			if st.Expired(time.Now()) {
+				until += " (expired)"
+			}
+			rows = append(rows, []string{name, strconv.FormatInt(st.Serial, 10), english.Count(len(st.Instances), "instance"), until})
 		}
-		return ui.table([]string{"ENVIRONMENT", "SERIAL", "CONTENTS"}, rows)
+		if args.JSON.Value {
+			return ui.json(map[string]any{"environments": names, "expires": expires})
+		}
+		return ui.table(filled([]string{"ENVIRONMENT", "SERIAL", "CONTENTS", "EXPIRES"}, rows))
 	})
 }
 
 func envCreateCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{
 		Name:        "create",
-		Usage:       "create an empty environment",
+		Usage:       "create an environment",
 		ArgsUsage:   "NAME",
-		Description: "Each environment has its own state. All environments share the artifacts of the store, so quern reuses what\nanother environment has computed.",
+		Description: "Each environment has its own state. All environments share the artifacts of the store, so quern reuses what\nanother environment has computed. With -from, the new environment refers to the results of another one: nothing is\ncopied or computed. Deployments and outputs stay with the other environment.",
 	}
-	return command(ui, c, &arguments.EnvCreate{}, func(_ context.Context, args *arguments.EnvCreate) error {
-		s, err := openStore(ui)
-		if err != nil {
-			return err
-		}
-		name := args.Name
-		if _, err := s.States().Create(name); err != nil {
-			return diag.Failed(fmt.Sprintf("environment %q cannot be created", name), "%w", err)
-		}
-		ui.printf("Created environment %q. Use it with -env=%s or QUERN_ENV=%s.\n", name, name, name)
-		return nil
+	return command(ui, c, &arguments.EnvCreate{}, func(ctx context.Context, args *arguments.EnvCreate) error {
+		return createEnvironment(ctx, ui, args)
 	})
 }
 
@@ -106,7 +105,7 @@ func deleteEnvironment(ctx context.Context, ui *terminal, args *arguments.EnvDel
 	if err != nil {
 		return err
 	}
-	if deployed := deployments(st); len(deployed) > 0 {
+	if deployed := st.Deployments(); len(deployed) > 0 {
 		return diag.Failed(fmt.Sprintf("environment %q still has %s", name, english.Count(len(deployed), "deployment")), "First run \"quern destroy -env=%s\".", name)
 	}
 	if err := s.States().Delete(st); err != nil {
@@ -114,14 +113,4 @@ func deleteEnvironment(ctx context.Context, ui *terminal, args *arguments.EnvDel
 	}
 	ui.printf("Deleted environment %q.\n", name)
 	return nil
-}
-
-func deployments(st *state.State) []string {
-	var addresses []string
-	for address, inst := range st.Instances {
-		if inst.Deployment != nil {
-			addresses = append(addresses, address)
-		}
-	}
-	return addresses
 }

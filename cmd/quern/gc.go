@@ -21,10 +21,9 @@ import (
 
 func gcCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{
-		Name:  "gc",
-		Usage: "remove what no environment, pin, and recent run refers to",
-		Description: "Shows what it would remove; with -delete, removes it. An apply that is running goes on, and keeps what it uses.\n" +
-			"Commands that start meanwhile wait, or fail without -lock-timeout.",
+		Name:        "gc",
+		Usage:       "remove what no environment, pin, and recent run refers to",
+		Description: "Shows what it would remove; with -delete, removes it, and deletes environments that expired longer than -grace ago. An\napply that is running goes on, and keeps what it uses. Commands that start meanwhile wait, or fail without -lock-timeout.",
 	}
 	return command(ui, c, &arguments.GC{}, func(ctx context.Context, args *arguments.GC) error {
 		ctx, cancel := interruptible(ctx)
@@ -117,6 +116,7 @@ func printCollected(ui *terminal, args *arguments.GC, result *gc.Result) {
 	if args.Delete.Value {
 		verb = "Removed"
 	}
+	printExpired(ui, args, result.Expired)
 	ui.printf("%s %s, %s, and %s in %s. %s in %s remain.\n", verb, english.Count(result.Actions, "action"), english.Count(result.Parts, "part"),
 		byteSize(result.Bytes), english.Count(result.Blobs, "blob"), byteSize(result.KeptBytes), english.Count(result.KeptBlobs, "blob"))
 	if result.Staging > 0 {
@@ -137,7 +137,7 @@ func printCollected(ui *terminal, args *arguments.GC, result *gc.Result) {
 	if args.Answers.Value > 0 {
 		ui.printf("%s %s of language models (%s). %s remain.\n", verb, english.Count(result.Answers, "answer"), byteSize(result.AnswerBytes), english.Count(result.KeptAnswers, "answer"))
 	}
-	if !args.Delete.Value && result.Actions+result.Parts+result.Blobs+result.Staging+result.Venvs+result.PendingRows+result.Batches+result.Logs+result.Answers > 0 {
+	if !args.Delete.Value && !result.IsEmpty() {
 		ui.printf("To remove them, run: quern gc -delete\n")
 	}
 }

@@ -99,7 +99,11 @@ func (c *collection) markUses() error {
 			continue
 		case !ok:
 			c.concurrent.ended[r.Lease] = true
-			if err := c.markState(r.Environment); err != nil {
+			st, err := c.load(r.Environment)
+			if err == nil {
+				err = c.markState(st)
+			}
+			if err != nil {
 				return err
 			}
 		}

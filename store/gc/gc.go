@@ -1,7 +1,7 @@
 // Package gc removes what nothing refers to anymore from a store: mark, then
 // sweep.
 //
-// It keeps whatever an environment's state, one of the last runs, or a young
+// It deletes environments that have expired, and keeps whatever another environment's state, one of the last runs, or a young
 // action entry refers to, and the memo of their definitions. Action entries are
 // removed before the blobs that they name, so that a store in which gc was
 // interrupted contains no entry without its blobs. The caller holds the lease
@@ -15,6 +15,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/quern-dev/quern/store"
@@ -81,9 +82,17 @@ type Result struct {
 	VenvBytes int64 `json:"venv_bytes,omitempty"`
 	// Batches are batches of requests whose answers are no longer available.
 	Batches int `json:"batches,omitempty"`
+	// Expired are the environments that have expired.
+	Expired []Expired `json:"expired,omitempty"`
 	// KeptBlobs and KeptBytes count what is kept.
 	KeptBlobs int   `json:"kept_blobs"`
 	KeptBytes int64 `json:"kept_bytes"`
+}
+
+// IsEmpty reports whether nothing was removed or would be.
+func (r *Result) IsEmpty() bool {
+	return r.Actions+r.Parts+r.PendingRows+r.Blobs+r.Answers+r.Staging+r.Logs+r.Venvs+r.Batches == 0 &&
+		!slices.ContainsFunc(r.Expired, func(e Expired) bool { return e.Deleted })
 }
 
 // Collect removes what is no longer needed.
@@ -137,11 +146,27 @@ func (c *collection) markStates(context.Context) error {
 		return fmt.Errorf("list environments: %w", err)
 	}
 	for _, env := range environments {
-		if err := c.markState(env); err != nil {
+		st, err := c.load(env)
+		if err != nil {
+			return err
+		}
+		deleted, err := c.expire(st)
+		if err == nil && !deleted {
+			err = c.markState(st)
+		}
+		if err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+func (c *collection) load(env string) (*state.State, error) {
+	st, err := c.store.States().Load(env)
+	if err != nil {
+		return nil, fmt.Errorf("read the state of environment %q: %w", env, err)
+	}
+	return st, nil
 }
 
 // markInstance marks a result with the checks of its contracts.
@@ -159,12 +184,9 @@ func (c *collection) markContracts(checked map[string]state.Checked) error {
 	return nil
 }
 
-func (c *collection) markState(env string) error {
+func (c *collection) markState(st *state.State) error {
+	env := st.Environment
 	c.why = fmt.Sprintf("environment %q", env)
-	st, err := c.store.States().Load(env)
-	if err != nil {
-		return fmt.Errorf("read the state of environment %q: %w", env, err)
-	}
 	for _, inst := range st.Instances {
 		if err := c.markInstance(inst); err != nil {
 			return fmt.Errorf("%s in environment %q: %w", inst.Address, env, err)

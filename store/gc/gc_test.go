@@ -50,7 +50,7 @@ func TestReachableObjectsAreKeptAndOthersRemoved(t *testing.T) {
 		}
 		did, err := gc.Collect(context.Background(), m.s, opts)
 		m.must(err)
-		if *did != *would {
+		if !reflect.DeepEqual(did, would) {
 			m.t.Errorf("the dry run said\n%+v\nand the collection did\n%+v", *would, *did)
 		}
 		m.checkKept(want)

@@ -45,6 +45,7 @@ type model struct {
 	entries   map[string]*entry // by action key
 	parts     map[string]*part  // by definition and ID
 	states    map[string]*state.State
+	committed int
 	runs      []*history.Run           // the oldest first
 	logs      map[string]time.Duration // age, by run
 	staging   map[string]time.Duration
@@ -166,8 +167,9 @@ func (m *model) someOutputs() (list []*stored, refs map[string]artifact.Ref) {
 func (m *model) commitEntry() {
 	age := m.age()
 	outputs, refs := m.someOutputs()
+	m.committed++ // the first entry of a key wins
 	e := &action.Entry{
-		Key: blob.Sum(fmt.Appendf(nil, "key %d", len(m.entries))), Definition: m.someDefinition(), Address: "transform.a",
+		Key: blob.Sum(fmt.Appendf(nil, "key %d", m.committed)), Definition: m.someDefinition(), Address: "transform.a",
 		Outputs: refs, Created: m.now.Add(-age),
 	}
 	if m.r.IntN(3) == 0 {
@@ -229,6 +231,12 @@ func (m *model) saveState() {
 		_, inst.Outputs = m.someOutputs()
 	}
 	st.Instances[address] = inst
+	if env != "dev" { // in which commands run
+		age := m.age() - pick(m.r, 0, 100*grace)
+		expired := m.now.Add(-age)
+		st.Expires = pick(m.r, nil, &expired)
+		inst.Deployment = pick(m.r, nil, nil, nil, &state.Deployment{})
+	}
 	m.must(m.s.States().Save(st))
 	m.states[env] = st
 }
@@ -332,8 +340,8 @@ func (m *model) answering(f func(*responses.Cache)) {
 
 // content is what a store holds.
 type content struct {
-	Entries, Parts, Blobs, Logs, Staging []string
-	Answers                              int
+	Entries, Parts, Blobs, Logs, Staging, Environments []string
+	Answers                                            int
 }
 
 // reachable is what a collection has to keep, by the rules. Damaged files are set aside
@@ -353,7 +361,13 @@ func (m *model) reachable(opts gc.Options) *content {
 			}
 		}
 	}
-	for _, st := range m.states {
+	left := &content{Answers: m.answers}
+	for _, env := range slices.Sorted(maps.Keys(m.states)) {
+		st := m.states[env]
+		if st.Expires != nil && !m.now.Before(st.Expires.Add(max(0, opts.Grace))) && len(st.Deployments()) == 0 {
+			continue
+		}
+		left.Environments = append(left.Environments, env)
 		for _, inst := range st.Instances {
 			keep(inst.ActionKey, inst.Outputs)
 			definitions[inst.Definition], definitions[inst.RowsKey] = true, true
@@ -363,7 +377,6 @@ func (m *model) reachable(opts gc.Options) *content {
 	for _, run := range recent {
 		keep(run.Instances[0].ActionKey, run.Instances[0].Outputs)
 	}
-	left := &content{Answers: m.answers}
 	for _, key := range slices.Sorted(maps.Keys(m.entries)) {
 		e := m.entries[key]
 		if !e.damaged && (keys[key] || young(e.age)) {
@@ -411,6 +424,12 @@ func (m *model) reachable(opts gc.Options) *content {
 func (m *model) found() *content {
 	m.t.Helper()
 	found := &content{}
+	var err error
+	found.Environments, err = m.s.States().List()
+	m.must(err)
+	if len(found.Environments) == 0 {
+		found.Environments = nil
+	}
 	for e, err := range m.s.Actions.All() {
 		m.must(err)
 		found.Entries = append(found.Entries, e.Key)
@@ -479,7 +498,8 @@ func (m *model) checkKept(want *content) {
 		m.t.Errorf("%d of %d answers are left", found.Answers, want.Answers)
 	}
 	m.checkReadable(found)
-	for env, was := range m.states {
+	for _, env := range want.Environments {
+		was := m.states[env]
 		st, err := m.s.States().Load(env)
 		m.must(err)
 		text, err := state.Text(st)

@@ -39,6 +39,8 @@ type State struct {
 	Lineage     string `json:"lineage"` // assigned once, when the environment is created
 	Serial      int64  `json:"serial"`
 	Environment string `json:"environment"`
+	// Expires is when the environment expires, or nil if it does not.
+	Expires *time.Time `json:"expires,omitempty"`
 	// Instances by address.
 	Instances map[string]*Instance `json:"instances"`
 	Outputs   map[string]*Output   `json:"outputs,omitempty"`

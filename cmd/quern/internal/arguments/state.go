@@ -137,36 +137,3 @@ func (s *StateUnlock) Flags() []cli.Flag { return s.Environment.flags() }
 func (s *StateUnlock) Parse(given Positional) hcl.Diagnostics {
 	return given.one(&s.ID, "the ID of a lease")
 }
-
-// EnvList is quern env list.
-type EnvList struct{ Document }
-
-// Flags implements [Set].
-func (e *EnvList) Flags() []cli.Flag { return []cli.Flag{e.Document.flag()} }
-
-// Parse implements [Set].
-func (e *EnvList) Parse(given Positional) hcl.Diagnostics { return given.none() }
-
-// EnvCreate is quern env create.
-type EnvCreate struct{ Name string }
-
-// Flags implements [Set].
-func (e *EnvCreate) Flags() []cli.Flag { return nil }
-
-// Parse implements [Set].
-func (e *EnvCreate) Parse(given Positional) hcl.Diagnostics { return given.one(&e.Name, "a name") }
-
-// EnvDelete is quern env delete.
-type EnvDelete struct {
-	Lock
-	Name string
-}
-
-// Flags implements [Set].
-func (e *EnvDelete) Flags() []cli.Flag { return e.Lock.flags() }
-
-// Parse implements [Set].
-func (e *EnvDelete) Parse(given Positional) hcl.Diagnostics {
-	e.Lock.parse(given)
-	return given.one(&e.Name, "a name")
-}
