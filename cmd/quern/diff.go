@@ -16,14 +16,18 @@ import (
 func diffCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{
 		Name:      "diff",
-		Usage:     "compare revisions of the pipeline",
-		ArgsUsage: "REVISION | A..B | A...B",
+		Usage:     "compare revisions of the pipeline, or runs",
+		ArgsUsage: "REVISION | A..B | A...B | RUN RUN",
 		Description: "Compares two Git revisions of the pipeline as graphs: stages, arguments, columns, models, and costs. One revision is\n" +
-			"compared with the working folder; A..B compares two, and A...B compares B with where it diverged from A.",
+			"compared with the working folder; A..B compares two, and A...B compares B with where it diverged from A.\n\n" +
+			"Given two runs, as \"quern log\" lists them, compares what they left: results, rows, metrics, time, and cost.",
 	}
 	return command(ui, c, &arguments.Diff{}, func(ctx context.Context, args *arguments.Diff) error {
 		ctx, cancel := interruptible(ctx)
 		defer cancel()
+		if args.Runs != nil {
+			return diffRuns(ctx, ui, args)
+		}
 		return diffRevisions(ctx, ui, args)
 	})
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
 	"github.com/quern-dev/quern/store/artifact"
+	"github.com/quern-dev/quern/store/dataset"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -200,19 +201,22 @@ func source(s *store.Store, st *state.State, inst *state.Instance) *artifact.Ref
 	return nil
 }
 
-// evaluated reports whether a dataset is the argument with that name.
+// evaluated reports whether an artifact is the dataset with that preimage.
 func evaluated(s *store.Store, ref artifact.Ref, preimage []action.Field) bool {
 	a, err := artifact.Get(s.Blobs, ref)
-	if err != nil {
-		return false
-	}
+	return err == nil && Evaluated(a.Dataset, preimage)
+}
+
+// Evaluated reports whether a dataset is the one that an evaluation with that preimage
+// read.
+func Evaluated(m *dataset.Manifest, preimage []action.Field) bool {
 	read := 0
 	for _, f := range preimage {
 		if f.Name == "input dataset digest" {
-			return f.Value == ref.Digest
+			return f.Value == m.Digest()
 		}
 		if column, ok := strings.CutPrefix(f.Name, "input dataset column "); ok {
-			if a.Dataset.ColumnDigest(column) != f.Value {
+			if m.ColumnDigest(column) != f.Value {
 				return false
 			}
 			read++
