@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
-	"io/fs"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -37,30 +35,19 @@ func createEnvironment(ctx context.Context, ui *terminal, args *arguments.EnvCre
 		return err
 	}
 	defer lease.Release()
-	st, err := loadState(s, name)
-	if err != nil {
-		return err
-	}
-	if st.Serial > 0 {
-		return failed(fmt.Errorf("environment %q: %w", name, fs.ErrExist))
-	}
-	with := ""
+	var from *state.State
 	if args.From.Given() {
-		from, err := existingState(s, args.From.Value)
-		if err != nil {
+		if from, err = existingState(s, args.From.Value); err != nil {
 			return err
 		}
-		st.Adopt(from)
-		with = fmt.Sprintf(" with %s of environment %q", english.Count(len(st.Instances), "instance"), from.Environment)
 	}
-	st.Expires = args.Lifetime.Until(time.Now())
-	err = s.States().Save(st)
-	var conflict *state.Conflict
-	if errors.As(err, &conflict) {
-		err = fmt.Errorf("environment %q: %w", name, fs.ErrExist)
-	}
+	st, err := s.States().Create(name, from, args.Lifetime.Until(time.Now()))
 	if err != nil {
 		return failed(err)
+	}
+	with := ""
+	if from != nil {
+		with = fmt.Sprintf(" with %s of environment %q", english.Count(len(st.Instances), "instance"), from.Environment)
 	}
 	ui.printf("Created environment %q%s. Use it with -env=%s or QUERN_ENV=%s.\n", name, with, name, name)
 	if st.Expires != nil {

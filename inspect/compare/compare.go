@@ -126,6 +126,7 @@ type comparer struct {
 	store *store.Store
 	runs  [2]*history.Run
 	left  [2]*left
+	keys  map[datasetOf][][]string // those that are known
 	out   *Comparison
 }
 
@@ -142,7 +143,7 @@ type left struct {
 // documents of the store that cannot be read; results that are no longer in it are
 // notes.
 func Runs(ctx context.Context, s *store.Store, before, after *history.Run) (*Comparison, error) {
-	c := &comparer{ctx: ctx, store: s, runs: [2]*history.Run{before, after}, out: &Comparison{Instances: []*Instance{}}}
+	c := &comparer{ctx: ctx, store: s, runs: [2]*history.Run{before, after}, keys: map[datasetOf][][]string{}, out: &Comparison{Instances: []*Instance{}}}
 	for i, run := range c.runs {
 		var err error
 		if c.left[i], err = leftBy(s, run); err != nil {

@@ -69,7 +69,7 @@ func (c *comparer) artifact(a, b *state.Instance, port string) (out Artifact, no
 		AddedColumns: without(after.Dataset.Schema.Names(), before.Dataset.Schema.Names()), RemovedColumns: without(before.Dataset.Schema.Names(), after.Dataset.Schema.Names()),
 	}
 	common := without(after.Dataset.Schema.Names(), out.Rows.AddedColumns)
-	d := &rowDifference{ctx: c.ctx, blobs: c.store.Blobs, columns: common, key: c.key(a, b, port, common)}
+	d := &rowDifference{ctx: c.ctx, blobs: c.store.Blobs, columns: common, key: c.key(a, b, port, common), atOnce: rowsAtOnce}
 	err = d.compare(out.Rows, before.Dataset, after.Dataset)
 	if blob.Unavailable(err) {
 		return out, name + " cannot be compared by rows, because some of its files are no longer in the store.", nil
@@ -86,10 +86,12 @@ type rowDifference struct {
 	ctx          context.Context
 	blobs        *blob.Store
 	columns, key []string
+	// atOnce is how many rows are compared at a time.
+	atOnce int64
 }
 
-// rowsAtOnce is how many rows are compared at a time. It bounds the memory to about 150
-// MB; the files of larger datasets are read several times.
+// rowsAtOnce bounds the memory of a comparison to about 150 MB. The files of larger
+// datasets are read several times.
 const rowsAtOnce = 2 << 20
 
 // rowCount is how much more often a row is in the later dataset.
@@ -104,7 +106,7 @@ func (d *rowDifference) compare(out *Rows, before, after *dataset.Manifest) erro
 		added, removed = after.Rows, before.Rows
 	} else {
 		old, young := d.differing(before, after)
-		parts := uint32((old.Rows+young.Rows)/rowsAtOnce) + 1
+		parts := uint32((old.Rows+young.Rows)/d.atOnce) + 1
 		for part := range parts {
 			rows := map[[16]byte]rowCount{}
 			for _, side := range []struct {
@@ -217,15 +219,16 @@ func (d *rowDifference) sum(rows map[[16]byte]rowCount) (added, removed, changed
 }
 
 // key returns the columns that identify the rows of a dataset: those that a contract
-// found to be unique in both, or those that it has in common with the datasets that it
-// was computed from. It returns nil if none are known.
+// found to be unique in both, or in what both were computed from, or else those that it
+// has in common with the datasets that it was computed from. It returns nil if none are
+// known.
 func (c *comparer) key(a, b *state.Instance, port string, common []string) []string {
 	usable := func(key []string) bool {
 		return len(key) > 0 && len(key) < len(common) && len(without(key, common)) == 0
 	}
-	unique := c.unique(a, port)
-	for _, key := range c.unique(b, port) {
-		if usable(key) && slices.ContainsFunc(unique, func(k []string) bool { return slices.Equal(k, key) }) {
+	before := c.unique(0, a, port)
+	for _, key := range c.unique(1, b, port) {
+		if usable(key) && slices.ContainsFunc(before, func(k []string) bool { return slices.Equal(k, key) }) {
 			return key
 		}
 	}
@@ -241,17 +244,40 @@ func (c *comparer) key(a, b *state.Instance, port string, common []string) []str
 	return nil
 }
 
-// unique returns the columns that are unique according to the check of a contract.
-func (c *comparer) unique(inst *state.Instance, port string) [][]string {
-	check, ok := inst.Contracts[(&plan.Contract{Output: port}).Violations()]
-	if !ok {
+// unique returns the columns that are unique according to the check of a contract of a
+// dataset that a run left, or of one that it was computed from.
+func (c *comparer) unique(run int, inst *state.Instance, port string) [][]string {
+	at := datasetOf{run, inst.Address, port}
+	if all, done := c.keys[at]; done {
+		return all
+	}
+	var all [][]string
+	if check, ok := inst.Contracts[(&plan.Contract{Output: port}).Violations()]; ok {
+		all = uniqueBy(c.entry(check.Key))
+	}
+	if entry := c.entry(inst.ActionKey); entry != nil && len(all) == 0 {
+		for _, in := range entry.Inputs {
+			if from := c.left[run].instances[in.Address]; from != nil && in.Role == "" && from.ActionKey == in.Action {
+				all = append(all, c.unique(run, from, in.Port)...)
+			}
+		}
+	}
+	c.keys[at] = all
+	return all
+}
+
+// datasetOf is a dataset that a run left.
+type datasetOf struct {
+	run           int
+	address, port string
+}
+
+// uniqueBy returns the columns that are unique according to a check.
+func uniqueBy(check *action.Entry) [][]string {
+	if check == nil {
 		return nil
 	}
-	entry, err := c.store.Actions.Get(check.Key)
-	if err != nil || entry == nil {
-		return nil
-	}
-	figures, err := contract.Load(entry.Value)
+	figures, err := contract.Load(check.Value)
 	if err != nil {
 		return nil
 	}
@@ -260,7 +286,7 @@ func (c *comparer) unique(inst *state.Instance, port string) [][]string {
 		violated[f.Rule] = f.Violations > 0
 	}
 	var all [][]string
-	for _, f := range entry.Preimage {
+	for _, f := range check.Preimage {
 		rule, isRule := strings.CutPrefix(f.Name, "rule ")
 		if text, ok := strings.CutPrefix(f.Value, "unique "); ok && isRule && !violated[rule] {
 			all = append(all, quoted(text))

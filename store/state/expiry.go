@@ -20,10 +20,10 @@ func (s *State) Deployments() []string {
 	return addresses
 }
 
-// Adopt lets a state refer to the results of another environment, which are in the
+// adopt lets a state refer to the results of another environment, which are in the
 // store that both share. Deployments and outputs stay with the other environment, and
 // so does what waits for something.
-func (s *State) Adopt(from *State) {
+func (s *State) adopt(from *State) {
 	for address, i := range from.Instances {
 		if i.Deployment == nil {
 			s.Instances[address] = i

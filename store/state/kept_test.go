@@ -18,7 +18,7 @@ func TestTheStateThatARunLeftIsKept(t *testing.T) {
 	if err := s.Keep("dev", "run-0"); err != nil {
 		t.Fatalf("an environment without a state: %v", err)
 	}
-	st, err := s.Create("dev")
+	st, err := s.Create("dev", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

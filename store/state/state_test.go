@@ -246,11 +246,11 @@ func TestNamesOfEnvironmentsAreChecked(t *testing.T) {
 
 func TestEnvironmentsAreCreatedAndDeleted(t *testing.T) {
 	s, _ := newStore(t)
-	st, err := s.Create("prod")
+	st, err := s.Create("prod", nil, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Create("prod"); !errors.Is(err, fs.ErrExist) {
+	if _, err := s.Create("prod", nil, nil); !errors.Is(err, fs.ErrExist) {
 		t.Error(err)
 	}
 	if err := s.Delete(st); err != nil {

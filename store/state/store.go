@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/quern-dev/quern/store/backend"
 	"github.com/quern-dev/quern/store/document"
@@ -273,9 +274,10 @@ func (s *Store) having(name string) ([]string, error) {
 	return out, nil
 }
 
-// Create creates an environment with an empty state. If it already exists, the
-// error is fs.ErrExist.
-func (s *Store) Create(env string) (*State, error) {
+// Create creates an environment that expires at a time, unless that is nil. Its state
+// refers to the results of from, or is empty if that is nil. If the environment already
+// exists, the error is fs.ErrExist.
+func (s *Store) Create(env string, from *State, expires *time.Time) (*State, error) {
 	st, err := s.Load(env)
 	if err != nil {
 		return nil, err
@@ -283,6 +285,10 @@ func (s *Store) Create(env string) (*State, error) {
 	if st.Serial > 0 {
 		return nil, fmt.Errorf("environment %q: %w", env, fs.ErrExist)
 	}
+	if from != nil {
+		st.adopt(from)
+	}
+	st.Expires = expires
 	err = s.Save(st)
 	var conflict *Conflict
 	if errors.As(err, &conflict) {
