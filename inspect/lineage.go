@@ -11,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/action"
+	"github.com/quern-dev/quern/store/history"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -24,6 +25,10 @@ type Ancestor struct {
 	Seeds   map[string]string `json:"seeds,omitempty"` // by argument
 	Created time.Time         `json:"created,omitzero"`
 	Run     string            `json:"run,omitempty"`
+	// Commit is the Git commit of the configuration in that run, and Dirty is set if
+	// there were uncommitted changes. Commit is empty if it is not known.
+	Commit string `json:"commit,omitempty"`
+	Dirty  bool   `json:"dirty,omitempty"`
 	// Repeated is set if the same result appears above, Missing if the
 	// store no longer has the entry that says what it came from.
 	Repeated bool        `json:"repeated,omitempty"`
@@ -35,7 +40,29 @@ type Ancestor struct {
 // action entries of the store, not the state, which may be newer than the result. A
 // result that occurs several times is described once.
 func Lineage(s *store.Store, inst *state.Instance) (*Ancestor, error) {
-	return (&descent{store: s, seen: map[string]bool{}}).of(inst)
+	return (&descent{store: s, seen: map[string]bool{}, commits: commits{store: s}}).of(inst)
+}
+
+// commits finds the Git commits of runs.
+type commits struct {
+	store *store.Store
+	runs  map[string]*history.Run
+}
+
+// of returns the commit of a run, or "" if the run is no longer in the history.
+func (c *commits) of(run string) (commit string, dirty bool) {
+	r, known := c.runs[run]
+	if !known && run != "" {
+		if c.runs == nil {
+			c.runs = map[string]*history.Run{}
+		}
+		r, _ = c.store.Runs().Get(run) // a record that cannot be read is reported by quern log
+		c.runs[run] = r
+	}
+	if r == nil {
+		return "", false
+	}
+	return r.Commit, r.Dirty
 }
 
 // descent follows the action entries from a result to its origins.
@@ -43,6 +70,7 @@ type descent struct {
 	store  *store.Store
 	seen   map[string]bool
 	makers map[string]*action.Entry // by the digests of their outputs; nil if not read yet
+	commits
 }
 
 // of returns the lineage of an instance in the state.
@@ -51,13 +79,19 @@ func (d *descent) of(inst *state.Instance) (*Ancestor, error) {
 		return d.action(inst.Address, inst.ActionKey)
 	}
 	a := &Ancestor{Address: inst.Address, Action: inst.ActionKey, Run: inst.Run}
+	a.Commit, a.Dirty = d.commits.of(inst.Run)
+	return a, d.follow(a, inputsOf(inst))
+}
+
+// inputsOf returns the inputs of a gate or a deployment.
+func inputsOf(inst *state.Instance) []action.InputRef {
 	inputs := inst.Inputs
 	if len(inputs) == 0 && inst.Deployment != nil { // the state was written by an older quern
 		for _, key := range slices.Sorted(maps.Keys(inst.Deployment.Digests)) {
 			inputs = append(inputs, action.InputRef{Address: key, Digest: inst.Deployment.Digests[key]})
 		}
 	}
-	return a, d.follow(a, inputs)
+	return inputs
 }
 
 // action returns the lineage of an action's result.
@@ -74,6 +108,7 @@ func (d *descent) action(address, key string) (*Ancestor, error) {
 		return a, nil
 	}
 	a.Plugin, a.Created, a.Run = entry.Plugin, entry.Created, entry.Run
+	a.Commit, a.Dirty = d.commits.of(entry.Run)
 	for port, ref := range entry.Outputs {
 		a.Digests[port] = ref.Digest
 	}

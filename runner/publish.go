@@ -86,7 +86,8 @@ func (p *publisher) commit(c *computed, result *engine.Result, spend llm.Spend) 
 		Key: c.Keys.Action, Definition: c.Definition, Address: c.Address, Preimage: preimage(c.Preimage),
 		Outputs: result.Outputs, Value: result.Value, Inputs: p.inputRefs(c.Stage), Errors: result.Errors,
 		Created: time.Now().UTC(), Seconds: result.Seconds, Run: p.run, Plugin: p.pluginRef(c.Plugin),
-		RowsKey: c.OwnRows(), Spend: spendOf(spend),
+		RowsKey: c.OwnRows(), Spend: spendOf(spend), Origin: result.Origin,
+		Derivations: derivations(c.Stage), RowArguments: rowArguments(c.Stage),
 	}
 	if result.Rows.Reused > 0 {
 		entry.Earlier = p.earlierPrograms(c)
@@ -199,7 +200,7 @@ func (p *publisher) inputRefs(s *stage.Stage) []action.InputRef {
 	var out []action.InputRef
 	for _, key := range slices.Sorted(maps.Keys(s.Inputs)) {
 		in := s.Inputs[key]
-		ref := action.InputRef{Address: in.Of.Address, Port: in.Of.Port, Digest: in.Ref.Digest, Action: in.Action}
+		ref := action.InputRef{Key: key, Address: in.Of.Address, Port: in.Of.Port, Digest: in.Ref.Digest, Action: in.Action}
 		if in.Language != nil {
 			plugin := p.pluginRef(in.Plugin)
 			ref.Role, ref.Plugin = action.RoleModel, &plugin

@@ -348,6 +348,14 @@ type Port struct {
 	// RowsOf is the key of the input whose rows a row-wise stage's output has. For a
 	// prompt, it is the key of the argument with the prompt that it was made from.
 	RowsOf string `json:"rows_of,omitempty"`
+	// SelectedFrom is the key of the input that the dataset has some rows of, with
+	// all of their columns.
+	SelectedFrom string `json:"selected_from,omitempty"`
+	// Lineage is what columns come from, by name, and RowsLineage is what determines
+	// which rows there are, as far as the plugin says so. They are no part of the
+	// node's keys.
+	Lineage     map[string]*Lineage `json:"lineage,omitempty"`
+	RowsLineage *Lineage            `json:"rows_lineage,omitempty"`
 	// Format and Signature of a model. Features are the expressions that
 	// compute its inputs from a row, by input name.
 	Format    string     `json:"format,omitempty"`

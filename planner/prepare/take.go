@@ -41,6 +41,9 @@ func (n *answered) takeOutputs() error {
 		if err != nil {
 			return fmt.Errorf("output %q: %w", o.Name, err)
 		}
+		if err := n.takeLineage(&port, o); err != nil {
+			return fmt.Errorf("output %q: %w", o.Name, err)
+		}
 		n.Outputs = append(n.Outputs, port)
 		if err := n.takeSelection(o); err != nil {
 			return fmt.Errorf("output %q: %w", o.Name, err)

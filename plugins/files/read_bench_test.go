@@ -15,10 +15,10 @@ import (
 // discard is a rowWriter that drops everything.
 type discard struct{}
 
-func (discard) Write(arrow.RecordBatch) error           { return nil }
-func (discard) Quarantine(_, _ string, err error) error { return err }
-func (discard) Progress(_, _ int64, _ string, _ string) {}
-func (discard) Part(_ string, read func() error) error  { return read() }
+func (discard) Write(arrow.RecordBatch) error                  { return nil }
+func (discard) Quarantine(_, _ string, err error) error        { return err }
+func (discard) Progress(_, _ int64, _ string, _ string)        {}
+func (discard) NamedPart(_, _ string, read func() error) error { return read() }
 
 func benchmarkFile(b *testing.B, name string, line func(i int) string) place {
 	b.Helper()

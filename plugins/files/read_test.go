@@ -47,7 +47,7 @@ func (c *collected) Quarantine(origin, content string, problem error) error {
 
 func (c *collected) Progress(int64, int64, string, string) {}
 
-func (c *collected) Part(_ string, read func() error) error { return read() }
+func (c *collected) NamedPart(_, _ string, read func() error) error { return read() }
 
 // folder creates a folder with files.
 func folder(t *testing.T, files map[string]string) place {

@@ -26,7 +26,7 @@ type rowWriter interface {
 	Write(arrow.RecordBatch) error
 	Quarantine(origin, content string, problem error) error
 	Progress(done, total int64, unit, message string)
-	Part(fingerprint string, read func() error) error
+	NamedPart(name, fingerprint string, read func() error) error
 }
 
 // sink collects rows into batches.

@@ -187,10 +187,10 @@ func probe[A any, F arguments[A]](ctx context.Context, a F, files []file, schema
 // nowhere is a rowWriter that drops rows.
 type nowhere struct{}
 
-func (nowhere) Write(arrow.RecordBatch) error           { return nil }
-func (nowhere) Quarantine(string, string, error) error  { return nil }
-func (nowhere) Part(_ string, rows func() error) error  { return rows() }
-func (nowhere) Progress(_, _ int64, _ string, _ string) {}
+func (nowhere) Write(arrow.RecordBatch) error                  { return nil }
+func (nowhere) Quarantine(string, string, error) error         { return nil }
+func (nowhere) NamedPart(_, _ string, rows func() error) error { return rows() }
+func (nowhere) Progress(_, _ int64, _ string, _ string)        {}
 
 // Fingerprint hashes the files that changed.
 func (s source[A, F]) Fingerprint(ctx context.Context, a *A, memo []byte) (plugin.Fingerprint, error) {
@@ -242,7 +242,7 @@ func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, sc
 			return r.flush()
 		}
 		if len(files) == 1 {
-			return read()
+			return w.NamedPart(f.name, "", read)
 		}
 		if err := ctx.Err(); err != nil {
 			return err
@@ -251,7 +251,7 @@ func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, sc
 		if err != nil {
 			return err
 		}
-		if err := w.Part(partFingerprint(f, digest, partitions)+a.inferred(), read); err != nil {
+		if err := w.NamedPart(f.name, partFingerprint(f, digest, partitions)+a.inferred(), read); err != nil {
 			return err
 		}
 	}

@@ -107,6 +107,9 @@ type Result struct {
 	Value   *value.Stored           `json:"value,omitempty"` // nil if there is none
 	// Memo is what a source's plugin receives again the next time.
 	Memo []byte `json:"memo,omitempty"`
+	// Origin is what a source calls its only part, such as the name of a file. The
+	// names of several parts are in the output "parts".
+	Origin string `json:"origin,omitempty"`
 	// Errors is the number of rows or answers that failed and may succeed the
 	// next time.
 	Errors int64 `json:"errors,omitempty"`

@@ -35,6 +35,14 @@ type Entry struct {
 	RowsKey string `json:"rows_key,omitempty"`
 	// Address is the instance that produced it first, for people.
 	Address string `json:"address"`
+	// Origin is what a source that consists of one part calls it, such as the name
+	// of a file.
+	Origin string `json:"origin,omitempty"`
+	// Derivations say what its datasets came from, by port. One that is missing is
+	// unknown.
+	Derivations map[string]*Derivation `json:"derivations,omitempty"`
+	// RowArguments are the columns that its row expressions read, by argument.
+	RowArguments map[string]*Sources `json:"row_arguments,omitempty"`
 	// Preimage is what the key was computed from.
 	Preimage []Field `json:"preimage,omitempty"`
 	// Outputs are the artifacts by port name, or under "" if the stage itself
@@ -63,6 +71,9 @@ type Field struct {
 
 // InputRef is an input of an action.
 type InputRef struct {
+	// Key is the argument that it was passed as. It is empty for prompts and values,
+	// and in entries of earlier builds.
+	Key     string `json:"key,omitempty"`
 	Address string `json:"address"`
 	Port    string `json:"port,omitempty"`
 	// Digest of an artifact (logical, of all of it), of a model's definition,

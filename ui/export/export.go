@@ -12,6 +12,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -109,6 +110,18 @@ func Head(ctx context.Context, d Dataset, n int) ([]json.RawMessage, error) {
 		rows = append(rows, json.RawMessage(bytes.TrimSuffix(line, []byte("\n"))))
 	}
 	return rows, nil
+}
+
+// Row returns a row of a batch as a JSON object.
+func Row(schema data.Schema, rec arrow.RecordBatch, i int) (json.RawMessage, error) {
+	var text bytes.Buffer
+	out := &jsonLines{w: &text, schema: schema, values: arrowjson.Encoder{NonFinite: true}}
+	part := rec.NewSlice(int64(i), int64(i)+1)
+	defer part.Release()
+	if err := errors.Join(out.Write(part), out.Close()); err != nil {
+		return nil, err
+	}
+	return bytes.TrimSuffix(text.Bytes(), []byte("\n")), nil
 }
 
 // Files writes rows to files with at most rowsPerFile rows: part-00000.jsonl

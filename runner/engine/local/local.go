@@ -274,6 +274,7 @@ type product struct {
 	value     cty.Value                     // cty.NilVal if there is none
 	errors    int64
 	memo      []byte
+	origin    string // see engine.Result
 }
 
 // put writes the manifests of a product to the store, which already contains
@@ -283,7 +284,7 @@ func (e *Engine) put(p *product, res *engine.Result) error {
 	if p.value != cty.NilVal {
 		made, res.Value = &value.Value{Value: p.value}, value.Store(p.value)
 	}
-	res.Errors, res.Memo, res.Outputs = p.errors, p.memo, map[string]artifact.Ref{}
+	res.Errors, res.Memo, res.Origin, res.Outputs = p.errors, p.memo, p.origin, map[string]artifact.Ref{}
 	for port, a := range p.artifacts {
 		if a.Kind == artifact.Report {
 			a.Value = made

@@ -17,12 +17,18 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 )
 
-var partsSchema = data.Schema{{Name: "fingerprint", Type: "string"}, {Name: "rows", Type: "int64"}, {Name: "quarantined", Type: "int64"}}
+// partsSchema are the columns of the list of parts. Lists of earlier builds have no
+// names.
+var (
+	partsSchema   = append(unnamedSchema[:len(unnamedSchema):len(unnamedSchema)], data.Column{Name: "name", Type: "string"})
+	unnamedSchema = data.Schema{{Name: "fingerprint", Type: "string"}, {Name: "rows", Type: "int64"}, {Name: "quarantined", Type: "int64"}}
+)
 
 // part is one part of a source.
 type part struct {
 	fingerprint       string
 	rows, quarantined int64
+	name              string // empty if it has none
 }
 
 // span is a run of rows of a dataset.
@@ -54,7 +60,7 @@ func (a *attempt) formerRead(ctx context.Context, columns data.Schema) (*formerR
 		return nil, nil
 	}
 	rows, list := a.prior(""), a.prior(stage.PortParts)
-	if rows == nil || list == nil || !rows.Schema.Equal(columns) || !list.Schema.Equal(partsSchema) {
+	if rows == nil || list == nil || !rows.Schema.Equal(columns) || !list.Schema.Equal(partsSchema) && !list.Schema.Equal(unnamedSchema) {
 		return nil, nil
 	}
 	shards, err := rows.Files(a.Store.Blobs, nil)
@@ -98,7 +104,7 @@ func (f *formerRead) load(ctx context.Context, blobs *blob.Store, list *dataset.
 		return err
 	}
 	at := int64(0)
-	for rec, err := range data.Read(ctx, files, partsSchema.Names(), 0) {
+	for rec, err := range data.Read(ctx, files, unnamedSchema.Names(), 0) {
 		if err != nil {
 			return err
 		}
@@ -219,7 +225,7 @@ type parts struct {
 func (p *parts) add(ctx context.Context, received int64, e *pluginv1.Part, write func(context.Context, arrow.RecordBatch) error) (fault string, err error) {
 	if !e.GetKnown() {
 		p.read += e.GetRows()
-		p.all = append(p.all, part{e.GetFingerprint(), e.GetRows(), e.GetQuarantined()})
+		p.all = append(p.all, part{e.GetFingerprint(), e.GetRows(), e.GetQuarantined(), e.GetName()})
 		return "", nil
 	}
 	s, ok := p.former.take(e.GetFingerprint())
@@ -229,7 +235,7 @@ func (p *parts) add(ctx context.Context, received int64, e *pluginv1.Part, write
 	case received != p.read:
 		return fmt.Sprintf("it sent %d rows before the known part %q, but the parts before it have %d", received, e.GetFingerprint(), p.read), nil
 	}
-	p.all = append(p.all, part{e.GetFingerprint(), s.to - s.from, 0})
+	p.all = append(p.all, part{e.GetFingerprint(), s.to - s.from, 0, e.GetName()})
 	if s.from != p.waiting.to {
 		if err := p.flush(ctx, write); err != nil {
 			return "", err
@@ -260,6 +266,7 @@ func partsDataset(ctx context.Context, blobs *blob.Store, all []part) (*dataset.
 		b.Field(0).(*array.StringBuilder).Append(p.fingerprint)
 		b.Field(1).(*array.Int64Builder).Append(p.rows)
 		b.Field(2).(*array.Int64Builder).Append(p.quarantined)
+		b.Field(3).(*array.StringBuilder).Append(p.name)
 	}
 	rec := b.NewRecordBatch()
 	defer rec.Release()

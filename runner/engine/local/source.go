@@ -150,6 +150,7 @@ func (rd *reading) event(ctx context.Context, resp *pluginv1.ReadResponse) error
 		rd.count += rec.NumRows()
 		return rd.rows.Write(ctx, rec)
 	case *pluginv1.ReadResponse_Part:
+		e.Part.Name = rd.redactor.Text(e.Part.GetName())
 		fault, err := rd.parts.add(ctx, rd.count, e.Part, rd.rows.Write)
 		if fault != "" {
 			return rd.Faulty(fault)
@@ -179,6 +180,9 @@ func (rd *reading) finish(ctx context.Context) (*product, error) {
 	list, err := partsDataset(ctx, rd.blobs, rd.parts.all)
 	if err != nil {
 		return nil, err
+	}
+	if len(rd.parts.all) == 1 {
+		p.origin = rd.parts.all[0].name
 	}
 	if list != nil {
 		p.artifacts[stage.PortParts] = &artifact.Artifact{Kind: artifact.Dataset, Dataset: list}

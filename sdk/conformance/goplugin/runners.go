@@ -106,6 +106,8 @@ type sum struct{}
 func (sum) Prepare(_ context.Context, p *plugin.Prepare[sumArgs]) error {
 	p.AddReport("")
 	p.AddDataset("seen", data.Schema{{Name: "n", Type: "int64"}})
+	p.SetLineage("seen", "n", plugin.LineageSource{Argument: p.Args.N.Key, Unchanged: true})
+	p.SetRowsLineage("seen", plugin.LineageSource{Input: "dataset", Column: "n"})
 	p.SetValueType(cty.Object(map[string]cty.Type{"sum": cty.Number}))
 	return nil
 }

@@ -47,7 +47,7 @@ func (parts) Fingerprint(_ context.Context, a *partsArgs, memo []byte) (plugin.F
 
 func (parts) Read(_ context.Context, a *partsArgs, w *plugin.RowWriter) error {
 	for i, name := range a.Parts {
-		if err := w.Part("part:"+name, func() error { return a.write(w, name) }); err != nil {
+		if err := w.NamedPart("part "+name, "part:"+name, func() error { return a.write(w, name) }); err != nil {
 			return err
 		}
 		w.Progress(int64(i+1), int64(len(a.Parts)), "parts", "")

@@ -67,7 +67,7 @@ class Parts(plugin.Source):
 
     def read(self, out: plugin.RowWriter) -> None:
         for i, name in enumerate(self.parts, 1):
-            out.part("part:" + name, functools.partial(self.write, out, name))
+            out.part("part:" + name, functools.partial(self.write, out, name), name="part " + name)
             out.progress(i, len(self.parts), "parts")
             if self.fail == "read":
                 raise plugin.Error("reading failed\nTry again.", argument="fail")
@@ -395,6 +395,8 @@ class Sum(plugin.Runner):
     def prepare(self, p: plugin.Prepare) -> None:
         p.add_report()
         p.add_dataset({"n": int}, name="seen")
+        p.set_lineage("n", plugin.LineageSource(argument=self.n.key, unchanged=True), output="seen")
+        p.set_rows_lineage(plugin.LineageSource(input="dataset", column="n"), output="seen")
         p.set_value_type({"sum": int})
 
     def check_sample(self, check: plugin.SampleCheck) -> None:

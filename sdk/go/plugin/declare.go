@@ -69,6 +69,62 @@ func (p *preparation) Select(name string, s Selection) {
 	}
 }
 
+// LineageSource is something that values come from: a column of a dataset input,
+// or a row argument.
+type LineageSource struct {
+	// Input is the key of a dataset input, and Column one of its columns.
+	Input, Column string
+	// Argument is the key of a row expression, in place of Input and Column.
+	Argument string
+	// Unchanged is true if each value is a value of that column, unchanged.
+	Unchanged bool
+}
+
+// SetLineage declares everything that the values of a column come from. Call it
+// after the column is declared. Without it, quern knows only that they come from
+// what the stage reads. It informs people and does not affect results. output is
+// the name of the dataset, empty for the stage itself.
+func (p *preparation) SetLineage(output, column string, sources ...LineageSource) {
+	if l := p.lineage(sources); l != nil {
+		if c := columnOf(p.output(output), column); c != nil {
+			c.Lineage = l
+		} else {
+			p.misuse("SetLineage(%q, %q): this output has no such column", output, column)
+		}
+	}
+}
+
+// SetRowsLineage declares everything that determines which rows a Runner's dataset
+// has and in which order, such as the columns of a condition.
+func (p *preparation) SetRowsLineage(output string, sources ...LineageSource) {
+	if l := p.lineage(sources); l != nil {
+		if out := p.output(output); out != nil {
+			out.RowsLineage = l
+		} else {
+			p.misuse("SetRowsLineage(%q): there is no such output", output)
+		}
+	}
+}
+
+// lineage returns the message for sources, or nil if there are errors.
+func (p *preparation) lineage(sources []LineageSource) *pluginv1.Lineage {
+	l := &pluginv1.Lineage{}
+	for _, s := range sources {
+		switch {
+		case p.hasErrors():
+			return nil
+		case s.Argument != "" && p.instance.RowArguments[s.Argument] == nil:
+			p.misuse("no row expression %q exists", s.Argument)
+			return nil
+		case s.Argument == "" && p.instance.Inputs[s.Input] == nil:
+			p.misuse("no input %q exists", s.Input)
+			return nil
+		}
+		l.Sources = append(l.Sources, &pluginv1.LineageSource{Input: s.Input, Column: s.Column, Argument: s.Argument, Unchanged: s.Unchanged})
+	}
+	return l
+}
+
 // AddModel declares a model that a Runner trains: its format, such as
 // acme.tree/v1, and the columns that a prediction reads and returns. The inputs
 // are the arguments with the option feature, by their keys.

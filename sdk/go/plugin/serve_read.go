@@ -147,8 +147,8 @@ func (w *RowWriter) send(rec arrow.RecordBatch) error {
 	})
 }
 
-func (w *RowWriter) part(fingerprint string, read func() error) error {
-	part := &pluginv1.Part{Fingerprint: fingerprint, Known: w.known[fingerprint]}
+func (w *RowWriter) part(name, fingerprint string, read func() error) error {
+	part := &pluginv1.Part{Name: legible(name), Fingerprint: fingerprint, Known: fingerprint != "" && w.known[fingerprint]}
 	if part.Known {
 		if err := w.flush(); err != nil {
 			return err

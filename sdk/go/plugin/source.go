@@ -87,7 +87,14 @@ func (w *RowWriter) Memo() []byte { return w.memo }
 // the part's rows depend on, except the arguments and the columns. If a source
 // uses Part, all of its rows must belong to parts.
 func (w *RowWriter) Part(fingerprint string, read func() error) error {
-	return w.part(fingerprint, read)
+	return w.part("", fingerprint, read)
+}
+
+// NamedPart is Part with what a person calls the part, such as the name of a file.
+// quern names it as the origin of its rows. A source that has only one part, and
+// no use for fingerprints, can leave the fingerprint empty.
+func (w *RowWriter) NamedPart(name, fingerprint string, read func() error) error {
+	return w.part(name, fingerprint, read)
 }
 
 // Schema returns the columns that Prepare declared. Batches must have these

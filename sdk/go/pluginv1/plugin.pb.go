@@ -382,7 +382,7 @@ func (x Diagnostic_Severity) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use Diagnostic_Severity.Descriptor instead.
 func (Diagnostic_Severity) EnumDescriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{13, 0}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{15, 0}
 }
 
 type GetSchemaRequest struct {
@@ -1130,7 +1130,11 @@ type Column struct {
 	// this name, because the user asked for that. If an output contains any column
 	// of the input, quern refuses another column with the name of an input column
 	// unless this is set: a stage never replaces a column silently.
-	Replaces      bool `protobuf:"varint,5,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	Replaces bool `protobuf:"varint,5,opt,name=replaces,proto3" json:"replaces,omitempty"`
+	// For the output of a stage: where the values come from. Not set: from anything
+	// that the stage reads, as far as origin does not say more. It does not affect
+	// results.
+	Lineage       *Lineage `protobuf:"bytes,6,opt,name=lineage,proto3" json:"lineage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1200,6 +1204,131 @@ func (x *Column) GetReplaces() bool {
 	return false
 }
 
+func (x *Column) GetLineage() *Lineage {
+	if x != nil {
+		return x.Lineage
+	}
+	return nil
+}
+
+// Lineage lists everything that something comes from.
+type Lineage struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Sources       []*LineageSource       `protobuf:"bytes,1,rep,name=sources,proto3" json:"sources,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Lineage) Reset() {
+	*x = Lineage{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Lineage) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Lineage) ProtoMessage() {}
+
+func (x *Lineage) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Lineage.ProtoReflect.Descriptor instead.
+func (*Lineage) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Lineage) GetSources() []*LineageSource {
+	if x != nil {
+		return x.Sources
+	}
+	return nil
+}
+
+// LineageSource is a column of an input, or a row argument.
+type LineageSource struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Key of a dataset input.
+	Input  string `protobuf:"bytes,1,opt,name=input,proto3" json:"input,omitempty"`
+	Column string `protobuf:"bytes,2,opt,name=column,proto3" json:"column,omitempty"`
+	// In place of input and column: key of a row argument, that is, of the columns
+	// that its expression reads.
+	Argument string `protobuf:"bytes,3,opt,name=argument,proto3" json:"argument,omitempty"`
+	// Each value is a value of that column, unchanged.
+	Unchanged     bool `protobuf:"varint,4,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *LineageSource) Reset() {
+	*x = LineageSource{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *LineageSource) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*LineageSource) ProtoMessage() {}
+
+func (x *LineageSource) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use LineageSource.ProtoReflect.Descriptor instead.
+func (*LineageSource) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *LineageSource) GetInput() string {
+	if x != nil {
+		return x.Input
+	}
+	return ""
+}
+
+func (x *LineageSource) GetColumn() string {
+	if x != nil {
+		return x.Column
+	}
+	return ""
+}
+
+func (x *LineageSource) GetArgument() string {
+	if x != nil {
+		return x.Argument
+	}
+	return ""
+}
+
+func (x *LineageSource) GetUnchanged() bool {
+	if x != nil {
+		return x.Unchanged
+	}
+	return false
+}
+
 type Input struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	Kind  ArtifactKind           `protobuf:"varint,1,opt,name=kind,proto3,enum=quern.plugin.v1.ArtifactKind" json:"kind,omitempty"`
@@ -1222,7 +1351,7 @@ type Input struct {
 
 func (x *Input) Reset() {
 	*x = Input{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1234,7 +1363,7 @@ func (x *Input) String() string {
 func (*Input) ProtoMessage() {}
 
 func (x *Input) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[9]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1247,7 +1376,7 @@ func (x *Input) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Input.ProtoReflect.Descriptor instead.
 func (*Input) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{9}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Input) GetKind() ArtifactKind {
@@ -1310,7 +1439,7 @@ type Signature struct {
 
 func (x *Signature) Reset() {
 	*x = Signature{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1322,7 +1451,7 @@ func (x *Signature) String() string {
 func (*Signature) ProtoMessage() {}
 
 func (x *Signature) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[10]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1335,7 +1464,7 @@ func (x *Signature) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Signature.ProtoReflect.Descriptor instead.
 func (*Signature) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{10}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Signature) GetInputs() []*Column {
@@ -1368,7 +1497,7 @@ type RowArgument struct {
 
 func (x *RowArgument) Reset() {
 	*x = RowArgument{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1380,7 +1509,7 @@ func (x *RowArgument) String() string {
 func (*RowArgument) ProtoMessage() {}
 
 func (x *RowArgument) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[11]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1393,7 +1522,7 @@ func (x *RowArgument) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowArgument.ProtoReflect.Descriptor instead.
 func (*RowArgument) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{11}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *RowArgument) GetType() string {
@@ -1442,7 +1571,7 @@ type Instance struct {
 
 func (x *Instance) Reset() {
 	*x = Instance{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1454,7 +1583,7 @@ func (x *Instance) String() string {
 func (*Instance) ProtoMessage() {}
 
 func (x *Instance) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[12]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1467,7 +1596,7 @@ func (x *Instance) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Instance.ProtoReflect.Descriptor instead.
 func (*Instance) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{12}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Instance) GetKind() string {
@@ -1546,7 +1675,7 @@ type Diagnostic struct {
 
 func (x *Diagnostic) Reset() {
 	*x = Diagnostic{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1558,7 +1687,7 @@ func (x *Diagnostic) String() string {
 func (*Diagnostic) ProtoMessage() {}
 
 func (x *Diagnostic) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[13]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1571,7 +1700,7 @@ func (x *Diagnostic) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Diagnostic.ProtoReflect.Descriptor instead.
 func (*Diagnostic) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{13}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Diagnostic) GetSeverity() Diagnostic_Severity {
@@ -1616,7 +1745,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1628,7 +1757,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[14]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1641,7 +1770,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{14}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ConfigureRequest) GetConfig() []byte {
@@ -1674,7 +1803,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1686,7 +1815,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[15]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1699,7 +1828,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{15}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *ConfigureResponse) GetDiagnostics() []*Diagnostic {
@@ -1718,7 +1847,7 @@ type PrepareRequest struct {
 
 func (x *PrepareRequest) Reset() {
 	*x = PrepareRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1730,7 +1859,7 @@ func (x *PrepareRequest) String() string {
 func (*PrepareRequest) ProtoMessage() {}
 
 func (x *PrepareRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[16]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1743,7 +1872,7 @@ func (x *PrepareRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareRequest.ProtoReflect.Descriptor instead.
 func (*PrepareRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{16}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *PrepareRequest) GetInstances() []*Instance {
@@ -1763,7 +1892,7 @@ type PrepareResponse struct {
 
 func (x *PrepareResponse) Reset() {
 	*x = PrepareResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1775,7 +1904,7 @@ func (x *PrepareResponse) String() string {
 func (*PrepareResponse) ProtoMessage() {}
 
 func (x *PrepareResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[17]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1788,7 +1917,7 @@ func (x *PrepareResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PrepareResponse.ProtoReflect.Descriptor instead.
 func (*PrepareResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{17}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *PrepareResponse) GetPrepared() []*Prepared {
@@ -1845,7 +1974,7 @@ type Prepared struct {
 
 func (x *Prepared) Reset() {
 	*x = Prepared{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1857,7 +1986,7 @@ func (x *Prepared) String() string {
 func (*Prepared) ProtoMessage() {}
 
 func (x *Prepared) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[18]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1870,7 +1999,7 @@ func (x *Prepared) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Prepared.ProtoReflect.Descriptor instead.
 func (*Prepared) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{18}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Prepared) GetDiagnostics() []*Diagnostic {
@@ -1987,7 +2116,7 @@ type SourceFile struct {
 
 func (x *SourceFile) Reset() {
 	*x = SourceFile{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1999,7 +2128,7 @@ func (x *SourceFile) String() string {
 func (*SourceFile) ProtoMessage() {}
 
 func (x *SourceFile) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[19]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2012,7 +2141,7 @@ func (x *SourceFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceFile.ProtoReflect.Descriptor instead.
 func (*SourceFile) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{19}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *SourceFile) GetName() string {
@@ -2051,7 +2180,7 @@ type OpenAIAPI struct {
 
 func (x *OpenAIAPI) Reset() {
 	*x = OpenAIAPI{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2063,7 +2192,7 @@ func (x *OpenAIAPI) String() string {
 func (*OpenAIAPI) ProtoMessage() {}
 
 func (x *OpenAIAPI) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[20]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2076,7 +2205,7 @@ func (x *OpenAIAPI) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenAIAPI.ProtoReflect.Descriptor instead.
 func (*OpenAIAPI) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{20}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *OpenAIAPI) GetBaseUrl() string {
@@ -2125,7 +2254,7 @@ type ModelCalls struct {
 
 func (x *ModelCalls) Reset() {
 	*x = ModelCalls{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2137,7 +2266,7 @@ func (x *ModelCalls) String() string {
 func (*ModelCalls) ProtoMessage() {}
 
 func (x *ModelCalls) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2150,7 +2279,7 @@ func (x *ModelCalls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelCalls.ProtoReflect.Descriptor instead.
 func (*ModelCalls) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ModelCalls) GetPrompt() string {
@@ -2257,7 +2386,7 @@ type ModelInfo struct {
 
 func (x *ModelInfo) Reset() {
 	*x = ModelInfo{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2269,7 +2398,7 @@ func (x *ModelInfo) String() string {
 func (*ModelInfo) ProtoMessage() {}
 
 func (x *ModelInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2282,7 +2411,7 @@ func (x *ModelInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelInfo.ProtoReflect.Descriptor instead.
 func (*ModelInfo) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ModelInfo) GetCapabilities() []string {
@@ -2380,7 +2509,7 @@ type BatchLimits struct {
 
 func (x *BatchLimits) Reset() {
 	*x = BatchLimits{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2392,7 +2521,7 @@ func (x *BatchLimits) String() string {
 func (*BatchLimits) ProtoMessage() {}
 
 func (x *BatchLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2405,7 +2534,7 @@ func (x *BatchLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchLimits.ProtoReflect.Descriptor instead.
 func (*BatchLimits) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *BatchLimits) GetRequests() int64 {
@@ -2437,7 +2566,7 @@ type Price struct {
 
 func (x *Price) Reset() {
 	*x = Price{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2449,7 +2578,7 @@ func (x *Price) String() string {
 func (*Price) ProtoMessage() {}
 
 func (x *Price) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2462,7 +2591,7 @@ func (x *Price) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Price.ProtoReflect.Descriptor instead.
 func (*Price) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *Price) GetInput() float64 {
@@ -2503,7 +2632,7 @@ type Reads struct {
 
 func (x *Reads) Reset() {
 	*x = Reads{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2515,7 +2644,7 @@ func (x *Reads) String() string {
 func (*Reads) ProtoMessage() {}
 
 func (x *Reads) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2528,7 +2657,7 @@ func (x *Reads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reads.ProtoReflect.Descriptor instead.
 func (*Reads) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Reads) GetAll() bool {
@@ -2563,14 +2692,18 @@ type Output struct {
 	Selection *Selection `protobuf:"bytes,7,opt,name=selection,proto3" json:"selection,omitempty"`
 	// MODEL: set if the trained model can be called like a language model. Calls come
 	// to this plugin's Chat and Embed, with the artifact in place of the instance.
-	Model         *ModelInfo `protobuf:"bytes,8,opt,name=model,proto3" json:"model,omitempty"`
+	Model *ModelInfo `protobuf:"bytes,8,opt,name=model,proto3" json:"model,omitempty"`
+	// DATASET of a RUN stage: what determines which rows there are, and their order,
+	// such as the columns of a condition. Not set: anything that the stage reads. It
+	// does not affect results.
+	RowsLineage   *Lineage `protobuf:"bytes,9,opt,name=rows_lineage,json=rowsLineage,proto3" json:"rows_lineage,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2582,7 +2715,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2595,7 +2728,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Output) GetName() string {
@@ -2654,6 +2787,13 @@ func (x *Output) GetModel() *ModelInfo {
 	return nil
 }
 
+func (x *Output) GetRowsLineage() *Lineage {
+	if x != nil {
+		return x.RowsLineage
+	}
+	return nil
+}
+
 // Selection says which rows of an input a dataset consists of, as far as that is
 // known before the stage runs. quern estimates the cost of later stages with it;
 // it does not affect results.
@@ -2674,7 +2814,7 @@ type Selection struct {
 
 func (x *Selection) Reset() {
 	*x = Selection{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2686,7 +2826,7 @@ func (x *Selection) String() string {
 func (*Selection) ProtoMessage() {}
 
 func (x *Selection) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2699,7 +2839,7 @@ func (x *Selection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selection.ProtoReflect.Descriptor instead.
 func (*Selection) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Selection) GetRowsOf() string {
@@ -2744,7 +2884,7 @@ type Estimate struct {
 
 func (x *Estimate) Reset() {
 	*x = Estimate{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2756,7 +2896,7 @@ func (x *Estimate) String() string {
 func (*Estimate) ProtoMessage() {}
 
 func (x *Estimate) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2769,7 +2909,7 @@ func (x *Estimate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
 func (*Estimate) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Estimate) GetRows() int64 {
@@ -2811,7 +2951,7 @@ type FingerprintRequest struct {
 
 func (x *FingerprintRequest) Reset() {
 	*x = FingerprintRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2823,7 +2963,7 @@ func (x *FingerprintRequest) String() string {
 func (*FingerprintRequest) ProtoMessage() {}
 
 func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2836,7 +2976,7 @@ func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintRequest.ProtoReflect.Descriptor instead.
 func (*FingerprintRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *FingerprintRequest) GetInstance() *Instance {
@@ -2868,7 +3008,7 @@ type FingerprintResponse struct {
 
 func (x *FingerprintResponse) Reset() {
 	*x = FingerprintResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2880,7 +3020,7 @@ func (x *FingerprintResponse) String() string {
 func (*FingerprintResponse) ProtoMessage() {}
 
 func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2893,7 +3033,7 @@ func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintResponse.ProtoReflect.Descriptor instead.
 func (*FingerprintResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FingerprintResponse) GetDiagnostics() []*Diagnostic {
@@ -2938,7 +3078,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2950,7 +3090,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2963,7 +3103,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ReadRequest) GetInstance() *Instance {
@@ -2999,7 +3139,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3011,7 +3151,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3024,7 +3164,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *PreviewRequest) GetInstance() *Instance {
@@ -3057,7 +3197,7 @@ type RowCount struct {
 
 func (x *RowCount) Reset() {
 	*x = RowCount{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3069,7 +3209,7 @@ func (x *RowCount) String() string {
 func (*RowCount) ProtoMessage() {}
 
 func (x *RowCount) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3082,7 +3222,7 @@ func (x *RowCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowCount.ProtoReflect.Descriptor instead.
 func (*RowCount) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *RowCount) GetRows() int64 {
@@ -3117,7 +3257,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3129,7 +3269,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3142,7 +3282,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *StopRequest) GetCall() string {
@@ -3160,7 +3300,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3172,7 +3312,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3185,7 +3325,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 type ReadResponse struct {
@@ -3205,7 +3345,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3217,7 +3357,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3230,7 +3370,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ReadResponse) GetEvent() isReadResponse_Event {
@@ -3354,14 +3494,16 @@ type Part struct {
 	Known bool `protobuf:"varint,3,opt,name=known,proto3" json:"known,omitempty"`
 	// How many of the part's rows were set aside. quern reads such a part again
 	// each time, so that the locations of these rows stay correct.
-	Quarantined   int64 `protobuf:"varint,4,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	Quarantined int64 `protobuf:"varint,4,opt,name=quarantined,proto3" json:"quarantined,omitempty"`
+	// What a person calls the part, such as the name of a file; empty: nothing.
+	Name          string `protobuf:"bytes,5,opt,name=name,proto3" json:"name,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3373,7 +3515,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3386,7 +3528,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *Part) GetFingerprint() string {
@@ -3417,6 +3559,13 @@ func (x *Part) GetQuarantined() int64 {
 	return 0
 }
 
+func (x *Part) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
 type Quarantined struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Where the row is: file and line.
@@ -3429,7 +3578,7 @@ type Quarantined struct {
 
 func (x *Quarantined) Reset() {
 	*x = Quarantined{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3441,7 +3590,7 @@ func (x *Quarantined) String() string {
 func (*Quarantined) ProtoMessage() {}
 
 func (x *Quarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3454,7 +3603,7 @@ func (x *Quarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantined.ProtoReflect.Descriptor instead.
 func (*Quarantined) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Quarantined) GetOrigin() string {
@@ -3493,7 +3642,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3505,7 +3654,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3518,7 +3667,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Progress) GetDone() int64 {
@@ -3580,7 +3729,7 @@ type MapRequest struct {
 
 func (x *MapRequest) Reset() {
 	*x = MapRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3592,7 +3741,7 @@ func (x *MapRequest) String() string {
 func (*MapRequest) ProtoMessage() {}
 
 func (x *MapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3605,7 +3754,7 @@ func (x *MapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapRequest.ProtoReflect.Descriptor instead.
 func (*MapRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *MapRequest) GetEvent() isMapRequest_Event {
@@ -3706,7 +3855,7 @@ type RowToken struct {
 
 func (x *RowToken) Reset() {
 	*x = RowToken{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3718,7 +3867,7 @@ func (x *RowToken) String() string {
 func (*RowToken) ProtoMessage() {}
 
 func (x *RowToken) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3731,7 +3880,7 @@ func (x *RowToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowToken.ProtoReflect.Descriptor instead.
 func (*RowToken) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *RowToken) GetRow() int64 {
@@ -3781,7 +3930,7 @@ type MapResponse struct {
 
 func (x *MapResponse) Reset() {
 	*x = MapResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3793,7 +3942,7 @@ func (x *MapResponse) String() string {
 func (*MapResponse) ProtoMessage() {}
 
 func (x *MapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3806,7 +3955,7 @@ func (x *MapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapResponse.ProtoReflect.Descriptor instead.
 func (*MapResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *MapResponse) GetRows() []byte {
@@ -3883,7 +4032,7 @@ type RowError struct {
 
 func (x *RowError) Reset() {
 	*x = RowError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3895,7 +4044,7 @@ func (x *RowError) String() string {
 func (*RowError) ProtoMessage() {}
 
 func (x *RowError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3908,7 +4057,7 @@ func (x *RowError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowError.ProtoReflect.Descriptor instead.
 func (*RowError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *RowError) GetRow() int64 {
@@ -3955,7 +4104,7 @@ type PendingRow struct {
 
 func (x *PendingRow) Reset() {
 	*x = PendingRow{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3967,7 +4116,7 @@ func (x *PendingRow) String() string {
 func (*PendingRow) ProtoMessage() {}
 
 func (x *PendingRow) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3980,7 +4129,7 @@ func (x *PendingRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRow.ProtoReflect.Descriptor instead.
 func (*PendingRow) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *PendingRow) GetToken() []byte {
@@ -4019,7 +4168,7 @@ type Artifact struct {
 
 func (x *Artifact) Reset() {
 	*x = Artifact{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4031,7 +4180,7 @@ func (x *Artifact) String() string {
 func (*Artifact) ProtoMessage() {}
 
 func (x *Artifact) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4044,7 +4193,7 @@ func (x *Artifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artifact.ProtoReflect.Descriptor instead.
 func (*Artifact) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *Artifact) GetKind() ArtifactKind {
@@ -4122,7 +4271,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4134,7 +4283,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4147,7 +4296,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Shard) GetRows() int64 {
@@ -4174,7 +4323,7 @@ type ColumnGroup struct {
 
 func (x *ColumnGroup) Reset() {
 	*x = ColumnGroup{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4186,7 +4335,7 @@ func (x *ColumnGroup) String() string {
 func (*ColumnGroup) ProtoMessage() {}
 
 func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4199,7 +4348,7 @@ func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ColumnGroup.ProtoReflect.Descriptor instead.
 func (*ColumnGroup) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *ColumnGroup) GetPath() string {
@@ -4232,7 +4381,7 @@ type StoredColumn struct {
 
 func (x *StoredColumn) Reset() {
 	*x = StoredColumn{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4244,7 +4393,7 @@ func (x *StoredColumn) String() string {
 func (*StoredColumn) ProtoMessage() {}
 
 func (x *StoredColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4257,7 +4406,7 @@ func (x *StoredColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredColumn.ProtoReflect.Descriptor instead.
 func (*StoredColumn) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *StoredColumn) GetStored() string {
@@ -4294,7 +4443,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4306,7 +4455,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4319,7 +4468,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *File) GetName() string {
@@ -4379,7 +4528,7 @@ type RunRequest struct {
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4391,7 +4540,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4404,7 +4553,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *RunRequest) GetInstance() *Instance {
@@ -4480,7 +4629,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4492,7 +4641,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4505,7 +4654,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RunResponse) GetEvent() isRunResponse_Event {
@@ -4629,7 +4778,7 @@ type Pending struct {
 
 func (x *Pending) Reset() {
 	*x = Pending{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4641,7 +4790,7 @@ func (x *Pending) String() string {
 func (*Pending) ProtoMessage() {}
 
 func (x *Pending) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4654,7 +4803,7 @@ func (x *Pending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pending.ProtoReflect.Descriptor instead.
 func (*Pending) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *Pending) GetReason() string {
@@ -4682,7 +4831,7 @@ type Rows struct {
 
 func (x *Rows) Reset() {
 	*x = Rows{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4694,7 +4843,7 @@ func (x *Rows) String() string {
 func (*Rows) ProtoMessage() {}
 
 func (x *Rows) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4707,7 +4856,7 @@ func (x *Rows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rows.ProtoReflect.Descriptor instead.
 func (*Rows) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Rows) GetOutput() string {
@@ -4738,7 +4887,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4750,7 +4899,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4763,7 +4912,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Done) GetValue() []byte {
@@ -4798,7 +4947,7 @@ type CheckSampleRequest struct {
 
 func (x *CheckSampleRequest) Reset() {
 	*x = CheckSampleRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4810,7 +4959,7 @@ func (x *CheckSampleRequest) String() string {
 func (*CheckSampleRequest) ProtoMessage() {}
 
 func (x *CheckSampleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4823,7 +4972,7 @@ func (x *CheckSampleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSampleRequest.ProtoReflect.Descriptor instead.
 func (*CheckSampleRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *CheckSampleRequest) GetInstance() *Instance {
@@ -4855,7 +5004,7 @@ type SampleRows struct {
 
 func (x *SampleRows) Reset() {
 	*x = SampleRows{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4867,7 +5016,7 @@ func (x *SampleRows) String() string {
 func (*SampleRows) ProtoMessage() {}
 
 func (x *SampleRows) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4880,7 +5029,7 @@ func (x *SampleRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SampleRows.ProtoReflect.Descriptor instead.
 func (*SampleRows) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *SampleRows) GetRows() []byte {
@@ -4915,7 +5064,7 @@ type CheckSampleResponse struct {
 
 func (x *CheckSampleResponse) Reset() {
 	*x = CheckSampleResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4927,7 +5076,7 @@ func (x *CheckSampleResponse) String() string {
 func (*CheckSampleResponse) ProtoMessage() {}
 
 func (x *CheckSampleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4940,7 +5089,7 @@ func (x *CheckSampleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSampleResponse.ProtoReflect.Descriptor instead.
 func (*CheckSampleResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *CheckSampleResponse) GetDiagnostics() []*Diagnostic {
@@ -4970,7 +5119,7 @@ type PredictRequest struct {
 
 func (x *PredictRequest) Reset() {
 	*x = PredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4982,7 +5131,7 @@ func (x *PredictRequest) String() string {
 func (*PredictRequest) ProtoMessage() {}
 
 func (x *PredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4995,7 +5144,7 @@ func (x *PredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictRequest.ProtoReflect.Descriptor instead.
 func (*PredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *PredictRequest) GetEvent() isPredictRequest_Event {
@@ -5053,7 +5202,7 @@ type PredictResponse struct {
 
 func (x *PredictResponse) Reset() {
 	*x = PredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5065,7 +5214,7 @@ func (x *PredictResponse) String() string {
 func (*PredictResponse) ProtoMessage() {}
 
 func (x *PredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5078,7 +5227,7 @@ func (x *PredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictResponse.ProtoReflect.Descriptor instead.
 func (*PredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *PredictResponse) GetRows() []byte {
@@ -5115,7 +5264,7 @@ type HostServicePredictRequest struct {
 
 func (x *HostServicePredictRequest) Reset() {
 	*x = HostServicePredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5127,7 +5276,7 @@ func (x *HostServicePredictRequest) String() string {
 func (*HostServicePredictRequest) ProtoMessage() {}
 
 func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5140,7 +5289,7 @@ func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictRequest.ProtoReflect.Descriptor instead.
 func (*HostServicePredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *HostServicePredictRequest) GetEvent() isHostServicePredictRequest_Event {
@@ -5197,7 +5346,7 @@ type HostServicePredictResponse struct {
 
 func (x *HostServicePredictResponse) Reset() {
 	*x = HostServicePredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5209,7 +5358,7 @@ func (x *HostServicePredictResponse) String() string {
 func (*HostServicePredictResponse) ProtoMessage() {}
 
 func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5222,7 +5371,7 @@ func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictResponse.ProtoReflect.Descriptor instead.
 func (*HostServicePredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *HostServicePredictResponse) GetRows() []byte {
@@ -5260,7 +5409,7 @@ type ChatRequest struct {
 
 func (x *ChatRequest) Reset() {
 	*x = ChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5272,7 +5421,7 @@ func (x *ChatRequest) String() string {
 func (*ChatRequest) ProtoMessage() {}
 
 func (x *ChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5285,7 +5434,7 @@ func (x *ChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatRequest.ProtoReflect.Descriptor instead.
 func (*ChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *ChatRequest) GetEvent() isChatRequest_Event {
@@ -5358,7 +5507,7 @@ type ChatResponse struct {
 
 func (x *ChatResponse) Reset() {
 	*x = ChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5370,7 +5519,7 @@ func (x *ChatResponse) String() string {
 func (*ChatResponse) ProtoMessage() {}
 
 func (x *ChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5383,7 +5532,7 @@ func (x *ChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatResponse.ProtoReflect.Descriptor instead.
 func (*ChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ChatResponse) GetResponse() []byte {
@@ -5423,7 +5572,7 @@ type CallError struct {
 
 func (x *CallError) Reset() {
 	*x = CallError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5435,7 +5584,7 @@ func (x *CallError) String() string {
 func (*CallError) ProtoMessage() {}
 
 func (x *CallError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5448,7 +5597,7 @@ func (x *CallError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallError.ProtoReflect.Descriptor instead.
 func (*CallError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *CallError) GetMessage() string {
@@ -5502,7 +5651,7 @@ type CheckModelRequest struct {
 
 func (x *CheckModelRequest) Reset() {
 	*x = CheckModelRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5514,7 +5663,7 @@ func (x *CheckModelRequest) String() string {
 func (*CheckModelRequest) ProtoMessage() {}
 
 func (x *CheckModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5527,7 +5676,7 @@ func (x *CheckModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckModelRequest.ProtoReflect.Descriptor instead.
 func (*CheckModelRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CheckModelRequest) GetModel() *Instance {
@@ -5547,7 +5696,7 @@ type CheckModelResponse struct {
 
 func (x *CheckModelResponse) Reset() {
 	*x = CheckModelResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5559,7 +5708,7 @@ func (x *CheckModelResponse) String() string {
 func (*CheckModelResponse) ProtoMessage() {}
 
 func (x *CheckModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5572,7 +5721,7 @@ func (x *CheckModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckModelResponse.ProtoReflect.Descriptor instead.
 func (*CheckModelResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CheckModelResponse) GetError() *CallError {
@@ -5594,7 +5743,7 @@ type EmbedRequest struct {
 
 func (x *EmbedRequest) Reset() {
 	*x = EmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5606,7 +5755,7 @@ func (x *EmbedRequest) String() string {
 func (*EmbedRequest) ProtoMessage() {}
 
 func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5619,7 +5768,7 @@ func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedRequest.ProtoReflect.Descriptor instead.
 func (*EmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *EmbedRequest) GetModel() *Instance {
@@ -5655,7 +5804,7 @@ type EmbedResponse struct {
 
 func (x *EmbedResponse) Reset() {
 	*x = EmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5667,7 +5816,7 @@ func (x *EmbedResponse) String() string {
 func (*EmbedResponse) ProtoMessage() {}
 
 func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5680,7 +5829,7 @@ func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedResponse.ProtoReflect.Descriptor instead.
 func (*EmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *EmbedResponse) GetEmbeddings() []*Embedding {
@@ -5713,7 +5862,7 @@ type Embedding struct {
 
 func (x *Embedding) Reset() {
 	*x = Embedding{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5725,7 +5874,7 @@ func (x *Embedding) String() string {
 func (*Embedding) ProtoMessage() {}
 
 func (x *Embedding) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5738,7 +5887,7 @@ func (x *Embedding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embedding.ProtoReflect.Descriptor instead.
 func (*Embedding) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *Embedding) GetValues() []float32 {
@@ -5769,7 +5918,7 @@ type SubmitBatchRequest struct {
 
 func (x *SubmitBatchRequest) Reset() {
 	*x = SubmitBatchRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5781,7 +5930,7 @@ func (x *SubmitBatchRequest) String() string {
 func (*SubmitBatchRequest) ProtoMessage() {}
 
 func (x *SubmitBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5794,7 +5943,7 @@ func (x *SubmitBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitBatchRequest.ProtoReflect.Descriptor instead.
 func (*SubmitBatchRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *SubmitBatchRequest) GetModel() *Instance {
@@ -5838,7 +5987,7 @@ type BatchRequest struct {
 
 func (x *BatchRequest) Reset() {
 	*x = BatchRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5850,7 +5999,7 @@ func (x *BatchRequest) String() string {
 func (*BatchRequest) ProtoMessage() {}
 
 func (x *BatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5863,7 +6012,7 @@ func (x *BatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRequest.ProtoReflect.Descriptor instead.
 func (*BatchRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *BatchRequest) GetId() string {
@@ -5891,7 +6040,7 @@ type SubmitBatchResponse struct {
 
 func (x *SubmitBatchResponse) Reset() {
 	*x = SubmitBatchResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5903,7 +6052,7 @@ func (x *SubmitBatchResponse) String() string {
 func (*SubmitBatchResponse) ProtoMessage() {}
 
 func (x *SubmitBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5916,7 +6065,7 @@ func (x *SubmitBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitBatchResponse.ProtoReflect.Descriptor instead.
 func (*SubmitBatchResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *SubmitBatchResponse) GetToken() []byte {
@@ -5943,7 +6092,7 @@ type ReadBatchRequest struct {
 
 func (x *ReadBatchRequest) Reset() {
 	*x = ReadBatchRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5955,7 +6104,7 @@ func (x *ReadBatchRequest) String() string {
 func (*ReadBatchRequest) ProtoMessage() {}
 
 func (x *ReadBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5968,7 +6117,7 @@ func (x *ReadBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBatchRequest.ProtoReflect.Descriptor instead.
 func (*ReadBatchRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *ReadBatchRequest) GetModel() *Instance {
@@ -5999,7 +6148,7 @@ type ReadBatchResponse struct {
 
 func (x *ReadBatchResponse) Reset() {
 	*x = ReadBatchResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6011,7 +6160,7 @@ func (x *ReadBatchResponse) String() string {
 func (*ReadBatchResponse) ProtoMessage() {}
 
 func (x *ReadBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6024,7 +6173,7 @@ func (x *ReadBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBatchResponse.ProtoReflect.Descriptor instead.
 func (*ReadBatchResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ReadBatchResponse) GetEvent() isReadBatchResponse_Event {
@@ -6102,7 +6251,7 @@ type BatchStatus struct {
 
 func (x *BatchStatus) Reset() {
 	*x = BatchStatus{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6114,7 +6263,7 @@ func (x *BatchStatus) String() string {
 func (*BatchStatus) ProtoMessage() {}
 
 func (x *BatchStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6127,7 +6276,7 @@ func (x *BatchStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchStatus.ProtoReflect.Descriptor instead.
 func (*BatchStatus) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *BatchStatus) GetDone() bool {
@@ -6178,7 +6327,7 @@ type BatchAnswer struct {
 
 func (x *BatchAnswer) Reset() {
 	*x = BatchAnswer{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6190,7 +6339,7 @@ func (x *BatchAnswer) String() string {
 func (*BatchAnswer) ProtoMessage() {}
 
 func (x *BatchAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6203,7 +6352,7 @@ func (x *BatchAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchAnswer.ProtoReflect.Descriptor instead.
 func (*BatchAnswer) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *BatchAnswer) GetId() string {
@@ -6243,7 +6392,7 @@ type HostServiceChatRequest struct {
 
 func (x *HostServiceChatRequest) Reset() {
 	*x = HostServiceChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6255,7 +6404,7 @@ func (x *HostServiceChatRequest) String() string {
 func (*HostServiceChatRequest) ProtoMessage() {}
 
 func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6268,7 +6417,7 @@ func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *HostServiceChatRequest) GetModel() string {
@@ -6309,7 +6458,7 @@ type HostServiceChatResponse struct {
 
 func (x *HostServiceChatResponse) Reset() {
 	*x = HostServiceChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6321,7 +6470,7 @@ func (x *HostServiceChatResponse) String() string {
 func (*HostServiceChatResponse) ProtoMessage() {}
 
 func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6334,7 +6483,7 @@ func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *HostServiceChatResponse) GetResponse() []byte {
@@ -6361,7 +6510,7 @@ type HostServiceEmbedRequest struct {
 
 func (x *HostServiceEmbedRequest) Reset() {
 	*x = HostServiceEmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6373,7 +6522,7 @@ func (x *HostServiceEmbedRequest) String() string {
 func (*HostServiceEmbedRequest) ProtoMessage() {}
 
 func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6386,7 +6535,7 @@ func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *HostServiceEmbedRequest) GetModel() string {
@@ -6413,7 +6562,7 @@ type HostServiceEmbedResponse struct {
 
 func (x *HostServiceEmbedResponse) Reset() {
 	*x = HostServiceEmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6425,7 +6574,7 @@ func (x *HostServiceEmbedResponse) String() string {
 func (*HostServiceEmbedResponse) ProtoMessage() {}
 
 func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6438,7 +6587,7 @@ func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *HostServiceEmbedResponse) GetEmbeddings() []*Embedding {
@@ -6467,7 +6616,7 @@ type HostServiceRejectRequest struct {
 
 func (x *HostServiceRejectRequest) Reset() {
 	*x = HostServiceRejectRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6479,7 +6628,7 @@ func (x *HostServiceRejectRequest) String() string {
 func (*HostServiceRejectRequest) ProtoMessage() {}
 
 func (x *HostServiceRejectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6492,7 +6641,7 @@ func (x *HostServiceRejectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceRejectRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceRejectRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{81}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *HostServiceRejectRequest) GetModel() string {
@@ -6524,7 +6673,7 @@ type HostServiceRejectResponse struct {
 
 func (x *HostServiceRejectResponse) Reset() {
 	*x = HostServiceRejectResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6536,7 +6685,7 @@ func (x *HostServiceRejectResponse) String() string {
 func (*HostServiceRejectResponse) ProtoMessage() {}
 
 func (x *HostServiceRejectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6549,7 +6698,7 @@ func (x *HostServiceRejectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceRejectResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceRejectResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{82}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{84}
 }
 
 type HostServiceEvaluateRequest struct {
@@ -6566,7 +6715,7 @@ type HostServiceEvaluateRequest struct {
 
 func (x *HostServiceEvaluateRequest) Reset() {
 	*x = HostServiceEvaluateRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6578,7 +6727,7 @@ func (x *HostServiceEvaluateRequest) String() string {
 func (*HostServiceEvaluateRequest) ProtoMessage() {}
 
 func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6591,7 +6740,7 @@ func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{83}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{85}
 }
 
 func (x *HostServiceEvaluateRequest) GetArgument() string {
@@ -6619,7 +6768,7 @@ type HostServiceEvaluateResponse struct {
 
 func (x *HostServiceEvaluateResponse) Reset() {
 	*x = HostServiceEvaluateResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6631,7 +6780,7 @@ func (x *HostServiceEvaluateResponse) String() string {
 func (*HostServiceEvaluateResponse) ProtoMessage() {}
 
 func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6644,7 +6793,7 @@ func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{84}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *HostServiceEvaluateResponse) GetRows() []byte {
@@ -6680,7 +6829,7 @@ type DeploymentState struct {
 
 func (x *DeploymentState) Reset() {
 	*x = DeploymentState{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6692,7 +6841,7 @@ func (x *DeploymentState) String() string {
 func (*DeploymentState) ProtoMessage() {}
 
 func (x *DeploymentState) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6705,7 +6854,7 @@ func (x *DeploymentState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeploymentState.ProtoReflect.Descriptor instead.
 func (*DeploymentState) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{85}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *DeploymentState) GetValue() []byte {
@@ -6746,7 +6895,7 @@ type ReadDeploymentRequest struct {
 
 func (x *ReadDeploymentRequest) Reset() {
 	*x = ReadDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6758,7 +6907,7 @@ func (x *ReadDeploymentRequest) String() string {
 func (*ReadDeploymentRequest) ProtoMessage() {}
 
 func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6771,7 +6920,7 @@ func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{86}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *ReadDeploymentRequest) GetInstance() *Instance {
@@ -6799,7 +6948,7 @@ type ReadDeploymentResponse struct {
 
 func (x *ReadDeploymentResponse) Reset() {
 	*x = ReadDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6811,7 +6960,7 @@ func (x *ReadDeploymentResponse) String() string {
 func (*ReadDeploymentResponse) ProtoMessage() {}
 
 func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6824,7 +6973,7 @@ func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{87}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ReadDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -6856,7 +7005,7 @@ type PlanDeploymentRequest struct {
 
 func (x *PlanDeploymentRequest) Reset() {
 	*x = PlanDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6868,7 +7017,7 @@ func (x *PlanDeploymentRequest) String() string {
 func (*PlanDeploymentRequest) ProtoMessage() {}
 
 func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6881,7 +7030,7 @@ func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{88}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *PlanDeploymentRequest) GetInstance() *Instance {
@@ -6926,7 +7075,7 @@ type PlanDeploymentResponse struct {
 
 func (x *PlanDeploymentResponse) Reset() {
 	*x = PlanDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6938,7 +7087,7 @@ func (x *PlanDeploymentResponse) String() string {
 func (*PlanDeploymentResponse) ProtoMessage() {}
 
 func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6951,7 +7100,7 @@ func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{89}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *PlanDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -6996,7 +7145,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7008,7 +7157,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7021,7 +7170,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{90}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *Change) GetArgument() string {
@@ -7064,7 +7213,7 @@ type ApplyDeploymentRequest struct {
 
 func (x *ApplyDeploymentRequest) Reset() {
 	*x = ApplyDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7076,7 +7225,7 @@ func (x *ApplyDeploymentRequest) String() string {
 func (*ApplyDeploymentRequest) ProtoMessage() {}
 
 func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7089,7 +7238,7 @@ func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{91}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *ApplyDeploymentRequest) GetInstance() *Instance {
@@ -7131,7 +7280,7 @@ type ApplyDeploymentResponse struct {
 
 func (x *ApplyDeploymentResponse) Reset() {
 	*x = ApplyDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7143,7 +7292,7 @@ func (x *ApplyDeploymentResponse) String() string {
 func (*ApplyDeploymentResponse) ProtoMessage() {}
 
 func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7156,7 +7305,7 @@ func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{92}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *ApplyDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -7183,7 +7332,7 @@ type DeleteDeploymentRequest struct {
 
 func (x *DeleteDeploymentRequest) Reset() {
 	*x = DeleteDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7195,7 +7344,7 @@ func (x *DeleteDeploymentRequest) String() string {
 func (*DeleteDeploymentRequest) ProtoMessage() {}
 
 func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7208,7 +7357,7 @@ func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{93}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *DeleteDeploymentRequest) GetInstance() *Instance {
@@ -7234,7 +7383,7 @@ type DeleteDeploymentResponse struct {
 
 func (x *DeleteDeploymentResponse) Reset() {
 	*x = DeleteDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7246,7 +7395,7 @@ func (x *DeleteDeploymentResponse) String() string {
 func (*DeleteDeploymentResponse) ProtoMessage() {}
 
 func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7259,7 +7408,7 @@ func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{94}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *DeleteDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -7281,7 +7430,7 @@ type ImportDeploymentRequest struct {
 
 func (x *ImportDeploymentRequest) Reset() {
 	*x = ImportDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[95]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7293,7 +7442,7 @@ func (x *ImportDeploymentRequest) String() string {
 func (*ImportDeploymentRequest) ProtoMessage() {}
 
 func (x *ImportDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[95]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7306,7 +7455,7 @@ func (x *ImportDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ImportDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{95}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *ImportDeploymentRequest) GetInstance() *Instance {
@@ -7334,7 +7483,7 @@ type ImportDeploymentResponse struct {
 
 func (x *ImportDeploymentResponse) Reset() {
 	*x = ImportDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[96]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7346,7 +7495,7 @@ func (x *ImportDeploymentResponse) String() string {
 func (*ImportDeploymentResponse) ProtoMessage() {}
 
 func (x *ImportDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[96]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7359,7 +7508,7 @@ func (x *ImportDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ImportDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{96}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *ImportDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -7388,7 +7537,7 @@ type CallFunctionRequest struct {
 
 func (x *CallFunctionRequest) Reset() {
 	*x = CallFunctionRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[97]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7400,7 +7549,7 @@ func (x *CallFunctionRequest) String() string {
 func (*CallFunctionRequest) ProtoMessage() {}
 
 func (x *CallFunctionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[97]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7413,7 +7562,7 @@ func (x *CallFunctionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallFunctionRequest.ProtoReflect.Descriptor instead.
 func (*CallFunctionRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{97}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *CallFunctionRequest) GetName() string {
@@ -7443,7 +7592,7 @@ type CallFunctionResponse struct {
 
 func (x *CallFunctionResponse) Reset() {
 	*x = CallFunctionResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[98]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7455,7 +7604,7 @@ func (x *CallFunctionResponse) String() string {
 func (*CallFunctionResponse) ProtoMessage() {}
 
 func (x *CallFunctionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[98]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7468,7 +7617,7 @@ func (x *CallFunctionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallFunctionResponse.ProtoReflect.Descriptor instead.
 func (*CallFunctionResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{98}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *CallFunctionResponse) GetResults() []byte {
@@ -7499,7 +7648,7 @@ type FunctionError struct {
 
 func (x *FunctionError) Reset() {
 	*x = FunctionError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[99]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7511,7 +7660,7 @@ func (x *FunctionError) String() string {
 func (*FunctionError) ProtoMessage() {}
 
 func (x *FunctionError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[99]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7524,7 +7673,7 @@ func (x *FunctionError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FunctionError.ProtoReflect.Descriptor instead.
 func (*FunctionError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{99}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *FunctionError) GetCall() int64 {
@@ -7619,13 +7768,21 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06labels\x18\x03 \x03(\tR\x06labels\x12)\n" +
 	"\x04body\x18\x04 \x01(\v2\x15.quern.plugin.v1.BodyR\x04body\x12\x1b\n" +
 	"\tmin_items\x18\x05 \x01(\x03R\bminItems\x12\x1b\n" +
-	"\tmax_items\x18\x06 \x01(\x03R\bmaxItems\"\x97\x01\n" +
+	"\tmax_items\x18\x06 \x01(\x03R\bmaxItems\"\xcb\x01\n" +
 	"\x06Column\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x125\n" +
 	"\x06origin\x18\x03 \x01(\x0e2\x1d.quern.plugin.v1.ColumnOriginR\x06origin\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\tR\x04from\x12\x1a\n" +
-	"\breplaces\x18\x05 \x01(\bR\breplaces\"\xb6\x02\n" +
+	"\breplaces\x18\x05 \x01(\bR\breplaces\x122\n" +
+	"\alineage\x18\x06 \x01(\v2\x18.quern.plugin.v1.LineageR\alineage\"C\n" +
+	"\aLineage\x128\n" +
+	"\asources\x18\x01 \x03(\v2\x1e.quern.plugin.v1.LineageSourceR\asources\"w\n" +
+	"\rLineageSource\x12\x14\n" +
+	"\x05input\x18\x01 \x01(\tR\x05input\x12\x16\n" +
+	"\x06column\x18\x02 \x01(\tR\x06column\x12\x1a\n" +
+	"\bargument\x18\x03 \x01(\tR\bargument\x12\x1c\n" +
+	"\tunchanged\x18\x04 \x01(\bR\tunchanged\"\xb6\x02\n" +
 	"\x05Input\x121\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1d.quern.plugin.v1.ArtifactKindR\x04kind\x121\n" +
 	"\acolumns\x18\x02 \x03(\v2\x17.quern.plugin.v1.ColumnR\acolumns\x12\x17\n" +
@@ -7759,7 +7916,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\r_cached_input\"3\n" +
 	"\x05Reads\x12\x10\n" +
 	"\x03all\x18\x01 \x01(\bR\x03all\x12\x18\n" +
-	"\acolumns\x18\x02 \x03(\tR\acolumns\"\xd9\x02\n" +
+	"\acolumns\x18\x02 \x03(\tR\acolumns\"\x96\x03\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1d.quern.plugin.v1.ArtifactKindR\x04kind\x121\n" +
@@ -7768,7 +7925,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06format\x18\x05 \x01(\tR\x06format\x128\n" +
 	"\tsignature\x18\x06 \x01(\v2\x1a.quern.plugin.v1.SignatureR\tsignature\x128\n" +
 	"\tselection\x18\a \x01(\v2\x1a.quern.plugin.v1.SelectionR\tselection\x120\n" +
-	"\x05model\x18\b \x01(\v2\x1a.quern.plugin.v1.ModelInfoR\x05model\"\x81\x01\n" +
+	"\x05model\x18\b \x01(\v2\x1a.quern.plugin.v1.ModelInfoR\x05model\x12;\n" +
+	"\frows_lineage\x18\t \x01(\v2\x18.quern.plugin.v1.LineageR\vrowsLineage\"\x81\x01\n" +
 	"\tSelection\x12\x17\n" +
 	"\arows_of\x18\x01 \x01(\tR\x06rowsOf\x12\x14\n" +
 	"\x05where\x18\x02 \x01(\tR\x05where\x12\x19\n" +
@@ -7818,12 +7976,13 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"diagnostic\x12+\n" +
 	"\x04part\x18\x05 \x01(\v2\x15.quern.plugin.v1.PartH\x00R\x04part\x121\n" +
 	"\x05count\x18\x06 \x01(\v2\x19.quern.plugin.v1.RowCountH\x00R\x05countB\a\n" +
-	"\x05event\"t\n" +
+	"\x05event\"\x88\x01\n" +
 	"\x04Part\x12 \n" +
 	"\vfingerprint\x18\x01 \x01(\tR\vfingerprint\x12\x12\n" +
 	"\x04rows\x18\x02 \x01(\x03R\x04rows\x12\x14\n" +
 	"\x05known\x18\x03 \x01(\bR\x05known\x12 \n" +
-	"\vquarantined\x18\x04 \x01(\x03R\vquarantined\"U\n" +
+	"\vquarantined\x18\x04 \x01(\x03R\vquarantined\x12\x12\n" +
+	"\x04name\x18\x05 \x01(\tR\x04name\"U\n" +
 	"\vQuarantined\x12\x16\n" +
 	"\x06origin\x18\x01 \x01(\tR\x06origin\x12\x18\n" +
 	"\acontent\x18\x02 \x01(\tR\acontent\x12\x14\n" +
@@ -8200,7 +8359,7 @@ func file_quern_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_quern_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 113)
+var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 115)
 var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(Mode)(0),                           // 0: quern.plugin.v1.Mode
 	(ArtifactKind)(0),                   // 1: quern.plugin.v1.ArtifactKind
@@ -8217,110 +8376,112 @@ var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(*Argument)(nil),                    // 12: quern.plugin.v1.Argument
 	(*Block)(nil),                       // 13: quern.plugin.v1.Block
 	(*Column)(nil),                      // 14: quern.plugin.v1.Column
-	(*Input)(nil),                       // 15: quern.plugin.v1.Input
-	(*Signature)(nil),                   // 16: quern.plugin.v1.Signature
-	(*RowArgument)(nil),                 // 17: quern.plugin.v1.RowArgument
-	(*Instance)(nil),                    // 18: quern.plugin.v1.Instance
-	(*Diagnostic)(nil),                  // 19: quern.plugin.v1.Diagnostic
-	(*ConfigureRequest)(nil),            // 20: quern.plugin.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),           // 21: quern.plugin.v1.ConfigureResponse
-	(*PrepareRequest)(nil),              // 22: quern.plugin.v1.PrepareRequest
-	(*PrepareResponse)(nil),             // 23: quern.plugin.v1.PrepareResponse
-	(*Prepared)(nil),                    // 24: quern.plugin.v1.Prepared
-	(*SourceFile)(nil),                  // 25: quern.plugin.v1.SourceFile
-	(*OpenAIAPI)(nil),                   // 26: quern.plugin.v1.OpenAIAPI
-	(*ModelCalls)(nil),                  // 27: quern.plugin.v1.ModelCalls
-	(*ModelInfo)(nil),                   // 28: quern.plugin.v1.ModelInfo
-	(*BatchLimits)(nil),                 // 29: quern.plugin.v1.BatchLimits
-	(*Price)(nil),                       // 30: quern.plugin.v1.Price
-	(*Reads)(nil),                       // 31: quern.plugin.v1.Reads
-	(*Output)(nil),                      // 32: quern.plugin.v1.Output
-	(*Selection)(nil),                   // 33: quern.plugin.v1.Selection
-	(*Estimate)(nil),                    // 34: quern.plugin.v1.Estimate
-	(*FingerprintRequest)(nil),          // 35: quern.plugin.v1.FingerprintRequest
-	(*FingerprintResponse)(nil),         // 36: quern.plugin.v1.FingerprintResponse
-	(*ReadRequest)(nil),                 // 37: quern.plugin.v1.ReadRequest
-	(*PreviewRequest)(nil),              // 38: quern.plugin.v1.PreviewRequest
-	(*RowCount)(nil),                    // 39: quern.plugin.v1.RowCount
-	(*StopRequest)(nil),                 // 40: quern.plugin.v1.StopRequest
-	(*StopResponse)(nil),                // 41: quern.plugin.v1.StopResponse
-	(*ReadResponse)(nil),                // 42: quern.plugin.v1.ReadResponse
-	(*Part)(nil),                        // 43: quern.plugin.v1.Part
-	(*Quarantined)(nil),                 // 44: quern.plugin.v1.Quarantined
-	(*Progress)(nil),                    // 45: quern.plugin.v1.Progress
-	(*MapRequest)(nil),                  // 46: quern.plugin.v1.MapRequest
-	(*RowToken)(nil),                    // 47: quern.plugin.v1.RowToken
-	(*MapResponse)(nil),                 // 48: quern.plugin.v1.MapResponse
-	(*RowError)(nil),                    // 49: quern.plugin.v1.RowError
-	(*PendingRow)(nil),                  // 50: quern.plugin.v1.PendingRow
-	(*Artifact)(nil),                    // 51: quern.plugin.v1.Artifact
-	(*Shard)(nil),                       // 52: quern.plugin.v1.Shard
-	(*ColumnGroup)(nil),                 // 53: quern.plugin.v1.ColumnGroup
-	(*StoredColumn)(nil),                // 54: quern.plugin.v1.StoredColumn
-	(*File)(nil),                        // 55: quern.plugin.v1.File
-	(*RunRequest)(nil),                  // 56: quern.plugin.v1.RunRequest
-	(*RunResponse)(nil),                 // 57: quern.plugin.v1.RunResponse
-	(*Pending)(nil),                     // 58: quern.plugin.v1.Pending
-	(*Rows)(nil),                        // 59: quern.plugin.v1.Rows
-	(*Done)(nil),                        // 60: quern.plugin.v1.Done
-	(*CheckSampleRequest)(nil),          // 61: quern.plugin.v1.CheckSampleRequest
-	(*SampleRows)(nil),                  // 62: quern.plugin.v1.SampleRows
-	(*CheckSampleResponse)(nil),         // 63: quern.plugin.v1.CheckSampleResponse
-	(*PredictRequest)(nil),              // 64: quern.plugin.v1.PredictRequest
-	(*PredictResponse)(nil),             // 65: quern.plugin.v1.PredictResponse
-	(*HostServicePredictRequest)(nil),   // 66: quern.plugin.v1.HostServicePredictRequest
-	(*HostServicePredictResponse)(nil),  // 67: quern.plugin.v1.HostServicePredictResponse
-	(*ChatRequest)(nil),                 // 68: quern.plugin.v1.ChatRequest
-	(*ChatResponse)(nil),                // 69: quern.plugin.v1.ChatResponse
-	(*CallError)(nil),                   // 70: quern.plugin.v1.CallError
-	(*CheckModelRequest)(nil),           // 71: quern.plugin.v1.CheckModelRequest
-	(*CheckModelResponse)(nil),          // 72: quern.plugin.v1.CheckModelResponse
-	(*EmbedRequest)(nil),                // 73: quern.plugin.v1.EmbedRequest
-	(*EmbedResponse)(nil),               // 74: quern.plugin.v1.EmbedResponse
-	(*Embedding)(nil),                   // 75: quern.plugin.v1.Embedding
-	(*SubmitBatchRequest)(nil),          // 76: quern.plugin.v1.SubmitBatchRequest
-	(*BatchRequest)(nil),                // 77: quern.plugin.v1.BatchRequest
-	(*SubmitBatchResponse)(nil),         // 78: quern.plugin.v1.SubmitBatchResponse
-	(*ReadBatchRequest)(nil),            // 79: quern.plugin.v1.ReadBatchRequest
-	(*ReadBatchResponse)(nil),           // 80: quern.plugin.v1.ReadBatchResponse
-	(*BatchStatus)(nil),                 // 81: quern.plugin.v1.BatchStatus
-	(*BatchAnswer)(nil),                 // 82: quern.plugin.v1.BatchAnswer
-	(*HostServiceChatRequest)(nil),      // 83: quern.plugin.v1.HostServiceChatRequest
-	(*HostServiceChatResponse)(nil),     // 84: quern.plugin.v1.HostServiceChatResponse
-	(*HostServiceEmbedRequest)(nil),     // 85: quern.plugin.v1.HostServiceEmbedRequest
-	(*HostServiceEmbedResponse)(nil),    // 86: quern.plugin.v1.HostServiceEmbedResponse
-	(*HostServiceRejectRequest)(nil),    // 87: quern.plugin.v1.HostServiceRejectRequest
-	(*HostServiceRejectResponse)(nil),   // 88: quern.plugin.v1.HostServiceRejectResponse
-	(*HostServiceEvaluateRequest)(nil),  // 89: quern.plugin.v1.HostServiceEvaluateRequest
-	(*HostServiceEvaluateResponse)(nil), // 90: quern.plugin.v1.HostServiceEvaluateResponse
-	(*DeploymentState)(nil),             // 91: quern.plugin.v1.DeploymentState
-	(*ReadDeploymentRequest)(nil),       // 92: quern.plugin.v1.ReadDeploymentRequest
-	(*ReadDeploymentResponse)(nil),      // 93: quern.plugin.v1.ReadDeploymentResponse
-	(*PlanDeploymentRequest)(nil),       // 94: quern.plugin.v1.PlanDeploymentRequest
-	(*PlanDeploymentResponse)(nil),      // 95: quern.plugin.v1.PlanDeploymentResponse
-	(*Change)(nil),                      // 96: quern.plugin.v1.Change
-	(*ApplyDeploymentRequest)(nil),      // 97: quern.plugin.v1.ApplyDeploymentRequest
-	(*ApplyDeploymentResponse)(nil),     // 98: quern.plugin.v1.ApplyDeploymentResponse
-	(*DeleteDeploymentRequest)(nil),     // 99: quern.plugin.v1.DeleteDeploymentRequest
-	(*DeleteDeploymentResponse)(nil),    // 100: quern.plugin.v1.DeleteDeploymentResponse
-	(*ImportDeploymentRequest)(nil),     // 101: quern.plugin.v1.ImportDeploymentRequest
-	(*ImportDeploymentResponse)(nil),    // 102: quern.plugin.v1.ImportDeploymentResponse
-	(*CallFunctionRequest)(nil),         // 103: quern.plugin.v1.CallFunctionRequest
-	(*CallFunctionResponse)(nil),        // 104: quern.plugin.v1.CallFunctionResponse
-	(*FunctionError)(nil),               // 105: quern.plugin.v1.FunctionError
-	nil,                                 // 106: quern.plugin.v1.Argument.LateEntry
-	nil,                                 // 107: quern.plugin.v1.Instance.InputsEntry
-	nil,                                 // 108: quern.plugin.v1.Instance.RowArgumentsEntry
-	nil,                                 // 109: quern.plugin.v1.Instance.PinsEntry
-	nil,                                 // 110: quern.plugin.v1.Prepared.ReadsEntry
-	nil,                                 // 111: quern.plugin.v1.Prepared.PinsEntry
-	nil,                                 // 112: quern.plugin.v1.MapRequest.InputsEntry
-	nil,                                 // 113: quern.plugin.v1.RunRequest.InputsEntry
-	nil,                                 // 114: quern.plugin.v1.Done.FoldersEntry
-	nil,                                 // 115: quern.plugin.v1.CheckSampleRequest.SamplesEntry
-	nil,                                 // 116: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	nil,                                 // 117: quern.plugin.v1.PlanDeploymentRequest.InputsEntry
-	nil,                                 // 118: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	(*Lineage)(nil),                     // 15: quern.plugin.v1.Lineage
+	(*LineageSource)(nil),               // 16: quern.plugin.v1.LineageSource
+	(*Input)(nil),                       // 17: quern.plugin.v1.Input
+	(*Signature)(nil),                   // 18: quern.plugin.v1.Signature
+	(*RowArgument)(nil),                 // 19: quern.plugin.v1.RowArgument
+	(*Instance)(nil),                    // 20: quern.plugin.v1.Instance
+	(*Diagnostic)(nil),                  // 21: quern.plugin.v1.Diagnostic
+	(*ConfigureRequest)(nil),            // 22: quern.plugin.v1.ConfigureRequest
+	(*ConfigureResponse)(nil),           // 23: quern.plugin.v1.ConfigureResponse
+	(*PrepareRequest)(nil),              // 24: quern.plugin.v1.PrepareRequest
+	(*PrepareResponse)(nil),             // 25: quern.plugin.v1.PrepareResponse
+	(*Prepared)(nil),                    // 26: quern.plugin.v1.Prepared
+	(*SourceFile)(nil),                  // 27: quern.plugin.v1.SourceFile
+	(*OpenAIAPI)(nil),                   // 28: quern.plugin.v1.OpenAIAPI
+	(*ModelCalls)(nil),                  // 29: quern.plugin.v1.ModelCalls
+	(*ModelInfo)(nil),                   // 30: quern.plugin.v1.ModelInfo
+	(*BatchLimits)(nil),                 // 31: quern.plugin.v1.BatchLimits
+	(*Price)(nil),                       // 32: quern.plugin.v1.Price
+	(*Reads)(nil),                       // 33: quern.plugin.v1.Reads
+	(*Output)(nil),                      // 34: quern.plugin.v1.Output
+	(*Selection)(nil),                   // 35: quern.plugin.v1.Selection
+	(*Estimate)(nil),                    // 36: quern.plugin.v1.Estimate
+	(*FingerprintRequest)(nil),          // 37: quern.plugin.v1.FingerprintRequest
+	(*FingerprintResponse)(nil),         // 38: quern.plugin.v1.FingerprintResponse
+	(*ReadRequest)(nil),                 // 39: quern.plugin.v1.ReadRequest
+	(*PreviewRequest)(nil),              // 40: quern.plugin.v1.PreviewRequest
+	(*RowCount)(nil),                    // 41: quern.plugin.v1.RowCount
+	(*StopRequest)(nil),                 // 42: quern.plugin.v1.StopRequest
+	(*StopResponse)(nil),                // 43: quern.plugin.v1.StopResponse
+	(*ReadResponse)(nil),                // 44: quern.plugin.v1.ReadResponse
+	(*Part)(nil),                        // 45: quern.plugin.v1.Part
+	(*Quarantined)(nil),                 // 46: quern.plugin.v1.Quarantined
+	(*Progress)(nil),                    // 47: quern.plugin.v1.Progress
+	(*MapRequest)(nil),                  // 48: quern.plugin.v1.MapRequest
+	(*RowToken)(nil),                    // 49: quern.plugin.v1.RowToken
+	(*MapResponse)(nil),                 // 50: quern.plugin.v1.MapResponse
+	(*RowError)(nil),                    // 51: quern.plugin.v1.RowError
+	(*PendingRow)(nil),                  // 52: quern.plugin.v1.PendingRow
+	(*Artifact)(nil),                    // 53: quern.plugin.v1.Artifact
+	(*Shard)(nil),                       // 54: quern.plugin.v1.Shard
+	(*ColumnGroup)(nil),                 // 55: quern.plugin.v1.ColumnGroup
+	(*StoredColumn)(nil),                // 56: quern.plugin.v1.StoredColumn
+	(*File)(nil),                        // 57: quern.plugin.v1.File
+	(*RunRequest)(nil),                  // 58: quern.plugin.v1.RunRequest
+	(*RunResponse)(nil),                 // 59: quern.plugin.v1.RunResponse
+	(*Pending)(nil),                     // 60: quern.plugin.v1.Pending
+	(*Rows)(nil),                        // 61: quern.plugin.v1.Rows
+	(*Done)(nil),                        // 62: quern.plugin.v1.Done
+	(*CheckSampleRequest)(nil),          // 63: quern.plugin.v1.CheckSampleRequest
+	(*SampleRows)(nil),                  // 64: quern.plugin.v1.SampleRows
+	(*CheckSampleResponse)(nil),         // 65: quern.plugin.v1.CheckSampleResponse
+	(*PredictRequest)(nil),              // 66: quern.plugin.v1.PredictRequest
+	(*PredictResponse)(nil),             // 67: quern.plugin.v1.PredictResponse
+	(*HostServicePredictRequest)(nil),   // 68: quern.plugin.v1.HostServicePredictRequest
+	(*HostServicePredictResponse)(nil),  // 69: quern.plugin.v1.HostServicePredictResponse
+	(*ChatRequest)(nil),                 // 70: quern.plugin.v1.ChatRequest
+	(*ChatResponse)(nil),                // 71: quern.plugin.v1.ChatResponse
+	(*CallError)(nil),                   // 72: quern.plugin.v1.CallError
+	(*CheckModelRequest)(nil),           // 73: quern.plugin.v1.CheckModelRequest
+	(*CheckModelResponse)(nil),          // 74: quern.plugin.v1.CheckModelResponse
+	(*EmbedRequest)(nil),                // 75: quern.plugin.v1.EmbedRequest
+	(*EmbedResponse)(nil),               // 76: quern.plugin.v1.EmbedResponse
+	(*Embedding)(nil),                   // 77: quern.plugin.v1.Embedding
+	(*SubmitBatchRequest)(nil),          // 78: quern.plugin.v1.SubmitBatchRequest
+	(*BatchRequest)(nil),                // 79: quern.plugin.v1.BatchRequest
+	(*SubmitBatchResponse)(nil),         // 80: quern.plugin.v1.SubmitBatchResponse
+	(*ReadBatchRequest)(nil),            // 81: quern.plugin.v1.ReadBatchRequest
+	(*ReadBatchResponse)(nil),           // 82: quern.plugin.v1.ReadBatchResponse
+	(*BatchStatus)(nil),                 // 83: quern.plugin.v1.BatchStatus
+	(*BatchAnswer)(nil),                 // 84: quern.plugin.v1.BatchAnswer
+	(*HostServiceChatRequest)(nil),      // 85: quern.plugin.v1.HostServiceChatRequest
+	(*HostServiceChatResponse)(nil),     // 86: quern.plugin.v1.HostServiceChatResponse
+	(*HostServiceEmbedRequest)(nil),     // 87: quern.plugin.v1.HostServiceEmbedRequest
+	(*HostServiceEmbedResponse)(nil),    // 88: quern.plugin.v1.HostServiceEmbedResponse
+	(*HostServiceRejectRequest)(nil),    // 89: quern.plugin.v1.HostServiceRejectRequest
+	(*HostServiceRejectResponse)(nil),   // 90: quern.plugin.v1.HostServiceRejectResponse
+	(*HostServiceEvaluateRequest)(nil),  // 91: quern.plugin.v1.HostServiceEvaluateRequest
+	(*HostServiceEvaluateResponse)(nil), // 92: quern.plugin.v1.HostServiceEvaluateResponse
+	(*DeploymentState)(nil),             // 93: quern.plugin.v1.DeploymentState
+	(*ReadDeploymentRequest)(nil),       // 94: quern.plugin.v1.ReadDeploymentRequest
+	(*ReadDeploymentResponse)(nil),      // 95: quern.plugin.v1.ReadDeploymentResponse
+	(*PlanDeploymentRequest)(nil),       // 96: quern.plugin.v1.PlanDeploymentRequest
+	(*PlanDeploymentResponse)(nil),      // 97: quern.plugin.v1.PlanDeploymentResponse
+	(*Change)(nil),                      // 98: quern.plugin.v1.Change
+	(*ApplyDeploymentRequest)(nil),      // 99: quern.plugin.v1.ApplyDeploymentRequest
+	(*ApplyDeploymentResponse)(nil),     // 100: quern.plugin.v1.ApplyDeploymentResponse
+	(*DeleteDeploymentRequest)(nil),     // 101: quern.plugin.v1.DeleteDeploymentRequest
+	(*DeleteDeploymentResponse)(nil),    // 102: quern.plugin.v1.DeleteDeploymentResponse
+	(*ImportDeploymentRequest)(nil),     // 103: quern.plugin.v1.ImportDeploymentRequest
+	(*ImportDeploymentResponse)(nil),    // 104: quern.plugin.v1.ImportDeploymentResponse
+	(*CallFunctionRequest)(nil),         // 105: quern.plugin.v1.CallFunctionRequest
+	(*CallFunctionResponse)(nil),        // 106: quern.plugin.v1.CallFunctionResponse
+	(*FunctionError)(nil),               // 107: quern.plugin.v1.FunctionError
+	nil,                                 // 108: quern.plugin.v1.Argument.LateEntry
+	nil,                                 // 109: quern.plugin.v1.Instance.InputsEntry
+	nil,                                 // 110: quern.plugin.v1.Instance.RowArgumentsEntry
+	nil,                                 // 111: quern.plugin.v1.Instance.PinsEntry
+	nil,                                 // 112: quern.plugin.v1.Prepared.ReadsEntry
+	nil,                                 // 113: quern.plugin.v1.Prepared.PinsEntry
+	nil,                                 // 114: quern.plugin.v1.MapRequest.InputsEntry
+	nil,                                 // 115: quern.plugin.v1.RunRequest.InputsEntry
+	nil,                                 // 116: quern.plugin.v1.Done.FoldersEntry
+	nil,                                 // 117: quern.plugin.v1.CheckSampleRequest.SamplesEntry
+	nil,                                 // 118: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	nil,                                 // 119: quern.plugin.v1.PlanDeploymentRequest.InputsEntry
+	nil,                                 // 120: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
 }
 var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	11,  // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
@@ -8334,190 +8495,193 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	13,  // 8: quern.plugin.v1.Body.blocks:type_name -> quern.plugin.v1.Block
 	1,   // 9: quern.plugin.v1.Argument.accepts:type_name -> quern.plugin.v1.ArtifactKind
 	2,   // 10: quern.plugin.v1.Argument.collection:type_name -> quern.plugin.v1.Collection
-	106, // 11: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
+	108, // 11: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
 	11,  // 12: quern.plugin.v1.Block.body:type_name -> quern.plugin.v1.Body
 	3,   // 13: quern.plugin.v1.Column.origin:type_name -> quern.plugin.v1.ColumnOrigin
-	1,   // 14: quern.plugin.v1.Input.kind:type_name -> quern.plugin.v1.ArtifactKind
-	14,  // 15: quern.plugin.v1.Input.columns:type_name -> quern.plugin.v1.Column
-	16,  // 16: quern.plugin.v1.Input.signature:type_name -> quern.plugin.v1.Signature
-	18,  // 17: quern.plugin.v1.Input.model:type_name -> quern.plugin.v1.Instance
-	14,  // 18: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
-	14,  // 19: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
-	107, // 20: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
-	108, // 21: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
-	109, // 22: quern.plugin.v1.Instance.pins:type_name -> quern.plugin.v1.Instance.PinsEntry
-	5,   // 23: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
-	19,  // 24: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	18,  // 25: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
-	24,  // 26: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
-	19,  // 27: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	32,  // 28: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
-	110, // 29: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
-	34,  // 30: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
-	28,  // 31: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
-	27,  // 32: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
-	25,  // 33: quern.plugin.v1.Prepared.files:type_name -> quern.plugin.v1.SourceFile
-	111, // 34: quern.plugin.v1.Prepared.pins:type_name -> quern.plugin.v1.Prepared.PinsEntry
-	30,  // 35: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
-	29,  // 36: quern.plugin.v1.ModelInfo.batch:type_name -> quern.plugin.v1.BatchLimits
-	1,   // 37: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
-	14,  // 38: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
-	16,  // 39: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
-	33,  // 40: quern.plugin.v1.Output.selection:type_name -> quern.plugin.v1.Selection
-	28,  // 41: quern.plugin.v1.Output.model:type_name -> quern.plugin.v1.ModelInfo
-	18,  // 42: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
-	19,  // 43: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	18,  // 44: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
-	18,  // 45: quern.plugin.v1.PreviewRequest.instance:type_name -> quern.plugin.v1.Instance
-	44,  // 46: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
-	45,  // 47: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
-	19,  // 48: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	43,  // 49: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
-	39,  // 50: quern.plugin.v1.ReadResponse.count:type_name -> quern.plugin.v1.RowCount
-	18,  // 51: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
-	112, // 52: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
-	47,  // 53: quern.plugin.v1.MapRequest.tokens:type_name -> quern.plugin.v1.RowToken
-	26,  // 54: quern.plugin.v1.MapRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
-	49,  // 55: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
-	19,  // 56: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	50,  // 57: quern.plugin.v1.RowError.pending:type_name -> quern.plugin.v1.PendingRow
-	1,   // 58: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
-	14,  // 59: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
-	52,  // 60: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
-	55,  // 61: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
-	16,  // 62: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
-	14,  // 63: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
-	53,  // 64: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
-	54,  // 65: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
-	18,  // 66: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
-	113, // 67: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
-	26,  // 68: quern.plugin.v1.RunRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
-	45,  // 69: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
-	59,  // 70: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
-	60,  // 71: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
-	19,  // 72: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	49,  // 73: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
-	58,  // 74: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
-	114, // 75: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
-	18,  // 76: quern.plugin.v1.CheckSampleRequest.instance:type_name -> quern.plugin.v1.Instance
-	115, // 77: quern.plugin.v1.CheckSampleRequest.samples:type_name -> quern.plugin.v1.CheckSampleRequest.SamplesEntry
-	19,  // 78: quern.plugin.v1.CheckSampleResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	34,  // 79: quern.plugin.v1.CheckSampleResponse.estimate:type_name -> quern.plugin.v1.Estimate
-	51,  // 80: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
-	49,  // 81: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	49,  // 82: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	18,  // 83: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
-	51,  // 84: quern.plugin.v1.ChatRequest.trained:type_name -> quern.plugin.v1.Artifact
-	70,  // 85: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
-	18,  // 86: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
-	70,  // 87: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
-	18,  // 88: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
-	51,  // 89: quern.plugin.v1.EmbedRequest.trained:type_name -> quern.plugin.v1.Artifact
-	75,  // 90: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	70,  // 91: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	18,  // 92: quern.plugin.v1.SubmitBatchRequest.model:type_name -> quern.plugin.v1.Instance
-	77,  // 93: quern.plugin.v1.SubmitBatchRequest.requests:type_name -> quern.plugin.v1.BatchRequest
-	70,  // 94: quern.plugin.v1.SubmitBatchResponse.error:type_name -> quern.plugin.v1.CallError
-	18,  // 95: quern.plugin.v1.ReadBatchRequest.model:type_name -> quern.plugin.v1.Instance
-	81,  // 96: quern.plugin.v1.ReadBatchResponse.status:type_name -> quern.plugin.v1.BatchStatus
-	82,  // 97: quern.plugin.v1.ReadBatchResponse.answer:type_name -> quern.plugin.v1.BatchAnswer
-	70,  // 98: quern.plugin.v1.ReadBatchResponse.error:type_name -> quern.plugin.v1.CallError
-	70,  // 99: quern.plugin.v1.BatchAnswer.error:type_name -> quern.plugin.v1.CallError
-	70,  // 100: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
-	75,  // 101: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	70,  // 102: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	49,  // 103: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
-	18,  // 104: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	91,  // 105: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	19,  // 106: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	91,  // 107: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	18,  // 108: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	91,  // 109: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	116, // 110: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	117, // 111: quern.plugin.v1.PlanDeploymentRequest.inputs:type_name -> quern.plugin.v1.PlanDeploymentRequest.InputsEntry
-	19,  // 112: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	4,   // 113: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
-	96,  // 114: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
-	91,  // 115: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
-	18,  // 116: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	91,  // 117: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	118, // 118: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
-	19,  // 119: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	91,  // 120: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	18,  // 121: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	91,  // 122: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	19,  // 123: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	18,  // 124: quern.plugin.v1.ImportDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	19,  // 125: quern.plugin.v1.ImportDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	91,  // 126: quern.plugin.v1.ImportDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	105, // 127: quern.plugin.v1.CallFunctionResponse.errors:type_name -> quern.plugin.v1.FunctionError
-	15,  // 128: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	17,  // 129: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	31,  // 130: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	51,  // 131: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	51,  // 132: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	62,  // 133: quern.plugin.v1.CheckSampleRequest.SamplesEntry.value:type_name -> quern.plugin.v1.SampleRows
-	51,  // 134: quern.plugin.v1.PlanDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	51,  // 135: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,   // 136: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	20,  // 137: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	22,  // 138: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	35,  // 139: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	37,  // 140: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	38,  // 141: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
-	46,  // 142: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	56,  // 143: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	64,  // 144: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	68,  // 145: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
-	73,  // 146: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
-	71,  // 147: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
-	76,  // 148: quern.plugin.v1.PluginService.SubmitBatch:input_type -> quern.plugin.v1.SubmitBatchRequest
-	79,  // 149: quern.plugin.v1.PluginService.ReadBatch:input_type -> quern.plugin.v1.ReadBatchRequest
-	61,  // 150: quern.plugin.v1.PluginService.CheckSample:input_type -> quern.plugin.v1.CheckSampleRequest
-	40,  // 151: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
-	92,  // 152: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	94,  // 153: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	97,  // 154: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	99,  // 155: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	101, // 156: quern.plugin.v1.PluginService.ImportDeployment:input_type -> quern.plugin.v1.ImportDeploymentRequest
-	103, // 157: quern.plugin.v1.PluginService.CallFunction:input_type -> quern.plugin.v1.CallFunctionRequest
-	66,  // 158: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	83,  // 159: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
-	85,  // 160: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
-	87,  // 161: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
-	89,  // 162: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
-	7,   // 163: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	21,  // 164: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	23,  // 165: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	36,  // 166: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	42,  // 167: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	42,  // 168: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
-	48,  // 169: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	57,  // 170: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	65,  // 171: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	69,  // 172: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
-	74,  // 173: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
-	72,  // 174: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
-	78,  // 175: quern.plugin.v1.PluginService.SubmitBatch:output_type -> quern.plugin.v1.SubmitBatchResponse
-	80,  // 176: quern.plugin.v1.PluginService.ReadBatch:output_type -> quern.plugin.v1.ReadBatchResponse
-	63,  // 177: quern.plugin.v1.PluginService.CheckSample:output_type -> quern.plugin.v1.CheckSampleResponse
-	41,  // 178: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
-	93,  // 179: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	95,  // 180: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	98,  // 181: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	100, // 182: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	102, // 183: quern.plugin.v1.PluginService.ImportDeployment:output_type -> quern.plugin.v1.ImportDeploymentResponse
-	104, // 184: quern.plugin.v1.PluginService.CallFunction:output_type -> quern.plugin.v1.CallFunctionResponse
-	67,  // 185: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	84,  // 186: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
-	86,  // 187: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
-	88,  // 188: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
-	90,  // 189: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
-	163, // [163:190] is the sub-list for method output_type
-	136, // [136:163] is the sub-list for method input_type
-	136, // [136:136] is the sub-list for extension type_name
-	136, // [136:136] is the sub-list for extension extendee
-	0,   // [0:136] is the sub-list for field type_name
+	15,  // 14: quern.plugin.v1.Column.lineage:type_name -> quern.plugin.v1.Lineage
+	16,  // 15: quern.plugin.v1.Lineage.sources:type_name -> quern.plugin.v1.LineageSource
+	1,   // 16: quern.plugin.v1.Input.kind:type_name -> quern.plugin.v1.ArtifactKind
+	14,  // 17: quern.plugin.v1.Input.columns:type_name -> quern.plugin.v1.Column
+	18,  // 18: quern.plugin.v1.Input.signature:type_name -> quern.plugin.v1.Signature
+	20,  // 19: quern.plugin.v1.Input.model:type_name -> quern.plugin.v1.Instance
+	14,  // 20: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
+	14,  // 21: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
+	109, // 22: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
+	110, // 23: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
+	111, // 24: quern.plugin.v1.Instance.pins:type_name -> quern.plugin.v1.Instance.PinsEntry
+	5,   // 25: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
+	21,  // 26: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	20,  // 27: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
+	26,  // 28: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
+	21,  // 29: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	34,  // 30: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
+	112, // 31: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
+	36,  // 32: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
+	30,  // 33: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
+	29,  // 34: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
+	27,  // 35: quern.plugin.v1.Prepared.files:type_name -> quern.plugin.v1.SourceFile
+	113, // 36: quern.plugin.v1.Prepared.pins:type_name -> quern.plugin.v1.Prepared.PinsEntry
+	32,  // 37: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
+	31,  // 38: quern.plugin.v1.ModelInfo.batch:type_name -> quern.plugin.v1.BatchLimits
+	1,   // 39: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
+	14,  // 40: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
+	18,  // 41: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
+	35,  // 42: quern.plugin.v1.Output.selection:type_name -> quern.plugin.v1.Selection
+	30,  // 43: quern.plugin.v1.Output.model:type_name -> quern.plugin.v1.ModelInfo
+	15,  // 44: quern.plugin.v1.Output.rows_lineage:type_name -> quern.plugin.v1.Lineage
+	20,  // 45: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
+	21,  // 46: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	20,  // 47: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
+	20,  // 48: quern.plugin.v1.PreviewRequest.instance:type_name -> quern.plugin.v1.Instance
+	46,  // 49: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
+	47,  // 50: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
+	21,  // 51: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	45,  // 52: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
+	41,  // 53: quern.plugin.v1.ReadResponse.count:type_name -> quern.plugin.v1.RowCount
+	20,  // 54: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
+	114, // 55: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
+	49,  // 56: quern.plugin.v1.MapRequest.tokens:type_name -> quern.plugin.v1.RowToken
+	28,  // 57: quern.plugin.v1.MapRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
+	51,  // 58: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
+	21,  // 59: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	52,  // 60: quern.plugin.v1.RowError.pending:type_name -> quern.plugin.v1.PendingRow
+	1,   // 61: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
+	14,  // 62: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
+	54,  // 63: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
+	57,  // 64: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
+	18,  // 65: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
+	14,  // 66: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
+	55,  // 67: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
+	56,  // 68: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
+	20,  // 69: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
+	115, // 70: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
+	28,  // 71: quern.plugin.v1.RunRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
+	47,  // 72: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
+	61,  // 73: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
+	62,  // 74: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
+	21,  // 75: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	51,  // 76: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
+	60,  // 77: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
+	116, // 78: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	20,  // 79: quern.plugin.v1.CheckSampleRequest.instance:type_name -> quern.plugin.v1.Instance
+	117, // 80: quern.plugin.v1.CheckSampleRequest.samples:type_name -> quern.plugin.v1.CheckSampleRequest.SamplesEntry
+	21,  // 81: quern.plugin.v1.CheckSampleResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	36,  // 82: quern.plugin.v1.CheckSampleResponse.estimate:type_name -> quern.plugin.v1.Estimate
+	53,  // 83: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
+	51,  // 84: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	51,  // 85: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	20,  // 86: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
+	53,  // 87: quern.plugin.v1.ChatRequest.trained:type_name -> quern.plugin.v1.Artifact
+	72,  // 88: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 89: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
+	72,  // 90: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 91: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
+	53,  // 92: quern.plugin.v1.EmbedRequest.trained:type_name -> quern.plugin.v1.Artifact
+	77,  // 93: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	72,  // 94: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 95: quern.plugin.v1.SubmitBatchRequest.model:type_name -> quern.plugin.v1.Instance
+	79,  // 96: quern.plugin.v1.SubmitBatchRequest.requests:type_name -> quern.plugin.v1.BatchRequest
+	72,  // 97: quern.plugin.v1.SubmitBatchResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 98: quern.plugin.v1.ReadBatchRequest.model:type_name -> quern.plugin.v1.Instance
+	83,  // 99: quern.plugin.v1.ReadBatchResponse.status:type_name -> quern.plugin.v1.BatchStatus
+	84,  // 100: quern.plugin.v1.ReadBatchResponse.answer:type_name -> quern.plugin.v1.BatchAnswer
+	72,  // 101: quern.plugin.v1.ReadBatchResponse.error:type_name -> quern.plugin.v1.CallError
+	72,  // 102: quern.plugin.v1.BatchAnswer.error:type_name -> quern.plugin.v1.CallError
+	72,  // 103: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
+	77,  // 104: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	72,  // 105: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	51,  // 106: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
+	20,  // 107: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	93,  // 108: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	21,  // 109: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	93,  // 110: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	20,  // 111: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	93,  // 112: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	118, // 113: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	119, // 114: quern.plugin.v1.PlanDeploymentRequest.inputs:type_name -> quern.plugin.v1.PlanDeploymentRequest.InputsEntry
+	21,  // 115: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	4,   // 116: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
+	98,  // 117: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
+	93,  // 118: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
+	20,  // 119: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	93,  // 120: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	120, // 121: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	21,  // 122: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	93,  // 123: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	20,  // 124: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	93,  // 125: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	21,  // 126: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	20,  // 127: quern.plugin.v1.ImportDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	21,  // 128: quern.plugin.v1.ImportDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	93,  // 129: quern.plugin.v1.ImportDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	107, // 130: quern.plugin.v1.CallFunctionResponse.errors:type_name -> quern.plugin.v1.FunctionError
+	17,  // 131: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	19,  // 132: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	33,  // 133: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	53,  // 134: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	53,  // 135: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	64,  // 136: quern.plugin.v1.CheckSampleRequest.SamplesEntry.value:type_name -> quern.plugin.v1.SampleRows
+	53,  // 137: quern.plugin.v1.PlanDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	53,  // 138: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 139: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	22,  // 140: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	24,  // 141: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	37,  // 142: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	39,  // 143: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	40,  // 144: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
+	48,  // 145: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	58,  // 146: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	66,  // 147: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	70,  // 148: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	75,  // 149: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	73,  // 150: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
+	78,  // 151: quern.plugin.v1.PluginService.SubmitBatch:input_type -> quern.plugin.v1.SubmitBatchRequest
+	81,  // 152: quern.plugin.v1.PluginService.ReadBatch:input_type -> quern.plugin.v1.ReadBatchRequest
+	63,  // 153: quern.plugin.v1.PluginService.CheckSample:input_type -> quern.plugin.v1.CheckSampleRequest
+	42,  // 154: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
+	94,  // 155: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	96,  // 156: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	99,  // 157: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	101, // 158: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	103, // 159: quern.plugin.v1.PluginService.ImportDeployment:input_type -> quern.plugin.v1.ImportDeploymentRequest
+	105, // 160: quern.plugin.v1.PluginService.CallFunction:input_type -> quern.plugin.v1.CallFunctionRequest
+	68,  // 161: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	85,  // 162: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	87,  // 163: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	89,  // 164: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
+	91,  // 165: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 166: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	23,  // 167: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	25,  // 168: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	38,  // 169: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	44,  // 170: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	44,  // 171: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
+	50,  // 172: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	59,  // 173: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	67,  // 174: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	71,  // 175: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	76,  // 176: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	74,  // 177: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
+	80,  // 178: quern.plugin.v1.PluginService.SubmitBatch:output_type -> quern.plugin.v1.SubmitBatchResponse
+	82,  // 179: quern.plugin.v1.PluginService.ReadBatch:output_type -> quern.plugin.v1.ReadBatchResponse
+	65,  // 180: quern.plugin.v1.PluginService.CheckSample:output_type -> quern.plugin.v1.CheckSampleResponse
+	43,  // 181: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
+	95,  // 182: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	97,  // 183: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	100, // 184: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	102, // 185: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	104, // 186: quern.plugin.v1.PluginService.ImportDeployment:output_type -> quern.plugin.v1.ImportDeploymentResponse
+	106, // 187: quern.plugin.v1.PluginService.CallFunction:output_type -> quern.plugin.v1.CallFunctionResponse
+	69,  // 188: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	86,  // 189: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	88,  // 190: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	90,  // 191: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
+	92,  // 192: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	166, // [166:193] is the sub-list for method output_type
+	139, // [139:166] is the sub-list for method input_type
+	139, // [139:139] is the sub-list for extension type_name
+	139, // [139:139] is the sub-list for extension extendee
+	0,   // [0:139] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }
@@ -8525,12 +8689,12 @@ func file_quern_plugin_v1_plugin_proto_init() {
 	if File_quern_plugin_v1_plugin_proto != nil {
 		return
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[9].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[21].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[24].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[27].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[28].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[36].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[11].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[23].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[26].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[29].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[30].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[38].OneofWrappers = []any{
 		(*ReadResponse_Rows)(nil),
 		(*ReadResponse_Quarantined)(nil),
 		(*ReadResponse_Progress)(nil),
@@ -8538,12 +8702,12 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		(*ReadResponse_Part)(nil),
 		(*ReadResponse_Count)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[40].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[42].OneofWrappers = []any{
 		(*MapRequest_Start)(nil),
 		(*MapRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[44].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[51].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[46].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[53].OneofWrappers = []any{
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Rows)(nil),
 		(*RunResponse_Done)(nil),
@@ -8551,37 +8715,37 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		(*RunResponse_Failure)(nil),
 		(*RunResponse_Pending)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[52].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[56].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[58].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[54].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[58].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[60].OneofWrappers = []any{
 		(*PredictRequest_Start)(nil),
 		(*PredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[60].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[62].OneofWrappers = []any{
 		(*HostServicePredictRequest_Start)(nil),
 		(*HostServicePredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[62].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[64].OneofWrappers = []any{
 		(*ChatRequest_Start)(nil),
 		(*ChatRequest_Request)(nil),
 		(*ChatRequest_Trained)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[64].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[70].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[74].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[66].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[72].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[76].OneofWrappers = []any{
 		(*ReadBatchResponse_Status)(nil),
 		(*ReadBatchResponse_Answer)(nil),
 		(*ReadBatchResponse_Error)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[75].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[99].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[77].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[101].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quern_plugin_v1_plugin_proto_rawDesc), len(file_quern_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   113,
+			NumMessages:   115,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

@@ -14,7 +14,7 @@ from ._handles import Artifact, Dataset, File, Late, Model, Prompt, Row, RowOrMo
 from ._llm import ChatRequest, ChatResponse, Message, OutputSchema, PromptLogprob, PromptMessage, TokenLogprob, Tool, ToolCall, Usage
 from ._output import Output, OutputTokens, OutputToolCall
 from ._plugin import Plugin
-from ._prepare import BatchLimits, ModelCalls, ModelInfo, Prepare, Price, Selection
+from ._prepare import BatchLimits, LineageSource, ModelCalls, ModelInfo, Prepare, Price, Selection
 from ._source import Fingerprint, RowCount
 from ._stages import Deployment, FlatMapper, Mapper, ModelFiles, Predictor, Provider, Runner, Source
 
@@ -72,6 +72,7 @@ __all__ = [
     "FlatMapper",
     "Label",
     "Late",
+    "LineageSource",
     "Mapper",
     "Message",
     "Model",

@@ -34,6 +34,23 @@ class Selection:
 
 
 @dataclasses.dataclass(frozen=True)
+class LineageSource:
+    """Something that values come from: a column of a dataset input, or a row argument.
+
+    Attributes:
+        input: The key of a dataset input.
+        column: One of its columns.
+        argument: The key of a row argument, in place of ``input`` and ``column``.
+        unchanged: Each value is a value of that column, unchanged.
+    """
+
+    input: str = ""
+    column: str = ""
+    argument: str = ""
+    unchanged: bool = False
+
+
+@dataclasses.dataclass(frozen=True)
 class ModelCalls:
     """The requests that a stage makes to one model with one prompt, for estimates.
 
@@ -226,6 +243,44 @@ class Prepare:
             s = selection
             out.selection.CopyFrom(pb.Selection(rows_of=s.rows_of, where=s.where, share=s.share, most=s.most))
         self._add(out)
+
+    def set_lineage(self, column: str, *sources: LineageSource, output: str = "") -> None:
+        """Declares everything that the values of a column come from.
+
+        Call it after the column is declared. Without it, quern knows only that they
+        come from what the stage reads. It informs people and does not affect results.
+
+        Args:
+            column: A column of the output.
+            sources: What its values come from.
+            output: The name of the dataset; empty: the stage itself.
+        """
+        for out in self.out.outputs:
+            for c in out.columns:
+                if out.name == output and c.name == column:
+                    c.lineage.CopyFrom(self._lineage(sources))
+                    return
+        if not self.failed:
+            raise Fault(f"set_lineage: the output {output!r} has no column {column!r}")
+
+    def set_rows_lineage(self, *sources: LineageSource, output: str = "") -> None:
+        """Declares everything that determines which rows a runner's dataset has and in which order."""
+        for out in self.out.outputs:
+            if out.name == output:
+                out.rows_lineage.CopyFrom(self._lineage(sources))
+                return
+        if not self.failed:
+            raise Fault(f"set_rows_lineage: there is no output {output!r}")
+
+    def _lineage(self, sources: Sequence[LineageSource]) -> pb.Lineage:
+        for s in sources:
+            if s.argument and s.argument not in self._instance.row_arguments:
+                raise Fault(f"no row argument {s.argument!r} exists")
+            if not s.argument and s.input not in self._instance.inputs:
+                raise Fault(f"no input {s.input!r} exists")
+        return pb.Lineage(
+            sources=[pb.LineageSource(input=s.input, column=s.column, argument=s.argument, unchanged=s.unchanged) for s in sources]
+        )
 
     def add_model(
         self, format: str, *, inputs: Columns = (), outputs: Columns = (), name: str = "", model: ModelInfo | None = None

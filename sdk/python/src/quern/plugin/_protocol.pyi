@@ -205,17 +205,37 @@ class Block(_message.Message):
     def __init__(self, name: _Optional[str] = ..., doc: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., body: _Optional[_Union[Body, _Mapping]] = ..., min_items: _Optional[int] = ..., max_items: _Optional[int] = ...) -> None: ...
 
 class Column(_message.Message):
-    __slots__ = ("name", "type", "origin", "replaces")
+    __slots__ = ("name", "type", "origin", "replaces", "lineage")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     FROM_FIELD_NUMBER: _ClassVar[int]
     REPLACES_FIELD_NUMBER: _ClassVar[int]
+    LINEAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: str
     origin: ColumnOrigin
     replaces: bool
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., origin: _Optional[_Union[ColumnOrigin, str]] = ..., replaces: _Optional[bool] = ..., **kwargs) -> None: ...
+    lineage: Lineage
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., origin: _Optional[_Union[ColumnOrigin, str]] = ..., replaces: _Optional[bool] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., **kwargs) -> None: ...
+
+class Lineage(_message.Message):
+    __slots__ = ("sources",)
+    SOURCES_FIELD_NUMBER: _ClassVar[int]
+    sources: _containers.RepeatedCompositeFieldContainer[LineageSource]
+    def __init__(self, sources: _Optional[_Iterable[_Union[LineageSource, _Mapping]]] = ...) -> None: ...
+
+class LineageSource(_message.Message):
+    __slots__ = ("input", "column", "argument", "unchanged")
+    INPUT_FIELD_NUMBER: _ClassVar[int]
+    COLUMN_FIELD_NUMBER: _ClassVar[int]
+    ARGUMENT_FIELD_NUMBER: _ClassVar[int]
+    UNCHANGED_FIELD_NUMBER: _ClassVar[int]
+    input: str
+    column: str
+    argument: str
+    unchanged: bool
+    def __init__(self, input: _Optional[str] = ..., column: _Optional[str] = ..., argument: _Optional[str] = ..., unchanged: _Optional[bool] = ...) -> None: ...
 
 class Input(_message.Message):
     __slots__ = ("kind", "columns", "rows", "format", "signature", "capabilities", "model")
@@ -489,7 +509,7 @@ class Reads(_message.Message):
     def __init__(self, all: _Optional[bool] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Output(_message.Message):
-    __slots__ = ("name", "kind", "columns", "rows_of", "format", "signature", "selection", "model")
+    __slots__ = ("name", "kind", "columns", "rows_of", "format", "signature", "selection", "model", "rows_lineage")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
@@ -498,6 +518,7 @@ class Output(_message.Message):
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
     SELECTION_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
+    ROWS_LINEAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
     kind: ArtifactKind
     columns: _containers.RepeatedCompositeFieldContainer[Column]
@@ -506,7 +527,8 @@ class Output(_message.Message):
     signature: Signature
     selection: Selection
     model: ModelInfo
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., rows_of: _Optional[str] = ..., format: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ...) -> None: ...
+    rows_lineage: Lineage
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., rows_of: _Optional[str] = ..., format: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., rows_lineage: _Optional[_Union[Lineage, _Mapping]] = ...) -> None: ...
 
 class Selection(_message.Message):
     __slots__ = ("rows_of", "where", "share", "most")
@@ -607,16 +629,18 @@ class ReadResponse(_message.Message):
     def __init__(self, rows: _Optional[bytes] = ..., quarantined: _Optional[_Union[Quarantined, _Mapping]] = ..., progress: _Optional[_Union[Progress, _Mapping]] = ..., diagnostic: _Optional[_Union[Diagnostic, _Mapping]] = ..., part: _Optional[_Union[Part, _Mapping]] = ..., count: _Optional[_Union[RowCount, _Mapping]] = ...) -> None: ...
 
 class Part(_message.Message):
-    __slots__ = ("fingerprint", "rows", "known", "quarantined")
+    __slots__ = ("fingerprint", "rows", "known", "quarantined", "name")
     FINGERPRINT_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     KNOWN_FIELD_NUMBER: _ClassVar[int]
     QUARANTINED_FIELD_NUMBER: _ClassVar[int]
+    NAME_FIELD_NUMBER: _ClassVar[int]
     fingerprint: str
     rows: int
     known: bool
     quarantined: int
-    def __init__(self, fingerprint: _Optional[str] = ..., rows: _Optional[int] = ..., known: _Optional[bool] = ..., quarantined: _Optional[int] = ...) -> None: ...
+    name: str
+    def __init__(self, fingerprint: _Optional[str] = ..., rows: _Optional[int] = ..., known: _Optional[bool] = ..., quarantined: _Optional[int] = ..., name: _Optional[str] = ...) -> None: ...
 
 class Quarantined(_message.Message):
     __slots__ = ("origin", "content", "error")

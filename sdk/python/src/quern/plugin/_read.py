@@ -44,7 +44,7 @@ class RowWriter:
         self._stream.check()
         self._buffer.write(rows)
 
-    def part(self, fingerprint: str, read: Callable[[], None]) -> None:
+    def part(self, fingerprint: str, read: Callable[[], None], *, name: str = "") -> None:
         """Writes one part of the source, such as a file.
 
         Args:
@@ -52,14 +52,16 @@ class RowWriter:
                 the arguments and the columns.
             read: Writes the part's rows. It is not called if quern has the rows of
                 a part with this fingerprint from an earlier read.
+            name: What a person calls the part, such as the name of a file. quern names
+                it as the origin of its rows.
         """
         if fingerprint in self._known:
             self._buffer.flush()
-            self._stream.send(pb.ReadResponse(part=pb.Part(fingerprint=fingerprint, known=True)))
+            self._stream.send(pb.ReadResponse(part=pb.Part(fingerprint=fingerprint, known=True, name=legible(name))))
             return
         written, aside = self._buffer.written, self._aside
         read()
-        part = pb.Part(fingerprint=fingerprint, rows=self._buffer.written - written, quarantined=self._aside - aside)
+        part = pb.Part(fingerprint=fingerprint, rows=self._buffer.written - written, quarantined=self._aside - aside, name=legible(name))
         self._stream.send(pb.ReadResponse(part=part))
 
     def quarantine(self, origin: str, content: str, error: object) -> None:
