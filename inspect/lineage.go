@@ -34,6 +34,11 @@ type Ancestor struct {
 	Repeated bool        `json:"repeated,omitempty"`
 	Missing  bool        `json:"missing,omitempty"`
 	From     []*Ancestor `json:"from,omitempty"`
+
+	// Of a deployment or gate, which has no action entry: when it was updated, and its
+	// inputs.
+	updated time.Time
+	inputs  []action.InputRef
 }
 
 // Lineage returns everything that the result of an instance came from. It follows the
@@ -51,18 +56,23 @@ type commits struct {
 
 // of returns the commit of a run, or "" if the run is no longer in the history.
 func (c *commits) of(run string) (commit string, dirty bool) {
-	r, known := c.runs[run]
-	if !known && run != "" {
-		if c.runs == nil {
-			c.runs = map[string]*history.Run{}
-		}
-		r, _ = c.store.Runs().Get(run) // a record that cannot be read is reported by quern log
-		c.runs[run] = r
+	if r := c.run(run); r != nil {
+		return r.Commit, r.Dirty
 	}
-	if r == nil {
-		return "", false
+	return "", false
+}
+
+// run returns the record of a run, or nil if there is none that can be read.
+func (c *commits) run(id string) *history.Run {
+	r, known := c.runs[id]
+	if known || id == "" {
+		return r
 	}
-	return r.Commit, r.Dirty
+	if c.runs == nil {
+		c.runs = map[string]*history.Run{}
+	}
+	c.runs[id], _ = c.store.Runs().Get(id) // quern log reports one that cannot be read
+	return c.runs[id]
 }
 
 // descent follows the action entries from a result to its origins.
@@ -78,9 +88,9 @@ func (d *descent) of(inst *state.Instance) (*Ancestor, error) {
 	if inst.Deployment == nil && inst.Kind != kind.Gate {
 		return d.action(inst.Address, inst.ActionKey)
 	}
-	a := &Ancestor{Address: inst.Address, Action: inst.ActionKey, Run: inst.Run}
+	a := &Ancestor{Address: inst.Address, Action: inst.ActionKey, Run: inst.Run, updated: inst.Updated, inputs: inputsOf(inst)}
 	a.Commit, a.Dirty = d.commits.of(inst.Run)
-	return a, d.follow(a, inputsOf(inst))
+	return a, d.follow(a, a.inputs)
 }
 
 // inputsOf returns the inputs of a gate or a deployment.

@@ -2,83 +2,123 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"maps"
-	"slices"
-	"strings"
+	"encoding/json"
+	"errors"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
-	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/store"
+	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
 )
 
 func lineageCommand(ui *terminal) *cli.Command {
 	c := &cli.Command{
-		Name:        "lineage",
-		Usage:       "show everything that an instance's result came from",
-		ArgsUsage:   "ADDRESS",
-		Description: "Shows which plugin produced each result, when, and from which artifacts, models, and prompts. It reads the action\nentries of the store, so later changes to the state do not matter.",
+		Name:      "lineage",
+		Usage:     "show what a result came from, and what was made from it",
+		ArgsUsage: "ADDRESS",
+		Description: "Shows which plugin produced each result, when, in which Git commit, and from which artifacts, models, and prompts. It reads the action\n" +
+			"entries of the store, so later changes to the state do not matter.\n\n" +
+			"With -downstream, it shows what was made from a result, a model, or a prompt, in all environments. With -column, it shows which columns a\n" +
+			"column or value came from, up to the files of sources; with -row, which rows a row came from.",
 	}
-	return command(ui, c, &arguments.Lineage{}, func(_ context.Context, args *arguments.Lineage) error {
-		s, _, inst, err := instanceHere(ui, args.Env.Value, args.Address)
+	return command(ui, c, &arguments.Lineage{}, func(ctx context.Context, args *arguments.Lineage) error {
+		s, st, err := stateHere(ui, args.Env.Value)
 		if err != nil {
 			return err
 		}
-		origin, err := inspect.Lineage(s, inst)
-		if err != nil {
-			return err
+		switch {
+		case args.Downstream.Value:
+			return showDownstream(ui, s, st, args)
+		case args.Column.Value:
+			found, err := inspect.ColumnLineage(ctx, s, st, args.Subject)
+			if err != nil {
+				return err
+			}
+			return showTree(ui, args.Chosen, found, fieldTree(found, nil))
+		case args.Row.Given():
+			return showRow(ctx, ui, s, st, args)
 		}
-		if args.JSON.Value {
-			return ui.json(origin)
-		}
-		printAncestry(ui, origin, "", "")
-		return nil
+		return showUpstream(ctx, ui, s, st, args)
 	})
 }
 
-// artifactWords describes the result of a stage: its own artifact, or the
-// number of artifacts.
-func artifactWords(digests map[string]string) []string {
-	if own, ok := digests[""]; ok {
-		return []string{shortDigest(own)}
+func showUpstream(ctx context.Context, ui *terminal, s *store.Store, st *state.State, args *arguments.Lineage) error {
+	inst, err := inspect.Instance(st, args.Subject)
+	if err != nil {
+		return err
 	}
-	if len(digests) > 1 {
-		return []string{english.Count(len(digests), "artifact")}
+	origin, err := inspect.Lineage(s, inst)
+	if err != nil {
+		return err
 	}
-	for _, digest := range digests {
-		return []string{shortDigest(digest)}
+	if args.Chosen != "openlineage" {
+		return showTree(ui, args.Chosen, origin, ancestorTree(origin))
+	}
+	events, err := inspect.OpenLineage(ctx, s, origin, inspect.Producer{Namespace: args.Namespace.Value, Repository: gitRepository(), Version: version})
+	if err != nil {
+		return err
+	}
+	out := json.NewEncoder(ui.out)
+	out.SetEscapeHTML(false)
+	for _, e := range events {
+		if err := out.Encode(e); err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
-func printAncestry(ui *terminal, a *inspect.Ancestor, first, rest string) {
-	words := artifactWords(a.Digests)
-	if a.Role != "" {
-		words = append([]string{string(a.Role)}, words...)
+func showDownstream(ui *terminal, s *store.Store, st *state.State, args *arguments.Lineage) error {
+	names, err := s.States().List()
+	if err != nil {
+		return err
 	}
-	if a.Plugin.Name != "" {
-		words = append(words, strings.TrimSpace(a.Plugin.Name+" "+a.Plugin.Version+" "+shortDigest(a.Plugin.Digest)))
-	}
-	for _, argument := range slices.Sorted(maps.Keys(a.Seeds)) {
-		words = append(words, argument+" "+a.Seeds[argument])
-	}
-	if !a.Created.IsZero() {
-		words = append(words, a.Created.Local().Format("2006-01-02 15:04:05"))
-	}
-	switch {
-	case a.Repeated:
-		words = []string{"(see above)"}
-	case a.Missing:
-		words = append(words, "(its entry is no longer in the store)")
-	}
-	line := fmt.Sprintf("%s%-*s  %s", first, max(36-len([]rune(first)), len(a.Address)), a.Address, strings.Join(words, "  "))
-	ui.printf("%s\n", strings.TrimRight(line, " "))
-	for i, from := range a.From {
-		branch, trunk := "├─ ", "│  "
-		if i == len(a.From)-1 {
-			branch, trunk = "└─ ", "   "
+	var states []*state.State
+	for _, name := range names {
+		if name == st.Environment {
+			states = append(states, st)
+			continue
 		}
-		printAncestry(ui, from, rest+branch, rest+trunk)
+		other, err := s.States().Load(name)
+		if err != nil {
+			return err
+		}
+		if other != nil {
+			states = append(states, other)
+		}
 	}
+	found, err := inspect.Downstream(s, st, states, args.Subject)
+	if err != nil {
+		return err
+	}
+	return showTree(ui, args.Chosen, found, descendantTree(found))
+}
+
+func showRow(ctx context.Context, ui *terminal, s *store.Store, st *state.State, args *arguments.Lineage) error {
+	a, err := inspect.FindArtifact(st, args.Subject)
+	if err != nil {
+		return err
+	}
+	inst := st.Instances[a.Address]
+	if inst == nil {
+		return errors.New(a.Name() + " has no lineage: it was rejected")
+	}
+	found, err := inspect.RowLineage(ctx, s, a, inst.ActionKey, int64(args.Row.Value))
+	if err != nil {
+		return err
+	}
+	return showTree(ui, args.Chosen, found, rowTree(found))
+}
+
+// showTree prints a lineage.
+func showTree(ui *terminal, format string, document any, t *tree) error {
+	switch format {
+	case "json":
+		return ui.json(document)
+	case "mermaid":
+		return t.mermaid(ui.out)
+	}
+	t.print(ui)
+	return nil
 }

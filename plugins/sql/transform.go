@@ -84,6 +84,12 @@ func (transform) Prepare(ctx context.Context, p *plugin.Prepare[arguments]) erro
 
 func declare(p *plugin.Prepare[arguments], a *query.Analysis) {
 	p.AddDataset("", a.Columns)
+	if a.Lineage != nil {
+		for _, c := range a.Columns {
+			p.SetLineage("", c.Name, lineage(a.Lineage.Columns[c.Name])...)
+		}
+		p.SetRowsLineage("", lineage(a.Lineage.Rows)...)
+	}
 	for _, name := range slices.Sorted(maps.Keys(p.Args.Inputs)) {
 		if columns := a.Reads[name]; len(columns) > 0 {
 			p.ReadColumns(inputKey(name), columns...)
@@ -96,6 +102,14 @@ func declare(p *plugin.Prepare[arguments], a *query.Analysis) {
 			p.Warnf("query", "A column of the result is named %q\nGive it a plain name with AS, so that other stages can refer to it as row.NAME.", c.Name)
 		}
 	}
+}
+
+func lineage(sources []query.Source) []plugin.LineageSource {
+	out := make([]plugin.LineageSource, len(sources))
+	for i, s := range sources {
+		out[i] = plugin.LineageSource{Input: inputKey(s.Table), Column: s.Column, Unchanged: s.Unchanged}
+	}
+	return out
 }
 
 // passedOn reports whether a column's name comes from an input, not from the

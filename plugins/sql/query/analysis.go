@@ -22,6 +22,8 @@ type Analysis struct {
 	// Reads contains the columns that the query reads, by the name of the
 	// input. Inputs that the query does not read are not in it.
 	Reads map[string][]string
+	// Lineage says what the columns come from. It is nil if that is not clear.
+	Lineage *Lineage
 
 	text     string // to be run: the query with its order completed
 	list     string // the result's columns, with casts
@@ -138,6 +140,8 @@ func analyze(ctx context.Context, db *database, query string, inputs []Table) (*
 	}
 	if shows { // it is about the inputs' columns themselves
 		a.Reads = columnsOf(inputs)
+	} else if a.Lineage, err = a.lineage(ctx, db); err != nil {
+		return nil, err
 	}
 	if shows || tree.joinsByName() {
 		if twins := anyTwins(inputs); twins != nil {

@@ -239,19 +239,6 @@ func (c *Console) Request() Request {
 	return Request{Environment: c.Env.Value, Variables: &c.Variables}
 }
 
-// Lineage is quern lineage.
-type Lineage struct {
-	Environment
-	Document
-	Address string
-}
-
-// Flags implements [Set].
-func (l *Lineage) Flags() []cli.Flag { return append(l.Environment.flags(), l.Document.flag()) }
-
-// Parse implements [Set].
-func (l *Lineage) Parse(given Positional) hcl.Diagnostics { return given.one(&l.Address, instance) }
-
 // Log is quern log.
 type Log struct {
 	Environment
