@@ -39,6 +39,9 @@ type Field struct {
 	Digest string `json:"digest,omitempty"` // of a block, or of a column's values
 	// Type of a column.
 	Type string `json:"type,omitempty"`
+	// As are the row arguments of what is above that read this column, such as the
+	// target of a trainer.
+	As []string `json:"as,omitempty"`
 	// Unchanged is set if the values of what is above are values of this column.
 	Unchanged bool `json:"unchanged,omitempty"`
 	// Determines is set if it does not contribute values to what is above but
@@ -442,7 +445,21 @@ func (d *derivations) whole(f *Field, r *result) (*Field, error) {
 	if f.Repeated = d.repeated("whole " + r.key + " " + f.Name); f.Repeated {
 		return f, nil
 	}
-	return f, d.trace(f, r, everything(r.entry), false)
+	sources := everything(r.entry)
+	if f.Kind == FieldModel { // it was made from all of it
+		sources.Inexact = false
+	}
+	if err := d.trace(f, r, sources, false); err != nil {
+		return nil, err
+	}
+	for i, c := range sources.From {
+		for _, argument := range slices.Sorted(maps.Keys(r.entry.RowArguments)) {
+			if contains(r.entry.RowArguments[argument].From, c) {
+				f.From[i].As = append(f.From[i].As, argument)
+			}
+		}
+	}
+	return f, nil
 }
 
 // files adds the files that a source read.

@@ -173,6 +173,9 @@ func fieldTree(f, above *inspect.Field) *tree {
 	case inspect.FieldModel, inspect.FieldPrompt, inspect.FieldFile:
 		t.words = append(t.words, f.Kind)
 	}
+	if len(f.As) > 0 {
+		t.words = append(t.words, "as "+strings.Join(f.As, ", "))
+	}
 	switch {
 	case f.Determines:
 		t.words = append(t.words, "determines the rows")
