@@ -10,6 +10,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/foreign"
 	"github.com/quern-dev/quern/planner/diagnostics"
 	"github.com/quern-dev/quern/planner/estimate"
 	"github.com/quern-dev/quern/planner/module"
@@ -30,6 +31,7 @@ type builder struct {
 	started   time.Time
 	secrets   *secrets.Secrets
 	processes *processes.Processes
+	foreign   *foreign.Set
 	types     *types
 	prepared  *prepare.Cache
 	pins      *prepare.Pins
@@ -48,10 +50,12 @@ type builder struct {
 }
 
 func newBuilder(ctx context.Context, o Options) *builder {
-	ctx, cancel := context.WithCancel(ctx)
 	s := secrets.New(o.Store, o.Hidden)
+	functions := foreign.New(ctx, o.Plugins) // the plan that is built may call them later
+	ctx, cancel := context.WithCancel(ctx)
 	b := &builder{
 		Options: o, Collector: diagnostics.New(o.Module, s.Redactor), ctx: ctx, cancel: cancel,
+		foreign:  functions,
 		started:  time.Now().UTC().Truncate(time.Second),
 		secrets:  s,
 		prepared: prepare.NewCache(o.Store, cmp.Or(o.preparedIn, o.cache())),

@@ -72,7 +72,7 @@ func (v *Values) Expression(e hcl.Expression, more *hcl.EvalContext) (cty.Value,
 	if m.Report(m.CheckTraversals(r, e)...) || m.BrokenUpstream(r) {
 		return cty.DynamicVal, nil, m.Sorted()
 	}
-	ctx := m.Scope(r).Values
+	ctx := m.ForeignIn(e, m.Scope(r).Values)
 	if more != nil {
 		ctx = ctx.NewChild()
 		ctx.Variables, ctx.Functions = more.Variables, more.Functions

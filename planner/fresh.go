@@ -34,6 +34,7 @@ func CheckFresh(ctx context.Context, p *plan.Plan, o Options) hcl.Diagnostics {
 	}
 	b := newBuilder(ctx, o)
 	defer b.close()
+	p.Connect(b.foreign)
 	b.root.decode.ConfigurePlugins()
 	b.hideAgain(p)
 	b.checkSealed(p)

@@ -47,7 +47,7 @@ type shared struct {
 func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *phases {
 	settings := module.Settings{
 		Variables: variables, Validating: b.validating, Started: b.started,
-		Version: b.QuernVersion, Environment: b.Environment, StartedIn: b.StartedIn,
+		Version: b.QuernVersion, Environment: b.Environment, StartedIn: b.StartedIn, Foreign: b.foreign,
 	}
 	if b.Continues != nil {
 		settings.Settled = b.settled

@@ -70,9 +70,12 @@ func (p *testPlugins) Type(kind, name, _ string) (*pluginv1.Type, string, error)
 	return nil, "", fmt.Errorf("%s type %q does not exist.%s", kind, name, diag.Suggest(name, names))
 }
 
-func (p *testPlugins) ConfigSchema(string) (*pluginv1.Body, error) { return p.schema.Config, nil }
-func (p *testPlugins) SetEnvironment(string, []string)             {}
-func (p *testPlugins) Development(string) bool                     { return false }
+func (p *testPlugins) ConfigSchema(string) (*pluginv1.Body, error)    { return p.schema.Config, nil }
+func (p *testPlugins) Namespaces() map[string]string                  { return map[string]string{"test": "test"} }
+func (p *testPlugins) Functions(string) ([]*pluginv1.Function, error) { return p.schema.Functions, nil }
+func (p *testPlugins) Build(string) string                            { return "" }
+func (p *testPlugins) SetEnvironment(string, []string)                {}
+func (p *testPlugins) Development(string) bool                        { return false }
 
 func (p *testPlugins) SetConfig(_ string, v cty.Value) error {
 	p.config = v

@@ -79,6 +79,9 @@ func (p *plugins) Type(kind, name, _ string) (*pluginv1.Type, string, error) {
 
 func (p *plugins) ConfigSchema(string) (*pluginv1.Body, error)            { return nil, nil }
 func (p *plugins) SetConfig(string, cty.Value) error                      { return nil }
+func (p *plugins) Namespaces() map[string]string                          { return map[string]string{"test": "test"} }
+func (p *plugins) Functions(string) ([]*pluginv1.Function, error)         { return p.schema.Functions, nil }
+func (p *plugins) Build(string) string                                    { return "" }
 func (p *plugins) SetEnvironment(string, []string)                        {}
 func (p *plugins) Development(string) bool                                { return false }
 func (p *plugins) Client(context.Context, string) (*client.Plugin, error) { return p.client, nil }

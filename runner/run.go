@@ -106,7 +106,7 @@ func (r *run) parts(known *values, opts Options) {
 	artifacts := stage.NewArtifacts(opts.Store.Blobs)
 	open := opts.Engine
 	if open == nil {
-		open = local.Open(local.Options{Store: opts.Store, Plugins: opts.Plugins, Artifacts: artifacts})
+		open = local.Open(local.Options{Store: opts.Store, Plugins: opts.Plugins, Functions: opts.Functions, Artifacts: artifacts})
 	}
 	r.engine = open(r.hard, engine.Run{
 		Events: r.reporter, Budget: r.budget, Limits: r.limits, Stop: r.soft.Done(),

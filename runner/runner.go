@@ -26,6 +26,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/engine"
 	"github.com/quern-dev/quern/runner/events"
@@ -55,6 +56,9 @@ type Options struct {
 	// a recorded run has ended.
 	Keep    func(run string) error
 	Plugins Plugins
+	// Functions are the functions of plugins, which the features of trained models may
+	// call. nil means that there are none.
+	Functions expr.Plugins
 	// Engine opens the engine that executes stages. nil means the local engine.
 	Engine engine.Open
 	// Parallelism is the number of stages that run at the same time. 0 means

@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/foreign"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/testfile"
@@ -208,7 +209,7 @@ func (e *execution) carryOut(ctx context.Context) (err error) {
 		return nil
 	}
 	e.result, err = runner.Apply(ctx, e.plan, runner.Options{
-		Store: e.store, State: e.state, Save: e.store.States().Save, Plugins: e.mocks,
+		Store: e.store, State: e.state, Save: e.store.States().Save, Plugins: e.mocks, Functions: foreign.New(ctx, e.mocks),
 		Secrets: e.secrets(e.plan), RunID: e.config.Name, Stop: e.Stop, Continue: e.planRest,
 	})
 	if e.result != nil {

@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/internal/garbage"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
+	"github.com/quern-dev/quern/lang/foreign"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner"
@@ -241,7 +242,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 	}()
 	garbage.Work()
 	result, err := runner.Record(ctx, p, runner.Options{
-		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins,
+		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins, Functions: foreign.New(ctx, w.plugins),
 		Keep:        func(run string) error { return w.store.States().Keep(p.Environment, run) },
 		Parallelism: a.args.Parallelism.Value, Secrets: w.secrets(p),
 		Stop: stop,

@@ -243,8 +243,11 @@ func (v *vectorizer) convert(e *hclsyntax.FunctionCallExpr) *node {
 // around the call.
 func (v *vectorizer) generic(e *hclsyntax.FunctionCallExpr) *node {
 	fn, ok := expr.Functions()[e.Name]
+	if !ok {
+		return nil // of a plugin, for single values
+	}
 	params, tail := fn.Params(), fn.VarParam()
-	if !ok || len(e.Args) < len(params) || tail == nil && len(e.Args) > len(params) {
+	if len(e.Args) < len(params) || tail == nil && len(e.Args) > len(params) {
 		return nil
 	}
 	c := &genericCall{fn: fn}

@@ -58,6 +58,7 @@ type node struct {
 // they build. Those texts are valid until the next row.
 type frame struct {
 	slots []slot
+	calls []batchCall
 	buf   []byte
 }
 

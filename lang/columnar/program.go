@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -45,6 +46,10 @@ type Program struct {
 	// columns and fields that they read.
 	root  *node
 	paths []path
+	// functions are the functions of plugins that it calls, and calls those of their
+	// calls that are made for whole batches.
+	functions map[string]*expr.Foreign
+	calls     []*foreignCall
 }
 
 // RowError says why a row has no result.
@@ -73,7 +78,11 @@ func NewLate(c *expr.Compiled, in, late data.Schema, vars map[string]cty.Value) 
 }
 
 func newProgram(c *expr.Compiled, e hclsyntax.Expression, in, late data.Schema, vars map[string]cty.Value) (p *Program, err error) {
-	p = &Program{compiled: c, expr: eval.KeepTexts(e), vars: unmarked(vars)}
+	p = &Program{compiled: c, vars: unmarked(vars)}
+	if e, err = p.lift(e, in, late, vars); err != nil {
+		return nil, err
+	}
+	p.expr = eval.KeepTexts(e)
 	for _, name := range c.Columns {
 		column, _, ok := in.Lookup(name)
 		if !ok {
@@ -118,6 +127,12 @@ func (p *Program) context() *hcl.EvalContext {
 	ctx := &hcl.EvalContext{Variables: make(map[string]cty.Value, len(p.vars)+1), Functions: expr.Functions()}
 	for name, v := range p.vars {
 		ctx.Variables[name] = v
+	}
+	if len(p.functions) > 0 {
+		ctx.Functions = maps.Clone(ctx.Functions)
+		for name, f := range p.functions {
+			ctx.Functions[name] = f.Value
+		}
 	}
 	return ctx
 }
@@ -178,6 +193,7 @@ type rowReader struct {
 	ctx     *hcl.EvalContext
 	// columns of the row, and what is late.
 	columns, late []arrow.Array
+	calls         rowCalls
 }
 
 func (p *Program) reader(rec arrow.RecordBatch) (*rowReader, error) {
@@ -217,6 +233,10 @@ func (r *rowReader) value(i int) (cty.Value, error) {
 			return cty.NilVal, fmt.Errorf("%s: %w", c.Name, err)
 		}
 		r.ctx.Variables[c.Name] = v
+	}
+	if len(r.calls.calls) > 0 {
+		r.calls.row = i
+		r.ctx.Variables[callsName] = cty.CapsuleVal(rowCallsType, &r.calls)
 	}
 	v, diags := r.program.expr.Value(r.ctx)
 	if diags.HasErrors() {
@@ -282,6 +302,12 @@ func (p *Program) run(ctx context.Context, rec arrow.RecordBatch, root *node) (a
 	if err != nil {
 		return nil, nil, err
 	}
+	calls, release, err := p.call(ctx, rec)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer release()
+	frame.calls, rows.calls.calls = calls, calls
 	b := array.NewBuilder(memory.DefaultAllocator, p.out)
 	defer b.Release()
 	b.Reserve(int(rec.NumRows()))

@@ -72,6 +72,8 @@ func (v *vectorizer) make(e hclsyntax.Expression) *node {
 		return v.unary(e)
 	case *hclsyntax.FunctionCallExpr:
 		return v.call(e)
+	case *foreignCall:
+		return v.foreign(e)
 	}
 	return nil
 }
@@ -192,14 +194,7 @@ func (v *vectorizer) slot(from path, t arrow.DataType) *node {
 			if o := s.state(i); o != some {
 				return 0, o
 			}
-			x := s.f64.Value(i)
-			if !finite(x) {
-				return 0, null
-			}
-			if x == 0 {
-				x = 0 // so that it is no longer -0
-			}
-			return x, some
+			return s.real(i)
 		}
 	case *arrow.BooleanType:
 		n.form, n.truth = boolForm, func(f *frame, i int) (bool, outcome) {
@@ -233,6 +228,18 @@ func (v *vectorizer) slot(from path, t arrow.DataType) *node {
 		}
 	}
 	return n
+}
+
+// real returns a float that is not null.
+func (s *slot) real(i int) (float64, outcome) {
+	x := s.f64.Value(i)
+	if !finite(x) {
+		return 0, null
+	}
+	if x == 0 {
+		x = 0 // so that it is no longer -0
+	}
+	return x, some
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

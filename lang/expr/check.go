@@ -67,6 +67,9 @@ func checkFunction(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
 	if call.Name == convertName {
 		return nil
 	}
+	if IsForeign(call.Name) {
+		return checkForeign(call, s)
+	}
 	switch {
 	case s.Keyless && !funcs.ImpureWithin(call.Name):
 	case funcs.Impure(call.Name) && !funcs.ImpureWithin(call.Name):
@@ -141,7 +144,8 @@ func checkNumber(l *hclsyntax.LiteralValueExpr) hcl.Diagnostics {
 // checkReduced checks what remains after folding: functions that are still
 // called must depend only on their arguments, and everything that is referred
 // to must exist when the expression is evaluated.
-func checkReduced(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
+func (r *reducer) checkReduced(e hclsyntax.Expression) hcl.Diagnostics {
+	s := r.scope
 	var diags hcl.Diagnostics
 	visit(e, func(n hclsyntax.Node, locals names) {
 		switch n := n.(type) {
@@ -150,7 +154,7 @@ func checkReduced(e hclsyntax.Expression, s *Scope) hcl.Diagnostics {
 				diags = append(diags, diag.Errorf(&n.NameRange, "Value not known yet",
 					"Outside of outputs, the whole argument of %s() must be known when planning. It cannot come from a row, a loop, or a stage that has not run yet.", n.Name))
 			}
-			if _, pure := Functions()[n.Name]; !pure {
+			if _, pure := Functions()[n.Name]; !pure && r.foreign[n.Name] == nil {
 				diags = append(diags, diag.Errorf(&n.NameRange, "Function needs known arguments",
 					"%s() reads something other than its arguments, so all of its arguments must be known when planning.", n.Name))
 			}

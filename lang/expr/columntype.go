@@ -54,15 +54,17 @@ func ValueType(t arrow.DataType) cty.Type {
 // expressions see in a different form.
 func containsEncoded(columnType string) bool {
 	t, err := data.ArrowType(columnType)
-	return err == nil && encoded(t)
+	return err == nil && IsEncoded(t)
 }
 
-func encoded(t arrow.DataType) bool {
+// IsEncoded reports whether a column type contains values that expressions see in
+// a different form: dates, times, and bytes.
+func IsEncoded(t arrow.DataType) bool {
 	switch t := t.(type) {
 	case *arrow.ListType:
-		return encoded(t.Elem())
+		return IsEncoded(t.Elem())
 	case *arrow.StructType:
-		return slices.ContainsFunc(t.Fields(), func(f arrow.Field) bool { return encoded(f.Type) })
+		return slices.ContainsFunc(t.Fields(), func(f arrow.Field) bool { return IsEncoded(f.Type) })
 	case *arrow.BinaryType, *arrow.Date32Type, *arrow.TimestampType:
 		return true
 	}

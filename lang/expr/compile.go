@@ -45,6 +45,8 @@ type Scope struct {
 	// compiled text has no names of this kind, except for sensitive variables of
 	// the root module, so their definitions take their place.
 	Definitions map[string]*Definition
+	// Foreign are the functions of plugins, or nil if none can be called.
+	Foreign *ForeignScope
 	// Keyless: the result is not part of a key, so it may depend on when the plan is
 	// made.
 	Keyless bool
@@ -84,7 +86,7 @@ func Compile(e hcl.Expression, s *Scope, want cty.Type) (*Compiled, hcl.Diagnost
 	if diags.HasErrors() {
 		return nil, distinct(diags)
 	}
-	diags = append(diags, checkReduced(reduced, s)...)
+	diags = append(diags, r.checkReduced(reduced)...)
 	if diags.HasErrors() {
 		return nil, distinct(diags)
 	}
@@ -104,7 +106,9 @@ func Compile(e hcl.Expression, s *Scope, want cty.Type) (*Compiled, hcl.Diagnost
 		Type:       value.Type{Type: typed.typ},
 		ColumnType: typed.column,
 		Range:      diag.NewRange(e.Range()),
+		Functions:  r.calledForeign(typed.expr),
 	}
+	c.Connect(r.plugins)
 	c.collect(typed.expr, s)
 	return c, distinct(diags)
 }

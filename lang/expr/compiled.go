@@ -20,7 +20,8 @@ import (
 	"github.com/quern-dev/quern/lang/value"
 )
 
-// Compiled is a compiled expression. It is plain data.
+// Compiled is a compiled expression. It is plain data, except for the plugins that it is
+// connected with.
 type Compiled struct {
 	// Text is the canonical expression.
 	Text string `json:"text"`
@@ -40,8 +41,13 @@ type Compiled struct {
 	// Late are the late names that it reads, with their types. Types of objects
 	// are reduced to the attributes that are read.
 	Late map[string]value.Type `json:"late,omitempty"`
+	// Functions are the functions of plugins that it calls, sorted by name.
+	Functions []ForeignName `json:"functions,omitempty"`
 	// Range is where the user wrote it. It is not part of any key.
 	Range diag.Range `json:"range"`
+
+	// plugins finds Functions. It is not stored: see Connect.
+	plugins Plugins
 }
 
 // Column returns the name of the column if the expression is just `row.NAME`,

@@ -44,7 +44,11 @@ func (c *Compiled) Eval(vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) 
 
 // evaluate is Eval without source ranges. Errors may quote secrets.
 func (c *Compiled) evaluate(e hclsyntax.Expression, vars map[string]cty.Value) (cty.Value, hcl.Diagnostics) {
-	v, diags := eval.Value(e, &hcl.EvalContext{Variables: vars, Functions: Functions()})
+	ctx, err := c.context(vars)
+	if err != nil {
+		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(nil, "Function not available", "%s.", err)}
+	}
+	v, diags := eval.Value(e, ctx)
 	if diags.HasErrors() || c.Type.Type == cty.NilType {
 		return v, diags
 	}

@@ -50,6 +50,10 @@ type reducer struct {
 	// refer to others twice double the expression each time.
 	parts int
 	diags hcl.Diagnostics
+	// foreign are the functions of plugins that are called, by their names in compiled
+	// texts, and plugins is where they are found.
+	foreign map[string]*Foreign
+	plugins Plugins
 }
 
 var conversions = map[string]function.Function{convertName: typeexpr.ConvertFunc}
@@ -69,6 +73,9 @@ func sourceOf(s *Scope) *hcl.EvalContext {
 	}
 	values = values.NewChild()
 	values.Functions = conversions
+	if s.Foreign != nil {
+		values.Functions = s.Foreign.source
+	}
 	return values
 }
 
@@ -364,6 +371,7 @@ func (r *reducer) reduceCall(e *hclsyntax.FunctionCallExpr) hclsyntax.Expression
 		r.tries--
 	}
 	expandFinal(c)
+	r.rename(c)
 	if r.lenient == r.tries {
 		r.diags = append(r.diags, hopeless(c)...)
 	}

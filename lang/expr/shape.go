@@ -171,6 +171,9 @@ func (r *reducer) shapeOf(e hclsyntax.Expression, locals map[string]*shape) *sha
 	case *hclsyntax.ForExpr:
 		return r.forShape(e, locals)
 	case *hclsyntax.FunctionCallExpr:
+		if f := r.foreign[e.Name]; f != nil {
+			return foreignShape(f)
+		}
 		return callShape(e, sub)
 	}
 	return nil
@@ -270,6 +273,15 @@ func callShape(e *hclsyntax.FunctionCallExpr, sub func(hclsyntax.Expression) *sh
 		all = meet(all, sub(arg))
 	}
 	return all
+}
+
+// foreignShape returns what the column type of a plugin's results says.
+func foreignShape(f *Foreign) *shape {
+	t, err := data.ArrowType(f.Result)
+	if err != nil {
+		return nil
+	}
+	return columnShape(t)
 }
 
 func unify(types []cty.Type) (cty.Type, error) {

@@ -69,7 +69,10 @@ func (c *Compiled) unfit(vars map[string]cty.Value, failed bool) []string {
 	if err != nil {
 		return nil
 	}
-	ctx := &hcl.EvalContext{Variables: vars, Functions: Functions()}
+	ctx, err := c.context(vars)
+	if err != nil {
+		return nil
+	}
 	var out []string
 	add := func(e hclsyntax.Expression, what string) {
 		if said := printExpr(e) + " is " + what; !slices.Contains(out, said) {

@@ -1,7 +1,9 @@
 package funcs
 
 import (
+	"errors"
 	"fmt"
+	"strings"
 	"sync"
 
 	"github.com/hashicorp/hcl/v2"
@@ -37,6 +39,9 @@ func Unknown(name string, at *hcl.Range) *hcl.Diagnostic {
 }
 
 func unknown(name string) (summary, detail string) {
+	if strings.Contains(name, "::") {
+		return "Unknown function", fmt.Sprintf("%s() is a function of a plugin. Only the expressions of modules and the conditions of tests can call these, but not plugin blocks, the values of variables, or their validations.", name)
+	}
 	hint := diag.Suggest(name, allNames())
 	switch {
 	case elsewhere[name] != "":
@@ -46,6 +51,11 @@ func unknown(name string) (summary, detail string) {
 	}
 	return "Unknown function", fmt.Sprintf("The function %q does not exist.%s", name, hint)
 }
+
+// Missing is the error of a call of a function of a plugin that does not exist.
+type Missing struct{ Detail string }
+
+func (e *Missing) Error() string { return e.Detail }
 
 // Explain reports Unknown in place of hcl's error about an unknown
 // function, which knows neither similar names nor other tools. It removes
@@ -57,6 +67,13 @@ func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 			ours := *d
 			ours.Summary, ours.Detail = unknown(call.CalledFunctionNamespace() + call.CalledFunctionName())
 			diags[i] = &ours
+		}
+		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok {
+			if missing := (*Missing)(nil); errors.As(call.FunctionCallError(), &missing) {
+				ours := *d
+				ours.Summary, ours.Detail = "Unknown function", missing.Detail
+				diags[i] = &ours
+			}
 		}
 	}
 	return diags

@@ -78,7 +78,7 @@ func test(r *plan.Rule) (string, error) {
 		parts = append(parts, "pattern "+strconv.Quote(r.Pattern))
 	}
 	if r.Condition != nil {
-		parts = append(parts, "condition "+r.Condition.Text)
+		parts = append(parts, "condition "+r.Condition.Identity())
 	}
 	return strings.Join(parts, " "), nil
 }

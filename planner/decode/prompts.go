@@ -63,6 +63,7 @@ type promptCompiler struct {
 	failed bool
 	// refs and secrets are what the pieces refer to.
 	refs, secrets []string
+	functions     []expr.ForeignName // of plugins
 }
 
 // request returns the text of the expression for the whole request.
@@ -164,6 +165,7 @@ func (c *promptCompiler) piece(e hclsyntax.Expression, sc *module.Scope, want ct
 		return "null"
 	}
 	c.refs, c.secrets = append(c.refs, compiled.Refs...), append(c.secrets, compiled.Secrets...)
+	c.functions = append(c.functions, compiled.Functions...)
 	return compiled.Text
 }
 
@@ -173,7 +175,12 @@ func (c *promptCompiler) compile(text string, at hcl.Range) *expr.Compiled {
 	e, diags := limit.ParseExpression([]byte(text), at.Filename, at.Start)
 	if !diags.HasErrors() {
 		var compiled *expr.Compiled
-		s := overRows(c.d.Tree.Compiled(c.refs, c.secrets), c.rows)
+		whole, err := c.d.Tree.Compiled(c.refs, c.secrets, c.functions)
+		if err != nil {
+			c.d.errorf(at, "Cannot compile the prompt", "%s.", err)
+			return nil
+		}
+		s := overRows(whole, c.rows)
 		if compiled, diags = expr.Compile(e, s, cty.String); compiled != nil {
 			compiled.Range = diag.NewRange(at)
 			return compiled

@@ -76,6 +76,11 @@ func reasonFor(name, before, after string, had, has bool, summary string) (plan.
 		return plan.Reason{Code: plan.BecauseArgument, Subject: "type", Before: before, After: after, Text: "its type changed from " + before + " to " + after}, true
 	case "behaviour":
 		return plan.Reason{Code: plan.BecauseBehavior, Before: before, After: after, Text: "the plugin gives different results since behavior version " + after + " (was " + before + ")"}, true
+	case "function":
+		if !had || !has {
+			return plan.Reason{}, false // the expression that calls it has changed, too
+		}
+		return plan.Reason{Code: plan.BecauseBehavior, Subject: rest, Before: before, After: after, Text: rest + "() gives different results since behavior version " + after + " (was " + before + ")"}, true
 	case "source":
 		text := "the source changed"
 		if summary != "" {

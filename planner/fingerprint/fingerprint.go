@@ -65,6 +65,9 @@ func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage 
 		}
 	}
 	d.secrets(seal)
+	for _, name := range slices.Sorted(maps.Keys(d.functions)) {
+		d.add("function "+name, d.functions[name])
+	}
 	for _, f := range n.Files {
 		d.add("file "+f.Name, f.Digest)
 	}
@@ -96,6 +99,9 @@ type definition struct {
 	fields []plan.Field
 	// sensitive are the sensitive variables that the fields refer to.
 	sensitive []string
+	// functions are the behavior versions of the functions of plugins that
+	// expressions call.
+	functions map[string]string
 	waits     bool
 	err       error
 }
@@ -148,6 +154,12 @@ func (d *definition) expression(name string, e *expr.Compiled) {
 	d.add(name, e.Text)
 	d.sensitive = append(d.sensitive, e.Secrets...)
 	d.waits = d.waits || len(e.Refs) > 0
+	for _, f := range e.Functions {
+		if d.functions == nil {
+			d.functions = map[string]string{}
+		}
+		d.functions[f.Name] = f.Behavior
+	}
 }
 
 func (d *definition) body(b *plan.Body, prefix string) {
@@ -268,7 +280,7 @@ type Input struct {
 // Feature represents an expression of a model in Input.Features: its text, with
 // the digests of the secrets in it.
 func Feature(e *expr.Compiled, seal Seal) (string, error) {
-	text := e.Text
+	text := e.Identity()
 	if seal == nil {
 		return text, nil
 	}

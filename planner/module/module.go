@@ -24,6 +24,8 @@ import (
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/foreign"
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/planner/diagnostics"
 	"github.com/quern-dev/quern/planner/secrets"
@@ -54,9 +56,14 @@ type Module struct {
 	calls     map[string]*call
 	needs     []string // what all stages wait for, computed when it is first needed
 	needsOnce sync.Once
-	root      *hcl.EvalContext // the functions
-	paths     cty.Value        // path
-	about     cty.Value        // quern
+	root      *hcl.EvalContext   // the functions
+	foreign   *expr.ForeignScope // those of plugins, or nil
+	// base are the functions of quern, and names those of functions of plugins in all
+	// modules. Only the root module has them.
+	base  *hcl.EvalContext
+	names []string
+	paths cty.Value // path
+	about cty.Value // quern
 }
 
 // Settings are what a module's expressions are evaluated with, in addition to
@@ -74,6 +81,8 @@ type Settings struct {
 	Version, Environment string
 	// StartedIn is path.cwd, or empty for the working directory.
 	StartedIn string
+	// Foreign are the functions of plugins. It may be nil.
+	Foreign *foreign.Set
 	// Settled reports whether this run has already planned and done a stage, so
 	// that it is taken as the state has it. nil means that no stage is settled.
 	Settled func(addr.Stage) bool
@@ -92,6 +101,8 @@ func newRoot(c *config.Module, s Settings, all *secrets.Secrets, diags *diagnost
 	}
 	m.root.Functions["plantimestamp"] = funcs.PlanTimestamp(s.Started)
 	m.root.Functions[funcs.SensitiveName] = funcs.Sensitive(m.Secrets.Hide)
+	m.base, m.names = m.root, foreignNames(c.Sources)
+	m.addForeign(m.names)
 	m.addLocals()
 	return m
 }
@@ -102,9 +113,10 @@ func (m *Module) child(n *node, each *Each) *Module {
 	c := &Module{
 		Collector: m.Collector, Config: n.config, Settings: m.Settings, Secrets: m.Secrets, Tree: m.Tree,
 		Addr: m.Addr.Child(n.call.Name, each.key()), parent: m, node: n, each: each,
-		root: m.root, paths: paths(n.config.Dir, m.Tree.Root.Config.Dir, m.StartedIn), about: m.about,
+		root: m.Tree.Root.base, paths: paths(n.config.Dir, m.Tree.Root.Config.Dir, m.StartedIn), about: m.about,
 	}
 	c.Collector = m.Collector.In(c.Addr, n.config)
+	c.addForeign(m.Tree.Root.names)
 	c.addLocals()
 	c.addInputs()
 	c.addOutputs()

@@ -29,7 +29,7 @@ type Scope struct {
 
 // Expr returns the scope of expressions that have one value.
 func (s *Scope) Expr() *expr.Scope {
-	return &expr.Scope{Eval: s.Values, Definitions: s.Definitions, Module: s.Module.Addr}
+	return &expr.Scope{Eval: s.Values, Definitions: s.Definitions, Module: s.Module.Addr, Foreign: s.Module.foreign}
 }
 
 // With returns the scope with more variables, which may shadow existing ones.

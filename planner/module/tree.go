@@ -272,12 +272,18 @@ func (t *Tree) Vars(refs, secrets []string) map[string]cty.Value {
 }
 
 // Compiled returns the scope of a text that consists of compiled expressions with
-// these references.
-func (t *Tree) Compiled(refs, secrets []string) *expr.Scope {
+// these references, and calls these functions of plugins.
+func (t *Tree) Compiled(refs, secrets []string, functions []expr.ForeignName) (*expr.Scope, error) {
 	stages := make(map[addr.Stage]cty.Value, len(refs))
 	t.StageValues(refs, stages)
 	ctx := t.Root.root.NewChild()
 	ctx.Variables = expr.Stages(stages)
 	ctx.Variables["var"] = pick(t.Root.Variables, secrets)
-	return &expr.Scope{Eval: t.Root.Secrets.WithHidden(ctx)}
+	s := &expr.Scope{Eval: t.Root.Secrets.WithHidden(ctx)}
+	if len(functions) == 0 {
+		return s, nil
+	}
+	var err error
+	s.Foreign, err = expr.NamedForeign(t.Root.Settings.Foreign, functions)
+	return s, err
 }

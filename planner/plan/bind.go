@@ -499,6 +499,11 @@ func (r *resolver) compile(c *expr.Compiled, row *RowArg) *expr.Compiled {
 		return c
 	}
 	scope := &expr.Scope{Eval: r.context(), Late: c.LateTypes()}
+	var err error
+	if scope.Foreign, err = c.ForeignScope(); err != nil {
+		r.diags = append(r.diags, &hcl.Diagnostic{Severity: hcl.DiagError, Summary: "Function not available", Detail: err.Error() + ".", Subject: c.Range.Ptr()})
+		return c
+	}
 	if row != nil {
 		scope.Row, scope.RowOf = row.Schema, row.Of
 	}

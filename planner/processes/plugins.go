@@ -1,12 +1,10 @@
 package processes
 
 import (
-	"context"
-
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/foreign"
 	"github.com/quern-dev/quern/planner/plan"
-	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -25,11 +23,10 @@ type Plugins interface {
 	// SetEnvironment sets the names of the environment variables that a plugin
 	// receives.
 	SetEnvironment(plugin string, names []string)
-	// Client returns a plugin's process and starts it if it is not running yet.
-	Client(ctx context.Context, plugin string) (*client.Plugin, error)
 	// Development reports whether a plugin is under development, so that each
 	// build of it may behave differently.
 	Development(plugin string) bool
+	foreign.Plugins
 	// Describe returns the plugins that were asked for, and their programs.
 	Describe() map[string]plan.Plugin
 }

@@ -333,6 +333,17 @@ func (s *Set) Development(plugin string) bool {
 	return s.byName[plugin] != nil || s.Plugins.Development(plugin)
 }
 
+// Namespaces implements processes.Plugins.
+func (s *Set) Namespaces() map[string]string { return s.Plugins.Namespaces() }
+
+// Functions implements processes.Plugins. Functions are pure, so they are not mocked.
+func (s *Set) Functions(plugin string) ([]*pluginv1.Function, error) {
+	return s.Plugins.Functions(plugin)
+}
+
+// Build implements processes.Plugins.
+func (s *Set) Build(plugin string) string { return s.Plugins.Build(plugin) }
+
 // Describe implements processes.Plugins.
 func (s *Set) Describe() map[string]plan.Plugin {
 	all := s.Plugins.Describe()

@@ -38,6 +38,8 @@ import (
 type Options struct {
 	Store   *store.Store
 	Plugins stage.Plugins
+	// Functions are the functions of plugins. It may be nil.
+	Functions expr.Plugins
 	// Artifacts caches artifacts that were already read. It may be nil.
 	Artifacts *stage.Artifacts
 }
@@ -215,6 +217,7 @@ func (e *Engine) bind(t *engine.Task) (*stage.Stage, error) {
 		secrets[name] = v.Value
 		e.redactor.Add(v.Value)
 	}
+	e.connect(t)
 	_, names := t.Node.Body.Refs()
 	bound, diags := t.Node.Body.Bind(secrets.Vars(names))
 	if diags.HasErrors() {
@@ -230,6 +233,18 @@ func (e *Engine) bind(t *engine.Task) (*stage.Stage, error) {
 		inputs[key] = in
 	}
 	return stage.New(t.Node, bound, inputs, secrets)
+}
+
+// connect says where the functions of plugins are found that a task's expressions
+// call. Those of a task from this process are connected already.
+func (e *Engine) connect(t *engine.Task) {
+	if e.Functions == nil {
+		return
+	}
+	t.Node.Connect(e.Functions)
+	for _, m := range t.Models {
+		m.Connect(e.Functions)
+	}
 }
 
 func (e *Engine) input(t *engine.Task, key string, of *plan.Input, secrets stage.Secrets) (*stage.Input, error) {
@@ -263,6 +278,9 @@ func (e *Engine) artifact(given engine.Input, key string, of *plan.Input) (*stag
 	}
 	in, err := stage.NewInput(key, of, given.Port, given.Ref, a)
 	if err == nil {
+		for _, feature := range in.Features {
+			feature.Connect(e.Functions)
+		}
 		in.Plugin, in.Action = given.Plugin, given.Action
 	}
 	return in, err

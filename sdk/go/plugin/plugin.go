@@ -37,6 +37,8 @@ type Plugin struct {
 	Configure func(ctx context.Context, root string) error
 	// Types are the types on offer. Their kinds and names are unique.
 	Types []Type
+	// Functions are functions for expressions. Their names are unique.
+	Functions []Function
 }
 
 // Info describes a type.

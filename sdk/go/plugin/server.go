@@ -23,7 +23,9 @@ type server struct {
 	broker *goplugin.GRPCBroker
 	schema *pluginv1.GetSchemaResponse
 	types  map[typeName]Type
-	calls  *stoppable
+	// functions are those for expressions, by name.
+	functions map[string]Function
+	calls     *stoppable
 	// trained are the language models that the plugin trained, by digest.
 	trained *opened[string, *Language]
 }
@@ -61,6 +63,7 @@ func newServer(p Plugin) (*server, error) {
 		s.types[name] = t
 		s.schema.Types = append(s.schema.Types, schema)
 	}
+	errs = append(errs, s.addFunctions(p.Functions))
 	return s, errors.Join(errs...)
 }
 

@@ -369,7 +369,7 @@ func main() {
 	calls := &calls{}
 	version, behavior := release()
 	plugin.Serve(plugin.Plugin{
-		Name: "test", Version: version, Configure: calls.configure,
+		Name: "test", Version: version, Configure: calls.configure, Functions: functions(behavior),
 		Types: []plugin.Type{
 			plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "test_upper", Doc: "Writes texts in capitals.", BehaviorVersion: behavior}, upper{}),
 			plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "test_words", Doc: "Makes a row of each word.", BehaviorVersion: 1}, words{}),
