@@ -3,7 +3,10 @@ package registry
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"fmt"
 	"strings"
+
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -69,10 +72,38 @@ func (r *Registry) namespace(plugin string) string {
 		return plugin
 	}
 	base := programOf(Requirement{Name: plugin, Source: strings.TrimRight(e.source, "/")})
-	return strings.Map(func(c rune) rune {
+	name := strings.Map(func(c rune) rune {
 		if c == '_' || c == '-' || '0' <= c && c <= '9' || 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' {
 			return c
 		}
 		return '_'
 	}, base)
+	if !hclsyntax.ValidIdentifier(name) {
+		return "p_" + name
+	}
+	return name
+}
+
+// writeFunction writes the reference of a function.
+func writeFunction(b *strings.Builder, plugin string, f *pluginv1.Function) {
+	var names []string
+	for _, p := range f.Parameters {
+		names = append(names, p.Name)
+	}
+	all := f.Parameters
+	if f.Variadic != nil {
+		names, all = append(names, f.Variadic.Name+"..."), append(all[:len(all):len(all)], f.Variadic)
+	}
+	fmt.Fprintf(b, "## %s::%s(%s)\n\n%s\n\n", plugin, f.Name, strings.Join(names, ", "), strings.TrimSpace(f.Summary+"\n\n"+f.Doc))
+	if f.Deprecated != "" {
+		fmt.Fprintf(b, "**Deprecated:** %s\n\n", f.Deprecated)
+	}
+	for _, p := range all {
+		null := ""
+		if p.Nullable {
+			null = " or null"
+		}
+		fmt.Fprintf(b, "- `%s` (%s%s)%s\n", p.Name, p.Type, null, spaced(p.Doc))
+	}
+	fmt.Fprintf(b, "\nThe result is %s.\n\n", f.Result)
 }

@@ -79,6 +79,9 @@ func writePlugin(b *strings.Builder, name string, schema *pluginv1.GetSchemaResp
 		writeBody(b, t.Body, "")
 		b.WriteString("\n")
 	}
+	for _, f := range schema.Functions {
+		writeFunction(b, name, f)
+	}
 }
 
 func writeBody(b *strings.Builder, body *pluginv1.Body, indent string) {

@@ -65,7 +65,7 @@ func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage 
 		}
 	}
 	d.secrets(seal)
-	for _, name := range slices.Sorted(maps.Keys(d.functions)) {
+	for _, name := range ordered.Keys(d.functions) {
 		d.add("function "+name, d.functions[name])
 	}
 	for _, f := range n.Files {

@@ -116,11 +116,16 @@ func eachMember(d protoreflect.FieldDescriptor, v map[string]any, f func(protore
 	return out, nil
 }
 
+// isRows reports whether a field of type bytes contains rows.
+func isRows(name protoreflect.Name) bool {
+	return name == "rows" || name == "arguments" || name == "results"
+}
+
 // content encodes the content of a field of type bytes.
 func content(name protoreflect.Name, v any) (any, error) {
 	raw := func(b []byte) any { return base64.StdEncoding.EncodeToString(b) }
 	switch {
-	case name == "rows":
+	case isRows(name):
 		if garbage, ok := v.(string); ok {
 			return raw([]byte(garbage)), nil
 		}
@@ -207,7 +212,7 @@ func decodeContent(name protoreflect.Name, encoded string) (any, error) {
 	switch {
 	case isText(name):
 		return string(b), nil
-	case name == "rows":
+	case isRows(name):
 		return columnsOf(b)
 	case name == "value" || name == "config":
 		v, err := client.DecodeValue(b)

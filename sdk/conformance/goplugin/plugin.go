@@ -31,6 +31,7 @@ func New() plugin.Plugin {
 			c.root = root
 			return nil
 		},
+		Functions: functions(),
 		Types: []plugin.Type{
 			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "conform_parts", BehaviorVersion: 1}, parts{}),
 			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "conform_types", BehaviorVersion: 1}, types{}),

@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -725,6 +725,56 @@ class File(plugin.Deployment):
     def upgrade_state(cls, version: int, state: plugin.State) -> plugin.State:
         """Converts states of version 0, in which path was called where."""
         return plugin.State({"path": state.value["where"]}, private=state.private)
+
+
+# Functions.
+
+
+@p.function("join", behavior_version=2, deprecated="Write a template instead.")
+def join(separator: str, *texts: str | None) -> str | None:
+    """Joins texts.
+
+    Null is left out.
+
+    Args:
+        separator: What is put between the texts.
+        texts: The texts.
+    """
+    if separator == "?":
+        raise plugin.Error("it is a question", argument="separator")
+    if separator == "!":
+        raise plugin.Error("it is an order")
+    if separator == "crash":
+        os._exit(7)
+    given = [t for t in texts if t is not None]
+    return separator.join(given) if given else None
+
+
+@dataclasses.dataclass
+class Tagged:
+    name: str
+    tags: list[str]
+
+
+@dataclasses.dataclass
+class All:
+    flag: bool
+    whole: int
+    real: float
+    name: str
+    tags: list[str]
+
+
+@p.function("same")
+def same(flag: bool, whole: int, real: float, item: Tagged) -> All:
+    """Returns its arguments."""
+    return All(flag, whole, real, item.name, item.tags)
+
+
+@p.function("repeat")
+def repeat(text: Annotated[pa.Array, str], times: Annotated[pa.Array, int]) -> Annotated[pa.Array, str]:
+    """Repeats a text."""
+    return pa.array([t * n for t, n in zip(text.to_pylist(), times.to_pylist())], pa.string())
 
 
 if __name__ == "__main__":

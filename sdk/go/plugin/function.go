@@ -45,7 +45,7 @@ type Function interface {
 // tagged fields. If it is a pointer, the argument can be null; otherwise f is
 // not called for null. The last field can have the option variadic: it is a slice
 // with all further arguments. R is one of these types, too, and a nil pointer is
-// null.
+// null. So are NaN and the infinities.
 //
 // f must be pure: the same arguments give the same result, whatever the time, the
 // machine, and the plugin's configuration. quern calls it any number of times, from
@@ -143,10 +143,10 @@ func (f *function[A, R]) call(ctx context.Context, arguments []byte) (*pluginv1.
 		args := new(A)
 		failed := in.read(reflect.ValueOf(args).Elem(), row)
 		if failed == nil {
-			result, err := f.f(ctx, args)
-			failed = err
-			if err == nil {
-				failed = results.add(reflect.ValueOf(&result).Elem())
+			var result R
+			result, failed = f.f(ctx, args)
+			if failed == nil {
+				results.add(reflect.ValueOf(&result).Elem())
 			}
 		}
 		if failed != nil {

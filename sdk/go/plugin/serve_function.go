@@ -3,7 +3,6 @@ package plugin
 import (
 	"context"
 	"fmt"
-	"math"
 	"reflect"
 	"slices"
 	"strings"
@@ -160,14 +159,8 @@ func newResults(t reflect.Type) (*results, error) {
 	return &results{array.NewBuilder(memory.DefaultAllocator, of)}, nil
 }
 
-// add adds a result, or, if there is an error, nothing.
-func (r *results) add(v reflect.Value) error {
-	if err := checkFinite(v); err != nil {
-		return err
-	}
-	appendCell(r.builder, v)
-	return nil
-}
+// add adds a result.
+func (r *results) add(v reflect.Value) { appendCell(r.builder, v) }
 
 // encode returns as many of the results as fit into a message, and drops the errors
 // of the others.
@@ -191,32 +184,6 @@ func (r *results) encode(of *pluginv1.CallFunctionResponse) ([]byte, error) {
 		of.Errors = append(of.Errors, &pluginv1.FunctionError{Message: "the result takes " + first.Excess()})
 	}
 	return first.Rows, nil
-}
-
-func checkFinite(v reflect.Value) error {
-	switch v.Kind() {
-	case reflect.Float64:
-		if f := v.Float(); math.IsNaN(f) || math.IsInf(f, 0) {
-			return fmt.Errorf("the result %v is not a finite number", f)
-		}
-	case reflect.Pointer:
-		if !v.IsNil() {
-			return checkFinite(v.Elem())
-		}
-	case reflect.Slice:
-		for i := range v.Len() {
-			if err := checkFinite(v.Index(i)); err != nil {
-				return err
-			}
-		}
-	case reflect.Struct:
-		for i := range v.NumField() {
-			if err := checkFinite(v.Field(i)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 func appendCell(b array.Builder, v reflect.Value) {

@@ -13,12 +13,14 @@ from ._arguments import Body, Field, Unknown
 from ._columns import Column, Columns, column_type, columns_of, hints_of, optional
 from ._docs import doc_of
 from ._errors import Error, Fault, diagnostic
+from ._function import Function
 from ._handles import Prompt, Row, Scope
 from ._json import loads
 from ._prepare import Prepare
 from ._stages import Deployment, FlatMapper, Mapper, Provider, Runner, Source, Stage
 
 S = TypeVar("S", bound=type[Stage])
+F = TypeVar("F", bound=Callable[..., Any])
 
 _MODES: dict[type[Stage], tuple[int, Sequence[str]]] = {
     Source: (pb.MODE_READ, ("source",)),
@@ -64,6 +66,7 @@ class Plugin:
         self._config = Body(config) if config else None
         self._configured: list[Callable[[], None]] = []
         self.types: dict[tuple[str, str], Type] = {}
+        self.functions: dict[str, Function] = {}
 
     def source(self, name: str, *, behavior_version: int = 1, columns: Columns | None = None) -> Callable[[S], S]:
         """Registers a Source.
@@ -137,6 +140,40 @@ class Plugin:
         """Registers a Deployment. Raise ``state_version`` if older states must be converted before they can be read."""
         return self._register("deploy", name, Options(behavior_version, state_version=state_version))
 
+    def function(self, name: str, *, behavior_version: int = 1, deprecated: str = "") -> Callable[[F], F]:
+        """Registers a function that expressions can call as ``acme::name(…)``.
+
+        Its parameters and its result have types, as those of ``map_row`` do. A parameter
+        with the type ``T | None`` can be null; for null in any other one, the function
+        is not called. ``*texts: str`` takes any number of further arguments. If all
+        types are ``Annotated[pa.Array, T]``, the function gets the values of many calls at a time.
+
+        It must be pure: the same arguments give the same result. quern caches results, and
+        calls it from several threads, also for values that nobody needs in the end. An
+        ``Error``, which can name a parameter, fails the expression, or one row of it.
+
+        The first line of the docstring is the summary, and its section ``Args:``
+        describes the parameters.
+
+        Args:
+            name: What follows the plugin's local name and two colons.
+            behavior_version: Part of the cache keys of the stages that use the
+                function. Raise it if, and only if, the same arguments now give different
+                results.
+            deprecated: Why the function should no longer be called, and what to use instead.
+        """
+
+        def register(function: F) -> F:
+            try:
+                if name in self.functions:
+                    raise Fault("it is declared twice")
+                self.functions[name] = Function(name, function, behavior_version=behavior_version, deprecated=deprecated)
+            except Fault as e:
+                raise TypeError(f'function "{name}": {e}') from None
+            return function
+
+        return register
+
     def configure(self, function: Callable[[], None]) -> Callable[[], None]:
         """Registers a function that is called once, when ``settings`` and ``root`` are set. Its errors are shown at the plugin's block."""
         self._configured.append(function)
@@ -161,6 +198,7 @@ class Plugin:
             config=self._config.proto() if self._config else pb.Body(),
             types=[t.schema() for t in self.types.values()],
             json_values=True,
+            functions=[f.schema() for f in self.functions.values()],
         )
 
     def set_up(self, request: pb.ConfigureRequest) -> list[pb.Diagnostic]:

@@ -70,6 +70,7 @@ class Server:
             "ApplyDeployment": (unary, self.apply_deployment, pb.ApplyDeploymentRequest),
             "DeleteDeployment": (unary, self.delete_deployment, pb.DeleteDeploymentRequest),
             "ImportDeployment": (unary, self.import_deployment, pb.ImportDeploymentRequest),
+            "CallFunction": (unary, self.call_function, pb.CallFunctionRequest),
         }
         return grpc.method_handlers_generic_handler(
             SERVICE,
@@ -266,6 +267,15 @@ class Server:
         if not hasattr(type.cls, "import_deployment"):
             _abort(context, grpc.StatusCode.UNIMPLEMENTED, f"{type} cannot import deployments")
         return _deployment.import_deployment(type, request)
+
+    def call_function(self, request: pb.CallFunctionRequest, context: grpc.ServicerContext) -> pb.CallFunctionResponse:
+        function = self.plugin.functions.get(request.name)
+        if function is None:
+            _abort(context, grpc.StatusCode.NOT_FOUND, f'the plugin has no function "{request.name}"')
+        try:
+            return function.call(request)
+        except Malformed as e:
+            _abort(context, grpc.StatusCode.INVALID_ARGUMENT, str(e))
 
     def _find(self, instance: pb.Instance, context: grpc.ServicerContext, *modes: int) -> Type:
         """Returns the type of an instance, if it supports the call."""
