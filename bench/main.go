@@ -69,6 +69,7 @@ func suites() []suite {
 	return []suite{
 		{"demo", demo},
 		{"stages", stages},
+		{"compile", compile},
 		{"rows", rowwise},
 		{"many-rows", flatMemory},
 		{"contracts", contracts},

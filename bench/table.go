@@ -81,6 +81,8 @@ func thousands(n int64) string {
 	return fmt.Sprintf("%d,%03d", n/1000, n%1000)
 }
 
+func multiple(factor float64) string { return fmt.Sprintf("%.2f ×", factor) }
+
 func count(n int) string { return fmt.Sprintf("%d rows", n) }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f%%", 100*share) }

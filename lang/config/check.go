@@ -184,9 +184,9 @@ func (l *loader) reference(place bound, t hcl.Traversal) {
 	case !slices.Contains(place.names, root):
 		l.add(unknownName(t, place))
 	case root == "var":
-		l.declared(t, "variable", slices.Collect(maps.Keys(l.m.Variables)))
+		declared(l, t, "variable", l.m.Variables)
 	case root == "local":
-		l.declared(t, "local value", slices.Collect(maps.Keys(l.m.Locals)))
+		declared(l, t, "local value", l.m.Locals)
 	default:
 		l.member(t)
 	}
@@ -245,7 +245,7 @@ func (l *loader) callReference(t hcl.Traversal) {
 	}
 	c := l.m.Calls[name]
 	if c == nil {
-		l.declared(t, "module", slices.Collect(maps.Keys(l.m.Calls)))
+		declared(l, t, "module", l.m.Calls)
 		return
 	}
 	rest := t[2:]
@@ -314,11 +314,12 @@ func (l *loader) stageHint(a addr.Stage, t hcl.Traversal) string {
 }
 
 // declared checks the second step of var.NAME and local.NAME.
-func (l *loader) declared(t hcl.Traversal, what string, names []string) {
+func declared[V any](l *loader, t hcl.Traversal, what string, all map[string]V) {
 	name, at, ok := step(t)
-	if !ok || slices.Contains(names, name) || l.m.Incomplete {
+	if _, there := all[name]; there || !ok || l.m.Incomplete {
 		return
 	}
+	names := slices.Collect(maps.Keys(all))
 	root := t.RootName()
 	hint := ""
 	if near := diag.Closest(name, names); near != "" {

@@ -50,7 +50,7 @@ func bodyReferences(refs []hcl.Traversal, body *hclsyntax.Body, bound []string) 
 		return refs
 	}
 	for _, name := range sortedAttributes(body.Attributes) {
-		refs = appendFree(refs, Variables(body.Attributes[name].Expr), bound)
+		refs = appendFree(refs, body.Attributes[name].Expr, bound)
 	}
 	for _, block := range body.Blocks {
 		if block.Type == "dynamic" && len(block.Labels) == 1 {
@@ -78,9 +78,9 @@ func dynamicReferences(refs []hcl.Traversal, block *hclsyntax.Block, bound []str
 		switch name {
 		case "iterator":
 		case "for_each":
-			refs = appendFree(refs, Variables(e), bound)
+			refs = appendFree(refs, e, bound)
 		default:
-			refs = appendFree(refs, Variables(e), inside)
+			refs = appendFree(refs, e, inside)
 		}
 	}
 	for _, nested := range block.Body.Blocks {
@@ -89,16 +89,14 @@ func dynamicReferences(refs []hcl.Traversal, block *hclsyntax.Block, bound []str
 	return refs
 }
 
-func appendFree(refs, more []hcl.Traversal, bound []string) []hcl.Traversal {
-next:
-	for _, t := range more {
-		for _, name := range bound {
-			if t.RootName() == name {
-				continue next
-			}
+// appendFree appends the variables of an expression that bound does not contain.
+func appendFree(refs []hcl.Traversal, e hcl.Expression, bound []string) []hcl.Traversal {
+	AnyVariable(e, func(t hcl.Traversal) bool {
+		if !slices.Contains(bound, t.RootName()) {
+			refs = append(refs, t)
 		}
-		refs = append(refs, t)
-	}
+		return false
+	})
 	return refs
 }
 

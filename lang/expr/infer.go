@@ -169,6 +169,9 @@ func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
 	if c, ok := r.column(e); ok { // the most common case
 		return columnValueType(c), nil
 	}
+	if r.isText(e) {
+		return cty.String, nil
+	}
 	var errs hcl.Diagnostics
 	t := newTypist(&errs)
 	v := t.value(e, r.unknowns(e))
@@ -178,6 +181,19 @@ func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
 		}
 	}
 	return v.Type(), errs
+}
+
+// isText reports whether an expression is a template of text and columns of
+// primitive types, so that its result is a string for every row.
+func (r *reducer) isText(e hclsyntax.Expression) bool {
+	t, ok := e.(*hclsyntax.TemplateExpr)
+	return ok && !slices.ContainsFunc(t.Parts, func(part hclsyntax.Expression) bool {
+		if l, ok := part.(*hclsyntax.LiteralValueExpr); ok {
+			return l.Val.Type() != cty.String || l.Val.IsNull() || !l.Val.IsKnown() || l.Val.IsMarked()
+		}
+		c, ok := r.column(part)
+		return !ok || !columnValueType(c).IsPrimitiveType()
+	})
 }
 
 // unknowns returns a context in which the columns, late names, and secrets that

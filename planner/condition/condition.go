@@ -33,7 +33,7 @@ type Conditions struct {
 func (cs *Conditions) Decode(n *expand.Instance) bool {
 	cfg := n.Stage.Config
 	ok := cs.Compile(n, plan.WhenPre, cfg.Pre, n.Scope)
-	for _, r := range cs.Requirements(&n.Stage.Refs) {
+	for _, r := range cs.Requirements(n.Stage.Refs) {
 		ok = cs.Compile(n, plan.WhenPre, r.Conditions, r.Scope) && ok
 	}
 	ok = cs.Compile(n, plan.WhenGate, cfg.Conditions, n.Scope) && ok

@@ -47,7 +47,7 @@ func (d *Decoder) configurePlugin(cfg *config.Plugin) (*plan.Body, error) {
 	if !ok {
 		return nil, nil
 	}
-	block := &module.Stage{Config: &config.Stage{DeclRange: cfg.Range, Body: cfg.Body}, Refs: *refs}
+	block := &module.Stage{Config: &config.Stage{DeclRange: cfg.Range, Body: cfg.Body}, Refs: refs}
 	decoder := d.newBody(block, &plan.Node{Address: title, Kind: "plugin"})
 	body := decoder.body(cfg.Body, takes, scope, "")
 	body.Type = value.Type{Type: takes.Object}

@@ -63,7 +63,7 @@ func (x *Expander) Dependencies(n *Instance) map[string]bool {
 // valueRefs returns the references of a stage's expressions to values.
 // Arguments that take artifacts declare their dependencies themselves.
 func (x *Expander) valueRefs(s *module.Stage) []valueRef {
-	if !x.LeadsToStages(&s.Refs) {
+	if !x.LeadsToStages(s.Refs) {
 		return nil
 	}
 	c := newCollector(x.Module, nil)

@@ -49,7 +49,7 @@ func (x *Expander) Expand(s *module.Stage) []*Instance {
 	if x.Defer(s) {
 		return nil
 	}
-	base := x.Scope(&s.Refs)
+	base := x.Scope(s.Refs)
 	keyed, all, ok := x.repetition(s.Config.Count, s.Config.ForEach, base, func(argument string, e hcl.Expression) { x.DeferInstances(s, argument, e) })
 	if !ok {
 		return nil

@@ -29,7 +29,7 @@ func (m *Module) Defer(s *Stage) bool {
 	if !m.Tree.defers.Load() {
 		return false
 	}
-	on := m.DeferredUpstream(&s.Refs)
+	on := m.DeferredUpstream(s.Refs)
 	for at := m; at.parent != nil; at = at.parent {
 		on = append(on, at.parent.DeferredUpstream(callRefs(at.node.call))...)
 	}
@@ -87,7 +87,7 @@ func (s *Stage) NeededBy() []string {
 
 func (s *Stage) addNeeds(on map[string]bool) {
 	t := s.Module.Tree
-	s.Module.follow(&s.Refs, func(a addr.Stage) {
+	s.Module.follow(s.Refs, func(a addr.Stage) {
 		other := t.Stage(a)
 		switch {
 		case other == nil:

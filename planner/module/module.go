@@ -48,8 +48,7 @@ type Module struct {
 	node   *node
 	each   *Each
 
-	stages    []*Stage              // in the order of the configuration
-	byAddress map[addr.Stage]*Stage // relative to the module
+	stages    []*Stage // in the order of the configuration
 	locals    map[string]*Local
 	inputs    map[string]*Input // nil for the root module
 	outputs   map[string]*Output
@@ -144,11 +143,9 @@ func paths(module, root, cwd string) cty.Value {
 
 // addStages adds the stages of the configuration, as far as they are declared.
 func (m *Module) addStages() {
-	m.byAddress = make(map[addr.Stage]*Stage, len(m.Config.Stages))
 	m.stages = make([]*Stage, len(m.node.stages))
 	for i, d := range m.node.stages {
-		s := &Stage{Config: d.config, Addr: d.config.Addr.In(m.Addr), Module: m, Type: d.typed, Refs: d.refs, broken: d.broken, flawed: d.flawed}
-		m.stages[i], m.byAddress[d.config.Addr] = s, s
+		m.stages[i] = &Stage{Config: d.config, Addr: d.config.Addr.In(m.Addr), Module: m, Type: d.typed, Refs: &d.refs, broken: d.broken, flawed: d.flawed}
 	}
 }
 
@@ -156,7 +153,12 @@ func (m *Module) addStages() {
 func (m *Module) Stages() []*Stage { return m.stages }
 
 // Stage returns the stage with an address relative to the module, or nil.
-func (m *Module) Stage(a addr.Stage) *Stage { return m.byAddress[a] }
+func (m *Module) Stage(a addr.Stage) *Stage {
+	if i := m.node.stage(a); i >= 0 {
+		return m.stages[i]
+	}
+	return nil
+}
 
 // Local returns the local with that name, or nil.
 func (m *Module) Local(name string) *Local { return m.locals[name] }
@@ -165,7 +167,7 @@ func (m *Module) Local(name string) *Local { return m.locals[name] }
 // or has an error of its own.
 func (m *Module) BrokenUpstream(r *Refs) bool {
 	for _, a := range r.Stages {
-		if s := m.byAddress[a]; s == nil || s.unordered || s.broken {
+		if s := m.Stage(a); s == nil || s.unordered || s.broken {
 			return true
 		}
 	}

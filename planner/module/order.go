@@ -144,7 +144,6 @@ type vertex struct {
 
 // places are the vertices of a node.
 type places struct {
-	stages                               map[addr.Stage]int
 	locals, inputs, validations, outputs map[string]int
 	// entry is the vertex of the call that everything in the node waits for, or -1.
 	entry int
@@ -180,10 +179,10 @@ func (t *Tree) addVertices(n *node, outer *places) *places {
 		}
 		return indices
 	}
-	p := &places{stages: make(map[addr.Stage]int, len(n.stages)), entry: -1}
+	p := &places{entry: -1}
 	n.first = len(t.vertices)
-	for i, s := range n.stages {
-		p.stages[s.config.Addr] = add(vertex{kind: ofStage, index: i})
+	for i := range n.stages {
+		add(vertex{kind: ofStage, index: i})
 	}
 	p.locals = addAll(ofLocal, ordered.Keys(n.config.Locals))
 	if n.call == nil {
@@ -241,8 +240,8 @@ func (e *edges) of(i int, v *vertex) {
 func (e *edges) refs(i int, n *node, r *Refs) {
 	here := e.at[n]
 	for _, a := range r.Stages {
-		if j, ok := here.stages[a]; ok {
-			e.add(i, j)
+		if j := n.stage(a); j >= 0 {
+			e.add(i, n.first+j)
 		}
 	}
 	for _, name := range r.Locals {
@@ -360,7 +359,7 @@ func (t *Tree) indices(targets []addr.Target, whole bool) []int {
 		case target.IsModule():
 			found = n.stageVertices(found)
 		default:
-			if i := n.stage(target.Stage()); i >= 0 {
+			if i := n.stage(target.Stage().In(addr.Module{})); i >= 0 {
 				found = append(found, n.first+i)
 			}
 		}
@@ -384,12 +383,15 @@ func (t *Tree) nodeOf(target addr.Target) *node {
 // whatever the keys in it.
 func (t *Tree) Declares(target addr.Target) bool {
 	n := t.nodeOf(target)
-	return n != nil && (target.IsModule() || n.stage(target.Stage()) >= 0)
+	return n != nil && (target.IsModule() || n.stage(target.Stage().In(addr.Module{})) >= 0)
 }
 
-// stage returns the index of a stage, or -1.
+// stage returns the index of a stage with an address relative to the module, or -1.
 func (n *node) stage(a addr.Stage) int {
-	return slices.IndexFunc(n.config.Stages, func(s *config.Stage) bool { return s.Addr == a.In(addr.Module{}) })
+	if i, ok := n.indices[a]; ok {
+		return i
+	}
+	return -1
 }
 
 // stageVertices adds the vertices of all stages in a module and in those that it

@@ -165,7 +165,7 @@ func (m *Module) localValues(all *Refs) (values, handles cty.Value) {
 func (m *Module) stageValues(r *Refs, values, handles map[string]cty.Value) {
 	v, h := map[string]map[string]cty.Value{}, map[string]map[string]cty.Value{}
 	for _, a := range r.Stages {
-		s := m.byAddress[a]
+		s := m.Stage(a)
 		if s == nil {
 			continue
 		}

@@ -22,7 +22,7 @@ type Stage struct {
 	Addr   addr.Stage
 	Module *Module
 	Type   *schema.Type // nil for a gate or a prompt
-	Refs   Refs
+	Refs   *Refs
 
 	broken    bool // it, or an instance, has an error
 	unordered bool // it is in a cycle, or depends on one
@@ -80,7 +80,7 @@ func (m *Module) Begin(s *Stage) bool {
 	if s.broken {
 		return false
 	}
-	s.flawed = s.flawed || m.BrokenUpstream(&s.Refs)
+	s.flawed = s.flawed || m.BrokenUpstream(s.Refs)
 	for _, d := range m.checkStage(s) {
 		m.Report(d)
 		s.flawed, s.unresolved = true, append(s.unresolved, *d.Subject)
@@ -202,7 +202,7 @@ func wholeStage(s *Stage, of *plan.Scope) cty.Value {
 func (m *Module) LeftOut(r *Refs) bool {
 	_, all := m.OpenLocals(r)
 	for _, a := range all.Stages {
-		if s := m.byAddress[a]; s == nil || !s.planned {
+		if s := m.Stage(a); s == nil || !s.planned {
 			return true
 		}
 	}

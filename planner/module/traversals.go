@@ -25,7 +25,7 @@ func (m *Module) CheckTraversals(r *Refs, within ...hcl.Expression) []*hcl.Diagn
 
 // checkStage is CheckTraversals for a whole stage.
 func (m *Module) checkStage(s *Stage) []*hcl.Diagnostic {
-	return m.checkTraversals(&s.Refs, s, expressionsOf(s.Config), s.Config.Body)
+	return m.checkTraversals(s.Refs, s, expressionsOf(s.Config), s.Config.Body)
 }
 
 func (m *Module) checkTraversals(r *Refs, user *Stage, within []hcl.Expression, bodies ...*hclsyntax.Body) []*hcl.Diagnostic {
@@ -55,7 +55,7 @@ func (m *Module) leadsTo(t hcl.Traversal, user *Stage) (*Stage, hcl.Traversal) {
 	if !ok {
 		return nil, nil
 	}
-	s := m.byAddress[a.Stage]
+	s := m.Stage(a.Stage)
 	if s == nil || s.unordered || s.broken || s.deferred != nil || s == user {
 		return nil, nil
 	}

@@ -41,6 +41,7 @@ type node struct {
 	// that differ.
 	plugins   map[string]string
 	stages    []*declared
+	indices   map[addr.Stage]int // of the stages
 	instances []*Module
 	// first is the vertex of the first stage, and static is set if the instances
 	// do not depend on any value.
@@ -96,7 +97,9 @@ func (t *Tree) Declare(typeOf TypeOf) {
 	seen := map[declaration]*declared{}
 	for _, n := range t.nodes {
 		n.stages = make([]*declared, len(n.config.Stages))
+		n.indices = make(map[addr.Stage]int, len(n.config.Stages))
 		for i, cfg := range n.config.Stages {
+			n.indices[cfg.Addr] = i
 			key := declaration{cfg, n.plugin(cfg.Plugin)}
 			if seen[key] == nil {
 				seen[key] = t.declare(key, typeOf)
@@ -195,7 +198,7 @@ func (t *Tree) Stage(a addr.Stage) *Stage {
 	if m == nil {
 		return nil
 	}
-	return m.byAddress[a.In(addr.Module{})]
+	return m.Stage(a.In(addr.Module{}))
 }
 
 // Module returns the module with an address, or nil.
@@ -208,10 +211,10 @@ func (t *Tree) Modules() []*Module { return t.all }
 // module that contains it exists or may still be created.
 func (t *Tree) Declared(a addr.Stage) bool {
 	if m := t.modules[a.Module]; m != nil {
-		return m.byAddress[a.In(addr.Module{})] != nil
+		return m.Stage(a.In(addr.Module{})) != nil
 	}
 	n := t.open(a.Module)
-	return n != nil && slices.ContainsFunc(n.config.Stages, func(s *config.Stage) bool { return s.Addr == a.In(addr.Module{}) })
+	return n != nil && n.stage(a.In(addr.Module{})) >= 0
 }
 
 // open returns the node of a module that does not exist yet but may still be

@@ -3,9 +3,6 @@ package plan
 import (
 	"fmt"
 
-	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/msgpack"
-
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -16,7 +13,7 @@ import (
 // the address without the path of the module, so that no result can depend on
 // the module that a stage is in.
 func (o *Bound) Instance(n *Node, inputs map[string]*pluginv1.Input) (*pluginv1.Instance, error) {
-	config, err := msgpack.Marshal(o.Config, cty.DynamicPseudoType)
+	config, err := encodeConfig(o.Config)
 	if err != nil {
 		return nil, fmt.Errorf("encode the configuration of %s: %w", n.Address, err)
 	}

@@ -1,0 +1,76 @@
+package plan
+
+import (
+	"encoding/binary"
+	"encoding/json"
+
+	"github.com/zclconf/go-cty/cty"
+	"github.com/zclconf/go-cty/cty/msgpack"
+
+	"github.com/quern-dev/quern/internal/ordered"
+	"github.com/quern-dev/quern/lang/config"
+)
+
+// encodeConfig encodes a configuration with its type, in the form of cty's package
+// msgpack for values of any type: an array of the type, as JSON, and the value.
+// cty's encoder uses reflection for each type, which took longer than
+// everything else.
+func encodeConfig(v cty.Value) ([]byte, error) {
+	t, err := appendType(nil, v.Type())
+	if err != nil {
+		return nil, err
+	}
+	encoded, err := msgpack.Marshal(v, v.Type())
+	if err != nil {
+		return nil, err
+	}
+	const arrayOfTwo, bytes8, bytes16, bytes32 = 0x92, 0xc4, 0xc5, 0xc6
+	out := make([]byte, 0, 6+len(t)+len(encoded))
+	switch n := len(t); {
+	case n < 1<<8:
+		out = append(out, arrayOfTwo, bytes8, byte(n))
+	case n < 1<<16:
+		out = binary.BigEndian.AppendUint16(append(out, arrayOfTwo, bytes16), uint16(n))
+	default:
+		out = binary.BigEndian.AppendUint32(append(out, arrayOfTwo, bytes32), uint32(n))
+	}
+	return append(append(out, t...), encoded...), nil
+}
+
+// appendType appends a type as its method MarshalJSON encodes it.
+func appendType(to []byte, t cty.Type) ([]byte, error) {
+	switch {
+	case t == cty.String:
+		return append(to, `"string"`...), nil
+	case t.IsObjectType() && len(t.OptionalAttributes()) == 0:
+		return appendObject(to, t.AttributeTypes())
+	}
+	encoded, err := t.MarshalJSON()
+	return append(to, encoded...), err
+}
+
+func appendObject(to []byte, attrs map[string]cty.Type) ([]byte, error) {
+	to = append(to, `["object",{`...)
+	for i, name := range ordered.Keys(attrs) {
+		if i > 0 {
+			to = append(to, ',')
+		}
+		key, err := jsonName(name)
+		if err != nil {
+			return nil, err
+		}
+		if to, err = appendType(append(append(to, key...), ':'), attrs[name]); err != nil {
+			return nil, err
+		}
+	}
+	return append(to, "}]"...), nil
+}
+
+// jsonName returns a name as a JSON string. An identifier needs no escapes.
+func jsonName(name string) (string, error) {
+	if config.ValidIdentifier(name) {
+		return `"` + name + `"`, nil
+	}
+	encoded, err := json.Marshal(name)
+	return string(encoded), err
+}
