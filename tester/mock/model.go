@@ -16,6 +16,7 @@ import (
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/quern-dev/quern/internal/tokens"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/testfile"
 	"github.com/quern-dev/quern/sdk/go/host/wire"
@@ -93,7 +94,7 @@ func (s *server) response(ctx context.Context, start []*pluginv1.ChatRequest, re
 	}
 	response, err := s.answer(request)
 	if err != nil {
-		return nil, err
+		return nil, s.failed(RequestText(request), err)
 	}
 	response.Model, response.FinishReason = "mock", llm.FinishStop
 	counter := tokens.For("")
@@ -117,9 +118,9 @@ func (s *server) answer(request *llm.Request) (*llm.Response, error) {
 		case applies.IsNull() || applies.False():
 			continue
 		case r.Error != nil:
-			message, err := s.evaluate(r.Error, ctx, cty.String)
-			if err == nil && !message.IsNull() {
-				err = errors.New(message.AsString())
+			message, err := s.text(r.Error, ctx)
+			if err == nil {
+				err = &llm.CallError{Message: message}
 			}
 			return nil, err
 		}
@@ -209,6 +210,16 @@ func (s *server) why() string {
 	return fmt.Sprintf("Nothing mocks it. Add to the test: mock %q { answer = \"…\" }, or record = \"answers.jsonl\" to record answers of the real model with quern test -update.", s.at)
 }
 
+// failed reports a request that the mock cannot answer because of a mistake in the test,
+// which fails the run even if the stage tolerates failures. An error that a rule gives is
+// an answer.
+func (s *server) failed(request string, err error) error {
+	if call := (*llm.CallError)(nil); errors.As(err, &call) {
+		return err
+	}
+	return s.noAnswer(request, diag.Sentence(err))
+}
+
 func (s *server) noAnswer(request, reason string) error {
 	s.set.unanswered(Unmocked{Address: s.at.String(), Request: request, Reason: reason})
 	return &llm.CallError{Message: fmt.Sprintf("the call to %s is not mocked", s.at)}
@@ -221,7 +232,7 @@ func (s *server) text(e hcl.Expression, ctx *hcl.EvalContext) (string, error) {
 	case err != nil:
 		return "", err
 	case v.IsNull():
-		return "", fmt.Errorf("the mock's answer is null (%s:%d)", e.Range().Filename, e.Range().Start.Line)
+		return "", fmt.Errorf("the mock returned null (%s:%d)", e.Range().Filename, e.Range().Start.Line)
 	}
 	return asText(v)
 }
@@ -348,6 +359,9 @@ func (s *server) recorded(ctx context.Context, start []*pluginv1.ChatRequest, re
 	})
 	if errors.Is(err, errNotRecorded) {
 		return nil, s.noAnswer(RequestText(request), s.notRecorded())
+	}
+	if err != nil && !s.set.Recordings.Updates() {
+		return nil, s.failed(RequestText(request), err)
 	}
 	if err != nil {
 		return nil, err

@@ -36,6 +36,7 @@ type table struct {
 	set    *Set
 	format string // csv, json, jsonl, parquet
 	path   string // absolute
+	name   string // for messages, in place of the path
 	schema map[string]string
 }
 
@@ -68,7 +69,7 @@ func (s *Set) table(t *testfile.Table) (*table, hcl.Diagnostics) {
 	if err != nil {
 		return nil, hcl.Diagnostics{diag.Errorf(&t.FileRange, "Cannot read file", "%s. The path is relative to the folder of the test file.", err)}
 	}
-	return &table{set: s, format: format, path: at, schema: t.Schema}, nil
+	return &table{set: s, format: format, path: at, name: t.File, schema: t.Schema}, nil
 }
 
 // inline writes rows to a file of JSON lines.
@@ -96,7 +97,8 @@ func (s *Set) inline(t *testfile.Table) (*table, hcl.Diagnostics) {
 	if err != nil {
 		return nil, hcl.Diagnostics{diag.Errorf(t.Rows.Range().Ptr(), "Cannot write rows", "%s.", err)}
 	}
-	return &table{set: s, format: "jsonl", path: f.Name(), schema: t.Schema}, nil
+	at := t.Rows.Range()
+	return &table{set: s, format: "jsonl", path: f.Name(), name: fmt.Sprintf("the rows at %s:%d", at.Filename, at.Start.Line), schema: t.Schema}, nil
 }
 
 // rowsOfList evaluates a list of rows, which are objects.
@@ -116,6 +118,9 @@ func rowsOfList(e hcl.Expression, scope *hcl.EvalContext) ([]cty.Value, hcl.Diag
 	for i, row := range rows {
 		if row.IsNull() || !row.Type().IsObjectType() && !row.Type().IsMapType() {
 			return nil, invalid(fmt.Sprintf("; element %d is %s", i, english.Or([]string{row.Type().FriendlyName()})))
+		}
+		if row.LengthInt() == 0 {
+			return nil, invalid(fmt.Sprintf("; element %d has no columns", i))
 		}
 	}
 	return rows, nil
@@ -187,7 +192,16 @@ func (t *table) prepare(ctx context.Context, address string) (*pluginv1.Prepared
 	if err != nil {
 		return nil, err
 	}
+	t.rename(resp.Prepared[0].Diagnostics)
 	return resp.Prepared[0], nil
+}
+
+// rename replaces the path of the table in messages: that of inline rows means nothing
+// to the author of the test.
+func (t *table) rename(diags []*pluginv1.Diagnostic) {
+	for _, d := range diags {
+		d.Summary, d.Detail = strings.ReplaceAll(d.Summary, t.path, t.name), strings.ReplaceAll(d.Detail, t.path, t.name)
+	}
 }
 
 // read calls f with each message of rows, and returns the errors of the source.
