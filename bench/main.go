@@ -73,6 +73,7 @@ func suites() []suite {
 		{"rows", rowwise},
 		{"many-rows", flatMemory},
 		{"contracts", contracts},
+		{"pull-request", pullRequest},
 		{"python", python},
 		{"prompt", promptSearch},
 		{"expression", expression},

@@ -16,12 +16,11 @@ import (
 // usage contains the resources that a command used.
 type usage struct {
 	wall time.Duration
+	// cpu is the processor time of the command and its descendants.
+	cpu time.Duration
 	// peaks contains the largest resident size in bytes, by program: the
 	// largest of all its processes. It is empty on systems without /proc.
 	peaks map[string]int64
-	// cpu is the processor time of the command and of the processes that it waited
-	// for.
-	cpu time.Duration
 }
 
 // peak returns the largest resident size of any process.
@@ -49,7 +48,7 @@ func median(times int, measure func(i int) (usage, error)) (usage, error) {
 	}
 	slices.Sort(walls)
 	slices.Sort(cpus)
-	return usage{walls[times/2], peaks, cpus[times/2]}, nil
+	return usage{walls[times/2], cpus[times/2], peaks}, nil
 }
 
 // The interval between two looks at the processes increases from the first to

@@ -106,6 +106,9 @@ func movesOf(st *state.State, from, to string) ([]state.Move, error) {
 	if source.Kind != target.Kind {
 		return nil, diag.Failed(fmt.Sprintf("%s cannot become %s", source, target), "Both must be modules, or stages of the same kind.")
 	}
+	if source.String() == target.String() {
+		return nil, diag.Failed(fmt.Sprintf("%s is moved to itself", source), "Name another address.")
+	}
 	sources, err := inspect.Instances(st, from)
 	if err != nil {
 		return nil, err

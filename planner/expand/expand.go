@@ -191,12 +191,15 @@ func (x *Expander) forEach(e hcl.Expression, base *module.Scope, unknown func(ar
 		unknown("for_each", e)
 		return nil, false
 	}
-	if d := checkForEach(values, e); d != nil {
-		return nil, !x.Report(d)
-	}
 	handles := values
 	if base.Handles != base.Values {
 		handles, _ = eval.Value(e, base.Handles)
+	}
+	if d := checkForEach(values, e); d != nil {
+		return nil, !x.Report(d)
+	}
+	if h, ok := module.HandleOf(handles); ok {
+		return nil, !x.Report(diag.Errorf(e.Range().Ptr(), "Wrong value for for_each", "for_each is %s itself, so its attributes would become the keys of instances. Use an attribute that is a map or a set of strings, such as the counts of a label. To get an instance for each one of %s, set for_each there.", h, h))
 	}
 	byHandle := map[string]cty.Value{}
 	for _, other := range value.Elements(handles) {

@@ -130,7 +130,7 @@ func (s *scope) value(e hcl.Expression) (cty.Value, hcl.Diagnostics) {
 		return eval.Value(e, s.m.Scope(&module.Refs{}).With(s.each, s.each).Values)
 	}
 	r := module.RefsOf(e)
-	if !s.m.EvaluateLocals(r.Locals) || s.m.BrokenUpstream(r) {
+	if len(r.Stages) > 0 || !s.m.EvaluateLocals(r.Locals) || s.m.BrokenUpstream(r) {
 		return cty.DynamicVal, hcl.Diagnostics{diag.Errorf(e.Range().Ptr(), "Value is not known", "This is evaluated before any stage, so it cannot depend on results of stages. Use a variable.")}
 	}
 	return eval.Value(e, s.m.Scope(r).With(s.each, s.each).Values)
