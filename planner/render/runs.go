@@ -160,7 +160,12 @@ func (c *comment) runs(r Runs) {
 				folds = append(folds, difference(s.Address, reason.Text, reason.Before, reason.After))
 			}
 		}
-		why = append(why, s.Lines...)
+		// What a cell would cut is folded.
+		if all := append(why, s.Lines...); len(strings.Join(all, "; ")) <= cellSize {
+			why = all
+		} else {
+			folds = append(folds, fold{subjects: []string{s.Address}, title: "results", text: strings.Join(s.Lines, "\n")})
+		}
 		rows = append(rows, row{
 			cells:  []string{code(comparedSymbols[s.Change]), code(s.Address), cell(s.phrase()), cell(strings.Join(why, "; "))},
 			urgent: s.Change == comparison.Removed,
