@@ -243,6 +243,20 @@ deploy "directory" "prod" {
 	}
 }
 
+func TestTheURLOfARepositoryHasNoCredentials(t *testing.T) {
+	for remote, want := range map[string]string{
+		"https://user:secret@example.com/team/repo.git": "https://example.com/team/repo.git",
+		"git@example.com:team/repo.git":                 "ssh://example.com/team/repo.git",
+		"example.com:/srv/repo.git":                     "ssh://example.com/srv/repo.git",
+		"ssh://git@example.com:2222/team/repo.git":      "ssh://example.com:2222/team/repo.git",
+		"/srv/repo.git":                                 "file:///srv/repo.git",
+	} {
+		if got := repositoryURL(remote); got != want {
+			t.Errorf("%s: got %s, want %s", remote, got, want)
+		}
+	}
+}
+
 // eventSchemas are the published schemas of OpenLineage.
 type eventSchemas struct {
 	*jsonschema.Compiler

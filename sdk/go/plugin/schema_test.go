@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty/msgpack"
 	"google.golang.org/protobuf/testing/protocmp"
 
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -225,6 +226,29 @@ func TestAFaultyPrepareIsReportedAsABugInThePlugin(t *testing.T) {
 	prepared := m.prepare(t.Context(), &pluginv1.Instance{})
 	if len(prepared.Diagnostics) != 1 || !strings.Contains(prepared.Diagnostics[0].Summary, "is faulty") {
 		t.Errorf("got %v", prepared.Diagnostics)
+	}
+}
+
+type noSuchLineage struct{ set func(*Prepare[everything]) }
+
+func (n noSuchLineage) Prepare(_ context.Context, p *Prepare[everything]) error {
+	p.AddDataset("", data.Schema{{Name: "a", Type: "string"}})
+	n.set(p)
+	return nil
+}
+func (noSuchLineage) Run(context.Context, *Run[everything]) error { return nil }
+
+func TestALineageThatNamesNothingIsABugInThePlugin(t *testing.T) {
+	for name, set := range map[string]func(*Prepare[everything]){
+		"column":   func(p *Prepare[everything]) { p.SetLineage("", "b") },
+		"output":   func(p *Prepare[everything]) { p.SetRowsLineage("other") },
+		"input":    func(p *Prepare[everything]) { p.SetLineage("", "a", LineageSource{Input: "x", Column: "y"}) },
+		"argument": func(p *Prepare[everything]) { p.SetRowsLineage("", LineageSource{Argument: "x"}) },
+	} {
+		prepared := NewRunner(Info{Kind: KindTransform, Name: "x"}, noSuchLineage{set}).prepare(t.Context(), &pluginv1.Instance{})
+		if len(prepared.Diagnostics) != 1 || !strings.Contains(prepared.Diagnostics[0].Summary, "is faulty") {
+			t.Errorf("%s: got %v", name, prepared.Diagnostics)
+		}
 	}
 }
 
