@@ -110,8 +110,10 @@ func (s *shared) level(l *module.Level) {
 			expanded[i] = s.of[m].expand.Expand(l.Stages[i])
 		}
 	})
+	all := slices.Concat(expanded...)
+	s.prefetch(all)
 	published := map[addr.Stage][]*module.Instance{}
-	for _, n := range s.decided(slices.Concat(expanded...)) {
+	for _, n := range s.decided(all) {
 		published[n.Addr.Stage] = append(published[n.Addr.Stage], n)
 	}
 	for _, stage := range l.Stages {

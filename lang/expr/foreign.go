@@ -39,6 +39,10 @@ type Foreign struct {
 	Deprecated string
 	// Value calls the function for one set of values.
 	Value function.Function
+	// Prefetch calls the function for many sets of arguments, which have the types of
+	// Value's parameters, so that Value only has to look up their results. It is an
+	// error for arguments that differ in number.
+	Prefetch func(args [][]cty.Value) error
 	// Call calls the function for each row of a batch with a column for each
 	// argument, whose types are those of the parameters. The caller releases the
 	// results. The error is for calls that failed as a whole, and for a context that is
@@ -114,8 +118,8 @@ func (s *ForeignScope) Functions() map[string]function.Function { return s.sourc
 // IsForeign reports whether a name is that of a function of a plugin.
 func IsForeign(name string) bool { return strings.Contains(name, "::") }
 
-// lookup returns a function by its name in the user's text, or nil.
-func (s *ForeignScope) lookup(name string) *Foreign {
+// Lookup returns a function by its name in the user's text, or nil.
+func (s *ForeignScope) Lookup(name string) *Foreign {
 	if s == nil {
 		return nil
 	}
@@ -124,7 +128,7 @@ func (s *ForeignScope) lookup(name string) *Foreign {
 
 // checkForeign reports a function of a plugin that does not exist or is deprecated.
 func checkForeign(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
-	f := s.Foreign.lookup(call.Name)
+	f := s.Foreign.Lookup(call.Name)
 	switch {
 	case f == nil && (s.Foreign == nil || s.Foreign.missing == nil):
 		return hcl.Diagnostics{diag.Errorf(&call.NameRange, "Unknown function",
@@ -139,7 +143,7 @@ func checkForeign(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
 
 // rename gives a call of a function of a plugin the name that compiled texts have.
 func (r *reducer) rename(call *hclsyntax.FunctionCallExpr) {
-	f := r.scope.Foreign.lookup(call.Name)
+	f := r.scope.Foreign.Lookup(call.Name)
 	if f == nil {
 		return
 	}

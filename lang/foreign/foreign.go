@@ -100,6 +100,7 @@ func (s *Set) function(plugin, namespace string, f *pluginv1.Function) (*expr.Fo
 	c := &caller{set: s, plugin: plugin, name: f.Name, of: out}
 	out.Call = c.call
 	out.Value = c.value()
+	out.Prefetch = c.prefetch
 	return out, nil
 }
 

@@ -283,6 +283,33 @@ func TestEqualValuesAreOneCall(t *testing.T) {
 	}
 }
 
+func TestPrefetchedValuesAreOneCall(t *testing.T) {
+	p := serve(t, 1)
+	offered, err := New(t.Context(), p).Offer("acme")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all [][]cty.Value
+	for i := range 1000 {
+		all = append(all, []cty.Value{cty.StringVal(fmt.Sprint("A", i%500))})
+	}
+	all = append(all, []cty.Value{cty.StringVal("bad")})
+	if err := offered["lower"].Prefetch(all); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 500 {
+		if v, err := offered["lower"].Value.Call([]cty.Value{cty.StringVal(fmt.Sprint("A", i))}); err != nil || v.AsString() != fmt.Sprint("a", i) {
+			t.Fatal(v, err)
+		}
+	}
+	if _, err := offered["lower"].Value.Call([]cty.Value{cty.StringVal("bad")}); err == nil || !strings.Contains(err.Error(), "it is bad") {
+		t.Errorf("got %v", err)
+	}
+	if n := p.clients.Load(); n != 1 {
+		t.Errorf("%d calls", n)
+	}
+}
+
 func TestAnExpressionIsRefusedByAnotherBehaviorVersion(t *testing.T) {
 	c := mustCompile(t, serve(t, 1), `acme::lower(row.id)`)
 	read := func() *expr.Compiled {

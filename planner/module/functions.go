@@ -42,6 +42,10 @@ func (m *Module) addForeign(names []string) {
 	m.root.Functions = m.foreign.Functions()
 }
 
+// Foreign returns the functions of plugins that the module's expressions can call, or
+// nil.
+func (m *Module) Foreign() *expr.ForeignScope { return m.foreign }
+
 // plugin returns the root module's name of a plugin.
 func (m *Module) plugin(name string) string {
 	if m.node == nil {
