@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
 	"path/filepath"
 
 	"github.com/quern-dev/quern/lang/diag"
@@ -14,6 +15,9 @@ import (
 // replaceFile replaces a file completely or not at all, so that an interruption
 // cannot leave half of it.
 func replaceFile(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return diag.Failed("cannot write to "+path, "It is a folder. Give the name of a file.")
+	}
 	f, err := disk.NewTemp(filepath.Dir(path), mode)
 	if err != nil {
 		return diag.Failed(fmt.Sprintf("%s cannot be written", path), "%w", err)
