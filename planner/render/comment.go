@@ -191,8 +191,8 @@ func block(s string) string {
 // plainText matches text that Markdown shows as it is.
 var plainText = regexp.MustCompile(`^[\pL\pN _.,:;()'"/+=?→–—-]*$`)
 
-// active matches what becomes a link without any markup.
-var active = regexp.MustCompile(`(?i)://|www\.|\bGH-\d|__|\b_|_\b`)
+// active matches what becomes a link, emphasis, or an emoji without any other markup.
+var active = regexp.MustCompile(`(?i)://|www\.|\bGH-\d|__|\b_|_\b|:\w+:`)
 
 // cell shows a text in a table. Text that could be markup becomes code.
 func cell(s string) string {

@@ -97,20 +97,37 @@ func diffWords(before, after string) []piece {
 	for end < len(a)-start && end < len(b)-start && a[len(a)-1-end] == b[len(b)-1-end] {
 		end++
 	}
-	var out []piece
-	add := func(kind int, text ...string) {
-		for _, s := range text {
-			if n := len(out); n > 0 && out[n-1].kind == kind {
-				out[n-1].text += s
-				continue
-			}
-			out = append(out, piece{s, kind})
-		}
+	r := &runs{}
+	r.add(0, a[:start]...)
+	middle(a[start:len(a)-end], b[start:len(b)-end], r.add)
+	r.add(0, a[len(a)-end:]...)
+	return r.pieces()
+}
+
+// runs joins words to pieces: each once, because a text can have a hundred thousand.
+type runs struct {
+	done  []piece
+	words []string // of the present piece
+	kind  int
+}
+
+func (r *runs) add(kind int, words ...string) {
+	if len(words) == 0 {
+		return
 	}
-	add(0, a[:start]...)
-	middle(a[start:len(a)-end], b[start:len(b)-end], add)
-	add(0, a[len(a)-end:]...)
-	return out
+	if kind != r.kind {
+		r.pieces()
+	}
+	r.words, r.kind = append(r.words, words...), kind
+}
+
+// pieces ends the present piece and returns all.
+func (r *runs) pieces() []piece {
+	if len(r.words) > 0 {
+		r.done = append(r.done, piece{strings.Join(r.words, ""), r.kind})
+		r.words = r.words[:0]
+	}
+	return r.done
 }
 
 func middle(a, b []string, add func(int, ...string)) {
