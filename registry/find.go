@@ -121,7 +121,7 @@ func (o *Options) candidates(r Requirement) []*candidate {
 	for _, dir := range o.Search {
 		for _, base := range sourceFolders(dir, r) {
 			add(filepath.Join(base, program), "")
-			for _, at := range []string{"*", filepath.Join("*", platform())} {
+			for _, at := range []string{"*", filepath.Join("*", Platform())} {
 				found, _ := filepath.Glob(filepath.Join(base, at, program))
 				for _, p := range found {
 					first, _, _ := strings.Cut(strings.TrimPrefix(p, base+string(filepath.Separator)), string(filepath.Separator))
@@ -152,8 +152,8 @@ func sourceFolders(dir string, r Requirement) []string {
 	return unique([]string{full, filepath.Join(filepath.Dir(full), programOf(r))})
 }
 
-// platform names this operating system and architecture, as lock files do.
-func platform() string { return runtime.GOOS + "_" + runtime.GOARCH }
+// Platform names this operating system and architecture, as lock files do.
+func Platform() string { return runtime.GOOS + "_" + runtime.GOARCH }
 
 // reserved reports a required plugin with the name of one that comes with
 // quern.
@@ -198,9 +198,9 @@ func (r *Registry) lockedProgram(required Requirement, lock *Locked) (*candidate
 	if d := lock.fits(required); d != nil {
 		return nil, hcl.Diagnostics{d}
 	}
-	if !lock.knows(platform()) {
+	if !lock.knows(Platform()) {
 		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin is not initialized on this platform",
-			"%s has no digest of plugin %q for %s. Run \"quern init\" here.", LockFile, required.Name, platform())}
+			"%s has no digest of plugin %q for %s. Run \"quern init\" here.", LockFile, required.Name, Platform())}
 	}
 	return r.options.locked(r.digests, required, lock)
 }
@@ -220,7 +220,7 @@ func (o *Options) locked(digests *digests, required Requirement, lock *Locked) (
 		switch {
 		case isDevelopment(lock.Version) && (c.folder == nil || c.folder.Original() == lock.Version):
 			return c, nil
-		case slices.Contains(lock.digests(platform()), digest):
+		case slices.Contains(lock.digests(Platform()), digest):
 			return c, nil
 		case c.folder == nil || c.folder.Original() == lock.Version:
 			changed = append(changed, fmt.Sprintf("%s has %s", c.path, digest))
@@ -232,7 +232,7 @@ func (o *Options) locked(digests *digests, required Requirement, lock *Locked) (
 	case len(changed) > 0:
 		return nil, hcl.Diagnostics{diag.Errorf(at, "Plugin does not match the lock file",
 			"%s locks version %s of plugin %q with the digest %s, but %s. quern starts only the locked program. If you replaced it on purpose, run \"quern init -upgrade\". Otherwise, install the locked program again.",
-			LockFile, lock.Version, required.Name, strings.Join(lock.digests(platform()), " or "), strings.Join(changed, ", and "))}
+			LockFile, lock.Version, required.Name, strings.Join(lock.digests(Platform()), " or "), strings.Join(changed, ", and "))}
 	case len(others) > 0:
 		return nil, hcl.Diagnostics{diag.Errorf(at, "Locked plugin version is missing",
 			"%s locks version %s of plugin %q, which is not installed: %s. Install version %s, or run \"quern init -upgrade\" to choose another one.",

@@ -130,7 +130,7 @@ func (i *initialization) lock(required Requirement, found *candidate, was *Locke
 		}
 		delete(l.Digests, "")
 	}
-	l.Digests[platform()] = []string{found.digest}
+	l.Digests[Platform()] = []string{found.digest}
 	return l
 }
 
@@ -140,9 +140,9 @@ func change(was, now *Locked) string {
 		return "pinned"
 	case was.Version != now.Version:
 		return "from " + was.Version
-	case len(was.digests(platform())) == 0 && len(now.digests(platform())) > 0:
-		return "digest added for " + platform()
-	case !slices.Equal(was.digests(platform()), now.digests(platform())):
+	case len(was.digests(Platform())) == 0 && len(now.digests(Platform())) > 0:
+		return "digest added for " + Platform()
+	case !slices.Equal(was.digests(Platform()), now.digests(Platform())):
 		return "digest changed"
 	}
 	return "unchanged"
@@ -185,7 +185,7 @@ func (i *initialization) choose(ctx context.Context, required Requirement, was *
 	if d := was.fits(required); d != nil {
 		return nil, hcl.Diagnostics{d}
 	}
-	if !was.knows(platform()) {
+	if !was.knows(Platform()) {
 		exact, err := version.NewConstraint("= " + was.Version)
 		if err != nil {
 			return nil, hcl.Diagnostics{diag.Errorf(at, "Malformed lock file", "%s: plugin %q: %s.", LockFile, was.Name, err)}

@@ -95,7 +95,7 @@ func (m *Modules) parse(call ModuleCall) (*modules.Source, hcl.Diagnostics) {
 		return source, nil
 	}
 	dir := m.local(call, source)
-	if top := m.packageOf(call.Parent); top != "" && m.packageOf(dir) != top {
+	if top := m.Package(call.Parent); top != "" && m.Package(dir) != top {
 		return nil, failedCall(call, "Source is outside of the package", "%q leads out of the package that the calling module comes from, %s. A module can call only modules of its own package, and those with an address.", call.Source, top)
 	}
 	return source, nil
@@ -109,9 +109,9 @@ func (m *Modules) local(call ModuleCall, source *modules.Source) string {
 	return filepath.Join(call.Parent, filepath.FromSlash(source.Folder))
 }
 
-// packageOf returns the folder of the package that contains a folder, or "" if it
+// Package returns the folder of the package that contains a folder, or "" if it
 // is not in one.
-func (m *Modules) packageOf(dir string) string {
+func (m *Modules) Package(dir string) string {
 	rel, err := filepath.Rel(m.dir, dir)
 	if err != nil || !filepath.IsLocal(rel) || rel == "." {
 		return ""

@@ -504,6 +504,17 @@ func (r *Registry) SetEnvironment(plugin string, names []string) {
 	}
 }
 
+// Program returns the path of the program that serves a plugin, or "" if there is not
+// exactly one, as for plugins in Python and those under development. required is false
+// for the plugins that come with quern.
+func (r *Registry) Program(plugin string) (path string, required bool) {
+	e := r.entry(plugin)
+	if e == nil || e.venv != nil || e.development {
+		return "", false
+	}
+	return e.program, e.required
+}
+
 // Development reports whether a plugin's version is under development. The
 // digest of its program is then part of its behavior.
 func (r *Registry) Development(plugin string) bool {

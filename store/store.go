@@ -234,6 +234,9 @@ func (s *Store) Responses(report func(error)) (*responses.Cache, error) {
 	return responses.Open(s.path("responses"), responses.Options{Aside: s.path("damaged"), Report: report})
 }
 
+// TakeAnswers gives a store without cached answers those of another one.
+func (s *Store) TakeAnswers(from *responses.Cache) error { return from.Export(s.path("responses")) }
+
 // HasResponses reports whether any answers of language models were ever cached.
 func (s *Store) HasResponses() bool {
 	entries, err := os.ReadDir(s.path("responses"))

@@ -37,7 +37,7 @@ func newApp(ui *terminal) *cli.Command {
 			showCommand(ui), reportCommand(ui), outputCommand(ui), graphCommand(ui), whyCommand(ui), diffCommand(ui), consoleCommand(ui),
 			stateCommand(ui), artifactCommand(ui), logCommand(ui), lineageCommand(ui),
 			envCommand(ui), gcCommand(ui),
-			importCommand(ui), pluginCommand(ui), versionCommand(ui), manCommand(ui),
+			exportCommand(ui), importCommand(ui), pluginCommand(ui), versionCommand(ui), manCommand(ui),
 		},
 	}
 	prepare(ui, app)

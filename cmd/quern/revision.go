@@ -194,18 +194,23 @@ func checkout(ctx context.Context, ui *terminal, repo *revision.Repository, v re
 	case err != nil:
 		return failed(err)
 	}
+	return elsewhere(ui, folder, store, func() error { return inRevision(v, work()) })
+}
+
+// elsewhere does work in another folder, with the store in a third one.
+func elsewhere(ui *terminal, folder, store string, work func() error) error {
 	back, err := os.Getwd()
 	if err == nil {
 		err = os.Chdir(folder)
 	}
 	if err != nil {
-		return failed(err)
+		return diag.Failed(fmt.Sprintf("cannot change to the folder %q", folder), "%w", err)
 	}
 	before := ui.store
 	ui.store = store
 	err = work()
 	ui.store = before
-	return errors.Join(inRevision(v, err), os.Chdir(back))
+	return errors.Join(err, os.Chdir(back))
 }
 
 func noPipeline(v revision.Revision) error {
@@ -221,13 +226,18 @@ func noPipeline(v revision.Revision) error {
 
 // inRevision adds to an error which revision it is about.
 func inRevision(v revision.Revision, err error) error {
+	return prefixed(fmt.Sprintf("In %s", v), err)
+}
+
+// prefixed adds to an error what it is about.
+func prefixed(what string, err error) error {
 	if _, said := exitCode(err); err == nil || said {
 		return err
 	}
 	var diags hcl.Diagnostics
 	for _, d := range diagnosticsOf(err) {
 		of := *d
-		of.Summary = fmt.Sprintf("In %s: %s", v, d.Summary)
+		of.Summary = what + ": " + d.Summary
 		diags = append(diags, &of)
 	}
 	return diagnosed{diags}

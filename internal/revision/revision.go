@@ -70,6 +70,28 @@ func (r *Repository) Top() string { return r.top }
 // "a/b/".
 func (r *Repository) Prefix() string { return r.prefix }
 
+// Files returns the files in a folder of the checkout that Git tracks, and those that
+// it would add, unless their names or folders are hidden: a file with secrets often is.
+// They are relative to the folder, with slashes.
+func (r *Repository) Files(ctx context.Context, dir string) ([]string, error) {
+	tracked, err := run(ctx, dir, nil, "ls-files", "--cached", "-z")
+	if err != nil {
+		return nil, fmt.Errorf("list the files that Git tracks: %w", err)
+	}
+	others, err := run(ctx, dir, nil, "ls-files", "--others", "--exclude-standard", "-z")
+	if err != nil {
+		return nil, fmt.Errorf("list the files that Git would add: %w", err)
+	}
+	var names []string
+	for name := range strings.SplitSeq(tracked+others, "\x00") {
+		hidden := strings.HasPrefix(name, ".") || strings.Contains(name, "/.")
+		if name != "" && !(hidden && strings.Contains("\x00"+others, "\x00"+name+"\x00")) {
+			names = append(names, name)
+		}
+	}
+	return names, nil
+}
+
 // DefaultBranch returns the name of the branch that the remote origin has checked
 // out. If that is not known, it is main.
 func (r *Repository) DefaultBranch(ctx context.Context) string {

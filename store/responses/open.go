@@ -166,13 +166,20 @@ func openPebble(path string, lock *pebble.Lock) (db *pebble.DB, err error) {
 	return pebble.Open(path, o)
 }
 
-// takeOver moves the answers in the databases next to the main one into it. A
-// database that cannot be moved now is left for the next time.
+// Complete reports whether the cache has all answers. Otherwise, another process
+// has the others open.
+func (c *Cache) Complete() bool { return filepath.Base(c.path) == mainName }
+
+// takeOver moves exported answers, and those in the databases next to the main one,
+// into it. What cannot be moved now is left for the next time.
 func (c *Cache) takeOver(dir string, opts Options) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		opts.Report(fmt.Errorf("look for more cached answers: %w", err))
 		return
+	}
+	if err := c.takeExported(dir); err != nil {
+		opts.Report(fmt.Errorf("read the exported answers in %s: %w", dir, err))
 	}
 	for _, e := range entries {
 		if !strings.HasPrefix(e.Name(), extraName) {

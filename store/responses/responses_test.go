@@ -370,3 +370,60 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestExportedAnswersAreInTheOtherCache(t *testing.T) {
+	from, damage := opened(t, t.TempDir())
+	for i := range 1000 {
+		if err := from.Put(keyOf(i), fmt.Appendf(nil, "answer %d", i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, again := t.TempDir(), t.TempDir()
+	if err := errors.Join(from.Export(first), from.Export(again)); err != nil {
+		t.Fatal(err)
+	}
+	if err := from.Export(again); !errors.Is(err, os.ErrExist) {
+		t.Errorf("replaces earlier answers: %v", err)
+	}
+	shut(t, from)
+	a, err := os.ReadFile(filepath.Join(first, exportedName))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err := os.ReadFile(filepath.Join(again, exportedName)); err != nil || !bytes.Equal(a, b) {
+		t.Errorf("the same answers give other bytes: %v", err)
+	}
+	has := func(c *Cache) (n int) {
+		for i := range 1000 {
+			if got, ok := c.Get(keyOf(i)); ok && string(got) == fmt.Sprintf("answer %d", i) {
+				n++
+			}
+		}
+		return n
+	}
+	for range 2 { // also when it is opened again
+		to, more := opened(t, first)
+		if n := has(to); n != 1000 || len(*more)+len(*damage) > 0 {
+			t.Errorf("%d answers, and %v", n, *more)
+		}
+		if _, err := os.Stat(filepath.Join(first, exportedName)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the file is still there: %v", err)
+		}
+		shut(t, to)
+	}
+
+	// What was cut off is reported once.
+	if err := os.WriteFile(filepath.Join(again, exportedName), a[:len(a)/2], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	to, more := opened(t, again)
+	if n := has(to); n < 400 || n > 600 || len(*more) != 1 || !strings.Contains((*more)[0].Error(), "cut off") {
+		t.Errorf("%d answers, and %v", n, *more)
+	}
+	shut(t, to)
+	to, more = opened(t, again)
+	if n := has(to); n < 400 || len(*more) > 0 {
+		t.Errorf("later %d answers, and %v", n, *more)
+	}
+	shut(t, to)
+}
