@@ -45,7 +45,9 @@ func (w *window) grow() error {
 	if len(w.data) >= maxRecord {
 		return fmt.Errorf("%w than %d MB", errLong, maxRecord>>20)
 	}
-	if cap(w.buf) < 2*len(w.data)+windowSize/2 {
+	// The first window is enough to see that a small file has ended.
+	small := w.taken+int64(len(w.data)) < firstWindow/2
+	if w.buf == nil || !small && cap(w.buf) < 2*len(w.data)+windowSize/2 {
 		size := 2*len(w.data) + windowSize
 		if w.buf == nil {
 			size = firstWindow
