@@ -117,6 +117,7 @@ func (b *builder) build() (*plan.Plan, hcl.Diagnostics) {
 	if b.Compared {
 		return b.finished(p)
 	}
+	b.root.estimate.Finish(p)
 	budget := estimate.Budget{Module: b.root.Module, Environment: b.Environment}
 	if b.Store != nil {
 		budget.Runs = b.Store.Runs()

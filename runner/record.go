@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/quern-dev/quern/internal/amount"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/stage"
@@ -46,7 +47,7 @@ func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store
 		if result.Plans > 1 {
 			about.Plans = result.Plans
 		}
-		about.Instances = recorded(result, opts)
+		about.Instances = recorded(p, result, opts)
 		about.Outputs = recordedOutputs(result)
 		if opts.Keep != nil {
 			err = errors.Join(err, opts.Keep(id))
@@ -58,13 +59,20 @@ func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store
 	return result, err
 }
 
-func recorded(result *Result, opts Options) []history.Instance {
+func recorded(p *plan.Plan, result *Result, opts Options) []history.Instance {
+	estimates := map[string]*amount.Amounts{}
+	for _, n := range p.Nodes {
+		if a := n.Amounts(); n.Computes() && a != (amount.Amounts{}) {
+			estimates[n.Address] = &a
+		}
+	}
 	all := make([]history.Instance, 0, len(result.Stages))
 	for i := range result.Stages {
 		s := &result.Stages[i]
 		rec := history.Instance{
 			Address: s.Address, Action: string(s.Action), Status: string(s.Status), Seconds: s.Seconds,
 			Rows: s.Rows, RowsIn: s.RowsIn, NewRows: s.NewRows, ActionKey: s.ActionKey, Spend: spendOf(s.Spend), Pending: s.Pending,
+			Estimate: estimates[s.Address],
 		}
 		if rec.Action == "" {
 			rec.Action = string(s.Planned)
@@ -105,7 +113,7 @@ func pluginRefs(p *plan.Plan) map[string]action.PluginRef {
 // estimateOf adds up the plan's estimates for the nodes that will run. A figure
 // that is unknown for one of them is unknown for the whole.
 func estimateOf(p *plan.Plan) *history.Estimate {
-	e := &history.Estimate{}
+	e := &history.Estimate{Range: rangeOf(p)}
 	if p.Deferred != nil {
 		return e
 	}
@@ -126,6 +134,28 @@ func estimateOf(p *plan.Plan) *history.Estimate {
 		return nil
 	}
 	return e
+}
+
+// rangeOf returns the range of what a plan takes. A figure that is unknown for a node
+// has no upper bound.
+func rangeOf(p *plan.Plan) *amount.Amounts {
+	change := p.Total().Change
+	a := change.Amounts
+	for _, open := range []struct {
+		figure  **amount.Range
+		missing int
+	}{
+		{&a.Calls, change.Missing.Calls}, {&a.InputTokens, change.Missing.Tokens}, {&a.OutputTokens, change.Missing.Tokens},
+		{&a.Money, change.Missing.Money}, {&a.Seconds, change.Missing.Seconds},
+	} {
+		if r := *open.figure; r != nil && (open.missing > 0 || p.Deferred != nil) {
+			*open.figure = &amount.Range{Low: r.Low}
+		}
+	}
+	if a == (amount.Amounts{}) {
+		return nil
+	}
+	return &a
 }
 
 func add[T int64 | float64](sum **T, part *T, first bool) {

@@ -75,7 +75,7 @@ func planValue(p *plan.Plan) cty.Value {
 		}
 	}
 	cost := cty.NullVal(cty.Number)
-	if total.Money != nil && total.CostUnknown == 0 && p.Deferred == nil {
+	if total.Money != nil && total.Change.Missing.Money == 0 && p.Deferred == nil {
 		cost = cty.NumberFloatVal(*total.Money)
 	}
 	return cty.ObjectVal(map[string]cty.Value{

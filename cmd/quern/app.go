@@ -36,7 +36,7 @@ func newApp(ui *terminal) *cli.Command {
 			planCommand(ui), applyCommand(ui), destroyCommand(ui), promoteCommand(ui), rollbackCommand(ui),
 			showCommand(ui), reportCommand(ui), outputCommand(ui), graphCommand(ui), whyCommand(ui), diffCommand(ui), consoleCommand(ui),
 			stateCommand(ui), artifactCommand(ui), logCommand(ui), lineageCommand(ui),
-			envCommand(ui), gcCommand(ui),
+			envCommand(ui), storeCommand(ui), gcCommand(ui),
 			exportCommand(ui), importCommand(ui), pluginCommand(ui), versionCommand(ui), manCommand(ui),
 		},
 	}

@@ -34,6 +34,9 @@ func logCommand(ui *terminal) *cli.Command {
 		if err != nil {
 			return err
 		}
+		if args.Costs.Value {
+			return showCosts(ui, args, s.Runs())
+		}
 		if args.Run != "" {
 			return showRun(ctx, ui, args, s)
 		}
@@ -41,7 +44,8 @@ func logCommand(ui *terminal) *cli.Command {
 	})
 }
 
-func listRuns(ui *terminal, args *arguments.Log, runs *history.Store) error {
+// chosenRuns returns the runs that are listed.
+func chosenRuns(ui *terminal, args *arguments.Log, runs *history.Store) []*history.Run {
 	only := inspect.Filter{Last: args.N.Value}
 	if args.Env.Given() {
 		only.Environment = args.Env.Value
@@ -51,6 +55,11 @@ func listRuns(ui *terminal, args *arguments.Log, runs *history.Store) error {
 		// The others can still be shown.
 		ui.diagnose(hcl.Diagnostics{{Severity: hcl.DiagWarning, Summary: "Some runs are missing from the list", Detail: err.Error()}})
 	}
+	return shown
+}
+
+func listRuns(ui *terminal, args *arguments.Log, runs *history.Store) error {
+	shown := chosenRuns(ui, args, runs)
 	if args.JSON.Value {
 		return ui.json(map[string]any{"runs": shown})
 	}

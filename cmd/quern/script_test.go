@@ -189,9 +189,9 @@ var volatile = []struct {
 }{
 	// How long stages took last time, which is printed if it is a second or
 	// more.
-	{regexp.MustCompile(`(?m)^ +about [\d.]+ (s|min)\n`), ""},
-	{regexp.MustCompile(`(?m)^Estimate: about [\d.]+ (s|min)( plus \d+ stages? of unknown duration)?\.\n`), ""},
-	{regexp.MustCompile(`, about [\d.]+ (s|min)\b( plus \d+ stages? of unknown duration)?`), ""},
+	{regexp.MustCompile(`(?m)^ +about [\d.]+ (s|min)` + timeRange + `\n`), ""},
+	{regexp.MustCompile(`(?m)^(Estimate|The whole pipeline from scratch): about [\d.]+ (s|min)` + timeRange + `( plus \d+ stages? of unknown duration)?\.\n`), ""},
+	{regexp.MustCompile(`, about [\d.]+ (s|min)\b` + timeRange + `( plus \d+ stages? of unknown duration)?`), ""},
 	// How long a change to a deployment took, which is printed if it is 0.05
 	// seconds or more.
 	{regexp.MustCompile(`(?m)(: (?:created|updated|replaced|deleted)) in [\d.]+ s$`), "$1"},
@@ -213,6 +213,9 @@ var volatile = []struct {
 
 // wrapped matches where a paragraph of a diagnostic continues on the next line.
 var wrapped = regexp.MustCompile(`([^│╷\n])\n│ (\S)`)
+
+// timeRange is the range of a time.
+const timeRange = `( \([\d.]+ (?:s|min|h) to [\d.]+ (?:s|min|h)\))?`
 
 // normalize FILE TO replaces what differs between runs, so that the file can be
 // compared. stdout and stderr are the output of the last command. Lines that

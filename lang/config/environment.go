@@ -12,9 +12,9 @@ import (
 
 var (
 	environmentSchema = schema{what: "an environment block", blocks: []blockSchema{{name: "budget"}}}
-	budgetSchema      = schema{what: "a budget block", optional: []string{"money", "tokens", "seconds"}}
+	budgetSchema      = schema{what: "a budget block", optional: []string{"money", "tokens", "calls", "seconds"}}
 	// periodSchema is that of a budget in an environment block.
-	periodSchema = schema{what: "the budget of an environment", optional: []string{"per", "money", "tokens", "seconds"}}
+	periodSchema = schema{what: "the budget of an environment", optional: []string{"per", "money", "tokens", "calls", "seconds"}}
 
 	pers = []string{string(PerRun), string(PerDay), string(PerMonth)}
 )
@@ -67,6 +67,7 @@ func (l *loader) budget(b *hclsyntax.Block, s schema) *Budget {
 	return &Budget{
 		Money:   expression(attrs["money"]),
 		Tokens:  expression(attrs["tokens"]),
+		Calls:   expression(attrs["calls"]),
 		Seconds: expression(attrs["seconds"]),
 		Range:   b.DefRange(),
 	}
@@ -77,7 +78,7 @@ func (l *loader) budget(b *hclsyntax.Block, s schema) *Budget {
 func (l *loader) budgetReferences() {
 	limits := func(b *Budget) {
 		if b != nil {
-			l.expressions(inSettings, b.Money, b.Tokens, b.Seconds)
+			l.expressions(inSettings, b.Money, b.Tokens, b.Calls, b.Seconds)
 		}
 	}
 	limits(l.m.Settings.Budget)

@@ -125,6 +125,7 @@ const (
 type Budget struct {
 	Money   hcl.Expression // in the currency of the models' prices
 	Tokens  hcl.Expression // input and output
+	Calls   hcl.Expression // of language models
 	Seconds hcl.Expression // machine time
 	Range   hcl.Range
 }

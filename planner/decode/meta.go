@@ -70,12 +70,17 @@ func (d *Decoder) budget(n *expand.Instance, cfg *config.Budget) *plan.Budget {
 		}
 		return &f
 	}
-	out := &plan.Budget{Money: limit("money", cfg.Money), Seconds: limit("seconds", cfg.Seconds)}
-	if tokens := limit("tokens", cfg.Tokens); tokens != nil {
-		whole := int64(*tokens)
-		out.Tokens = &whole
+	whole := func(f *float64) *int64 {
+		if f == nil {
+			return nil
+		}
+		n := int64(*f)
+		return &n
 	}
-	return out
+	return &plan.Budget{
+		Money: limit("money", cfg.Money), Tokens: whole(limit("tokens", cfg.Tokens)), Calls: whole(limit("calls", cfg.Calls)),
+		Seconds: limit("seconds", cfg.Seconds),
+	}
 }
 
 // natural returns a whole number that is not negative.

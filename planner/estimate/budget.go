@@ -34,7 +34,10 @@ type Budget struct {
 func (b Budget) Evaluate(now time.Time) *plan.Budget {
 	var out *plan.Budget
 	if cfg := b.perRun(); cfg != nil {
-		out = &plan.Budget{Money: b.limit("money", cfg.Money), Tokens: whole(b.limit("tokens", cfg.Tokens)), Seconds: b.limit("seconds", cfg.Seconds)}
+		out = &plan.Budget{
+			Money: b.limit("money", cfg.Money), Tokens: whole(b.limit("tokens", cfg.Tokens)), Calls: whole(b.limit("calls", cfg.Calls)),
+			Seconds: b.limit("seconds", cfg.Seconds),
+		}
 	}
 	e := b.Config.Settings.Environments[b.Environment]
 	if e == nil {
@@ -48,7 +51,9 @@ func (b Budget) Evaluate(now time.Time) *plan.Budget {
 		if out == nil {
 			out = &plan.Budget{}
 		}
-		p := plan.PeriodBudget{Per: string(per), Money: b.limit("money", cfg.Money), Tokens: whole(b.limit("tokens", cfg.Tokens))}
+		p := plan.PeriodBudget{
+			Per: string(per), Money: b.limit("money", cfg.Money), Tokens: whole(b.limit("tokens", cfg.Tokens)), Calls: whole(b.limit("calls", cfg.Calls)),
+		}
 		b.addSpent(&p, cfg.Range, now)
 		out.Periods = append(out.Periods, p)
 	}
@@ -136,6 +141,10 @@ func (b Budget) Check(p *plan.Plan) {
 			tokens := *period.Tokens - period.Spent.Tokens()
 			left.Tokens = &tokens
 		}
+		if period.Calls != nil {
+			calls := *period.Calls - period.Spent.Calls
+			left.Calls = &calls
+		}
 		b.compare(fmt.Sprintf("Environment %q may not spend more than its budget %s. The plan", b.Environment, period.Name()), left, total, cfg.Range)
 	}
 }
@@ -162,7 +171,7 @@ func (b Budget) compare(who string, limits *plan.Budget, total plan.Total, subje
 	check := func(what string, limit, sum *float64, unknown int, mayBeKept bool, amount func(float64) string) {
 		switch {
 		case limit == nil:
-		case sum != nil && *sum > *limit && total.Estimated && what != secondsOfTime:
+		case sum != nil && *sum > *limit && (total.Estimated || total.RowsAtMost) && what != secondsOfTime:
 			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "%s would take about %s %s, estimated from some of the sources' rows, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
 				who, amount(*sum), what, amount(*limit)))
 		case sum != nil && *sum > *limit && mayBeKept:
@@ -176,9 +185,10 @@ func (b Budget) compare(who string, limits *plan.Budget, total plan.Total, subje
 				what, english.Spell(unknown, "stage"), amount(*limit)))
 		}
 	}
-	check(secondsOfTime, limits.Seconds, total.Seconds, total.SecondsUnknown, false, seconds)
-	check("tokens", float(limits.Tokens), float(total.Tokens), total.TokensUnknown, total.MayBeKept, digits)
-	check("units of money", limits.Money, total.Money, total.CostUnknown, total.MayBeKept, llm.FormatMoney)
+	check(secondsOfTime, limits.Seconds, total.Seconds, total.Change.Missing.Seconds, false, seconds)
+	check("tokens", float(limits.Tokens), float(total.Tokens), total.Change.Missing.Tokens, total.MayBeKept, digits)
+	check("calls", float(limits.Calls), float(total.Calls), total.Change.Missing.Calls, total.MayBeKept, digits)
+	check("units of money", limits.Money, total.Money, total.Change.Missing.Money, total.MayBeKept, llm.FormatMoney)
 }
 
 func float(n *int64) *float64 {

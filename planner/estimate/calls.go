@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/amount"
 	"github.com/quern-dev/quern/internal/tokens"
 	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/planner/decide"
@@ -41,7 +42,7 @@ func (e *Estimator) estimateCalls(n *decide.Instance) {
 		if f.until != "" && f.until != n.Address {
 			addUnique(&n.Estimate.UnknownUntil, f.until)
 		}
-		if f.calls < 0 {
+		if !f.known {
 			n.Estimate.CostUnknown = true
 			return
 		}
@@ -50,6 +51,7 @@ func (e *Estimator) estimateCalls(n *decide.Instance) {
 	readAnswers(all)
 	addCalls(&n.Estimate, all)
 	n.Estimate.CallsAtMost = *n.Estimate.Calls > 0 && e.mayBeKept(n)
+	addRanges(&n.Estimate, all)
 }
 
 // mayBeKept reports whether some of the answers may be cached already. Which
@@ -62,13 +64,17 @@ func (e *Estimator) mayBeKept(n *decide.Instance) bool {
 
 // foreseen is the forecast of requests to one model with one prompt.
 type foreseen struct {
-	calls float64 // -1 if unknown
+	known bool // the number of calls
+	// calls that the stage makes now, and all that it would make if nothing
+	// existed.
+	calls, all spread
+	rows       spread // of the whole dataset
 	// until is the stage that has to run before what is unknown is known. It is
 	// empty if everything is known, or if no stage would change that.
 	until string
 	// input is the tokens of a request and output those of an answer, or nil if
 	// unknown.
-	input, output *float64
+	input, output *spread
 	// counted is set if input was counted for each request, not estimated.
 	counted bool
 	// capped is set if calls is the most that the stage makes, not what its rows need.
@@ -83,48 +89,80 @@ type foreseen struct {
 func (e *Estimator) foresee(n *decide.Instance, c *pluginv1.ModelCalls, last *llm.Spend) *foreseen {
 	model, row := n.Inputs[c.Model], n.Bound.Rows[c.Prompt]
 	if row == nil || n.Bound.Undecided[c.Prompt] != nil || model == nil || model.Port.Model == nil {
-		return &foreseen{calls: -1}
+		return &foreseen{}
 	}
 	info := model.Port.Model
-	f := &foreseen{calls: -1, reads: c.ReadsAnswers, price: info.Price}
+	f := &foreseen{reads: c.ReadsAnswers, price: info.Price}
 	in := e.rowsAsked(n, row.Of)
-	f.capped = c.Most > 0 && (in.until != "" || in.asked*c.PerRow > float64(c.Most))
-	if f.capped {
-		f.calls = float64(c.Most)
+	f.capped = c.Most > 0 && (in.until != "" || in.asked.mid*c.PerRow > float64(c.Most)) || in.atMost
+	if c.Most > 0 && f.capped {
+		f.known, f.calls = true, spread{0, float64(c.Most), float64(c.Most)}
+		f.all = f.calls
 	}
 	if f.until = in.until; in.until != "" {
 		return f
 	}
-	if !f.capped {
+	f.rows = in.all
+	if !f.known {
 		in.note(&n.Estimate)
-		f.calls = in.asked * c.PerRow
+		f.known, f.calls, f.all = true, in.asked.scaled(c.PerRow), in.all.scaled(c.PerRow)
 	}
-	f.input, f.until = e.tokensOf(n, c, in)
+	texts, until := in.texts(row)
+	f.input, f.until = e.tokensOf(n, c, in, texts, until)
 	if f.input == nil && last != nil {
-		mean := float64(last.InputTokens) / float64(last.Calls)
+		mean := exactly(float64(last.InputTokens)/float64(last.Calls)).within(changedLow, changedHigh)
 		f.input, f.until = &mean, ""
 	}
 	f.counted = in.counted && tokens.For(info.Tokenizer).Exact() && !c.ReadsAnswers
-	f.foreseeAnswer(c, info, last)
+	f.foreseeAnswer(c, info, last, e.forecasts.unchanged(n.Node))
+	f.allowForRepeats(c, info, in, texts)
 	return f
 }
 
+// allowForRepeats widens the number of calls: equal requests are sent once, and a
+// stage that rejects an answer asks again.
+func (f *foreseen) allowForRepeats(c *pluginv1.ModelCalls, info *plan.ModelInfo, in *askedRows, texts []weighted) {
+	if info.Cache && !f.capped {
+		keys := make([]string, len(texts))
+		for i, t := range texts {
+			keys[i] = t.text
+		}
+		share := func(rows spread) float64 { return distinct(keys, rows.low, in.counted).low / max(rows.low, 1) }
+		f.calls.low *= share(in.asked)
+		f.all.low *= share(in.all)
+	}
+	if c.LongestAnswer != "" {
+		f.calls.high *= 1 + rejected
+		f.all.high *= 1 + rejected
+	}
+}
+
 // foreseeAnswer forecasts the length of answers, or a bound on it.
-func (f *foreseen) foreseeAnswer(c *pluginv1.ModelCalls, info *plan.ModelInfo, last *llm.Spend) {
+func (f *foreseen) foreseeAnswer(c *pluginv1.ModelCalls, info *plan.ModelInfo, last *llm.Spend, unchanged bool) {
 	bound := func(tokens float64) {
-		if f.output == nil || tokens < *f.output {
-			f.output, f.atMost = &tokens, true
+		switch {
+		case f.output == nil:
+			f.output, f.atMost = &spread{min(1, tokens), tokens, tokens}, true
+		case tokens < f.output.mid:
+			f.atMost = true
+			fallthrough
+		default:
+			cut := f.output.atMost(tokens)
+			f.output = &cut
 		}
 	}
 	if last != nil {
-		mean := float64(last.OutputTokens) / float64(last.Calls)
-		f.output = &mean
+		before := asBefore(last, f.calls.mid)
+		if !unchanged {
+			before = before.within(changedLow, changedHigh)
+		}
+		f.output = &before
 	}
 	if c.OutputTokens != nil {
 		bound(float64(*c.OutputTokens))
 	}
 	if c.LongestAnswer != "" && f.output == nil { // about right, whatever its layout
-		longest := float64(tokens.For(info.Tokenizer).Text(c.LongestAnswer))
+		longest := restricted(float64(tokens.For(info.Tokenizer).Text(c.LongestAnswer)))
 		f.output = &longest
 	}
 	if info.MaxTokens > 0 {
@@ -163,16 +201,17 @@ func addUnique(list *[]string, text string) {
 
 // readAnswers adds the answers to the requests that contain them.
 func readAnswers(all []*foreseen) {
-	sum, calls := 0.0, 0.0
+	var sum spread
+	calls := 0.0
 	for _, f := range all {
 		if !f.reads && f.output != nil {
-			sum += f.calls * *f.output
-			calls += f.calls
+			sum = sum.plus(f.output.scaled(f.calls.mid))
+			calls += f.calls.mid
 		}
 	}
 	for _, f := range all {
 		if f.reads && calls > 0 && f.input != nil {
-			*f.input += sum / calls
+			*f.input = f.input.plus(sum.scaled(1 / calls))
 		}
 	}
 }
@@ -184,7 +223,7 @@ func addCalls(e *plan.Estimate, all []*foreseen) {
 	inputKnown, outputKnown, priced := true, true, false
 	for _, f := range all {
 		in, out := f.sum(f.input), f.sum(f.output)
-		calls, input, output = calls+int64(math.Round(f.calls)), input+in, output+out
+		calls, input, output = calls+int64(math.Round(f.calls.mid)), input+in, output+out
 		inputKnown, outputKnown = inputKnown && f.input != nil, outputKnown && f.output != nil
 		e.CallsCapped = e.CallsCapped || f.capped
 		e.OutputAtMost = e.OutputAtMost || f.atMost
@@ -214,48 +253,93 @@ func addCalls(e *plan.Estimate, all []*foreseen) {
 	}
 }
 
+// addRanges adds the ranges of an estimate, and what the stage would take if
+// nothing existed.
+func addRanges(e *plan.Estimate, all []*foreseen) {
+	var now, scratch amount.Amounts
+	for _, f := range all {
+		now = now.Plus(f.amounts(f.calls))
+		scratch = scratch.Plus(f.amounts(f.all))
+		if f.rows.high > 0 {
+			scratch.Rows = f.rows.rangeOf(true)
+		}
+	}
+	if e.CostUnknown {
+		now.Money, scratch.Money = atLeast(now.Money), atLeast(scratch.Money)
+	}
+	if e.CallsAtMost {
+		now = now.Each((*amount.Range).FromZero)
+	}
+	e.Range, e.Whole = &now, &scratch
+}
+
+// atLeast returns what is known of a figure of which a part is not included.
+func atLeast(r *amount.Range) *amount.Range {
+	if r == nil {
+		return nil
+	}
+	return &amount.Range{Low: r.Low}
+}
+
+// amounts returns what so many calls take.
+func (f *foreseen) amounts(calls spread) amount.Amounts {
+	orAnything := func(s *spread) spread {
+		if s == nil {
+			return anything
+		}
+		return *s
+	}
+	each, answer := orAnything(f.input), orAnything(f.output)
+	input, output := calls.times(each), calls.times(answer)
+	a := amount.Amounts{
+		Calls: calls.rangeOf(true), InputTokens: input.rangeOf(f.input != nil), OutputTokens: output.rangeOf(f.output != nil),
+	}
+	if cost, ok := costOf(f.price, input, output, each.high); ok {
+		a.Money = cost.rangeOf(f.input != nil && f.output != nil || f.price.Free())
+	}
+	return a
+}
+
 // sum multiplies an average per call by the number of calls. It is 0 if either
 // is unknown.
-func (f *foreseen) sum(each *float64) int64 {
+func (f *foreseen) sum(each *spread) int64 {
 	if each == nil {
 		return 0
 	}
-	return int64(math.Round(f.calls * *each))
+	return int64(math.Round(f.calls.mid * each.mid))
 }
 
 // tokensOf estimates the average number of tokens in a request. If that is not
 // possible, until is the stage that has to run first.
-func (e *Estimator) tokensOf(n *decide.Instance, c *pluginv1.ModelCalls, in *askedRows) (perRow *float64, until string) {
+func (e *Estimator) tokensOf(n *decide.Instance, c *pluginv1.ModelCalls, in *askedRows, texts []weighted, unknown string) (perRow *spread, until string) {
 	row := n.Bound.Rows[c.Prompt]
-	var mean float64
-	if in.asked == 0 {
-		return &mean, ""
+	if in.asked.mid == 0 && in.all.mid == 0 {
+		return &spread{}, ""
 	}
 	counter := tokens.For(n.Inputs[c.Model].Port.Model.Tokenizer)
 	more, until := e.textTokens(n, c.Texts, counter)
 	if more < 0 {
 		return nil, until
 	}
-	texts, until := in.texts(row)
 	if len(texts) == 0 {
-		return nil, until
+		return nil, unknown
 	}
-	var sum, weights float64
+	values, weights := make([]float64, len(texts)), make([]float64, len(texts))
 	examples := -1.0 // not computed yet
-	for _, t := range texts {
+	for i, t := range texts {
 		request, drawing := requestOf(c, t.text, row.Prompt != "")
-		weights += t.weight
-		sum += t.weight * float64(counter.Request(request))
+		values[i], weights[i] = float64(counter.Request(request)), t.weight
 		if drawing != nil && examples < 0 {
 			if examples, until = e.exampleTokens(n, c.Prompt+".examples", drawing, counter); examples < 0 {
 				return nil, until
 			}
 		}
 		if drawing != nil {
-			sum += t.weight * examples
+			values[i] += examples
 		}
 	}
-	mean = sum/weights + more + float64(counter.Text(c.Added))
+	mean := meanOf(values, weights, in.asked.mid)
+	mean = billed(mean.plus(exactly(more+float64(counter.Text(c.Added)))), counter.Exact())
 	return &mean, ""
 }
 
@@ -379,7 +463,7 @@ func (e *Estimator) exampleTexts(of *module.Handle, row *plan.RowArg, d *llm.Exa
 			return nil, 0, f.until
 		}
 		texts, until = f.texts(e.forecasts, of.From.Address, row, f.drawn(d))
-		return texts, f.rows, until
+		return texts, f.rows.mid, until
 	}
 	most := int(min(m.Rows, poolRead))
 	order := d.Order(most)
@@ -400,7 +484,7 @@ func (e *Estimator) exampleTexts(of *module.Handle, row *plan.RowArg, d *llm.Exa
 // choice depends on the row.
 func (f *forecast) drawn(d *llm.ExampleSelection) []int {
 	rows := everyRow(f)
-	if !f.exact || f.rows != float64(len(rows)) || len(rows) > poolRead {
+	if !f.exact || f.rows.mid != float64(len(rows)) || len(rows) > poolRead {
 		return rows
 	}
 	if order := d.Order(len(rows)); order != nil {

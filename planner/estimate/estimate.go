@@ -25,7 +25,8 @@ type Estimator struct {
 	forecasts *forecaster
 
 	mu   sync.Mutex
-	runs map[string]*history.Run // records that were read, by ID
+	runs map[string]map[string]*history.Instance // records that were read, by ID and address
+	kept []*decide.Instance                      // instances that call models, but not now
 }
 
 // Options are what estimates are based on.
@@ -45,7 +46,7 @@ type Options struct {
 
 // New returns an estimator for the instances of a module.
 func New(m *module.Module, o Options) *Estimator {
-	return &Estimator{Module: m, Options: o, forecasts: newForecaster(m.Secrets, o), runs: map[string]*history.Run{}}
+	return &Estimator{Module: m, Options: o, forecasts: newForecaster(m.Secrets, o), runs: map[string]map[string]*history.Instance{}}
 }
 
 // Estimate fills in the estimate of an instance.
@@ -56,7 +57,15 @@ func (e *Estimator) Estimate(n *decide.Instance) {
 	if n.Runs() && n.Mode != plan.ModeDeploy {
 		e.checkSample(n)
 		e.estimateCalls(n)
+		byPlugin := n.Estimate.Seconds != nil
 		e.estimateSeconds(n)
+		e.rangeSeconds(n, !byPlugin)
 		e.checkDraws(n)
+		return
+	}
+	if len(n.Calls) > 0 && (n.Action == plan.Keep || n.Action == plan.Reuse) {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.kept = append(e.kept, n)
 	}
 }

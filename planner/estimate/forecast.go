@@ -26,9 +26,12 @@ type forecast struct {
 	until string
 	// rows is the number of rows that the dataset will have, fresh the number
 	// of those that it did not have before.
-	rows, fresh float64
+	rows, fresh spread
 	// exact is set if both were counted.
 	exact bool
+	// atMost is set if both are upper bounds, because a condition on the way cannot
+	// be evaluated.
+	atMost bool
 	// sample contains some of the rows, with the columns that can be computed.
 	// weights are the numbers of rows that each represents, and isFresh tells
 	// which of them are new.
@@ -140,7 +143,7 @@ func (f *forecast) allFresh() *forecast {
 
 // forecastMade returns the forecast of a dataset that exists.
 func (e *forecaster) forecastMade(h *module.Handle, m *dataset.Manifest) *forecast {
-	f := &forecast{rows: float64(m.Rows), exact: true, madeBy: map[string]string{}}
+	f := &forecast{rows: exactly(float64(m.Rows)), exact: true, madeBy: map[string]string{}}
 	if err := f.sampleOf(e, m, h.Port.Columns); err != nil {
 		return unknownUntil(h.From.Address)
 	}
@@ -174,7 +177,7 @@ func (f *forecast) sampleOf(e *forecaster, m *dataset.Manifest, columns data.Sch
 	}
 	f.weights = make([]float64, f.sample.NumRows())
 	for i := range f.weights {
-		f.weights[i] = f.rows / float64(len(f.weights))
+		f.weights[i] = f.rows.mid / float64(len(f.weights))
 	}
 	f.isFresh = make([]bool, len(f.weights))
 	return nil
@@ -256,17 +259,16 @@ func (e *forecaster) forecastSelection(n *module.Instance, s *pluginv1.Selection
 	}
 	out := *in
 	if s.Where != "" && !e.where(n, s.Where, &out) {
-		return nil
+		if before := e.forecastAsBefore(n, e.port(n, s)); before.until == "" {
+			return before
+		}
+		out.none()
 	}
-	share := 1.0
-	if s.Share != nil {
-		share = *s.Share
+	if s.Share != nil && *s.Share < 1 {
+		out.scale(*s.Share)
 	}
-	if s.Most != nil {
-		share = min(share, float64(*s.Most)/max(out.rows, 1))
-	}
-	if share < 1 {
-		out.scale(share)
+	if s.Most != nil && float64(*s.Most) < out.rows.high {
+		out.cut(float64(*s.Most))
 	}
 	return &out
 }
@@ -294,16 +296,51 @@ func (e *forecaster) where(n *module.Instance, key string, f *forecast) bool {
 		return false
 	}
 	weights, isFresh := make([]float64, len(rows)), make([]bool, len(rows))
-	f.rows, f.fresh, f.exact = 0, 0, f.exact && f.whole()
+	were, wereFresh := f.sampled()
+	whole := f.exact && f.whole()
 	for i, row := range rows {
 		weights[i], isFresh[i] = f.weights[row], f.isFresh[row]
-		f.rows += weights[i]
-		if isFresh[i] {
-			f.fresh += weights[i]
-		}
 	}
 	f.sample, f.weights, f.isFresh = sample, weights, isFresh
+	are, areFresh := f.sampled()
+	if f.exact = whole; whole {
+		f.rows, f.fresh = exactly(are.weight), exactly(areFresh.weight)
+		return true
+	}
+	f.rows = f.rows.selected(are, were)
+	f.fresh = f.fresh.selected(areFresh, wereFresh)
 	return true
+}
+
+// none records that any of the rows may be left out.
+func (f *forecast) none() {
+	f.exact, f.atMost = false, true
+	f.rows, f.fresh = spread{0, f.rows.mid, f.rows.high}, spread{0, f.fresh.mid, f.fresh.high}
+}
+
+// port returns the output of an instance that is a selection.
+func (e *forecaster) port(n *module.Instance, s *pluginv1.Selection) *plan.Port {
+	selections := e.noted(n).selections
+	i := slices.IndexFunc(n.Outputs, func(p plan.Port) bool { return selections[p.Name] == s })
+	return &n.Outputs[i]
+}
+
+// sampleSize is the number of rows of a sample, and the number of rows that they
+// represent.
+type sampleSize struct {
+	n      int
+	weight float64
+}
+
+// sampled counts the rows of the sample and the new ones among them.
+func (f *forecast) sampled() (all, fresh sampleSize) {
+	for i, w := range f.weights {
+		all.n, all.weight = all.n+1, all.weight+w
+		if f.isFresh[i] {
+			fresh.n, fresh.weight = fresh.n+1, fresh.weight+w
+		}
+	}
+	return all, fresh
 }
 
 // whole reports whether the sample contains all rows.
@@ -311,9 +348,21 @@ func (f *forecast) whole() bool {
 	return !slices.ContainsFunc(f.weights, func(w float64) bool { return w != 1 })
 }
 
-// scale takes a share of the rows.
+// cut takes at most some of the rows.
+func (f *forecast) cut(most float64) {
+	rows, fresh := f.rows.atMost(most), f.fresh
+	f.scale(min(1, most/max(f.rows.mid, 1)))
+	// Any of the rows may be new, unless all are.
+	if f.rows = rows; fresh.low >= rows.high {
+		f.fresh = rows
+		return
+	}
+	f.fresh = spread{0, f.fresh.mid, min(rows.high, fresh.high)}
+}
+
+// scale draws a share of the rows.
 func (f *forecast) scale(share float64) {
-	f.rows, f.fresh, f.exact = f.rows*share, f.fresh*share, false
+	f.rows, f.fresh, f.exact = f.rows.drawn(share), f.fresh.drawn(share), false
 	f.weights = slices.Clone(f.weights)
 	for i := range f.weights {
 		f.weights[i] *= share
@@ -327,7 +376,8 @@ func (e *forecaster) forecastAsBefore(n *module.Instance, port *plan.Port) *fore
 	if m == nil || n.Mode == plan.ModeRead || !e.unchanged(n.Node) || !m.Schema.Equal(port.Columns) {
 		return unknownUntil(n.Address)
 	}
-	var then, now, fresh float64
+	var then float64
+	var now, fresh spread
 	for _, key := range ordered.Keys(n.Inputs) {
 		h := n.Inputs[key]
 		if h.Port == nil || h.Port.Kind != plan.KindDataset {
@@ -340,18 +390,19 @@ func (e *forecaster) forecastAsBefore(n *module.Instance, port *plan.Port) *fore
 		if was == nil {
 			return unknownUntil(n.Address)
 		}
-		then, now, fresh = then+float64(was.Rows), now+is.rows, fresh+is.fresh
+		then, now, fresh = then+float64(was.Rows), now.plus(is.rows), fresh.plus(is.fresh)
 	}
-	if then == 0 || now == 0 {
+	if then == 0 || now.mid == 0 {
 		return unknownUntil(n.Address)
 	}
-	f := &forecast{rows: float64(m.Rows), proxy: true, madeBy: map[string]string{}}
+	f := &forecast{rows: exactly(float64(m.Rows)), proxy: true, madeBy: map[string]string{}}
 	if err := f.sampleOf(e, m, port.Columns); err != nil {
 		return unknownUntil(n.Address)
 	}
-	f.scale(now / then)
-	f.fresh = f.rows * fresh / now
-	f.standIn(fresh / now)
+	f.scale(now.mid / then)
+	f.rows = now.scaled(float64(m.Rows)/then).within(ratioLow, ratioHigh)
+	f.fresh = fresh.scaled(float64(m.Rows)/then).within(0, ratioHigh)
+	f.standIn(fresh.mid / now.mid)
 	return f
 }
 

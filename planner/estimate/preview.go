@@ -90,9 +90,18 @@ func (e *forecaster) forecastSource(n *module.Instance, port *plan.Port) *foreca
 		return nil
 	}
 	return &forecast{
-		rows: kept.Rows, fresh: kept.Fresh, exact: kept.Exact, proxy: kept.Proxy,
+		rows: kept.spread(kept.Rows), fresh: kept.spread(kept.Fresh), exact: kept.Exact, proxy: kept.Proxy,
 		sample: sample, weights: kept.Weights, isFresh: kept.IsFresh, madeBy: map[string]string{},
 	}
+}
+
+// spread returns the range of a number of rows. A source that grew may have changed
+// in its middle, too.
+func (p *preview) spread(rows float64) spread {
+	if p.Exact {
+		return exactly(rows)
+	}
+	return exactly(rows).within(unreadLow, unreadHigh)
 }
 
 // preview asks the plugin for rows and compares them with the rows that the

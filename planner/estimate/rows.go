@@ -19,7 +19,9 @@ type askedRows struct {
 	// until is the stage that has to run before anything is known about them.
 	until string
 	// all counts the rows of the dataset, asked those with requests.
-	all, asked float64
+	all, asked spread
+	// atMost is set if both are upper bounds.
+	atMost bool
 	// forecast is set if the dataset does not exist yet. If it is nil, the rows
 	// were counted.
 	forecast *forecast
@@ -62,20 +64,27 @@ func (e *Estimator) rowsAsked(n *decide.Instance, key string) *askedRows {
 	if len(rows) == 0 {
 		rows = everyRow(f)
 	}
+	all := spread{f.rows.low, math.Round(f.rows.mid), f.rows.high}
 	return &askedRows{
-		all: math.Round(f.rows), asked: min(math.Ceil(f.fresh), math.Round(f.rows)), forecast: f, counted: f.exact && f.whole() && len(rows) <= sampledRows,
+		all: all, asked: askedOf(f.fresh, all), atMost: f.atMost, forecast: f, counted: f.exact && f.whole() && len(rows) <= sampledRows,
 		texts: func(row *plan.RowArg) ([]weighted, string) { return f.texts(e.forecasts, n.Address, row, rows) },
 	}
 }
 
+// askedOf returns the number of new rows, which is a whole number of all rows.
+func askedOf(fresh, all spread) spread {
+	return spread{min(fresh.low, all.low), min(math.Ceil(fresh.mid), all.mid), min(math.Ceil(fresh.high), math.Ceil(all.high))}
+}
+
 // rowsMade returns the rows of a dataset that exists.
 func (e *Estimator) rowsMade(n *decide.Instance, m *dataset.Manifest) *askedRows {
-	asked := m.Rows
-	if n.Estimate.NewRows != nil {
-		asked = *n.Estimate.NewRows
+	all := exactly(float64(m.Rows))
+	asked := all
+	if n.Estimate.NewRows != nil && *n.Estimate.NewRows < m.Rows {
+		asked = spread{0, float64(*n.Estimate.NewRows), float64(*n.Estimate.NewRows)} // some may be known individually
 	}
 	return &askedRows{
-		all: float64(m.Rows), asked: float64(asked), counted: asked <= sampledRows,
+		all: all, asked: asked, counted: m.Rows <= sampledRows,
 		texts: func(row *plan.RowArg) ([]weighted, string) {
 			if len(row.Expr.Refs) > 0 {
 				return nil, row.Expr.Refs[0]
@@ -93,8 +102,8 @@ func (r *askedRows) note(e *plan.Estimate) {
 	if r.forecast == nil || e.Rows != nil {
 		return
 	}
-	all, fresh := int64(r.all), int64(r.asked)
-	e.Rows, e.NewRows, e.RowsEstimated = &all, &fresh, !r.forecast.exact
+	all, fresh := int64(r.all.mid), int64(r.asked.mid)
+	e.Rows, e.NewRows, e.RowsEstimated, e.RowsAtMost = &all, &fresh, !r.forecast.exact && !r.atMost, r.atMost
 }
 
 // newTo returns a forecast in which the rows that the instance has no answers
@@ -170,10 +179,13 @@ func (e *Estimator) inputBefore(n *decide.Instance, h *module.Handle) *dataset.M
 // withFresh returns a forecast in which these rows of the sample are new.
 func (f *forecast) withFresh(rows []int) *forecast {
 	out := *f
-	out.fresh, out.isFresh, out.exact = 0, make([]bool, len(f.weights)), f.exact && f.whole()
+	out.isFresh, out.exact = make([]bool, len(f.weights)), f.exact && f.whole()
 	for _, i := range rows {
 		out.isFresh[i] = true
-		out.fresh += f.weights[i]
+	}
+	all, fresh := out.sampled()
+	if out.fresh = f.rows.selected(fresh, all); out.exact {
+		out.fresh = exactly(fresh.weight)
 	}
 	return &out
 }

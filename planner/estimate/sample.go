@@ -164,7 +164,7 @@ func (e *Estimator) firstRows(h *module.Handle, columns []string) (rows arrow.Re
 	if f.until != "" || f.proxy {
 		return nil, 0, false
 	}
-	return f.sample, int64(math.Round(f.rows)), f.exact && f.whole()
+	return f.sample, int64(math.Round(f.rows.mid)), f.exact && f.whole()
 }
 
 // columnsRead returns the columns of a dataset input that the plugin and the row

@@ -1,8 +1,7 @@
 package estimate
 
 import (
-	"slices"
-
+	"github.com/quern-dev/quern/internal/amount"
 	"github.com/quern-dev/quern/planner/decide"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/store/action"
@@ -28,6 +27,56 @@ func (e *Estimator) estimateSeconds(n *decide.Instance) {
 	n.Estimate.Seconds = &seconds
 }
 
+// How far the time of a stage may be from its last time, or from what its plugin
+// expects, and what starting it may take in addition, in seconds.
+const (
+	slowerThanBefore   = 2.5
+	slowerThanExpected = 4
+	starting           = 1
+)
+
+// rangeSeconds adds the range of the time, and the time if nothing existed. before
+// is set if the time was estimated from the last one.
+func (e *Estimator) rangeSeconds(n *decide.Instance, before bool) {
+	if n.Estimate.Seconds == nil {
+		return
+	}
+	factor := float64(slowerThanExpected)
+	if before {
+		factor = slowerThanBefore
+	}
+	seconds := exactly(*n.Estimate.Seconds).within(1/factor, factor)
+	seconds.high += starting
+	if n.Estimate.Range == nil {
+		n.Estimate.Range = &amount.Amounts{}
+	}
+	n.Estimate.Range.Seconds = seconds.rangeOf(true)
+	if more := fromScratch(&n.Estimate); more > 0 {
+		if n.Estimate.Whole == nil {
+			n.Estimate.Whole = &amount.Amounts{}
+		}
+		n.Estimate.Whole.Seconds = seconds.scaled(more).rangeOf(true)
+	}
+}
+
+// fromScratch returns how many times the work of an estimate there would be if nothing
+// existed, or 0 if that is unknown.
+func fromScratch(e *plan.Estimate) float64 {
+	ratio := func(all, now float64) float64 {
+		if now == 0 {
+			return 0
+		}
+		return all / now
+	}
+	switch {
+	case e.Calls != nil && *e.Calls > 0 && e.Whole != nil && e.Whole.Calls != nil && e.Whole.Calls.Expected != nil:
+		return ratio(*e.Whole.Calls.Expected, float64(*e.Calls))
+	case e.NewRows != nil && e.Rows != nil && *e.NewRows < *e.Rows:
+		return ratio(float64(*e.Rows), float64(*e.NewRows))
+	}
+	return 1
+}
+
 // amounts returns the amount of work when a result was computed and the amount
 // now, in the same unit. It returns false if they say nothing about the time.
 func (e *Estimator) amounts(n *decide.Instance, entry *action.Entry) (then, now float64, ok bool) {
@@ -35,7 +84,7 @@ func (e *Estimator) amounts(n *decide.Instance, entry *action.Entry) (then, now 
 		// The models determine how long the stage takes.
 		return float64(entry.Spend.Calls), float64(*calls), entry.Spend.Calls > 0
 	}
-	done := e.lastTime(n.Address, entry)
+	done := e.inRun(entry.Run, n.Address)
 	if n.RowWise() {
 		if done == nil || done.NewRows == 0 { // known rows take too little time to extrapolate from
 			return 0, 0, false
@@ -79,32 +128,22 @@ func rowsIn(n *decide.Instance) *int64 {
 	return rows
 }
 
-// lastTime returns the record of the run that computed a result, or nil if
-// there is none.
-func (e *Estimator) lastTime(address string, entry *action.Entry) *history.Instance {
-	run := e.run(entry.Run)
-	if run == nil {
-		return nil
-	}
-	i := slices.IndexFunc(run.Instances, func(i history.Instance) bool { return i.Address == address && i.Action == string(plan.Run) })
-	if i < 0 {
-		return nil
-	}
-	return &run.Instances[i]
-}
-
-// run reads the record of a run, once. It returns nil if the record cannot be
-// read.
-func (e *Estimator) run(id string) *history.Run {
+// inRun returns the record of what a run did with an instance, or nil if there is
+// none or the run did not compute it. It reads the record of a run once.
+func (e *Estimator) inRun(id, address string) *history.Instance {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if r, ok := e.runs[id]; ok || id == "" {
-		return r
+	computed, ok := e.runs[id]
+	if !ok && id != "" {
+		computed = map[string]*history.Instance{}
+		if r, err := e.Store.Runs().Get(id); err == nil { // otherwise, only the durations are lost
+			for i := range r.Instances {
+				if r.Instances[i].Action == string(plan.Run) {
+					computed[r.Instances[i].Address] = &r.Instances[i]
+				}
+			}
+		}
+		e.runs[id] = computed
 	}
-	r, err := e.Store.Runs().Get(id)
-	if err != nil {
-		r = nil // only the durations are lost
-	}
-	e.runs[id] = r
-	return r
+	return computed[address]
 }

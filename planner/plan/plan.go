@@ -11,6 +11,7 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/internal/amount"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
@@ -95,6 +96,7 @@ type Plugin struct {
 type Budget struct {
 	Money  *float64 `json:"money,omitempty"`
 	Tokens *int64   `json:"tokens,omitempty"`
+	Calls  *int64   `json:"calls,omitempty"` // of language models
 	// Seconds of machine time.
 	Seconds *float64 `json:"seconds,omitempty"`
 	// Periods limit all runs of the environment together.
@@ -118,6 +120,7 @@ type PeriodBudget struct {
 	Per    string   `json:"per"` // day or month
 	Money  *float64 `json:"money,omitempty"`
 	Tokens *int64   `json:"tokens,omitempty"`
+	Calls  *int64   `json:"calls,omitempty"`
 	// Spent is what earlier runs in the present period have spent.
 	Spent llm.Spend `json:"spent"`
 }
@@ -399,6 +402,9 @@ type Estimate struct {
 	// RowsEstimated is set if Rows and NewRows were not counted but estimated
 	// from some rows of the sources.
 	RowsEstimated bool `json:"rows_estimated,omitempty"`
+	// RowsAtMost is set if Rows and NewRows are upper bounds, because it is not
+	// known which rows a condition selects.
+	RowsAtMost bool `json:"rows_at_most,omitempty"`
 	// Calls of language models, if none of the answers is cached. If
 	// CallsAtMost is set, some may be, and calls, tokens, and Money are upper
 	// bounds.
@@ -422,6 +428,11 @@ type Estimate struct {
 	// UnknownUntil are the addresses of the stages that must run before the rest
 	// of the cost is known.
 	UnknownUntil []string `json:"unknown_until,omitempty"`
+	// Range contains the ranges of the figures that are not certain, or is nil.
+	Range *amount.Amounts `json:"range,omitempty"`
+	// Whole is what the node would take if nothing existed: no result, no known row,
+	// and no cached answer. It is nil if nothing is known.
+	Whole *amount.Amounts `json:"whole,omitempty"`
 }
 
 // Change is a difference that a deployment's plugin reports.

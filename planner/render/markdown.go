@@ -31,6 +31,9 @@ func (c *comment) plan(p *plan.Plan) {
 	if all := totals(p); all != "" {
 		c.printf(" Estimate: %s.", all)
 	}
+	if all := whole(p); all != "" {
+		c.printf(" The whole pipeline from scratch: %s.", all)
+	}
 	c.printf("%s\n", markdownScope(p))
 	var rows []row
 	for _, n := range p.Nodes {

@@ -93,6 +93,9 @@ func (t *text) plan(p *plan.Plan) {
 	if all := totals(p); all != "" {
 		t.printf("Estimate: %s.\n", all)
 	}
+	if all := whole(p); all != "" {
+		t.printf("The whole pipeline from scratch: %s.\n", all)
+	}
 	t.scope(p)
 }
 

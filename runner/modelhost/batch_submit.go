@@ -93,8 +93,7 @@ func (c *collection) add(q *question[*llm.Response], key responses.Key, request 
 	c.requests = append(c.requests, &pluginv1.BatchRequest{Id: requestID(key), Request: request})
 	c.bytes += int64(len(request))
 	a := c.endpoint.expected(q.estimated, q.most, true)
-	c.expected.Money += a.Money
-	c.expected.Tokens += a.Tokens
+	c.expected.add(a)
 }
 
 // waiting returns what a request waits for, or nil if it is not part of a batch.
@@ -160,7 +159,7 @@ func (h *Host) submit(ctx context.Context, c *collection) error {
 	defer func() {
 		spend := llm.Spend{}
 		if submitted {
-			spend.Cost, spend.InputTokens = c.expected.Money, c.expected.Tokens
+			spend.Cost, spend.InputTokens, spend.Calls = c.expected.Money, c.expected.Tokens, c.expected.Calls
 		}
 		settle(spend)
 	}()

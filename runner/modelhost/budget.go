@@ -16,7 +16,7 @@ import (
 type BudgetReached struct {
 	// Who is limited, with its verb: "this run has".
 	Who string
-	// What is limited: "money" or "tokens".
+	// What is limited: "money", "tokens", or "calls".
 	What         string
 	Spent, Limit float64
 }
@@ -54,12 +54,40 @@ type Budget interface {
 type Amount struct {
 	Money  float64
 	Tokens int64
+	Calls  int64
+	// MostMoney and MostTokens are the most that the call can take. They are 0 if
+	// that is not known.
+	MostMoney  float64
+	MostTokens int64
+}
+
+// most returns the amount at its most.
+func (a Amount) most() Amount {
+	a.Money, a.Tokens = max(a.Money, a.MostMoney), max(a.Tokens, a.MostTokens)
+	return a
+}
+
+func (a *Amount) add(o Amount) {
+	a.Money += o.Money
+	a.Tokens += o.Tokens
+	a.Calls += o.Calls
+	a.MostMoney += o.MostMoney
+	a.MostTokens += o.MostTokens
+}
+
+func (a *Amount) subtract(o Amount) {
+	a.Money -= o.Money
+	a.Tokens -= o.Tokens
+	a.Calls -= o.Calls
+	a.MostMoney -= o.MostMoney
+	a.MostTokens -= o.MostTokens
 }
 
 // RunBudget is the Budget of a run or a stage. A call that does not fit next to
-// those in flight waits, because they may turn out cheaper.
+// those in flight waits, because they may turn out cheaper. Next to others, it has to
+// fit at its most, so that only the last call can exceed the limit.
 type RunBudget struct {
-	limits []spendLimit
+	limits spendLimits
 
 	mu       sync.Mutex
 	spent    llm.Spend
@@ -71,11 +99,16 @@ type RunBudget struct {
 	changed  chan struct{} // closed and replaced when a call was settled
 }
 
+type spendLimits []spendLimit
+
+func (l spendLimits) any(holds func(spendLimit) bool) bool { return slices.ContainsFunc(l, holds) }
+
 // spendLimit limits what is spent, including what was spent before.
 type spendLimit struct {
 	who    string
 	money  *float64
 	tokens *int64
+	calls  *int64
 	before llm.Spend
 }
 
@@ -85,9 +118,9 @@ func NewBudget(who string, limits *plan.Budget) *RunBudget {
 	if limits == nil {
 		return b
 	}
-	b.limits = []spendLimit{{who: who + " has", money: limits.Money, tokens: limits.Tokens}}
+	b.limits = spendLimits{{who: who + " has", money: limits.Money, tokens: limits.Tokens, calls: limits.Calls}}
 	for _, p := range limits.Periods {
-		b.limits = append(b.limits, spendLimit{who: "all runs of the environment " + p.Name() + " have", money: p.Money, tokens: p.Tokens, before: p.Spent})
+		b.limits = append(b.limits, spendLimit{who: "all runs of the environment " + p.Name() + " have", money: p.Money, tokens: p.Tokens, calls: p.Calls, before: p.Spent})
 	}
 	return b
 }
@@ -103,17 +136,20 @@ func (b *RunBudget) promising(a Amount) error {
 	if b.promise == nil {
 		return nil
 	}
-	need := Amount{Money: b.spent.Cost + b.reserved.Money + a.Money, Tokens: b.spent.Tokens() + b.reserved.Tokens + a.Tokens}
+	need := Amount{Money: b.spent.Cost, Tokens: b.spent.Tokens(), Calls: b.spent.Calls}
+	need.add(b.reserved)
+	need.add(a)
 	money := b.LimitsMoney() && need.Money > b.promised.Money
-	tokens := b.limitsTokens() && need.Tokens > b.promised.Tokens
-	if !money && !tokens {
+	tokens := b.limits.any(func(l spendLimit) bool { return l.tokens != nil }) && need.Tokens > b.promised.Tokens
+	calls := b.limits.any(func(l spendLimit) bool { return l.calls != nil }) && need.Calls > b.promised.Calls
+	if !money && !tokens && !calls {
 		return nil
 	}
 	most := need
 	for i := range b.limits {
 		most = b.limits[i].ahead(most, need)
 	}
-	if err := b.promise(llm.Spend{Cost: most.Money, InputTokens: most.Tokens}); err != nil {
+	if err := b.promise(llm.Spend{Cost: most.Money, InputTokens: most.Tokens, Calls: most.Calls}); err != nil {
 		return err
 	}
 	b.promised = most
@@ -142,18 +178,18 @@ func (b *RunBudget) Reserve(ctx context.Context, expected func() Amount) (settle
 // try reserves an amount if it fits. Otherwise it returns a channel that is
 // closed when it may fit.
 func (b *RunBudget) try(a Amount) (changed <-chan struct{}, err error) {
+	a.MostMoney, a.MostTokens = a.most().Money, a.most().Tokens
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	over := b.over(a)
+	over := b.over(b.reserved, a)
 	switch {
 	case b.reached != nil:
 		return nil, b.reached
-	case over == nil:
+	case over == nil && (b.underWay == 0 || b.over(b.reserved.most(), a.most()) == nil):
 		if err := b.promising(a); err != nil {
 			return nil, err
 		}
-		b.reserved.Money += a.Money
-		b.reserved.Tokens += a.Tokens
+		b.reserved.add(a)
 		b.underWay++
 		return nil, nil
 	case b.underWay == 0:
@@ -164,9 +200,9 @@ func (b *RunBudget) try(a Amount) (changed <-chan struct{}, err error) {
 }
 
 // over returns *BudgetReached if the amount does not fit.
-func (b *RunBudget) over(a Amount) error {
+func (b *RunBudget) over(reserved, a Amount) error {
 	for i := range b.limits {
-		if err := b.limits[i].over(b.spent, b.reserved, a); err != nil {
+		if err := b.limits[i].over(b.spent, reserved, a); err != nil {
 			return err
 		}
 	}
@@ -181,6 +217,9 @@ func (l *spendLimit) over(spent llm.Spend, reserved, a Amount) error {
 	if l.tokens != nil && spent.Tokens()+reserved.Tokens+a.Tokens > *l.tokens {
 		return &BudgetReached{Who: l.who, What: "tokens", Spent: float64(spent.Tokens()), Limit: float64(*l.tokens)}
 	}
+	if l.calls != nil && spent.Calls+reserved.Calls+a.Calls > *l.calls {
+		return &BudgetReached{Who: l.who, What: "calls", Spent: float64(spent.Calls), Limit: float64(*l.calls)}
+	}
 	return nil
 }
 
@@ -193,6 +232,9 @@ func (l *spendLimit) ahead(most, need Amount) Amount {
 	if l.tokens != nil {
 		most.Tokens = max(most.Tokens, min(need.Tokens+*l.tokens/100, *l.tokens-l.before.Tokens()))
 	}
+	if l.calls != nil {
+		most.Calls = max(most.Calls, min(need.Calls+*l.calls/100, *l.calls-l.before.Calls))
+	}
 	return most
 }
 
@@ -200,8 +242,7 @@ func (l *spendLimit) ahead(most, need Amount) Amount {
 func (b *RunBudget) settle(a Amount, came llm.Spend) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.reserved.Money -= a.Money
-	b.reserved.Tokens -= a.Tokens
+	b.reserved.subtract(a)
 	b.underWay--
 	b.spent.Add(came)
 	close(b.changed)
@@ -210,11 +251,7 @@ func (b *RunBudget) settle(a Amount, came llm.Spend) {
 
 // LimitsMoney implements Budget.
 func (b *RunBudget) LimitsMoney() bool {
-	return slices.ContainsFunc(b.limits, func(l spendLimit) bool { return l.money != nil })
-}
-
-func (b *RunBudget) limitsTokens() bool {
-	return slices.ContainsFunc(b.limits, func(l spendLimit) bool { return l.tokens != nil })
+	return b.limits.any(func(l spendLimit) bool { return l.money != nil })
 }
 
 // Spent returns the total of all calls of the run.

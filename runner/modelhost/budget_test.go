@@ -3,6 +3,9 @@ package modelhost
 import (
 	"context"
 	"errors"
+	"math/rand/v2"
+	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/quern-dev/quern/planner/plan"
@@ -86,3 +89,53 @@ func TestACallIsNotMadeIfItsCostCannotBeRecorded(t *testing.T) {
 }
 
 func ref[T any](v T) *T { return &v }
+
+func TestABudgetOfCallsIsKeptToTheCall(t *testing.T) {
+	b := NewBudget("this run", &plan.Budget{Calls: ref(int64(7)), Periods: []plan.PeriodBudget{{Per: plan.PerDay, Calls: ref(int64(20)), Spent: llm.Spend{Calls: 15}}}})
+	var wg sync.WaitGroup
+	var made atomic.Int64
+	for range 8 {
+		wg.Go(func() {
+			for {
+				settle, err := b.Reserve(context.Background(), func() Amount { return Amount{Calls: 1} })
+				if err != nil {
+					if want := "the budget of 20 calls does not allow another call: all runs of the environment today have spent 20"; err.Error() != want {
+						t.Errorf("it says %q, not %q", err, want)
+					}
+					return
+				}
+				made.Add(1)
+				settle(llm.Spend{Calls: 1})
+			}
+		})
+	}
+	wg.Wait()
+	if made.Load() != 5 {
+		t.Errorf("%d calls were made", made.Load())
+	}
+}
+
+// Calls in flight cost far more than expected, but at most what is known.
+func TestOnlyTheLastCallCanExceedABudget(t *testing.T) {
+	const limit, most = 100.0, 9.0
+	for seed := range uint64(50) {
+		b := NewBudget("this run", &plan.Budget{Money: price(limit)})
+		var wg sync.WaitGroup
+		for worker := range uint64(8) {
+			wg.Go(func() {
+				random := rand.New(rand.NewPCG(seed, worker))
+				for {
+					settle, err := b.Reserve(context.Background(), func() Amount { return Amount{Money: 1, MostMoney: most} })
+					if err != nil {
+						return
+					}
+					settle(llm.Spend{Cost: 1 + (most-1)*random.Float64()})
+				}
+			})
+		}
+		wg.Wait()
+		if spent := b.Spent().Cost; spent > limit+most || spent < limit-most {
+			t.Errorf("seed %d: spent %v of %v; a call costs up to %v", seed, spent, limit, most)
+		}
+	}
+}

@@ -105,6 +105,7 @@ type usual struct {
 	mu                       sync.Mutex
 	calls                    int64
 	estimated, input, output float64
+	longest                  int64 // answer, in tokens
 }
 
 // firstOutput is the expected length of an answer in tokens before anything is
@@ -118,6 +119,7 @@ func (u *usual) came(estimated int64, usage llm.Usage) {
 	u.estimated += float64(estimated)
 	u.input += float64(usage.Input)
 	u.output += float64(usage.Output)
+	u.longest = max(u.longest, usage.Output)
 }
 
 // expect returns the expected tokens of a call, given the estimate for its
@@ -129,7 +131,7 @@ func (u *usual) expect(estimated, most int64) (input, output int64) {
 	input, output = estimated, firstOutput
 	if u.calls > 0 && u.estimated > 0 {
 		input = int64(float64(estimated)*u.input/u.estimated) + 1
-		output = int64(1.5*u.output/float64(u.calls)) + 16
+		output = max(int64(1.5*u.output/float64(u.calls))+16, u.longest)
 	}
 	if most > 0 && (u.calls == 0 || output > most) {
 		output = most
@@ -150,11 +152,26 @@ func (e *endpoint) expected(estimated, most int64, answers bool) Amount {
 	case e.Info.MaxTokens > 0:
 		output = min(output, e.Info.MaxTokens)
 	}
-	a := Amount{Tokens: input + output}
+	a := Amount{Tokens: input + output, Calls: 1}
 	if cost := e.Info.Price.Cost(input, 0, output); cost != nil {
 		a.Money = *cost
 	}
+	if longest := e.longest(most); answers && longest > output {
+		a.MostTokens = input + longest
+		if cost := e.Info.Price.Cost(input, 0, longest); cost != nil {
+			a.MostMoney = *cost
+		}
+	}
 	return a
+}
+
+// longest returns the tokens of the longest answer, given the maximum of a request,
+// or 0 if there is no maximum.
+func (e *endpoint) longest(most int64) int64 {
+	if most == 0 || e.Info.MaxTokens > 0 && e.Info.MaxTokens < most {
+		return e.Info.MaxTokens
+	}
+	return most
 }
 
 // spend returns the cost of a call.

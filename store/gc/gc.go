@@ -51,6 +51,8 @@ type Options struct {
 	Only func(address string) bool
 	// Kept, if not nil, is called for each blob that is kept, and why.
 	Kept func(why string, b blob.Stored)
+	// Gone, if not nil, is called for each blob that is removed, or would be.
+	Gone func(b blob.Stored)
 	// DryRun only counts what would be removed.
 	DryRun bool
 	// Now is the time that Grace counts back from.
@@ -487,6 +489,9 @@ func (c *collection) sweepBlobs(ctx context.Context) error {
 	removed := func(ref blob.Stored) {
 		c.result.Blobs++
 		c.result.Bytes += ref.Size
+		if c.opts.Gone != nil {
+			c.opts.Gone(ref)
+		}
 	}
 	if c.opts.DryRun {
 		for _, ref := range gone {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quern-dev/quern/internal/amount"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/action"
@@ -94,6 +95,8 @@ type Instance struct {
 	// Spend is the total of its calls of language models, or nil if there were
 	// none.
 	Spend *llm.Spend `json:"spend,omitempty"`
+	// Estimate is what the plan expected, if it expected the instance to be computed.
+	Estimate *amount.Amounts `json:"estimate,omitempty"`
 }
 
 // Spend returns the total of all calls of language models.
@@ -118,6 +121,8 @@ type Estimate struct {
 	InputTokens  *int64   `json:"input_tokens,omitempty"`
 	OutputTokens *int64   `json:"output_tokens,omitempty"`
 	Money        *float64 `json:"money,omitempty"`
+	// Range contains the ranges of all figures that were known in part.
+	Range *amount.Amounts `json:"range,omitempty"`
 }
 
 // Spent returns what the runs of an environment that started since a time have

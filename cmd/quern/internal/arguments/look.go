@@ -243,13 +243,15 @@ func (c *Console) Request() Request {
 type Log struct {
 	Environment
 	Document
-	N   Flag[int]
-	Run string
+	N     Flag[int]
+	Costs Flag[bool]
+	Run   string
 }
 
 // Flags implements [Set].
 func (l *Log) Flags() []cli.Flag {
 	return append(l.Environment.flags(), l.Document.flag(),
+		declare(&l.Costs, cli.BoolFlag{Name: "costs", Usage: "compare what runs took with their estimates"}),
 		declare(&l.N, cli.IntFlag{Name: "n", Value: 20, Usage: "list the last `N` runs; 0 lists all", Validator: atLeast(0)}))
 }
 

@@ -153,8 +153,8 @@ type GC struct {
 func (g *GC) Flags() []cli.Flag {
 	return flags([]cli.Flag{
 		declare(&g.Delete, cli.BoolFlag{Name: "delete", Usage: "remove it instead of only showing what would be removed"}),
-		declare(&g.KeepRuns, cli.IntFlag{Name: "keep-runs", Value: 20, Usage: "keep the results of the last `N` runs", Validator: atLeast(0)}),
-		declare(&g.Grace, cli.DurationFlag{Name: "grace", Value: 7 * 24 * time.Hour, Usage: "keep results newer than `DURATION`", Validator: notNegative}),
+		declare(&g.KeepRuns, keepRunsFlag),
+		declare(&g.Grace, graceFlag),
 		declare(&g.Answers, cli.DurationFlag{Name: "answers", HideDefault: true, Usage: "remove cached answers older than `DURATION`; by default, all are kept", Validator: notNegative}),
 		declare(&g.Address, cli.StringFlag{Name: "address", Usage: "remove only what the stage or module at `ADDRESS` has produced and no longer needs"}),
 		declare(&g.Verbose, cli.BoolFlag{Name: "verbose", Usage: "show what keeps the rest, with its size"}),
@@ -166,6 +166,35 @@ func (g *GC) Parse(given Positional) hcl.Diagnostics {
 	g.Lock.parse(given)
 	return given.none()
 }
+
+// StoreStats are the arguments of "quern store stats". Its flags for gc are those of
+// "quern gc".
+type StoreStats struct {
+	Document
+	KeepRuns Flag[int]
+	Grace    Flag[time.Duration]
+	N        Flag[int]
+}
+
+// Flags implements [Set].
+func (s *StoreStats) Flags() []cli.Flag {
+	return []cli.Flag{
+		declare(&s.KeepRuns, keepRunsFlag), declare(&s.Grace, graceFlag),
+		declare(&s.N, cli.IntFlag{Name: "n", Value: 10, Usage: "show the `N` largest stages and artifacts", Validator: atLeast(1)}),
+		s.Document.flag(),
+	}
+}
+
+// Parse implements [Set].
+func (s *StoreStats) Parse(given Positional) hcl.Diagnostics { return given.none() }
+
+// GC returns the arguments of the collection that is considered.
+func (s *StoreStats) GC() *GC { return &GC{KeepRuns: s.KeepRuns, Grace: s.Grace} }
+
+var (
+	keepRunsFlag = cli.IntFlag{Name: "keep-runs", Value: 20, Usage: "keep the results of the last `N` runs", Validator: atLeast(0)}
+	graceFlag    = cli.DurationFlag{Name: "grace", Value: 7 * 24 * time.Hour, Usage: "keep results newer than `DURATION`", Validator: notNegative}
+)
 
 // notNegative validates a duration.
 func notNegative(d time.Duration) error {
