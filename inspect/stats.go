@@ -98,8 +98,8 @@ func Measured(ctx context.Context, s *store.Store, opts gc.Options, most int) (*
 	return out, nil
 }
 
-// use is a reference of a state to an artifact.
-type use struct {
+// reference is what refers to an artifact: an instance of a state.
+type reference struct {
 	environment, address, kind string
 	artifact, digest           string
 }
@@ -109,7 +109,7 @@ type use struct {
 type references struct {
 	instances map[string]int // by environment
 	blobs     map[[32]byte]uint32
-	uses      []use
+	uses      []reference
 	sets      []useSet          // by number; the first is empty
 	next      map[useSet]uint32 // their numbers
 	sizes     []GroupStats      // by number of the set
@@ -119,7 +119,7 @@ type references struct {
 type useSet struct{ rest, use uint32 }
 
 // of returns the uses in a set.
-func (r *references) of(set uint32) (all []use) {
+func (r *references) of(set uint32) (all []reference) {
 	for ; set != 0; set = r.sets[set].rest {
 		all = append(all, r.uses[r.sets[set].use])
 	}
@@ -159,7 +159,7 @@ func (r *references) instance(s *store.Store, environment string, inst *state.In
 		if inst.Type != "" {
 			kind += "." + inst.Type
 		}
-		r.uses = append(r.uses, use{environment, inst.Address, kind, a.Name(), a.Ref.Digest})
+		r.uses = append(r.uses, reference{environment, inst.Address, kind, a.Name(), a.Ref.Digest})
 		r.add(a.Ref.Manifest)
 		for _, b := range found.Blobs() {
 			r.add(b)

@@ -23,7 +23,7 @@ var mayImport = map[string][]string{
 	"planner":      {"planner", "lang", "store", "sdk", "internal"},
 	"registry":     {"registry", "planner/plan", "lang/diag", "lang/kind", "lang/limit", "lang/value", "store/disk", "sdk", "internal"},
 	"importers":    {"importers", "lang", "sdk", "internal"},
-	"planner/plan": {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/value", "store", "sdk"},
+	"planner/plan": {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/value", "store", "sdk", "internal"},
 	"runner":       {"runner", "planner/plan", "planner/contract", "planner/fingerprint", "lang/addr", "lang/columnar", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
 	// The walls inside the runner separate the description of a stage, the
 	// reason for a failure, the interface for executing a stage, and its
