@@ -35,7 +35,7 @@ var mayImport = map[string][]string{
 	"runner/failure":              {"runner/events", "runner/modelhost", "runner/rowwise", "planner/plan", "lang/diag", "lang/kind", "store/blob", "store/disk", "sdk", "internal"},
 	"runner/stage":                {"runner/failure", "runner/modelhost", "planner/plan", "planner/fingerprint", "lang/columnar", "lang/diag", "lang/expr", "lang/kind", "lang/secret", "lang/value", "store", "sdk"},
 	"runner/engine":               {"runner/events", "runner/failure", "runner/modelhost", "planner/plan", "lang/value", "store/artifact", "store/pending", "sdk"},
-	"runner/engine/local":         {"runner/engine", "runner/events", "runner/failure", "runner/modelhost", "runner/overlap", "runner/rowwise", "runner/stage", "planner/plan", "planner/fingerprint", "lang/diag", "lang/expr", "lang/secret", "lang/value", "store", "sdk", "internal"},
+	"runner/engine/local":         {"runner/engine", "runner/events", "runner/failure", "runner/modelhost", "runner/overlap", "runner/rowwise", "runner/stage", "planner/plan", "planner/fingerprint", "lang/addr", "lang/diag", "lang/expr", "lang/secret", "lang/value", "store", "sdk", "internal"},
 	"tester":                      {"tester", "inspect", "lang", "planner", "registry", "runner", "store", "sdk", "internal"},
 	"inspect":                     {"inspect", "planner/plan", "planner/contract", "planner/fingerprint", "plugins/figures", "plugins/stats", "lang/addr", "lang/diag", "lang/kind", "lang/value", "store", "ui/export", "ui/results", "sdk", "internal"},
 	"ui":                          {"ui", "planner/plan", "lang/diag", "lang/value", "store", "sdk", "internal"},
@@ -81,9 +81,9 @@ func TestOnlyColumnarReadsRows(t *testing.T) {
 // plannerOrder lists the packages of the planner. Each can import only earlier
 // ones: first the packages that all phases use, then the phases.
 var plannerOrder = []string{
-	"planner/plan", "planner/fingerprint", "planner/comparison", "planner/render",
+	"planner/plan", "planner/fingerprint", "planner/contract", "planner/comparison", "planner/render",
 	"planner/diagnostics", "planner/secrets", "planner/processes", "planner/schema", "planner/phase", "planner/module",
-	"planner/contract", "planner/refactor", "planner/expand", "planner/condition", "planner/terms", "planner/decode", "planner/prepare", "planner/decide", "planner/estimate", "planner/output",
+	"planner/refactor", "planner/expand", "planner/condition", "planner/terms", "planner/decode", "planner/prepare", "planner/decide", "planner/estimate", "planner/output",
 	"planner",
 }
 

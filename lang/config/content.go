@@ -9,6 +9,7 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 )
 
@@ -128,7 +129,7 @@ func (l *loader) labels(b *hclsyntax.Block, want []string) bool {
 	}
 	ok := true
 	for i, label := range b.Labels {
-		if !ValidIdentifier(label) {
+		if !addr.ValidIdentifier(label) {
 			l.add(invalidName(b.LabelRanges[i], label))
 			ok = false
 		}
@@ -172,26 +173,13 @@ func validName(s string) string {
 		}
 		return r
 	}, strings.TrimSpace(s))
-	if !ValidIdentifier(name) {
+	if !addr.ValidIdentifier(name) {
 		name = "_" + name
 	}
-	if !ValidIdentifier(name) {
+	if !addr.ValidIdentifier(name) {
 		return ""
 	}
 	return name
-}
-
-// ValidIdentifier reports whether a name can be written without quotes. It is
-// hclsyntax.ValidIdentifier, which starts a scanner, for names that are not
-// obviously valid.
-func ValidIdentifier(name string) bool {
-	for i, c := range []byte(name) {
-		letter := 'a' <= c|0x20 && c|0x20 <= 'z' || c == '_'
-		if !letter && (i == 0 || c != '-' && (c < '0' || c > '9')) {
-			return hclsyntax.ValidIdentifier(name)
-		}
-	}
-	return name != ""
 }
 
 // sortedAttributes are the names of attributes in the order of the text.

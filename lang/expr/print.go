@@ -11,7 +11,6 @@ import (
 	"golang.org/x/text/unicode/norm"
 
 	"github.com/quern-dev/quern/lang/addr"
-	"github.com/quern-dev/quern/lang/config"
 )
 
 // Precedences of printed expressions, lowest first. A part is put in
@@ -334,7 +333,7 @@ func stepsText(steps hcl.Traversal) string {
 }
 
 func (p *printer) index(key cty.Value) {
-	if key.Type() == cty.String && config.ValidIdentifier(key.AsString()) {
+	if key.Type() == cty.String && addr.ValidIdentifier(key.AsString()) {
 		p.WriteString("." + key.AsString())
 		return
 	}

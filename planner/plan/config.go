@@ -8,7 +8,7 @@ import (
 	"github.com/zclconf/go-cty/cty/msgpack"
 
 	"github.com/quern-dev/quern/internal/ordered"
-	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/addr"
 )
 
 // encodeConfig encodes a configuration with its type, in the form of cty's package
@@ -68,7 +68,7 @@ func appendObject(to []byte, attrs map[string]cty.Type) ([]byte, error) {
 
 // jsonName returns a name as a JSON string. An identifier needs no escapes.
 func jsonName(name string) (string, error) {
-	if config.ValidIdentifier(name) {
+	if addr.ValidIdentifier(name) {
 		return `"` + name + `"`, nil
 	}
 	encoded, err := json.Marshal(name)
