@@ -98,6 +98,9 @@ func FindArtifact(st *state.State, name string) (Artifact, error) {
 		}
 		return Artifact{}, &Ambiguous{Name: name, Candidates: names}
 	}
+	if inst := st.Instances[name]; inst != nil && len(inst.Outputs) == 0 {
+		return Artifact{}, diag.Failed(name+" has no artifacts", "Deployments and gates have none.")
+	}
 	return Artifact{}, &NotFound{Kind: "artifact", Name: name, Environment: st.Environment, Known: known}
 }
 

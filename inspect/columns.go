@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
 
+	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store"
@@ -114,7 +115,14 @@ func splitField(st *state.State, name string) (*state.Instance, string, error) {
 	if found != nil {
 		return found, name[len(found.Address)+1:], nil
 	}
-	if _, err := Instance(st, name); err != nil {
+	address := name
+	for at := len(name); at > 0; at = strings.LastIndexByte(name[:at], '.') {
+		if _, err := addr.Parse(name[:at]); err == nil {
+			address = name[:at]
+			break
+		}
+	}
+	if _, err := Instance(st, address); err != nil {
 		return nil, "", err
 	}
 	return nil, "", diag.Failed(name+" is not a column", "Add the name of a column or value, as in %s.COLUMN.", name)

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store/state"
@@ -60,6 +61,9 @@ func Instance(st *state.State, address string) (*state.Instance, error) {
 	}
 	if err := a.CheckModule(maps.Keys(all)); err != nil {
 		return nil, err
+	}
+	if several := instancesOf(a, all); len(several) > 0 {
+		return nil, diag.Failed(fmt.Sprintf("%s has %s", a, english.Count(len(several), "instance")), "Name one of them, such as %s.", several[0].Address)
 	}
 	return nil, &NotFound{Kind: "instance", Name: a.String(), Environment: st.Environment, Known: slices.Sorted(maps.Keys(all))}
 }
@@ -132,13 +136,7 @@ func ofStage(st *state.State, address string) ([]*state.Instance, error) {
 	if err != nil {
 		return nil, err
 	}
-	var found []*state.Instance
-	for _, inst := range entries(st) {
-		if i, err := addr.Parse(inst.Address); err == nil && !a.HasKey() && i.Stage == a.Stage {
-			found = append(found, inst)
-		}
-	}
-	if len(found) > 0 {
+	if found := instancesOf(a, entries(st)); len(found) > 0 {
 		return found, nil
 	}
 	inst, err := Instance(st, address)
@@ -146,6 +144,17 @@ func ofStage(st *state.State, address string) ([]*state.Instance, error) {
 		return nil, err
 	}
 	return []*state.Instance{inst}, nil
+}
+
+// instancesOf returns the instances of a stage, by address, if a has no key.
+func instancesOf(a addr.Instance, all map[string]*state.Instance) []*state.Instance {
+	var found []*state.Instance
+	for _, address := range slices.Sorted(maps.Keys(all)) {
+		if i, err := addr.Parse(address); err == nil && !a.HasKey() && i.Stage == a.Stage {
+			found = append(found, all[address])
+		}
+	}
+	return found
 }
 
 // inModule returns the instances in a module.

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"github.com/urfave/cli/v3"
@@ -42,6 +44,9 @@ func createEnvironment(ctx context.Context, ui *terminal, args *arguments.EnvCre
 		}
 	}
 	st, err := s.States().Create(name, from, args.Lifetime.Until(time.Now()))
+	if errors.Is(err, fs.ErrExist) {
+		return diag.Failed(fmt.Sprintf("environment %q already exists", name), "Choose another name, or first run \"quern env delete %s\". To change when it expires, run \"quern env extend %s -expires-in=72h\".", name, name)
+	}
 	if err != nil {
 		return failed(err)
 	}

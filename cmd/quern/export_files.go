@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path"
 	"path/filepath"
@@ -58,6 +59,7 @@ func exportedFiles(ctx context.Context, ui *terminal, args *arguments.Export, ar
 			return nil, diag.Failed(fmt.Sprintf("the files in %s cannot be listed", dir), "%w", err)
 		}
 	}
+	maps.DeleteFunc(found, func(at string, _ bool) bool { return isExport(at) })
 	found[filepath.Join(root, registry.LockFile)] = true // hidden, and perhaps not tracked yet
 	if err := matching(args.Include.Value, func(at string) { found[at] = true }); err != nil {
 		return nil, err
@@ -175,9 +177,28 @@ func filesIn(ctx context.Context, dir string, found map[string]bool) error {
 	})
 }
 
+// isExport reports whether a file is an archive that an earlier export wrote: it
+// begins with the name of its first file.
+func isExport(at string) bool {
+	if filepath.Ext(at) != ".tar" {
+		return false
+	}
+	f, err := os.Open(at)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	begin := make([]byte, len(exportFolder)+1)
+	_, err = io.ReadFull(f, begin)
+	return err == nil && string(begin) == exportFolder+"/"
+}
+
 // matching calls f for the files that match patterns.
 func matching(patterns []string, f func(at string)) error {
 	for _, pattern := range patterns {
+		if filepath.IsAbs(pattern) {
+			return diag.Failed(fmt.Sprintf("%q is an absolute path", pattern), "Write a path relative to the folder of the pipeline. An archive is unpacked anywhere, so a source cannot have an absolute path there.")
+		}
 		names, err := doublestar.FilepathGlob(pattern, doublestar.WithFilesOnly())
 		if err != nil {
 			return diag.Failed(fmt.Sprintf("%q is not a valid pattern", pattern), "%w", err)

@@ -4,9 +4,11 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/state"
 	"github.com/urfave/cli/v3"
@@ -26,6 +28,9 @@ func lineageCommand(ui *terminal) *cli.Command {
 		s, st, err := stateHere(ui, args.Env.Value)
 		if err != nil {
 			return err
+		}
+		if st.Serial == 0 {
+			return diag.Failed(fmt.Sprintf("environment %q has no results", args.Env.Value), "Run \"quern apply -env=%s\" to compute them, or \"quern env list\" to see the environments.", args.Env.Value)
 		}
 		switch {
 		case args.Downstream.Value:

@@ -91,6 +91,9 @@ func rollbackTo(s *store.Store, env, id string) (*history.Run, error) {
 		return runBefore(s, env)
 	}
 	run, err := s.Runs().Get(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, diag.Failed(fmt.Sprintf("run %q does not exist", id), "Run \"quern log -env=%s\" to see the runs of the environment.", env)
+	}
 	if err != nil {
 		return nil, diag.Failed(fmt.Sprintf("the environment cannot return to run %q", id), "%w", err)
 	}

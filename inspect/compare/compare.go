@@ -67,6 +67,8 @@ const (
 	Removed Change = "removed"
 	Changed Change = "changed"
 	Moved   Change = "moved" // it has another address and the same result
+	// Recomputed is one that was computed from something else, with the same result.
+	Recomputed Change = "recomputed"
 )
 
 // Instance is an instance that differs.
@@ -359,7 +361,26 @@ func (c *comparer) changed(a, b *state.Instance) (*Instance, error) {
 	if note != "" {
 		i.Notes = append(i.Notes, note)
 	}
+	if len(i.Artifacts) == 0 && sameValue(a, b) {
+		i.Change = Recomputed
+	}
 	return i, nil
+}
+
+// sameValue reports whether two instances with the same artifacts have the same result.
+func sameValue(a, b *state.Instance) bool {
+	if a.Deployment != nil || b.Deployment != nil || a.Errors != b.Errors || (a.Value == nil) != (b.Value == nil) {
+		return false
+	}
+	if a.Value == nil {
+		return true
+	}
+	before, err := a.Value.Get()
+	if err != nil {
+		return false
+	}
+	after, err := b.Value.Get()
+	return err == nil && before.RawEquals(after)
 }
 
 // alone describes the artifacts of an instance that only one run left.

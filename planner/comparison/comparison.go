@@ -37,6 +37,9 @@ const (
 	Removed Change = "removed"
 	Changed Change = "changed"
 	Moved   Change = "moved" // it has another address, and is otherwise the same
+	// Recomputed is a stage that was computed from something else, with the same
+	// result. Only runs have such stages.
+	Recomputed Change = "recomputed"
 )
 
 // Stage is a stage or a model that differs.

@@ -35,8 +35,8 @@ func Comparison(w io.Writer, c Compared, o Options) error {
 
 // comparedSymbols and comparedColors are those of changes.
 var (
-	comparedSymbols = map[comparison.Change]string{comparison.Added: "+", comparison.Removed: "-", comparison.Changed: "~", comparison.Moved: ">"}
-	comparedColors  = map[comparison.Change]string{comparison.Added: green, comparison.Removed: red, comparison.Changed: yellow, comparison.Moved: cyan}
+	comparedSymbols = map[comparison.Change]string{comparison.Added: "+", comparison.Removed: "-", comparison.Changed: "~", comparison.Moved: ">", comparison.Recomputed: "="}
+	comparedColors  = map[comparison.Change]string{comparison.Added: green, comparison.Removed: red, comparison.Changed: yellow, comparison.Moved: cyan, comparison.Recomputed: cyan}
 )
 
 func (t *text) comparison(c Compared) {

@@ -87,7 +87,7 @@ func (r Runs) IsEmpty() bool { return len(r.Stages)+len(r.Outputs) == 0 }
 
 func (r Runs) summary() string {
 	var parts []string
-	for _, change := range []comparison.Change{comparison.Added, comparison.Changed, comparison.Moved, comparison.Removed} {
+	for _, change := range []comparison.Change{comparison.Added, comparison.Changed, comparison.Recomputed, comparison.Moved, comparison.Removed} {
 		n := 0
 		for i := range r.Stages {
 			if r.Stages[i].Change == change {
@@ -111,7 +111,7 @@ func (r Runs) summary() string {
 func (s *RunStage) phrase() string {
 	return map[comparison.Change]string{
 		comparison.Added: "was added", comparison.Removed: "was removed", comparison.Changed: "has another result",
-		comparison.Moved: "was moved from " + s.From,
+		comparison.Recomputed: "was computed again, with the same result", comparison.Moved: "was moved from " + s.From,
 	}[s.Change]
 }
 
