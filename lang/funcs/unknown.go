@@ -34,13 +34,15 @@ var allNames = sync.OnceValue(Names)
 
 // Unknown reports that a function does not exist, and what to do.
 func Unknown(name string, at *hcl.Range) *hcl.Diagnostic {
-	summary, detail := unknown(name)
-	return diag.Errorf(at, summary, "%s", detail)
+	return diag.Errorf(at, unknownFunction, "%s", unknown(name))
 }
 
-func unknown(name string) (summary, detail string) {
+const unknownFunction = "Unknown function"
+
+// unknown says what to do about a function that does not exist.
+func unknown(name string) string {
 	if strings.Contains(name, "::") {
-		return "Unknown function", fmt.Sprintf("%s() is a function of a plugin. Only the expressions of modules and the conditions of tests can call these, but not plugin blocks, the values of variables, or their validations.", name)
+		return fmt.Sprintf("%s() is a function of a plugin. Only the expressions of modules and the conditions of tests can call these, but not plugin blocks, the values of variables, or their validations.", name)
 	}
 	hint := diag.Suggest(name, allNames())
 	switch {
@@ -49,7 +51,7 @@ func unknown(name string) (summary, detail string) {
 	case hint == "":
 		hint = " For a list of functions, see docs/language.md."
 	}
-	return "Unknown function", fmt.Sprintf("The function %q does not exist.%s", name, hint)
+	return fmt.Sprintf("The function %q does not exist.%s", name, hint)
 }
 
 // Missing is the error of a call of a function of a plugin that does not exist.
@@ -65,13 +67,13 @@ func Explain(diags hcl.Diagnostics) hcl.Diagnostics {
 	for i, d := range diags {
 		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallUnknownDiagExtra](d); ok {
 			ours := *d
-			ours.Summary, ours.Detail = unknown(call.CalledFunctionNamespace() + call.CalledFunctionName())
+			ours.Summary, ours.Detail = unknownFunction, unknown(call.CalledFunctionNamespace()+call.CalledFunctionName())
 			diags[i] = &ours
 		}
 		if call, ok := hcl.DiagnosticExtra[hclsyntax.FunctionCallDiagExtra](d); ok {
 			if missing := (*Missing)(nil); errors.As(call.FunctionCallError(), &missing) {
 				ours := *d
-				ours.Summary, ours.Detail = "Unknown function", missing.Detail
+				ours.Summary, ours.Detail = unknownFunction, missing.Detail
 				diags[i] = &ours
 			}
 		}
