@@ -431,3 +431,21 @@ func TestAPluginThatDeclaresOverlapIsRefused(t *testing.T) {
 		t.Errorf("without a model: %v", diags)
 	}
 }
+
+// Preparing a source may mean to infer its columns from all of its files.
+func TestAnUnchangedSourceIsNotPreparedAgain(t *testing.T) {
+	const config = "source \"lines\" \"a\" { path = \"a.txt\" }\n"
+	p := newPipeline(t)
+	p.apply(config)
+	p.mustPlan(config) // the first plan that knows what it compares the content with
+	was := p.world.prepared.Load()
+	p.mustPlan(config)
+	if is := p.world.prepared.Load(); is != was {
+		t.Errorf("the source was prepared %d times though nothing had changed", is-was)
+	}
+	p.world.sources["a.txt"] = "101 rows"
+	p.mustPlan(config)
+	if p.world.prepared.Load() == was {
+		t.Error("the source has changed and was not prepared")
+	}
+}

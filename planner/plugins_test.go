@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
@@ -100,6 +101,8 @@ type world struct {
 	sources map[string]string
 	// shelves are the digests on the shelves that exist, by place.
 	shelves map[string]string
+	// prepared counts how often sources were prepared.
+	prepared atomic.Int64
 }
 
 func (w *world) source(path string) (string, bool) {
@@ -141,6 +144,7 @@ type linesArgs struct {
 }
 
 func (s *lines) Prepare(_ context.Context, p *plugin.Prepare[linesArgs]) error {
+	s.w.prepared.Add(1)
 	if _, ok := s.w.source(p.Args.Path); !ok && p.Known("path") {
 		p.Errorf("path", "No such file\nThere is no file %s.", p.Args.Path)
 	}

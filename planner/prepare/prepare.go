@@ -87,9 +87,11 @@ type question struct {
 func (p *Preparer) Prepare(level []*decode.Instance) []*Instance {
 	questions := phase.Each(p.Context, level, p.question)
 	// Sources are read first: if the content of a source has not changed since
-	// it was prepared, there is nothing to prepare.
+	// it was prepared, there is nothing to prepare. Without its content, an answer
+	// about a source is not cached.
 	questions = phase.Waiting(p.Context, Lookers, questions, func(q *question) *question {
-		if _, before := p.Cache.lookup(q.Question); before && !p.look(q.Instance) {
+		_, before := p.Cache.lookup(q.Question)
+		if (before || p.Prior[q.Address] != nil) && !p.look(q.Instance) {
 			return nil
 		}
 		return q
