@@ -109,6 +109,9 @@ func exportPipeline(ctx context.Context, ui *terminal, args *arguments.Export) e
 		return diag.Failed("the results cannot be exported", "%w", err)
 	}
 	err = replaceFile(to, 0o600, func(w io.Writer) error { return e.write(ctx, w) })
+	if ctx.Err() != nil {
+		return diag.Failed("the export was interrupted", "%s was not written.", args.File)
+	}
 	if err != nil {
 		return diag.Failed(fmt.Sprintf("%s cannot be written", args.File), "%w", err)
 	}
@@ -214,7 +217,7 @@ func upToDate(p *plan.Plan, st *state.State) (*state.State, error) {
 		}
 	}
 	if len(missing) > 0 {
-		return nil, diag.Failed("results are missing or out of date", "Environment %q has no current result of %s. Run \"quern apply\" first.", p.Environment, english.And(missing[:min(len(missing), 10)]))
+		return nil, diag.Failed("results are missing or out of date", "Environment %q has no current result of %s. First run \"quern apply -env=%s\".", p.Environment, english.And(atMost(missing, 10)), p.Environment)
 	}
 	for _, o := range p.Outputs {
 		if o.Action == plan.Keep && st.Outputs[o.Name] != nil {
@@ -222,6 +225,14 @@ func upToDate(p *plan.Plan, st *state.State) (*state.State, error) {
 		}
 	}
 	return &part, nil
+}
+
+// atMost returns n names, and then how many there are in addition.
+func atMost(names []string, n int) []string {
+	if len(names) <= n {
+		return names
+	}
+	return append(slices.Clone(names[:n]), fmt.Sprintf("%d more", len(names)-n))
 }
 
 // excerpt copies the results into a store of their own.

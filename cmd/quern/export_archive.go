@@ -215,7 +215,7 @@ func (e *exporting) addPlugins(p *plan.Plan, w *workspace) {
 		used[m.Plugin] = true
 	}
 	for name, plugin := range p.Plugins {
-		if !used[name] {
+		if !used[name] && !offersFunctions(w, name) {
 			continue
 		}
 		about := exportedPlugin{Source: plugin.Source, Version: plugin.Version, Digest: plugin.Digest}
@@ -236,6 +236,13 @@ func (e *exporting) addPlugins(p *plan.Plan, w *workspace) {
 		}
 		e.about.Plugins[name] = about
 	}
+}
+
+// offersFunctions reports whether expressions may call functions of a plugin. A plugin
+// that cannot be started was not needed for the plan.
+func offersFunctions(w *workspace, plugin string) bool {
+	functions, err := w.plugins.Functions(plugin)
+	return err == nil && len(functions) > 0
 }
 
 func (e *exporting) writePrograms(ctx context.Context, a *archive) error {

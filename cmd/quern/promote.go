@@ -87,6 +87,9 @@ func existingState(s *store.Store, env string) (*state.State, error) {
 // rollbackTo returns the run with an ID or, if that is empty, the last complete
 // run of an environment before its latest one.
 func rollbackTo(s *store.Store, env, id string) (*history.Run, error) {
+	if _, err := existingState(s, env); err != nil {
+		return nil, err
+	}
 	if id == "" {
 		return runBefore(s, env)
 	}
