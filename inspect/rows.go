@@ -53,11 +53,23 @@ type Row struct {
 	Calls   *llm.Spend `json:"stage_calls,omitempty"`
 	Models  []string   `json:"models,omitempty"`
 	Prompts []string   `json:"prompts,omitempty"`
+	// Requests are those that the stage made to models for the row. They are nil if
+	// nobody has looked for them, and RequestsUnknown says why they were not found.
+	Requests        []Request `json:"requests,omitempty"`
+	RequestsUnknown string    `json:"requests_unknown,omitempty"`
 	// Repeated is set if the same row appears above, Missing if the store no longer
 	// has what it came from.
 	Repeated bool   `json:"repeated,omitempty"`
 	Missing  bool   `json:"missing,omitempty"`
 	From     []*Row `json:"from,omitempty"`
+
+	// ActionKey is that of the action that produced the row. If AsksModels is set, the
+	// action has models. AskedRow is then the row of its input that it asked them
+	// about, or nil if it is not row-wise. Recorded are the requests in the row itself.
+	ActionKey  string     `json:"-"`
+	AsksModels bool       `json:"-"`
+	AskedRow   *int64     `json:"-"`
+	Recorded   []Recorded `json:"-"`
 }
 
 // shownRows is the number of rows that are followed if several match.
@@ -103,7 +115,8 @@ func (t *tracer) row(r *result, port string, m *dataset.Manifest, n int64) (*Row
 	case isSource(r.entry):
 		return row, t.file(row, r.entry)
 	}
-	row.Calls = r.entry.Spend
+	row.Calls, row.ActionKey, row.AsksModels = r.entry.Spend, r.key, asksModels(r.entry)
+	row.Recorded = recorded(r.entry, row.Values)
 	for _, in := range r.entry.Inputs {
 		switch {
 		case in.Role == action.RoleModel && !slices.Contains(row.Models, in.Address):
@@ -160,6 +173,9 @@ func (t *tracer) input(row *Row, r *result, port string, m *dataset.Manifest, ke
 	matched, err := t.match(r, port, m, key, of, row.Row)
 	if err != nil {
 		return err
+	}
+	if d := r.entry.Derivations[port]; matched.kind == Exact && d.Relation != action.Selected {
+		row.AskedRow = &matched.rows[0]
 	}
 	if matched.kind == AnyRow {
 		row.From = append(row.From, &Row{Address: in.Address, Port: in.Port, Match: AnyRow, Of: of.Rows})

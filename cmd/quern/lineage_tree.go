@@ -238,15 +238,30 @@ func brief(values string) string {
 	return values
 }
 
+// modelsOf returns the model blocks of a stage, and the trained models that it asked
+// about a row.
+func modelsOf(r *inspect.Row) []string {
+	models := slices.Clone(r.Models)
+	for _, q := range r.Requests {
+		if !slices.Contains(models, q.Model) {
+			models = append(models, q.Model)
+		}
+	}
+	return models
+}
+
 // callTrees describes the models and prompts that a stage used.
 func callTrees(r *inspect.Row) []*tree {
 	var all []*tree
-	for _, model := range r.Models {
-		t := &tree{name: model, words: []string{"model"}}
+	for _, model := range modelsOf(r) {
+		t := &tree{name: model, words: []string{"model"}, branches: requestTrees(r, model)}
 		if r.Calls != nil {
 			t.words = append(t.words, fmt.Sprintf("%s for all rows of the stage, %s cached", english.Count(r.Calls.Calls, "call"), english.Number(r.Calls.CachedCalls)))
 		}
 		all = append(all, t)
+	}
+	if r.RequestsUnknown != "" {
+		all = append(all, &tree{name: "requests", words: []string{"not known: " + r.RequestsUnknown}, key: "requests " + r.ActionKey})
 	}
 	for _, prompt := range r.Prompts {
 		all = append(all, &tree{name: prompt, words: []string{"prompt"}})

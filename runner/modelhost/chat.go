@@ -58,6 +58,9 @@ func (h *Host) Answer(ctx context.Context, req *pluginv1.HostServiceChatRequest)
 // chat returns an answer with everything that the host adds.
 func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text []byte, req *pluginv1.HostServiceChatRequest) (*llm.Response, error) {
 	draw := req.GetDraw()
+	if h.hub.opts.Replay != nil {
+		return h.replayChat(e, request, text, draw)
+	}
 	request, sent, err := e.drawn(request, text, draw)
 	if err != nil {
 		return nil, err
@@ -155,7 +158,7 @@ func (h *Host) Reject(ctx context.Context, req *pluginv1.HostServiceRejectReques
 	if err != nil {
 		return nil, err
 	}
-	if !e.Info.Cache {
+	if !e.Info.Cache || h.hub.opts.Replay != nil {
 		return &pluginv1.HostServiceRejectResponse{}, nil
 	}
 	cache, err := h.hub.answers()
@@ -228,15 +231,18 @@ func startChat(ctx context.Context, client pluginv1.PluginServiceClient, l *Lang
 // keptChat returns the cached answer under a key, or nil if there is none that
 // can be read.
 func keptChat(cache *responses.Cache, key responses.Key) *llm.Response {
-	content, ok := cache.Get(key)
-	if !ok {
-		return nil
-	}
-	answer := &llm.Response{}
-	if json.Unmarshal(content, answer) != nil || unanswered(answer) != nil {
-		return nil
-	}
+	answer, _ := storedChat(cache, key)
 	return answer
+}
+
+// storedChat is keptChat with the time when the answer was stored.
+func storedChat(cache *responses.Cache, key responses.Key) (*llm.Response, time.Time) {
+	content, stored, ok := cache.GetStored(key)
+	answer := &llm.Response{}
+	if !ok || json.Unmarshal(content, answer) != nil || unanswered(answer) != nil {
+		return nil, time.Time{}
+	}
+	return answer, stored
 }
 
 // complete returns a copy of an answer with its cost at present prices, which

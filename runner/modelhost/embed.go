@@ -72,6 +72,9 @@ func (h *Host) embed(ctx context.Context, e *endpoint, texts []string) (map[stri
 			missing = append(missing, text)
 		}
 	}
+	if h.hub.opts.Replay != nil {
+		return found, h.replayEmbed(e, texts, missing)
+	}
 	if len(missing) == 0 {
 		h.spent(llm.Spend{CachedCalls: 1})
 		return found, nil

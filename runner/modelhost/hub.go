@@ -31,6 +31,9 @@ type Options struct {
 	// Seal computes keyed digests, as store.Seal does. It may be nil without
 	// Secrets.
 	Seal func([]byte) (string, error)
+	// Replay receives each request. If it is set, only the cache answers: no model is
+	// called, and no answer is removed. Replay is called from many goroutines.
+	Replay func(Request)
 }
 
 // Hub is what all stages in this process share that call models: the response

@@ -27,6 +27,9 @@ func (h *Host) Predict(stage pluginv1.HostService_PredictServer) error {
 	if err != nil {
 		return err
 	}
+	if h.hub.opts.Replay != nil {
+		return status.Error(codes.FailedPrecondition, "no model predicts while requests are replayed")
+	}
 	if model.Language != nil && model.Language.Instance != nil {
 		return status.Errorf(codes.FailedPrecondition, "%s cannot predict", model.Language.Address)
 	}

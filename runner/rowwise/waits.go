@@ -19,14 +19,14 @@ const (
 
 // waits passes tokens between a plugin and the log of what rows wait for.
 type waits struct {
-	log    *pending.Log
+	log    *pending.Log // nil if nothing is kept
 	redact func(string) string
 	guard  func(token []byte) error
 }
 
 // tokens returns the tokens of rows.
 func (w waits) tokens(keys []rowKey) []*pluginv1.RowToken {
-	if w.log.Empty() {
+	if w.log == nil || w.log.Empty() {
 		return nil
 	}
 	var out []*pluginv1.RowToken
@@ -73,7 +73,7 @@ func (w waits) take(keys []rowKey, errs []*pluginv1.RowError) error {
 		}
 		seen[e.GetRow()] = true
 	}
-	if len(answers) == 0 {
+	if len(answers) == 0 || w.log == nil {
 		return nil
 	}
 	return w.log.Wait(answers)

@@ -139,21 +139,27 @@ func (c *Cache) settle() {
 // Get returns the value under the key. ok is false if there is none that can be
 // read.
 func (c *Cache) Get(key Key) (answer []byte, ok bool) {
+	answer, _, ok = c.GetStored(key)
+	return answer, ok
+}
+
+// GetStored is like Get, and also returns when the value was put, in seconds.
+func (c *Cache) GetStored(key Key) (answer []byte, put time.Time, ok bool) {
 	value, closer, err := c.db.Get(key[:])
 	if errors.Is(err, pebble.ErrNotFound) {
-		return nil, false
+		return nil, put, false
 	}
 	if err != nil {
 		c.damage(fmt.Errorf("read a cached answer: %w", err))
-		return nil, false
+		return nil, put, false
 	}
 	defer closer.Close()
 	e, err := decode(key, value)
 	if err != nil {
 		c.damage(err)
-		return nil, false
+		return nil, put, false
 	}
-	return e.answer, true
+	return e.answer, e.put, true
 }
 
 // Put stores an answer, replacing any earlier one, and returns when it is

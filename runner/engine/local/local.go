@@ -42,6 +42,8 @@ type Options struct {
 	Functions expr.Plugins
 	// Artifacts caches artifacts that were already read. It may be nil.
 	Artifacts *stage.Artifacts
+	// Replay is that of [modelhost.Options]: with it, no model is called.
+	Replay func(modelhost.Request)
 }
 
 // Engine is the local engine.
@@ -76,7 +78,7 @@ func Open(opts Options) engine.Open {
 			Cache:   func() (*responses.Cache, error) { return opts.Store.Responses(e.warn) },
 			Batches: opts.Store.Batches,
 			Report:  e.warn, Notice: func(text string) { e.tell("Waiting for a model", text) },
-			Secrets: e.redactor, Seal: opts.Store.Seal,
+			Secrets: e.redactor, Seal: opts.Store.Seal, Replay: opts.Replay,
 		})
 		e.watch(run.Stop)
 		return e

@@ -30,13 +30,9 @@ var errorsSchema = data.Schema{{Name: "row", Type: "int64"}, {Name: "message", T
 
 // mapRows runs a row-wise stage.
 func (a *attempt) mapRows(ctx context.Context) (*product, error) {
-	port := a.RowsPort()
-	if port == nil {
-		return nil, a.Faulty("a row-wise stage without an output that has the rows of an input")
-	}
-	in := a.Inputs[port.RowsOf]
-	if in == nil || in.Artifact.Dataset == nil {
-		return nil, a.Faulty(fmt.Sprintf("its output has the rows of input %q, which is not a dataset", port.RowsOf))
+	port, in, err := a.rowsInput()
+	if err != nil {
+		return nil, err
 	}
 	others, discard, err := a.otherInputs(ctx, port.RowsOf)
 	if err != nil {
@@ -58,6 +54,20 @@ func (a *attempt) mapRows(ctx context.Context) (*product, error) {
 	return m.finish(ctx, done)
 }
 
+// rowsInput returns the output of a row-wise stage that has the rows of an input, and
+// the input.
+func (a *attempt) rowsInput() (*plan.Port, *stage.Input, error) {
+	port := a.RowsPort()
+	if port == nil {
+		return nil, nil, a.Faulty("a row-wise stage without an output that has the rows of an input")
+	}
+	in := a.Inputs[port.RowsOf]
+	if in == nil || in.Artifact.Dataset == nil {
+		return nil, nil, a.Faulty(fmt.Sprintf("its output has the rows of input %q, which is not a dataset", port.RowsOf))
+	}
+	return port, in, nil
+}
+
 // mapNew computes the rows whose results are not known. others are the inputs
 // other than the rows.
 func (a *attempt) mapNew(ctx context.Context, m *mapping, others map[string]*pluginv1.Artifact) (*rowwise.Result, error) {
@@ -71,21 +81,9 @@ func (a *attempt) mapNew(ctx context.Context, m *mapping, others map[string]*plu
 	}
 	done, err := rowwise.Run(served.ctx, m.rows, rowwise.Services{
 		Blobs: a.Store.Blobs, Memo: a.Store.Memo, Pending: a.Store.Pending, Stop: a.run.Stop, Halt: halt,
-		Map: func(ctx context.Context) (pluginv1.PluginService_MapClient, error) {
-			p, err := a.Plugins.Client(ctx, a.Plugin)
-			if err != nil {
-				return nil, err
-			}
-			call, err := p.Service().Map(ctx)
-			if err != nil {
-				return nil, err
-			}
-			host, end, err := served.on(p)
-			if err != nil {
-				return nil, err
-			}
-			stop = end
-			return &hostedMap{PluginService_MapClient: call, host: host, chats: served.openChats(), inputs: others}, nil
+		Map: func(ctx context.Context) (call pluginv1.PluginService_MapClient, err error) {
+			call, stop, err = a.openMap(ctx, served, others)
+			return call, err
 		},
 		Redact: a.redactor.Text, Guard: a.guard.rows, GuardToken: a.guard.token,
 		Progress: func(p rowwise.Progress) {
@@ -96,6 +94,23 @@ func (a *attempt) mapNew(ctx context.Context, m *mapping, others map[string]*plu
 		return done, err
 	}
 	return done, served.submit()
+}
+
+// openMap opens a Map call of a plugin that reaches its host. stop ends the host.
+func (a *attempt) openMap(ctx context.Context, served *serving, others map[string]*pluginv1.Artifact) (call pluginv1.PluginService_MapClient, stop func(), err error) {
+	stop = func() {}
+	p, err := a.Plugins.Client(ctx, a.Plugin)
+	if err != nil {
+		return nil, stop, err
+	}
+	if call, err = p.Service().Map(ctx); err != nil {
+		return nil, stop, err
+	}
+	host, end, err := served.on(p)
+	if err != nil {
+		return nil, stop, err
+	}
+	return &hostedMap{PluginService_MapClient: call, host: host, chats: served.openChats(), inputs: others}, end, nil
 }
 
 // mapping is the result of a row-wise stage.

@@ -10,10 +10,12 @@ import (
 // Lineage is quern lineage.
 type Lineage struct {
 	Environment
+	Variables
 	Form
 	Downstream Flag[bool]
 	Column     Flag[bool]
 	Row        Flag[int]
+	Calls      Flag[bool]
 	Namespace  Flag[string]
 	// Subject is an address; with -column, one with a column or value.
 	Subject string
@@ -23,10 +25,11 @@ type Lineage struct {
 
 // Flags implements [Set].
 func (l *Lineage) Flags() []cli.Flag {
-	return flags(l.Environment.flags(), []cli.Flag{
+	return flags(l.Environment.flags(), l.Variables.flags(), []cli.Flag{
 		declare(&l.Downstream, cli.BoolFlag{Name: "downstream", Usage: "show what was made from the result, in all environments"}),
 		declare(&l.Column, cli.BoolFlag{Name: "column", Usage: "show what a column or value came from: -column ADDRESS.NAME"}),
 		declare(&l.Row, cli.IntFlag{Name: "row", Usage: "show the rows that row `N` of a dataset came from, counted from 0", Validator: atLeast(0)}),
+		declare(&l.Calls, cli.BoolFlag{Name: "calls", Usage: "with -row: show the requests to language models for these rows, too"}),
 		l.formatFlag("text", "text, json, mermaid, or openlineage"),
 		declare(&l.Namespace, cli.StringFlag{Name: "namespace", Value: "quern", Usage: "the namespace of jobs and datasets in OpenLineage events"}),
 		l.Form.flag(),
@@ -56,5 +59,16 @@ func (l *Lineage) Parse(given Positional) hcl.Diagnostics {
 	if l.Namespace.Given() && chosen != "openlineage" {
 		diags = append(diags, refuse(fmt.Sprintf("%s can only be used with %s=openlineage", &l.Namespace, &l.Format), "")...)
 	}
+	if l.Calls.Value && !l.Row.Given() {
+		diags = append(diags, refuse(fmt.Sprintf("%s can only be used with %s", &l.Calls, &l.Row), "Add the row that the requests were made for: -row=N.")...)
+	}
+	if !l.Calls.Value && (l.Vars.Given() || l.VarFiles.Given()) {
+		diags = append(diags, refuse(fmt.Sprintf("%s and %s can only be used with %s", &l.Vars, &l.VarFiles, &l.Calls), "Otherwise, the lineage does not depend on the configuration.")...)
+	}
 	return diags
+}
+
+// Request is what -calls plans.
+func (l *Lineage) Request() Request {
+	return Request{Environment: l.Env.Value, Variables: &l.Variables}
 }

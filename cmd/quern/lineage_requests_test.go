@@ -1,0 +1,215 @@
+package main
+
+import (
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/quern-dev/quern/inspect"
+	"github.com/quern-dev/quern/plugins/openai/openaitest"
+	"github.com/quern-dev/quern/sdk/go/llm"
+	"github.com/quern-dev/quern/store/responses"
+)
+
+const askedPipeline = `
+variable "tone" {
+  type      = string
+  sensitive = true
+}
+
+source "csv" "texts" {
+  path = "texts.csv"
+}
+
+model "openai" "chat" {
+  name     = "chat"
+  base_url = %[1]q
+  price {
+    input  = 1000
+    output = 2000
+  }
+}
+
+model "openai" "uncached" {
+  name     = "chat"
+  base_url = %[1]q
+  cache    = false
+}
+
+prompt "kind" {
+  user = "Which is it? ${row.text}"
+}
+
+prompt "toned" {
+  system = "Be ${var.tone}."
+  user   = row.text
+}
+
+transform "filter" "some" {
+  input = source.texts
+  where = row.text != "skip"
+}
+
+label "llm" "kind" {
+  input   = transform.some
+  model   = model.chat
+  prompt  = prompt.kind
+  classes = ["cat", "dog"]
+}
+
+label "llm" "toned" {
+  input   = label.kind
+  model   = model.chat
+  prompt  = prompt.toned
+  classes = ["cat", "dog"]
+  samples = 2
+}
+
+label "llm" "fleeting" {
+  input   = source.texts
+  model   = model.uncached
+  text    = row.text
+  classes = ["cat", "dog", "skip"]
+}
+
+evaluate "prompt" "quality" {
+  dataset = source.texts
+  subjects = {
+    plain = { model = model.chat, prompt = prompt.kind }
+  }
+  metrics = { any = output.text != "" }
+}
+`
+
+// lineageOf returns the lineage of a row with its requests.
+func lineageOf(t *testing.T, dir, address string, row int) *inspect.Row {
+	t.Helper()
+	said := quernIn(t, dir, "lineage", "-calls", "-json", "-var=tone=terse", fmt.Sprint("-row=", row), address)
+	found := &inspect.Row{}
+	if err := json.Unmarshal([]byte(said), found); err != nil {
+		t.Fatalf("%v in\n%s", err, said)
+	}
+	return found
+}
+
+// withAnswers calls f with the cached answers of a project.
+func withAnswers(t *testing.T, dir string, f func(*responses.Cache)) {
+	t.Helper()
+	cache, err := responses.Open(filepath.Join(dir, ".quern", "responses"), responses.Options{Aside: t.TempDir()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f(cache)
+	if err := cache.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func answerKey(t *testing.T, digest string) responses.Key {
+	t.Helper()
+	key, err := hex.DecodeString(strings.TrimPrefix(digest, "sha256:"))
+	if err != nil || len(key) != 32 {
+		t.Fatalf("%q is not a digest", digest)
+	}
+	return responses.Key(key)
+}
+
+// The lineage of a row shows which requests to models were made for it, without making
+// any: also a request that was repeated because its answer was not valid, and several
+// samples with a sensitive value. It says what it cannot know.
+func TestTheLineageOfARowShowsItsRequests(t *testing.T) {
+	t.Parallel()
+	e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
+		if r.Last == "Which is it? a small dog" {
+			return &llm.Response{Text: "perhaps"}
+		}
+		return openaitest.Echo(r)
+	}})
+	config := fmt.Sprintf(askedPipeline, e.URL())
+	dir := folder(t, map[string]string{"texts.csv": "text\na cat\nskip\na small dog\n", "main.quern.hcl": config})
+	quernIn(t, dir, "apply", "-auto-approve", "-var=tone=terse")
+	requests := e.Counts().Requests
+
+	toned := lineageOf(t, dir, "label.toned", 1)
+	if len(toned.Requests) != 2 || toned.Requests[0].Draw != 0 || toned.Requests[1].Draw != 1 {
+		t.Errorf("the requests of two samples are %+v", toned.Requests)
+	}
+	kind := toned.From[0]
+	if len(kind.Requests) != 2 || kind.Requests[0].Digest == kind.Requests[1].Digest {
+		t.Fatalf("the requests of a repeated question are %+v", kind.Requests)
+	}
+	if one := lineageOf(t, dir, "label.kind", 0); len(one.Requests) != 1 || one.Requests[0].Digest == kind.Requests[0].Digest {
+		t.Errorf("the requests of another row are %+v", one.Requests)
+	}
+	withAnswers(t, dir, func(cache *responses.Cache) {
+		for _, q := range append(toned.Requests, kind.Requests...) {
+			_, stored, ok := cache.GetStored(answerKey(t, q.Digest))
+			cost := float64(q.Usage.Input)/1000 + 2*float64(q.Usage.Output)/1000
+			if !ok || !q.Cached || !q.Asked.Equal(stored) || q.Model != "model.chat" || q.Usage.Output == 0 || q.Cost == nil || *q.Cost < cost-1e-9 || *q.Cost > cost+1e-9 {
+				t.Errorf("a request is shown as %+v, stored %v at %v, which costs %g", q, ok, stored, cost)
+			}
+		}
+	})
+	if uncached := lineageOf(t, dir, "label.fleeting", 0); len(uncached.Requests) != 1 || uncached.Requests[0].Cached || uncached.Requests[0].Digest != "" {
+		t.Errorf("the requests to a model without a cache are %+v", uncached.Requests)
+	}
+	plain := lineageOf(t, dir, "evaluate.quality.rows", 0)
+	if want := lineageOf(t, dir, "label.kind", 0); len(plain.Requests) != 1 || !plain.Requests[0].Cached || plain.Requests[0].Digest == want.Requests[0].Digest || plain.Requests[0].Cost == nil {
+		t.Errorf("the requests of a row of an evaluation are %+v", plain.Requests)
+	}
+
+	said := quernIn(t, dir, "lineage", "-calls", "-var=tone=terse", "-row=1", "label.kind")
+	for _, want := range []string{"├─ model.chat", "│  ├─ request " + kind.Requests[0].Digest[:19], "│  └─ request " + kind.Requests[1].Digest[:19], " tokens in, ", "cost ", "cached 20"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("the text lacks %q:\n%s", want, said)
+		}
+	}
+	if said := quernIn(t, dir, "lineage", "-calls", "-var=tone=terse", "-row=1", "-format=mermaid", "label.kind"); strings.Count(said, "request sha256:") != 2 {
+		t.Errorf("the flowchart is\n%s", said)
+	}
+
+	// Without the first answer, nobody knows that the question was repeated.
+	withAnswers(t, dir, func(cache *responses.Cache) {
+		if err := cache.Delete(answerKey(t, kind.Requests[0].Digest)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	left := lineageOf(t, dir, "label.kind", 1)
+	if len(left.Requests) != 1 || left.Requests[0].Digest != kind.Requests[0].Digest || left.Requests[0].Cached || left.Requests[0].Cost != nil {
+		t.Errorf("without the first answer, the requests are %+v", left.Requests)
+	}
+	if said := quernIn(t, dir, "lineage", "-calls", "-var=tone=terse", "-row=1", "label.kind"); !strings.Contains(said, "its answer is not in the cache") {
+		t.Errorf("without the first answer, the text is\n%s", said)
+	}
+	withAnswers(t, dir, func(cache *responses.Cache) {
+		if _, ok := cache.Get(answerKey(t, kind.Requests[1].Digest)); !ok {
+			t.Error("to look for answers has removed one")
+		}
+	})
+
+	withAnswers(t, dir, func(*responses.Cache) { // as another process
+		said, status := quernEnds(t, dir, "lineage", "-calls", "-var=tone=terse", "-row=1", "label.kind")
+		if status != 1 || !strings.Contains(said, "Another process uses the answers") {
+			t.Errorf("while another process has the answers, quern says\n%s", said)
+		}
+	})
+
+	changed := strings.Replace(config, "Which is it?", "What is it?", 1)
+	if err := os.WriteFile(filepath.Join(dir, "main.quern.hcl"), []byte(changed), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	if row := lineageOf(t, dir, "label.kind", 1); row.Requests != nil || row.RequestsUnknown != "the configuration or an input has changed since" {
+		t.Errorf("after a change, the requests are %+v %q", row.Requests, row.RequestsUnknown)
+	}
+	if n := e.Counts().Requests; n != requests {
+		t.Errorf("%d requests were made to show requests", n-requests)
+	}
+	staged, err := filepath.Glob(filepath.Join(dir, ".quern", "staging", "*replay*"))
+	if err != nil || len(staged) > 0 {
+		t.Errorf("%v was left behind", staged)
+	}
+}
