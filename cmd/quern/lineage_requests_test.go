@@ -208,6 +208,82 @@ func TestTheLineageOfARowShowsItsRequests(t *testing.T) {
 	if n := e.Counts().Requests; n != requests {
 		t.Errorf("%d requests were made to show requests", n-requests)
 	}
+}
+
+const nearPipeline = `
+variable "tone" {
+  type      = string
+  sensitive = true
+}
+
+source "csv" "texts" {
+  path = "texts.csv"
+}
+
+model "openai" "m" {
+  name     = "m"
+  base_url = %[1]q
+}
+
+prompt "near" {
+  user = row.text
+  examples {
+    dataset   = source.texts
+    user      = row.text
+    assistant = row.label
+    count     = 1
+    select    = "nearest"
+    model     = model.m
+  }
+}
+
+prompt "toned" {
+  system = "Be ${var.tone}."
+  user   = row.text
+}
+
+label "llm" "near" {
+  input   = source.texts
+  model   = model.m
+  prompt  = prompt.near
+  classes = ["cat", "dog"]
+}
+
+evaluate "prompt" "toned" {
+  dataset  = source.texts
+  subjects = { toned = { model = model.m, prompt = prompt.toned } }
+  metrics  = { any = output.text != "" }
+}
+`
+
+// The text that examples are near to has an embedding of its own. A request with a
+// sensitive value in an evaluation cannot be looked up, because it is stored without it.
+func TestTheLineageOfARowShowsEmbeddingsAndHidesSecrets(t *testing.T) {
+	t.Parallel()
+	e := openaitest.Serve(t, openaitest.Options{})
+	dir := folder(t, map[string]string{"texts.csv": "text,label\na cat,cat\na dog,dog\n", "main.quern.hcl": fmt.Sprintf(nearPipeline, e.URL())})
+	quernIn(t, dir, "apply", "-auto-approve", "-var=tone=terse")
+	requests := e.Counts().Requests
+	row := lineageOf(t, dir, "label.near", 1)
+	if len(row.Requests) != 2 || row.Requests[0].Texts != 1 || !row.Requests[0].Cached || row.Requests[1].Texts != 0 || !row.Requests[1].Cached {
+		t.Fatalf("the requests are %+v", row.Requests)
+	}
+	withAnswers(t, dir, func(cache *responses.Cache) {
+		if err := cache.Delete(answerKey(t, row.Requests[0].Digest)); err != nil {
+			t.Fatal(err)
+		}
+	})
+	// The text is an example, too, so the request for all examples lacks it.
+	left := lineageOf(t, dir, "label.near", 1)
+	if len(left.Requests) != 1 || left.Requests[0].Texts != 2 || left.Requests[0].Cached {
+		t.Errorf("without an embedding, the requests are %+v", left.Requests)
+	}
+	if toned := lineageOf(t, dir, "evaluate.toned.rows", 0); toned.Requests != nil || !strings.Contains(toned.RequestsUnknown, "sensitive value") {
+		t.Errorf("a request with a sensitive value is shown as %+v, %q", toned.Requests, toned.RequestsUnknown)
+	}
+	if n := e.Counts().Requests; n != requests {
+		t.Errorf("%d requests were made to show requests", n-requests)
+	}
 	staged, err := filepath.Glob(filepath.Join(dir, ".quern", "staging", "*replay*"))
 	if err != nil || len(staged) > 0 {
 		t.Errorf("%v was left behind", staged)
