@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,6 +20,9 @@ func replaceFile(path string, mode fs.FileMode, write func(io.Writer) error) err
 		return diag.Failed("cannot write to "+path, "It is a folder. Give the name of a file.")
 	}
 	f, err := disk.NewTemp(filepath.Dir(path), mode)
+	if errors.Is(err, fs.ErrNotExist) {
+		return diag.Failed(fmt.Sprintf("folder %s does not exist", filepath.Dir(path)), "Create it first.")
+	}
 	if err != nil {
 		return diag.Failed(fmt.Sprintf("%s cannot be written", path), "%w", err)
 	}

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,6 +79,9 @@ func listRuns(ui *terminal, args *arguments.Log, runs *history.Store) error {
 func showRun(ctx context.Context, ui *terminal, args *arguments.Log, s *store.Store) error {
 	id := args.Run
 	r, err := s.Runs().Get(id)
+	if errors.Is(err, fs.ErrNotExist) {
+		return diag.Failed(fmt.Sprintf("run %q does not exist", id), "Run \"quern log\" to see the runs.")
+	}
 	if err != nil {
 		return diag.Failed(fmt.Sprintf("the run %q cannot be shown", id), "%w", err)
 	}
