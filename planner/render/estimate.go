@@ -76,6 +76,9 @@ func tokenText(e plan.Estimate) string {
 		case e.CallsAtMost || e.CallsCapped:
 			calls = "at most " + calls
 		}
+		if noCalls(e) {
+			return calls
+		}
 		parts = append(parts, calls)
 	}
 	if e.InputTokens != nil {
@@ -102,6 +105,12 @@ func tokenText(e plan.Estimate) string {
 	return strings.Join(parts, ", ")
 }
 
+// noCalls reports whether it is known that no model is called, so that there are no
+// tokens and no cost to describe.
+func noCalls(e plan.Estimate) bool {
+	return e.Calls != nil && *e.Calls == 0 && !e.RowsEstimated && !e.CostUnknown
+}
+
 // costText describes the cost of calling models and which part is not known.
 func costText(n *plan.Node) string {
 	e := n.Estimate
@@ -118,7 +127,7 @@ func costText(n *plan.Node) string {
 		return "cost only partly known"
 	case e.CostUnknown:
 		return "costs at least " + llm.FormatMoney(n.Amounts().Money.Low) + " (the rest is unknown)"
-	case e.Money == nil:
+	case e.Money == nil || noCalls(e):
 		return ""
 	}
 	return "costs " + amountText(n.Amounts().Money, e.OutputAtMost || e.CallsAtMost || e.CallsCapped, llm.FormatMoney)
