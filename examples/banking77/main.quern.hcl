@@ -70,7 +70,7 @@ evaluate "classification" "student" {
 
 gate "good" {
   condition     = evaluate.student.subjects.student.accuracy.low >= var.least_accuracy
-  error_message = "The student's accuracy is not surely ${var.least_accuracy * 100} %: it is between ${format("%.1f", 100 * evaluate.student.subjects.student.accuracy.low)} and ${format("%.1f", 100 * evaluate.student.subjects.student.accuracy.high)} %."
+  error_message = "The student's accuracy may be below ${var.least_accuracy * 100}%: its 95% interval is ${format("%.1f", 100 * evaluate.student.subjects.student.accuracy.low)}% to ${format("%.1f", 100 * evaluate.student.subjects.student.accuracy.high)}%."
 }
 
 deploy "directory" "prod" {

@@ -100,7 +100,7 @@ evaluate "prompt" "exact" {
 gate "better" {
   check {
     condition     = evaluate.exact.differences["tuned - base"].exact.low > 0
-    error_message = "The tuned model is not surely better than its base."
+    error_message = "The tuned model is not significantly better than its base."
   }
 }
 

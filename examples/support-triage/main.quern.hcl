@@ -118,7 +118,7 @@ gate "good" {
 
   check {
     condition     = evaluate.queues.subjects.student.accuracy.low > 1 / length(local.queues)
-    error_message = "The student is not surely better than guessing."
+    error_message = "The student is not significantly better than guessing."
   }
 }
 

@@ -56,6 +56,6 @@ run "a_bad_student_is_not_deployed" {
   }
   expect_error {
     address = "gate.good"
-    text    = "The student's accuracy is not surely"
+    text    = "The student's accuracy may be below"
   }
 }

@@ -66,6 +66,6 @@ run "a_bad_student_is_not_deployed" {
   }
   expect_error {
     address = "gate.good"
-    text    = "not surely better than guessing"
+    text    = "not significantly better than guessing"
   }
 }
