@@ -2,6 +2,7 @@ package estimate
 
 import (
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"time"
@@ -114,8 +115,6 @@ func (b Budget) constant(x hcl.Expression, what string, want cty.Type) (cty.Valu
 	return b.Known(x, b.Scope(r), what, want)
 }
 
-const secondsOfTime = "seconds of machine time"
-
 // Check refuses a plan whose known cost exceeds a budget, and warns if part of
 // the cost is not known.
 func (b Budget) Check(p *plan.Plan) {
@@ -166,29 +165,46 @@ func (b Budget) checkStages(p *plan.Plan) {
 	}
 }
 
+// resource is something that a budget limits.
+type resource struct {
+	noun        string // what stages need: "machine time"
+	verb, units string // what a plan would do: "take" 3 " seconds of machine time"
+	limit       string // the unit of the budget: " seconds"
+	amount      func(float64) string
+}
+
+func (r *resource) would(amount string) string { return r.verb + " " + amount + r.units }
+
+var (
+	timeLimit  = &resource{"machine time", "take", " seconds of machine time", " seconds", seconds}
+	tokenLimit = &resource{"number of tokens", "take", " tokens", " tokens", digits}
+	callLimit  = &resource{"number of calls", "take", " calls", " calls", digits}
+	moneyLimit = &resource{"cost", "cost", "", "", llm.FormatMoney}
+)
+
 // compare compares what who would take with a budget.
 func (b Budget) compare(who string, limits *plan.Budget, total plan.Total, subject hcl.Range) {
-	check := func(what string, limit, sum *float64, unknown int, mayBeKept bool, amount func(float64) string) {
+	check := func(of *resource, limit, sum *float64, unknown int, mayBeKept bool) {
 		switch {
 		case limit == nil:
-		case sum != nil && *sum > *limit && (total.Estimated || total.RowsAtMost) && what != secondsOfTime:
-			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "%s would take about %s %s, estimated from some of the sources' rows, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
-				who, amount(*sum), what, amount(*limit)))
+		case sum != nil && *sum > *limit && (total.Estimated || total.RowsAtMost) && of != timeLimit:
+			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "%s would %s, estimated from some of the sources' rows, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
+				who, of.would("about "+of.amount(*sum)), of.amount(*limit)))
 		case sum != nil && *sum > *limit && mayBeKept:
-			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "%s would take %s %s if none of its requests had a cached answer, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
-				who, amount(*sum), what, amount(*limit)))
+			b.Report(diag.Warningf(&subject, "Plan may exceed the budget", "%s would %s if none of its requests had a cached answer, but the budget is %s. A run that reaches the budget sends no more requests and keeps the answers it has.",
+				who, of.would(of.amount(*sum)), of.amount(*limit)))
 		case sum != nil && *sum > *limit:
-			b.Report(diag.Errorf(&subject, "Plan exceeds the budget", "%s would take %s %s, but the budget is %s. Raise the budget, or plan less with -target.",
-				who, amount(*sum), what, amount(*limit)))
+			b.Report(diag.Errorf(&subject, "Plan exceeds the budget", "%s would %s, but the budget is %s. Raise the budget, or plan less with -target.",
+				who, of.would(of.amount(*sum)), of.amount(*limit)))
 		case unknown > 0:
-			b.Report(diag.Warningf(&subject, "Cost is only partly known", "How many %s %s will take is not known and does not count against the budget of %s.",
-				what, english.Spell(unknown, "stage"), amount(*limit)))
+			b.Report(diag.Warningf(&subject, "Cost is only partly known", "The %s of %s is not known yet, so it does not count against the budget of %s%s.",
+				of.noun, english.Spell(unknown, "stage"), of.amount(*limit), of.limit))
 		}
 	}
-	check(secondsOfTime, limits.Seconds, total.Seconds, total.Change.Missing.Seconds, false, seconds)
-	check("tokens", float(limits.Tokens), float(total.Tokens), total.Change.Missing.Tokens, total.MayBeKept, digits)
-	check("calls", float(limits.Calls), float(total.Calls), total.Change.Missing.Calls, total.MayBeKept, digits)
-	check("units of money", limits.Money, total.Money, total.Change.Missing.Money, total.MayBeKept, llm.FormatMoney)
+	check(timeLimit, limits.Seconds, total.Seconds, total.Change.Missing.Seconds, false)
+	check(tokenLimit, float(limits.Tokens), float(total.Tokens), total.Change.Missing.Tokens, total.MayBeKept)
+	check(callLimit, float(limits.Calls), float(total.Calls), total.Change.Missing.Calls, total.MayBeKept)
+	check(moneyLimit, limits.Money, total.Money, total.Change.Missing.Money, total.MayBeKept)
 }
 
 func float(n *int64) *float64 {
@@ -237,4 +253,4 @@ func unpriced(n *module.Instance) *module.Instance {
 
 func digits(f float64) string { return strconv.FormatFloat(f, 'f', 0, 64) }
 
-func seconds(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
+func seconds(f float64) string { return strconv.FormatFloat(math.Round(10*f)/10, 'f', -1, 64) }
