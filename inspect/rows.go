@@ -44,8 +44,8 @@ type Row struct {
 	// count them.
 	SetAside int64 `json:"set_aside,omitempty"`
 	Match    Match `json:"match,omitempty"`
-	// Of is the number of rows that match, if not all of them are shown: for AnyRow,
-	// the rows of the dataset.
+	// Of is the number of rows that match, if they are too many to show: for AnyRow,
+	// the rows of the dataset. It takes the place of Row.
 	Of int64 `json:"of,omitempty"`
 	// Values of the row, as JSON.
 	Values json.RawMessage `json:"values,omitempty"`
@@ -72,7 +72,8 @@ type Row struct {
 	Recorded   []Recorded `json:"-"`
 }
 
-// shownRows is the number of rows that are followed if several match.
+// shownRows is the largest number of rows that are followed if several match: more
+// say little about where a row came from.
 const shownRows = 10
 
 // RowLineage returns the rows that a row of a dataset came from. It reads the rows
@@ -181,15 +182,16 @@ func (t *tracer) input(row *Row, r *result, port string, m *dataset.Manifest, ke
 		row.From = append(row.From, &Row{Address: in.Address, Port: in.Port, Match: AnyRow, Of: of.Rows})
 		return nil
 	}
+	if matched.count > shownRows {
+		row.From = append(row.From, &Row{Address: in.Address, Port: in.Port, Match: ByValue, Of: matched.count})
+		return nil
+	}
 	for _, n := range matched.rows {
 		from, err := t.row(origin, in.Port, of, n)
 		if err != nil {
 			return err
 		}
 		from.Match = matched.kind
-		if matched.count > int64(len(matched.rows)) {
-			from.Of = matched.count
-		}
 		row.From = append(row.From, from)
 	}
 	return nil
@@ -228,10 +230,20 @@ func (t *tracer) match(r *result, port string, m *dataset.Manifest, key string, 
 		return matched{kind: AnyRow}, nil
 	}
 	found, err := t.byValue(m, of, n, passed)
-	if err == nil && found.count == 0 {
+	if err == nil && found.count == 0 && !fromSeveral(d, key, passed) {
 		return matched{kind: AnyRow}, nil
 	}
 	return found, err
+}
+
+// fromSeveral reports whether a column that an input passed on has values of other
+// inputs, too, as in a union. A row whose values the input does not have then came
+// from another one.
+func fromSeveral(d *action.Derivation, key string, passed []pass) bool {
+	return slices.ContainsFunc(passed, func(p pass) bool {
+		sources := d.Columns[p.output]
+		return sources != nil && !sources.Inexact && slices.ContainsFunc(sources.From, func(c action.ColumnRef) bool { return c.Unchanged && c.Input != key })
+	})
 }
 
 // pass is a column that was passed on under another name or the same.
@@ -246,10 +258,8 @@ func passedOn(d *action.Derivation, key string, m, of *dataset.Manifest) []pass 
 		sources := d.Columns[column]
 		switch {
 		case sources != nil:
-			for _, c := range sources.From {
-				if c.Input == key && c.Unchanged {
-					out = append(out, pass{column, c.Column})
-				}
+			if c, ok := passedFrom(sources, key); ok {
+				out = append(out, pass{column, c})
 			}
 		case d.RowsOf == key && of.ColumnDigest(column) != "":
 			out = append(out, pass{column, column})
@@ -258,6 +268,20 @@ func passedOn(d *action.Derivation, key string, m, of *dataset.Manifest) []pass 
 		}
 	}
 	return out
+}
+
+// passedFrom returns the only column of an input that is passed on as a column.
+func passedFrom(s *action.Sources, key string) (column string, ok bool) {
+	for _, c := range s.From {
+		if c.Input != key || !c.Unchanged {
+			continue
+		}
+		if ok {
+			return "", false // the value is in either of them
+		}
+		column, ok = c.Column, true
+	}
+	return column, ok
 }
 
 // byValue finds the rows of an input with the values of a row.

@@ -210,7 +210,8 @@ func rowTree(r *inspect.Row) *tree {
 		t.name = strings.TrimSuffix(r.Address+"."+r.Port, ".")
 		t.words = append(t.words, "any of "+english.Count(r.Of, "row"))
 	case r.Match == inspect.ByValue && r.Of > 0:
-		t.words = append(t.words, fmt.Sprintf("one of %s with the same values", english.Count(r.Of, "row")))
+		t.name = strings.TrimSuffix(r.Address+"."+r.Port, ".")
+		t.words = append(t.words, "any of "+english.Count(r.Of, "row")+" with the same values")
 	case r.Match == inspect.ByValue:
 		t.words = append(t.words, "has the same values")
 	}

@@ -123,6 +123,16 @@ func (s sources) add(other sources) {
 	}
 }
 
+// unchanged reports whether each value is one of a source's, unchanged.
+func (s sources) unchanged() bool {
+	for k := range s {
+		if !s[k] {
+			return false
+		}
+	}
+	return len(s) > 0
+}
+
 func changed(all []sources) []sources {
 	out := make([]sources, len(all))
 	for i, s := range all {
@@ -325,6 +335,10 @@ func (f *follower) combine(n *node, left, right []sources) ([]sources, error) {
 	out := changed(left)
 	for i := range out {
 		out[i].add(right[i])
+		if left[i].unchanged() && right[i].unchanged() {
+			maps.Copy(out[i], left[i])
+			maps.Copy(out[i], right[i])
+		}
 	}
 	return out, nil
 }

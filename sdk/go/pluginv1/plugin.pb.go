@@ -1265,7 +1265,8 @@ type LineageSource struct {
 	// In place of input and column: key of a row argument, that is, of the columns
 	// that its expression reads.
 	Argument string `protobuf:"bytes,3,opt,name=argument,proto3" json:"argument,omitempty"`
-	// Each value is a value of that column, unchanged.
+	// Each value is a value of that column, unchanged. If several sources are
+	// unchanged, as in a union, each value is one of theirs.
 	Unchanged     bool `protobuf:"varint,4,opt,name=unchanged,proto3" json:"unchanged,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
