@@ -27,7 +27,7 @@ const (
 	Exact Match = "exact"
 	// ByValue is a row whose columns have the values that were passed on.
 	ByValue Match = "by value"
-	// AnyRow stands for all rows of a dataset: it is not known which of them counted.
+	// AnyRow means that any row of the dataset may be the one.
 	AnyRow Match = "any row"
 )
 

@@ -57,7 +57,7 @@ type Options struct {
 	Keep    func(run string) error
 	Plugins Plugins
 	// Functions are the functions of plugins, which the features of trained models may
-	// call. nil means that there are none.
+	// call. It may be nil.
 	Functions expr.Plugins
 	// Engine opens the engine that executes stages. nil means the local engine.
 	Engine engine.Open

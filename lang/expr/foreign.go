@@ -31,7 +31,7 @@ type ForeignName struct {
 type Foreign struct {
 	ForeignName
 	Parameters []Parameter
-	// Variadic takes any number of further arguments. nil means that there are none.
+	// Variadic takes any number of further arguments. It is nil if the function takes none.
 	Variadic *Parameter
 	// Result is the column type of results.
 	Result string

@@ -29,7 +29,7 @@ func (t *typist) compare(e *hclsyntax.BinaryOpExpr, ctx *hcl.EvalContext) {
 
 // loopType returns the type of an operand as a comparison sees it: a `for` gives a
 // tuple or an object, although its elements are typed as those of a list or a map.
-// The empty ones stand for any.
+// The empty ones match any.
 func loopType(e hclsyntax.Expression, t cty.Type) cty.Type {
 	switch e := e.(type) {
 	case *hclsyntax.ParenthesesExpr:
@@ -50,7 +50,7 @@ func loopType(e hclsyntax.Expression, t cty.Type) cty.Type {
 	return t
 }
 
-// mayBeEqual reports whether one of the types stands for any tuple or object, and the
+// mayBeEqual reports whether one of the types matches any tuple or object, and the
 // other one is such a type, too.
 func mayBeEqual(a, b cty.Type) bool {
 	either := func(of cty.Type) bool { return a.Equals(of) || b.Equals(of) }

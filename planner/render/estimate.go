@@ -105,8 +105,8 @@ func tokenText(e plan.Estimate) string {
 	return strings.Join(parts, ", ")
 }
 
-// noCalls reports whether it is known that no model is called, so that there are no
-// tokens and no cost to describe.
+// noCalls reports whether a stage certainly calls no model. It then has neither tokens
+// nor a cost to describe.
 func noCalls(e plan.Estimate) bool {
 	return e.Calls != nil && *e.Calls == 0 && !e.RowsEstimated && !e.CostUnknown
 }
