@@ -203,13 +203,8 @@ func (c *comment) comparison(d Compared) {
 	var rows []row
 	var folds []fold
 	for _, s := range d.Stages {
-		var why []string
-		for _, r := range append(grouped(s.Reasons), s.Settings...) {
-			why = append(why, r.Text)
-			if isDifference(r) {
-				folds = append(folds, difference(s.Address, r.Text, r.Before, r.After))
-			}
-		}
+		why, differences := explained(s.Address, append(grouped(s.Reasons), s.Settings...))
+		folds = append(folds, differences...)
 		for _, column := range s.Columns {
 			why = append(why, columnText(column))
 		}
@@ -223,16 +218,34 @@ func (c *comment) comparison(d Compared) {
 		noun string
 		all  []*comparison.Named
 	}{{"output", d.Outputs}, {"check", d.Checks}, {"variable", d.Variables}, {"plugin", d.Plugins}} {
-		var rows []row
-		for _, n := range of.all {
-			rows = append(rows, row{cells: []string{code(n.Name), cell(orNothing(n.Before)), cell(orNothing(n.After))}})
-			if !isShort(n.Before) || !isShort(n.After) {
-				folds = append(folds, difference(n.Name, of.noun+" changes", n.Before, n.After))
-			}
-		}
-		c.table(of.noun, []string{of.noun, "before", "after"}, rows)
+		folds = append(folds, c.named(of.noun, of.all)...)
 	}
 	c.folds(merged(folds))
+}
+
+// explained returns the texts of reasons, and a fold for each that changes a value.
+func explained(address string, reasons []plan.Reason) (why []string, folds []fold) {
+	for _, r := range reasons {
+		why = append(why, r.Text)
+		if isDifference(r) {
+			folds = append(folds, difference(address, r.Text, r.Before, r.After))
+		}
+	}
+	return why, folds
+}
+
+// named adds a table of what has other values. It returns folds for the long ones.
+func (c *comment) named(noun string, all []*comparison.Named) []fold {
+	var rows []row
+	var folds []fold
+	for _, n := range all {
+		rows = append(rows, row{cells: []string{code(n.Name), cell(orNothing(n.Before)), cell(orNothing(n.After))}})
+		if !isShort(n.Before) || !isShort(n.After) {
+			folds = append(folds, difference(n.Name, noun+" changes", n.Before, n.After))
+		}
+	}
+	c.table(noun, []string{noun, "before", "after"}, rows)
+	return folds
 }
 
 // side shows the name of a revision.

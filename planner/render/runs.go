@@ -153,13 +153,8 @@ func (c *comment) runs(r Runs) {
 	var folds []fold
 	for i := range r.Stages {
 		s := &r.Stages[i]
-		var why []string
-		for _, reason := range grouped(s.Reasons) {
-			why = append(why, reason.Text)
-			if isDifference(reason) {
-				folds = append(folds, difference(s.Address, reason.Text, reason.Before, reason.After))
-			}
-		}
+		why, differences := explained(s.Address, grouped(s.Reasons))
+		folds = append(folds, differences...)
 		// What a cell would cut is folded.
 		if all := append(why, s.Lines...); len(strings.Join(all, "; ")) <= cellSize {
 			why = all
@@ -172,14 +167,7 @@ func (c *comment) runs(r Runs) {
 		})
 	}
 	c.table("stage", []string{"", "stage", "change", "how"}, rows)
-	rows = nil
-	for _, n := range r.Outputs {
-		rows = append(rows, row{cells: []string{code(n.Name), cell(orNothing(n.Before)), cell(orNothing(n.After))}})
-		if !isShort(n.Before) || !isShort(n.After) {
-			folds = append(folds, difference(n.Name, "output changes", n.Before, n.After))
-		}
-	}
-	c.table("output", []string{"output", "before", "after"}, rows)
+	folds = append(folds, c.named("output", r.Outputs)...)
 	c.folds(merged(folds))
 	for _, note := range r.Notes {
 		c.printf("\n> **Note:** %s\n", cell(note))
