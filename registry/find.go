@@ -158,7 +158,7 @@ func Platform() string { return runtime.GOOS + "_" + runtime.GOARCH }
 // reserved reports a required plugin with the name of one that comes with
 // quern.
 func (o *Options) reserved(r Requirement) *hcl.Diagnostic {
-	if r.Name != Builtin && !slices.Contains(o.Vendors, r.Name) && !slices.Contains(o.Bundled, r.Name) {
+	if _, bundled := o.Bundled[r.Name]; r.Name != Builtin && !slices.Contains(o.Vendors, r.Name) && !bundled {
 		return nil
 	}
 	return diag.Errorf(r.Range.Ptr(), "Reserved plugin name",

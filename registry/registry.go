@@ -57,9 +57,9 @@ type Options struct {
 	// Vendors are the plugins that Program serves in addition to the built-in
 	// one. nil means the variable Vendors.
 	Vendors []string
-	// Bundled are the plugins that come as programs next to Program. nil means
-	// the variable Bundled.
-	Bundled []string
+	// Bundled are the plugins that come as programs next to Program, and their
+	// types. nil means the variable Bundled.
+	Bundled map[string][]string
 	// Search are the folders in which required plugins are searched for. nil
 	// means SearchPath.
 	Search []string
@@ -103,8 +103,16 @@ type Requirement struct {
 	Range   hcl.Range
 }
 
-// Bundled are the plugins that come with quern as separate programs.
-var Bundled = []string{"kubernetes", "sql"}
+// Bundled are the plugins that come with quern as separate programs, and the
+// types that each serves. A program may be absent, because a build or an
+// installation can leave it out; the table then says which program is missing.
+var Bundled = map[string][]string{
+	"database":   {"source sql"},
+	"documents":  {"source docx", "source email", "source epub", "source excel", "source html", "source pdf", "source warc"},
+	"kubernetes": {"deploy kubernetes"},
+	"sql":        {"transform sql"},
+	"storage":    {"source azure", "source gcs", "source s3"},
+}
 
 // Vendors are the plugins that quern itself serves, each in a separate process,
 // so that no other plugin has the credentials of the vendor or registry in its
@@ -172,15 +180,28 @@ var cloudCredentials = []string{
 	"AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CONFIG_DIR", "AAD_LOGIN_METHOD",
 }
 
+// storageCredentials are the variables from which clients of object stores take
+// credentials.
+var storageCredentials = []string{
+	"AWS_PROFILE", "AWS_REGION", "AWS_DEFAULT_REGION", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_CONFIG_FILE",
+	"AWS_SHARED_CREDENTIALS_FILE", "AWS_ROLE_ARN", "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_CA_BUNDLE",
+	"AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI", "AWS_CONTAINER_AUTHORIZATION_TOKEN", "AWS_EC2_METADATA_DISABLED",
+	"GOOGLE_APPLICATION_CREDENTIALS", "CLOUDSDK_CONFIG", "STORAGE_EMULATOR_HOST",
+	"AZURE_STORAGE_ACCOUNT", "AZURE_STORAGE_KEY", "AZURE_STORAGE_SAS_TOKEN", "AZURE_STORAGE_CONNECTION_STRING",
+	"AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CONFIG_DIR", "AZURE_AUTHORITY_HOST",
+}
+
 // environments are the variables that quern's own plugins receive whatever
 // their configuration says. Only a vendor's plugin receives the vendor's key.
 var environments = map[string][]string{
 	Builtin:       append([]string{"OLLAMA_HOST"}, network...),
+	"database":    append([]string{"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "MYSQL_PWD"}, network...),
 	"openai":      append([]string{"OPENAI_API_KEY"}, network...),
 	"anthropic":   append([]string{"ANTHROPIC_API_KEY"}, network...),
 	"huggingface": append([]string{"HF_TOKEN", "HF_ENDPOINT"}, network...),
 	"kubernetes":  slices.Concat(cloudCredentials, network),
 	"oci":         append([]string{"DOCKER_CONFIG"}, network...),
+	"storage":     slices.Concat(storageCredentials, network),
 	"vllm":        append([]string{"VLLM_API_KEY"}, network...),
 }
 
@@ -201,7 +222,7 @@ func Open(ctx context.Context, options Options) (*Registry, hcl.Diagnostics) {
 		args := append(slices.Clone(options.BuiltinArgs), name)
 		r.add(&entry{name: name, source: Builtin, program: options.Program, args: args, always: environments[name]})
 	}
-	for _, name := range options.Bundled {
+	for _, name := range ordered.Keys(options.Bundled) {
 		program := filepath.Join(filepath.Dir(options.Program), programName(name))
 		if isProgram(program) {
 			r.add(&entry{name: name, source: Builtin, program: program, always: environments[name]})

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -18,7 +19,7 @@ func (r *Registry) Type(kind, name, plugin string) (*pluginv1.Type, string, erro
 		return r.typeOf(plugin, kind, name)
 	}
 	var failures []error
-	for _, candidate := range r.candidates(name) {
+	for _, candidate := range r.candidates(kind, name) {
 		schema, err := r.schema(r.ctx, candidate)
 		if err != nil {
 			failures = append(failures, err)
@@ -50,14 +51,14 @@ func (r *Registry) typeOf(plugin, kind, name string) (*pluginv1.Type, string, er
 }
 
 // candidates returns the plugins to ask for a type, the most likely first: the
-// one whose name equals the type or is its prefix, then quern's own, and then
-// all others.
-func (r *Registry) candidates(typ string) []string {
+// bundled program that serves it or the one whose name is its prefix, then
+// quern's own, and then all others.
+func (r *Registry) candidates(kind, typ string) []string {
 	names := r.Names()
 	likely := func(name string) int {
 		switch e := r.entry(name); {
-		case name == typ && !e.required, strings.HasPrefix(typ, name+"_"):
-			return 0 // a bundled program has the name of its type
+		case !e.required && r.options.serves(name, kind, typ), strings.HasPrefix(typ, name+"_"):
+			return 0
 		case !e.required:
 			return 1
 		}
@@ -67,15 +68,25 @@ func (r *Registry) candidates(typ string) []string {
 	return names
 }
 
+// serves reports whether a plugin that comes with quern serves a type: a program
+// that lists it, or one that quern itself serves and that has its name.
+func (o *Options) serves(plugin, kind, typ string) bool {
+	types, bundled := o.Bundled[plugin]
+	return slices.Contains(types, kind+" "+typ) || !bundled && plugin == typ
+}
+
 // Missing returns an error if quern comes with a program for a type and that
 // program is not in quern's folder. It does not start any program.
 func (r *Registry) Missing(kind, name string) error {
-	if !slices.Contains(r.options.Bundled, name) || r.entry(name) != nil {
-		return nil
+	for _, plugin := range ordered.Keys(r.options.Bundled) {
+		if !r.options.serves(plugin, kind, name) || r.entry(plugin) != nil {
+			continue
+		}
+		return fmt.Errorf("%s type %q is served by the program %s, which is missing: it must be in the same folder as quern (%s). "+
+			"Run quern from the folder that the whole release archive was unpacked to, or, in a clone of quern, build all programs with \"make programs\"",
+			kind, name, programName(plugin), filepath.Dir(r.options.Program))
 	}
-	return fmt.Errorf("%s type %q is served by the program %s, which is missing: it must be in the same folder as quern (%s). "+
-		"Run quern from the folder that the whole release archive was unpacked to, or, in a clone of quern, build all programs with \"make programs\"",
-		kind, name, programName(name), filepath.Dir(r.options.Program))
+	return nil
 }
 
 func (r *Registry) unknownType(of, name string) error {
