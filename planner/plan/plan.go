@@ -348,6 +348,9 @@ type Port struct {
 	// Origins, by column, of a row-wise stage's output: "" (computed by
 	// the plugin), "input:NAME", or "argument:KEY".
 	Origins map[string]string `json:"origins,omitempty"`
+	// Counted are the columns of a row-wise transform whose values quern counts. Of
+	// a labeler, it counts those of all columns that it adds.
+	Counted []string `json:"counted,omitempty"`
 	// RowsOf is the key of the input whose rows a row-wise stage's output has. For a
 	// prompt, it is the key of the argument with the prompt that it was made from.
 	RowsOf string `json:"rows_of,omitempty"`

@@ -80,8 +80,15 @@ func (n *answered) takeSelection(o *pluginv1.Output) error {
 // errorColumns are the columns of the dataset of rows that failed.
 var errorColumns = data.Schema{{Name: "row", Type: "int64"}, {Name: "message", Type: "string"}}
 
-// isLabel reports whether quern counts the values that the instance produces.
+// isLabel reports whether the instance is a row-wise labeler. quern counts the
+// values that it adds.
 func (n *answered) isLabel() bool { return n.Kind == kind.Label && n.RowWise() }
+
+// isCounted reports whether the instance is a row-wise transform with a column
+// whose values quern counts.
+func (n *answered) isCounted() bool {
+	return slices.ContainsFunc(n.Outputs, func(p plan.Port) bool { return len(p.Counted) > 0 })
+}
 
 func (n *answered) port(o *pluginv1.Output) (plan.Port, error) {
 	p := plan.Port{Name: o.Name, Kind: plan.KindFromProto(o.Kind), RowsOf: o.RowsOf, Format: o.Format}
@@ -126,6 +133,12 @@ func (n *answered) takeColumns(p *plan.Port, columns []*pluginv1.Column) error {
 			return fmt.Errorf("column %q: %w", c.Name, err)
 		}
 		p.Columns = append(p.Columns, data.Column{Name: c.Name, Type: c.Type})
+		if c.Counted && n.RowWise() && n.Kind != kind.Label {
+			if !data.Countable(c.Type) {
+				return fmt.Errorf("the values of column %q of type %s cannot be counted", c.Name, c.Type)
+			}
+			p.Counted = append(p.Counted, c.Name)
+		}
 	}
 	if !n.RowWise() {
 		return nil
@@ -243,7 +256,7 @@ func (n *answered) takeValueType() error {
 		}
 		attrs[plan.OverlapName] = plan.OverlapType(slices.Collect(maps.Values(subjects)))
 	}
-	if n.isLabel() {
+	if n.isLabel() || n.isCounted() {
 		attrs["coverage"] = cty.Map(cty.Number)
 		attrs["counts"] = cty.Map(cty.Map(cty.Number))
 	}

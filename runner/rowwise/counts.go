@@ -7,6 +7,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/dataset"
 )
@@ -35,14 +36,14 @@ func Coverage(m *dataset.Manifest, columns []string) map[string]float64 {
 }
 
 // Counts counts how often each value occurs in columns of type string, bool,
-// and int64. It leaves out columns of other types, and columns with more than a
+// and int64, and each element in lists of these. It leaves out columns of other types, and columns with more than a
 // thousand distinct values or with a long one, because they are not labels.
 func Counts(ctx context.Context, blobs *blob.Store, m *dataset.Manifest, columns []string) (map[string]map[string]int64, error) {
 	out := map[string]map[string]int64{}
 	var wanted []string
 	for _, name := range columns {
 		c, _, ok := m.Schema.Lookup(name)
-		if ok && (c.Type == "string" || c.Type == "bool" || c.Type == "int64") {
+		if ok && data.Countable(c.Type) {
 			wanted = append(wanted, name)
 			out[name] = map[string]int64{}
 		}
@@ -72,6 +73,9 @@ func Counts(ctx context.Context, blobs *blob.Store, m *dataset.Manifest, columns
 // count adds a column's values. It returns false if there are too many distinct
 // ones.
 func count(values map[string]int64, a arrow.Array) bool {
+	if lists, ok := a.(*array.List); ok {
+		return countElements(values, lists)
+	}
 	var at func(int) string
 	switch a := a.(type) {
 	case *array.String:
@@ -97,6 +101,22 @@ func count(values map[string]int64, a arrow.Array) bool {
 			v = string([]byte(v))
 		}
 		values[v] = n + 1
+	}
+	return true
+}
+
+func countElements(values map[string]int64, lists *array.List) bool {
+	for i := range lists.Len() {
+		if lists.IsNull(i) {
+			continue
+		}
+		from, until := lists.ValueOffsets(i)
+		elements := array.NewSlice(lists.ListValues(), from, until)
+		fits := count(values, elements)
+		elements.Release()
+		if !fits {
+			return false
+		}
 	}
 	return true
 }

@@ -246,14 +246,15 @@ func (m *mapping) failures(ctx context.Context, all []rowwise.Failure) (*dataset
 	return w.Close()
 }
 
-// figures returns the values that quern itself computes for a label stage:
-// coverage and counts of the columns that it added.
+// figures returns the values that quern itself computes for a row-wise stage:
+// coverage and counts of the columns that a labeler added, or that a transform
+// says are counted.
 func (m *mapping) figures(ctx context.Context, result *dataset.Manifest) (cty.Value, error) {
 	t := m.ValueType.Type
 	if t == cty.NilType || !t.HasAttribute("coverage") || !t.HasAttribute("counts") {
 		return cty.NilVal, nil
 	}
-	made := labelColumns(m.port)
+	made := countedColumns(m.port)
 	counts, err := rowwise.Counts(ctx, m.blobs, result, made)
 	if err != nil {
 		return cty.NilVal, err
@@ -271,8 +272,12 @@ func (m *mapping) figures(ctx context.Context, result *dataset.Manifest) (cty.Va
 	}), t)
 }
 
-// labelColumns returns the columns that do not come from the input.
-func labelColumns(port *plan.Port) []string {
+// countedColumns returns the columns that a transform says are counted, or
+// otherwise those that do not come from the input.
+func countedColumns(port *plan.Port) []string {
+	if len(port.Counted) > 0 {
+		return port.Counted
+	}
 	var names []string
 	for _, c := range port.Columns {
 		if !strings.HasPrefix(port.Origins[c.Name], "input:") {

@@ -112,6 +112,9 @@ func (copier) Prepare(_ context.Context, p *plugin.Prepare[copyArgs]) error {
 	for _, name := range slices.Sorted(maps.Keys(p.Args.Values)) {
 		typ, _ := p.RowArgument("values." + name)
 		p.AddColumn(name+"_copy", typ)
+		if typ == "string" {
+			p.CountValues(name + "_copy")
+		}
 	}
 	return nil
 }

@@ -88,6 +88,8 @@ class Copy(plugin.Mapper):
     def prepare(self, p: plugin.Prepare) -> None:
         for name, value in sorted(self.values.items()):
             p.add_column(f"{name}_copy", value.type)
+            if value.type == "string":
+                p.count_values(f"{name}_copy")
 
     def map_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:
         return pa.record_batch({f"{name}_copy": value.values(batch) for name, value in self.values.items()})

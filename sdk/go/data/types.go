@@ -22,6 +22,16 @@ var scalars = map[string]arrow.DataType{
 	"timestamp": &arrow.TimestampType{Unit: arrow.Microsecond, TimeZone: "UTC"},
 }
 
+// Countable reports whether quern can count the values of columns of a type, or
+// the elements of its lists: they are string, bool, or int64.
+func Countable(name string) bool {
+	switch strings.TrimSuffix(strings.TrimPrefix(name, "list<"), ">") {
+	case "string", "bool", "int64":
+		return true
+	}
+	return false
+}
+
 // ArrowType returns the Arrow type of a column type. Dates are days since 1970,
 // timestamps are microseconds since 1970 in UTC. In a struct, field names with
 // characters other than letters, digits, _ and - are written in double quotes.

@@ -224,6 +224,23 @@ func (p *preparation) AddColumn(name, typ string) {
 	}
 }
 
+// CountValues declares that quern counts how often each value of a transform's
+// column occurs, or each element of its lists. The counts are in the stage's
+// value, as those of labelers are: counts.COLUMN["VALUE"] and coverage.COLUMN, the
+// share of rows that are not null. Call it after AddColumn. The column has the type
+// string, bool, int64, or a list of one of them.
+func (p *preparation) CountValues(column string) {
+	c := columnOf(p.output(""), column)
+	switch {
+	case c == nil:
+		p.misuse("CountValues needs a column that the output has, but it has no column %q", column)
+	case !data.Countable(c.Type):
+		p.misuse("CountValues needs a column of type string, bool, int64, or a list of one of them, but %q is %s", column, c.Type)
+	default:
+		c.Counted = true
+	}
+}
+
 // AddArgumentColumn declares a column whose values are those of a row
 // expression; quern fills it. If all columns come from the input and from
 // arguments, Map is never called. As with AddColumn, the name must be free,

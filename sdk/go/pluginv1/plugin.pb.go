@@ -1134,7 +1134,12 @@ type Column struct {
 	// For the output of a stage: where the values come from. Not set: from anything
 	// that the stage reads, as far as origin does not say more. It does not affect
 	// results.
-	Lineage       *Lineage `protobuf:"bytes,6,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	Lineage *Lineage `protobuf:"bytes,6,opt,name=lineage,proto3" json:"lineage,omitempty"`
+	// For the output of a MAP or FLAT_MAP stage that is not a labeler: quern counts
+	// how often each value occurs, or each element of a list, and adds the counts to
+	// the stage's value, as it does for labelers. It needs the type string, bool,
+	// int64, or a list of one of them.
+	Counted       bool `protobuf:"varint,7,opt,name=counted,proto3" json:"counted,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -1209,6 +1214,13 @@ func (x *Column) GetLineage() *Lineage {
 		return x.Lineage
 	}
 	return nil
+}
+
+func (x *Column) GetCounted() bool {
+	if x != nil {
+		return x.Counted
+	}
+	return false
 }
 
 // Lineage lists everything that something comes from.
@@ -7769,14 +7781,15 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06labels\x18\x03 \x03(\tR\x06labels\x12)\n" +
 	"\x04body\x18\x04 \x01(\v2\x15.quern.plugin.v1.BodyR\x04body\x12\x1b\n" +
 	"\tmin_items\x18\x05 \x01(\x03R\bminItems\x12\x1b\n" +
-	"\tmax_items\x18\x06 \x01(\x03R\bmaxItems\"\xcb\x01\n" +
+	"\tmax_items\x18\x06 \x01(\x03R\bmaxItems\"\xe5\x01\n" +
 	"\x06Column\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04type\x18\x02 \x01(\tR\x04type\x125\n" +
 	"\x06origin\x18\x03 \x01(\x0e2\x1d.quern.plugin.v1.ColumnOriginR\x06origin\x12\x12\n" +
 	"\x04from\x18\x04 \x01(\tR\x04from\x12\x1a\n" +
 	"\breplaces\x18\x05 \x01(\bR\breplaces\x122\n" +
-	"\alineage\x18\x06 \x01(\v2\x18.quern.plugin.v1.LineageR\alineage\"C\n" +
+	"\alineage\x18\x06 \x01(\v2\x18.quern.plugin.v1.LineageR\alineage\x12\x18\n" +
+	"\acounted\x18\a \x01(\bR\acounted\"C\n" +
 	"\aLineage\x128\n" +
 	"\asources\x18\x01 \x03(\v2\x1e.quern.plugin.v1.LineageSourceR\asources\"w\n" +
 	"\rLineageSource\x12\x14\n" +

@@ -423,6 +423,20 @@ class Prepare:
         for c in columns_of(columns):
             self._add_column(out, pb.Column(name=c.name, type=c.type))
 
+    def count_values(self, column: str) -> None:
+        """Declares that quern counts how often each value of a transform's column occurs, or each element of its lists.
+
+        The counts are in the stage's value, as those of labelers are: counts.COLUMN["VALUE"] and coverage.COLUMN, the
+        share of rows that are not null.
+
+        Args:
+            column: A declared column of type string, bool, int64, or a list of one of them.
+        """
+        have = [c for c in self._mapped().columns if c.name == column]
+        if not have:
+            raise Fault(f"the output has no column {column!r}")
+        have[0].counted = True
+
     def add_argument_column(self, name: str, argument: str) -> None:
         """Declares a column whose values are those of a row expression; quern fills it."""
         out = self._mapped()

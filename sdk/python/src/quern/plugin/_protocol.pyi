@@ -205,19 +205,21 @@ class Block(_message.Message):
     def __init__(self, name: _Optional[str] = ..., doc: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., body: _Optional[_Union[Body, _Mapping]] = ..., min_items: _Optional[int] = ..., max_items: _Optional[int] = ...) -> None: ...
 
 class Column(_message.Message):
-    __slots__ = ("name", "type", "origin", "replaces", "lineage")
+    __slots__ = ("name", "type", "origin", "replaces", "lineage", "counted")
     NAME_FIELD_NUMBER: _ClassVar[int]
     TYPE_FIELD_NUMBER: _ClassVar[int]
     ORIGIN_FIELD_NUMBER: _ClassVar[int]
     FROM_FIELD_NUMBER: _ClassVar[int]
     REPLACES_FIELD_NUMBER: _ClassVar[int]
     LINEAGE_FIELD_NUMBER: _ClassVar[int]
+    COUNTED_FIELD_NUMBER: _ClassVar[int]
     name: str
     type: str
     origin: ColumnOrigin
     replaces: bool
     lineage: Lineage
-    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., origin: _Optional[_Union[ColumnOrigin, str]] = ..., replaces: _Optional[bool] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., **kwargs) -> None: ...
+    counted: bool
+    def __init__(self, name: _Optional[str] = ..., type: _Optional[str] = ..., origin: _Optional[_Union[ColumnOrigin, str]] = ..., replaces: _Optional[bool] = ..., lineage: _Optional[_Union[Lineage, _Mapping]] = ..., counted: _Optional[bool] = ..., **kwargs) -> None: ...
 
 class Lineage(_message.Message):
     __slots__ = ("sources",)
