@@ -297,7 +297,7 @@ func largest(all map[string]*GroupStats) []GroupStats {
 var kindNames = map[string]string{
 	"actions": "actions", "memo": "results of rows", "envs": "environments", "runs": "runs", "responses": "answers of models",
 	"pending": "pending rows", "pins": "pins", "staging": "work in progress", "cache": "cache", "damaged": "damaged files",
-	store.VenvFolder: "Python environments", "plugins": "plugins", "modules": "modules",
+	store.VenvFolder: "Python environments", store.TransferFolder: "downloads", "plugins": "plugins", "modules": "modules",
 }
 
 // kinds counts the files of a store by kind, except for the blobs.

@@ -49,6 +49,10 @@ type Options struct {
 	CacheDir string
 	// VenvDir is the folder of the virtual environments of plugins in Python.
 	VenvDir string
+	// TransferDir is the folder in which sources keep what they transferred from
+	// elsewhere. Plugins see it as QUERN_TRANSFERS. If it is empty, they keep
+	// nothing.
+	TransferDir string
 	// Program is the quern program, or empty for the running one. BuiltinArgs
 	// are its arguments for serving the built-in plugin, or nil for
 	// "serve-plugin". The name of another plugin that it serves follows them.
@@ -82,9 +86,13 @@ type Options struct {
 
 // command returns how to start a program.
 func (o *Options) command(name, path, digest string) client.Command {
+	env := []string{"QUERN_VERSION=" + o.Version}
+	if o.TransferDir != "" {
+		env = append(env, "QUERN_TRANSFERS="+o.TransferDir)
+	}
 	return client.Command{
 		Name: name, Path: path, Digest: digest, StartTimeout: o.StartTimeout, Log: o.Log, Slow: o.Slow,
-		Dir: o.Root, Env: []string{"QUERN_VERSION=" + o.Version},
+		Dir: o.Root, Env: env,
 	}
 }
 
@@ -238,6 +246,11 @@ func (o Options) complete() (Options, error) {
 	}
 	if o.VenvDir != "" {
 		if o.VenvDir, err = filepath.Abs(o.VenvDir); err != nil {
+			return o, err
+		}
+	}
+	if o.TransferDir != "" {
+		if o.TransferDir, err = filepath.Abs(o.TransferDir); err != nil {
 			return o, err
 		}
 	}

@@ -189,7 +189,7 @@ const formatFile, keyFile = "format", "key"
 var folders = []string{"blobs", "actions", "memo", "pending", "envs", "runs", "staging", "damaged", "cache", "responses", "tmp", "pins", useFolder}
 
 var known = func() map[string]bool {
-	names := map[string]bool{formatFile: true, keyFile: true, "plugins": true, "modules": true, VenvFolder: true, ".gitignore": true}
+	names := map[string]bool{formatFile: true, keyFile: true, "plugins": true, "modules": true, VenvFolder: true, TransferFolder: true, ".gitignore": true}
 	for _, name := range folders {
 		names[name] = true
 	}

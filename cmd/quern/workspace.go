@@ -158,6 +158,7 @@ func registryOptions(ui *terminal, module *config.Module) (registry.Options, *lo
 		Version:      version,
 		CacheDir:     cacheDir(),
 		VenvDir:      filepath.Join(ui.storeDir(module.Settings.Store), store.VenvFolder),
+		TransferDir:  filepath.Join(ui.storeDir(module.Settings.Store), store.TransferFolder),
 		Required:     required(module),
 		DevOverrides: cli.DevOverrides,
 		StartTimeout: cli.startTimeout,

@@ -27,6 +27,7 @@ import (
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
 	"github.com/quern-dev/quern/plugins/vllm"
+	"github.com/quern-dev/quern/plugins/web"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -50,6 +51,7 @@ func Plugin() plugin.Plugin {
 		},
 		Types: slices.Concat(
 			files.Types(root),
+			web.Types(),
 			rows.Types(),
 			rules.Types(),
 			llm.Types(),

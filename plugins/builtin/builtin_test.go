@@ -127,7 +127,7 @@ func TestEveryTypeAndArgumentIsDocumented(t *testing.T) {
 		}
 		documented(t, typ.Kind+" "+typ.Name, typ.Body)
 	}
-	want := "source csv, source json, source jsonl, source parquet, transform map, transform explode, transform chunk, transform filter, transform split, transform sample, " +
+	want := "source csv, source json, source jsonl, source parquet, source http, transform map, transform explode, transform chunk, transform filter, transform split, transform sample, " +
 		"label rules, label llm, label model, label vote, evaluate agreement, train linear, evaluate classification, evaluate prompt, evaluate perplexity, deploy directory, " +
 		"model ollama, deploy ollama, model exec"
 	if got := strings.Join(names, ", "); got != want {

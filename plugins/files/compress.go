@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"sync/atomic"
 
 	"github.com/klauspost/compress/gzip"
@@ -34,7 +33,7 @@ func (o *opened) ahead() (packed, plain int) {
 // open opens a file and decompresses it. read counts the bytes that are read
 // from the file itself.
 func (f file) open(read *atomic.Int64) (*opened, error) {
-	raw, err := os.Open(f.full)
+	raw, err := f.content()
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", f.name, withoutPath(err))
 	}

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -40,6 +39,11 @@ func fingerprint(ctx context.Context, p place, partitions bool, former []byte, n
 	if err != nil {
 		return plugin.Fingerprint{}, err
 	}
+	return fingerprintOf(ctx, list, partitions, former, now)
+}
+
+// fingerprintOf is fingerprint for files that were found.
+func fingerprintOf(ctx context.Context, list []file, partitions bool, former []byte, now time.Time) (plugin.Fingerprint, error) {
 	known := decodeMemo(former)
 	fresh := memo{Files: make(map[string]seen, len(list))}
 	all := sha256.New()
@@ -49,7 +53,7 @@ func fingerprint(ctx context.Context, p place, partitions bool, former []byte, n
 		if err != nil {
 			return plugin.Fingerprint{}, err
 		}
-		if now.Sub(time.Unix(0, f.modified)) > settled {
+		if f.version == "" && now.Sub(time.Unix(0, f.modified)) > settled {
 			fresh.Files[f.name] = seen{f.size, f.modified, digest}
 		}
 		fmt.Fprintln(all, partFingerprint(f, digest, partitions))
@@ -84,8 +88,11 @@ func partFingerprint(f file, digest string, partitions bool) string {
 }
 
 // digest returns the digest of a file. It hashes the file unless its size and
-// time have not changed.
+// time have not changed. The version of an object takes the place of a digest.
 func (m memo) digest(ctx context.Context, f file) (string, error) {
+	if f.version != "" {
+		return f.version, nil
+	}
 	if s, ok := m.Files[f.name]; ok && s.Size == f.size && s.Modified == f.modified {
 		return s.Digest, nil
 	}
@@ -93,7 +100,7 @@ func (m memo) digest(ctx context.Context, f file) (string, error) {
 }
 
 func hash(ctx context.Context, f file) (string, error) {
-	opened, err := os.Open(f.full)
+	opened, err := f.content()
 	if err != nil {
 		return "", fmt.Errorf("open %s: %w", f.name, withoutPath(err))
 	}

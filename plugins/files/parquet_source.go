@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -289,7 +288,7 @@ func releaseAll(arrays []arrow.Array) {
 // parquetFile is an open Parquet file.
 type parquetFile struct {
 	name   string
-	opened *os.File
+	opened Content
 	file   *pqfile.Reader
 	reader *pqarrow.FileReader
 	// origin contains the types that the writer meant, or nil if they are
@@ -297,8 +296,15 @@ type parquetFile struct {
 	origin *pqarrow.SchemaManifest
 }
 
+// A column of a file is read through a buffer of this size, in bytes. Each time it
+// is filled from an object that is elsewhere, that is a request.
+const (
+	parquetBuffer       = 256 << 10
+	remoteParquetBuffer = 4 << 20
+)
+
 func openParquet(f file) (o *parquetFile, err error) {
-	opened, err := os.Open(f.full)
+	opened, err := f.content()
 	if err != nil {
 		return nil, fmt.Errorf("open %s: %w", f.name, withoutPath(err))
 	}
@@ -320,8 +326,11 @@ func openParquet(f file) (o *parquetFile, err error) {
 	}
 	properties := parquet.NewReaderProperties(memory.DefaultAllocator)
 	properties.BufferedStreamEnabled = true
-	properties.BufferSize = 256 << 10
-	pq, err := pqfile.NewParquetReader(opened, pqfile.WithReadProps(properties))
+	properties.BufferSize = parquetBuffer
+	if f.remote != nil {
+		properties.BufferSize = remoteParquetBuffer
+	}
+	pq, err := pqfile.NewParquetReader(io.NewSectionReader(opened, 0, f.size), pqfile.WithReadProps(properties))
 	if err != nil {
 		return nil, fmt.Errorf("%s is damaged or incomplete: %w", f.name, err)
 	}

@@ -1,6 +1,7 @@
 package files
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -26,6 +27,29 @@ type file struct {
 	size int64
 	// modified is in nanoseconds since 1970.
 	modified int64
+	// version identifies the content of an object that is elsewhere. It is empty
+	// for a file, whose bytes are hashed.
+	version string
+	// remote opens an object that is elsewhere. It is nil for a file.
+	remote func() (Content, error)
+	// transfer brings an object onto this machine. It can be nil.
+	transfer func(ctx context.Context, progress func(done int64)) error
+}
+
+// here brings an object onto this machine, if that is how it is read.
+func (f file) here(ctx context.Context, w rowWriter) error {
+	if f.transfer == nil {
+		return nil
+	}
+	return f.transfer(ctx, func(done int64) { w.Progress(done, f.size, "bytes", "downloading "+f.name) })
+}
+
+// content opens the bytes of a file, as they are stored.
+func (f file) content() (Content, error) {
+	if f.remote != nil {
+		return f.remote()
+	}
+	return os.Open(f.full)
 }
 
 // find returns the files at the place, sorted by name. It is an error if there
@@ -57,7 +81,7 @@ func (p place) find() ([]file, error) {
 		if !info.Mode().IsRegular() {
 			return nil, fmt.Errorf("%s is %s, not a file\nA source is read more than once, so it must be a file. Write the data to a file, and set path to that file.", p.display(full), special(info.Mode()))
 		}
-		out = append(out, file{p.display(full), full, info.Size(), info.ModTime().UnixNano()})
+		out = append(out, file{name: p.display(full), full: full, size: info.Size(), modified: info.ModTime().UnixNano()})
 	}
 	if len(out) == 0 {
 		return nil, fmt.Errorf("no file matches %q\nPaths are relative to the folder of the configuration. * matches any part of a name, and ** matches any folders.", p.path)

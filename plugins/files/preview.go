@@ -25,7 +25,7 @@ func (s source[A, F]) Preview(ctx context.Context, args *A, bytes int64, w *plug
 	return previewOf(ctx, F(args), files, w.Schema(), bytes, w)
 }
 
-func previewOf[A any, F arguments[A]](ctx context.Context, a F, files []file, schema data.Schema, bytes int64, w rowWriter) (plugin.RowCount, error) {
+func previewOf(ctx context.Context, a format, files []file, schema data.Schema, bytes int64, w rowWriter) (plugin.RowCount, error) {
 	count := plugin.RowCount{Exact: true}
 	for _, f := range files {
 		count.Size += f.size
@@ -62,7 +62,7 @@ func spread(files []file, most int) []file {
 
 // previewFiles writes the first rows of some files, and returns how many bytes
 // of the files these rows take.
-func previewFiles[A any, F arguments[A]](ctx context.Context, a F, files, some []file, schema data.Schema, w *bounded) (passed float64, err error) {
+func previewFiles(ctx context.Context, a format, files, some []file, schema data.Schema, w *bounded) (passed float64, err error) {
 	outer, out := withPartitions(a, files, schema, w)
 	r := a.reader(outer.inner(), out)
 	defer r.release()

@@ -25,6 +25,11 @@ func (l *Located) located() *Located { return l }
 // arguments are the arguments of a source of files in one format.
 type arguments[A any] interface {
 	*A
+	format
+}
+
+// format reads files in one format as its arguments say.
+type format interface {
 	located() *Located
 	// selection returns what the arguments say about columns.
 	selection() selection
@@ -142,6 +147,11 @@ func (s source[A, F]) schema(ctx context.Context, args *A) (columns data.Schema,
 	if err != nil {
 		return nil, nil, &plugin.ArgumentError{Argument: "path", Err: err}
 	}
+	return columnsOf(ctx, a, files)
+}
+
+// columnsOf returns the columns of the rows of files, and warnings about them.
+func columnsOf(ctx context.Context, a format, files []file) (columns data.Schema, warnings []string, err error) {
 	found, err := a.columns(ctx, files)
 	if err != nil {
 		return nil, nil, err
@@ -160,7 +170,7 @@ func (s source[A, F]) schema(ctx context.Context, args *A) (columns data.Schema,
 
 // probe reads the first rows as they will be read later, so that errors in them
 // are reported when planning.
-func probe[A any, F arguments[A]](ctx context.Context, a F, files []file, schema data.Schema) error {
+func probe(ctx context.Context, a format, files []file, schema data.Schema) error {
 	rows := a.probed()
 	if rows == 0 {
 		return nil
@@ -208,7 +218,7 @@ func (s source[A, F]) Read(ctx context.Context, a *A, w *plugin.RowWriter) error
 
 // withPartitions returns a writer that adds the columns of partitions, and the
 // writer for the rows of files, which is w itself if there are no partitions.
-func withPartitions[A any, F arguments[A]](a F, files []file, schema data.Schema, w rowWriter) (*partitioned, rowWriter) {
+func withPartitions(a format, files []file, schema data.Schema, w rowWriter) (*partitioned, rowWriter) {
 	outer := &partitioned{rowWriter: w, schema: schema}
 	if a.located().Partitions != "none" {
 		outer.keys = partitionKeys(files)
@@ -221,7 +231,7 @@ func withPartitions[A any, F arguments[A]](a F, files []file, schema data.Schema
 
 // readFiles reads files and writes their rows with these columns. If there are
 // several files, each is a part, so that unchanged files are not read again.
-func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, schema data.Schema, memo []byte, w rowWriter) error {
+func readFiles(ctx context.Context, a format, files []file, schema data.Schema, memo []byte, w rowWriter) error {
 	p := &progress{out: w}
 	for _, f := range files {
 		p.total += f.size
@@ -234,6 +244,9 @@ func readFiles[A any, F arguments[A]](ctx context.Context, a F, files []file, sc
 	for _, f := range files {
 		read := func() error {
 			if err := outer.enter(f); err != nil {
+				return err
+			}
+			if err := f.here(ctx, w); err != nil {
 				return err
 			}
 			if err := r.file(ctx, f, p); err != nil {

@@ -31,7 +31,7 @@ func (s *source[A]) fingerprint(ctx context.Context, req *pluginv1.FingerprintRe
 	if err != nil {
 		return &pluginv1.FingerprintResponse{Diagnostics: diagnostics(err)}
 	}
-	f, err := s.impl.Fingerprint(ctx, args, req.Memo)
+	f, err := s.impl.Fingerprint(context.WithValue(ctx, pinsKey{}, req.Instance.GetPins()), args, req.Memo)
 	return &pluginv1.FingerprintResponse{
 		Diagnostics: diagnostics(err), Fingerprint: f.Value, Memo: f.Memo, Summary: f.Summary,
 	}

@@ -23,6 +23,16 @@ type Source[A any] interface {
 	Read(ctx context.Context, args *A, w *RowWriter) error
 }
 
+// Pinned returns what a name that the source pinned refers to; see Prepare.Pin. It
+// is for Source.Fingerprint, with its context. It returns "" if the name is not
+// pinned yet, or no longer.
+func Pinned(ctx context.Context, name string) string {
+	pins, _ := ctx.Value(pinsKey{}).(map[string]string)
+	return pins[name]
+}
+
+type pinsKey struct{}
+
 // Previewer is an optional interface of a Source that can return some of its
 // rows quickly and free of charge. quern uses them to estimate the cost of
 // language models before the source is read. Without it, the cost is unknown
