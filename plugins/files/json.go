@@ -15,7 +15,7 @@ type member struct{ key, value []byte }
 // If possible, they point into raw.
 func members(raw []byte, list []member) ([]member, error) {
 	if raw[0] != '{' {
-		return nil, fmt.Errorf("the row is %s, but it must be an object", kindOf(raw))
+		return nil, notAnObject(raw)
 	}
 	rest := space(raw[1:])
 	for rest[0] != '}' {
@@ -34,6 +34,10 @@ func members(raw []byte, list []member) ([]member, error) {
 		}
 	}
 	return list, nil
+}
+
+func notAnObject(raw []byte) error {
+	return fmt.Errorf("the row is %s, but it must be an object", kindOf(raw))
 }
 
 func space(b []byte) []byte { return bytes.TrimLeft(b, " \t\r\n") }

@@ -2,8 +2,10 @@ package files
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 )
 
 // maxDepth is the maximum nesting depth of JSON values.
@@ -13,6 +15,32 @@ const maxDepth = 10_000
 // it accepts NaN, Infinity, and -Infinity, as Python writes them.
 type syntax struct {
 	open []byte // the open brackets: { and [
+	// spans are the members of the object that the last value is, if it is one.
+	spans []span
+}
+
+// span is a member of an object, by offsets from the object's beginning: the
+// quoted key from key to keyEnd, and the value from value to end.
+type span struct{ key, keyEnd, value, end int }
+
+// inObject reports whether the innermost open bracket is that of the outermost
+// value, an object.
+func (s *syntax) inObject() bool { return len(s.open) == 1 && s.open[0] == '{' }
+
+// members appends the members of raw, the valid value that was scanned last, to
+// list.
+func (s *syntax) members(raw []byte, list []member) ([]member, error) {
+	if raw[0] != '{' {
+		return nil, notAnObject(raw)
+	}
+	for _, m := range s.spans {
+		key, err := unquote(raw[m.key:m.keyEnd])
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, member{key, raw[m.value:m.end]})
+	}
+	return list, nil
 }
 
 // syntaxError says where a text is not JSON, and why.
@@ -41,11 +69,14 @@ func (s *syntax) extent(data []byte, whole bool) (int, error) {
 }
 
 func (s *syntax) value(b []byte) (i int, err error) {
-	s.open = s.open[:0]
+	s.open, s.spans = s.open[:0], s.spans[:0]
 	for {
 		// A value, or the end of an empty list, begins at i.
 		if i = skipSpace(b, i); i == len(b) {
 			return 0, errMore
+		}
+		if s.inObject() {
+			s.spans[len(s.spans)-1].value = i
 		}
 		switch c := b[i]; c {
 		case '{', '[':
@@ -60,7 +91,7 @@ func (s *syntax) value(b []byte) (i int, err error) {
 				break // the loop below handles it
 			}
 			if c == '{' {
-				if i, err = memberKey(b, i); err != nil {
+				if i, err = s.memberKey(b, i); err != nil {
 					return 0, err
 				}
 			}
@@ -78,6 +109,9 @@ func (s *syntax) value(b []byte) (i int, err error) {
 			if len(s.open) == 0 {
 				return i, nil
 			}
+			if s.inObject() && len(s.spans) > 0 {
+				s.spans[len(s.spans)-1].end = i
+			}
 			if i = skipSpace(b, i); i == len(b) {
 				return 0, errMore
 			}
@@ -94,7 +128,7 @@ func (s *syntax) value(b []byte) (i int, err error) {
 			break
 		}
 		if s.open[len(s.open)-1] == '{' {
-			if i, err = memberKey(b, skipSpace(b, i)); err != nil {
+			if i, err = s.memberKey(b, skipSpace(b, i)); err != nil {
 				return 0, err
 			}
 		}
@@ -117,16 +151,20 @@ func unexpected(b []byte, i int, want string) error {
 }
 
 // memberKey skips a key and the colon after it.
-func memberKey(b []byte, i int) (int, error) {
+func (s *syntax) memberKey(b []byte, i int) (int, error) {
 	if i == len(b) {
 		return 0, errMore
 	}
 	if b[i] != '"' {
 		return 0, unexpected(b, i, "a key in double quotes")
 	}
+	start := i
 	i, err := stringEnd(b, i)
 	if err != nil {
 		return 0, err
+	}
+	if s.inObject() {
+		s.spans = append(s.spans, span{key: start, keyEnd: i})
 	}
 	if i = skipSpace(b, i); i == len(b) {
 		return 0, errMore
@@ -145,11 +183,30 @@ var plainText = func() (plain [256]bool) {
 	return plain
 }()
 
+// plainEnd returns the position of the first byte from i on that is not itself in
+// a string, or len(b). It looks at eight bytes at a time: subtracting from a byte
+// below the subtrahend sets its highest bit, as does the byte itself if it is not
+// ASCII, which the mask excludes. The first bit that is set is exact, because
+// borrows only go to later bytes.
+func plainEnd(b []byte, i int) int {
+	const ones, highs = 0x0101010101010101, 0x8080808080808080
+	for ; i+8 <= len(b); i += 8 {
+		word := binary.LittleEndian.Uint64(b[i:])
+		quote, escape := word^('"'*ones), word^('\\'*ones)
+		special := ((word - ' '*ones) & ^word) | ((quote - ones) & ^quote) | ((escape - ones) & ^escape)
+		if special &= highs; special != 0 {
+			return i + bits.TrailingZeros64(special)/8
+		}
+	}
+	for i < len(b) && plainText[b[i]] {
+		i++
+	}
+	return i
+}
+
 func stringEnd(b []byte, i int) (int, error) {
 	for i++; ; {
-		for i < len(b) && plainText[b[i]] {
-			i++
-		}
+		i = plainEnd(b, i)
 		if i == len(b) {
 			return 0, errMore
 		}
@@ -194,6 +251,9 @@ func escapeLength(b []byte, i int) (int, error) {
 var literals = []string{"true", "false", "null", "NaN", "Infinity", "-Infinity"}
 
 func scalarEnd(b []byte, i int) (int, error) {
+	if b[i] >= '0' && b[i] <= '9' {
+		return numberEnd(b, i)
+	}
 	for _, w := range literals {
 		if bytes.HasPrefix(b[i:], []byte(w)) {
 			return i + len(w), nil

@@ -201,7 +201,7 @@ func (a *jsonlArgs) sample(ctx context.Context, f file, rows int64, all *jsonSam
 		}
 		if err == nil {
 			if err = r.text.check(raw); err == nil {
-				list, err = members(raw, list[:0])
+				list, err = r.members(raw, list[:0])
 			}
 			if err == nil {
 				err = all.add(list, raw, fmt.Sprintf("%s:%d", f.name, r.at))
@@ -268,7 +268,7 @@ func (r *jsonlFiles) file(ctx context.Context, f file, read *progress) error {
 		}
 		if err == nil {
 			if err = rows.text.check(raw); err == nil {
-				err = r.parse(raw)
+				err = r.parse(&rows.syntax, raw)
 			}
 			if err != nil {
 				err = malformed{err}
@@ -320,8 +320,9 @@ func newObjects(schema data.Schema, chosen selection, sampled *object) *objects 
 	return o
 }
 
-func (o *objects) parse(raw []byte) (err error) {
-	if o.members, err = members(raw, o.members[:0]); err != nil {
+// parse parses raw, the value that from scanned last.
+func (o *objects) parse(from *syntax, raw []byte) (err error) {
+	if o.members, err = from.members(raw, o.members[:0]); err != nil {
 		return err
 	}
 	clear(o.raw)

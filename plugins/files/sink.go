@@ -85,12 +85,27 @@ func (s *sink) flush() error {
 	}
 	rec := s.builder.NewRecordBatch()
 	defer func() { rec.Release() }()
+	s.reserve(rec)
 	if len(s.schema) == 0 {
 		// If all columns are partitions, only the number of rows matters.
 		rec = array.NewRecordBatch(rec.Schema(), nil, int64(s.rows))
 	}
 	s.rows, s.bytes = 0, 0
 	return s.out.Write(rec)
+}
+
+// reserve makes room for another batch like the last one, so that columns do not
+// grow step by step.
+func (s *sink) reserve(last arrow.RecordBatch) {
+	if s.rows < s.most && s.bytes < batchBytes {
+		return // it was the last one of a file
+	}
+	for i, column := range last.Columns() {
+		s.builder.Field(i).Reserve(column.Len())
+		if texts, ok := column.(*array.String); ok {
+			s.builder.Field(i).(*array.StringBuilder).ReserveData(len(texts.ValueBytes()))
+		}
+	}
 }
 
 func (s *sink) release() { s.builder.Release() }

@@ -166,6 +166,9 @@ var nonFinite = map[string]bool{
 // digits, and for any number that a program formatted from a float64. It is
 // false for identifiers and amounts with more digits than a float64 has.
 func holdsDigits(s string, f float64) bool {
+	if len(s) <= 15 && f != 0 {
+		return true
+	}
 	mantissa, exponent := s, ""
 	if i := strings.IndexAny(s, "eE"); i >= 0 {
 		mantissa, exponent = s[:i], s[i:]

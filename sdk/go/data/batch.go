@@ -2,7 +2,10 @@ package data
 
 import (
 	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"io"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -27,15 +30,15 @@ func EncodeBatch(rec arrow.RecordBatch) ([]byte, error) {
 // DecodeBatch decodes one Arrow IPC stream. Several batches become one; no
 // batches become a batch without rows. Bytes that are not such a stream, or
 // whose buffers do not fit together, are an error. It protects against
-// mistakes, not against bytes made to exhaust memory. The caller releases the
-// batch.
+// mistakes, not against bytes made to exhaust memory. The batch refers to b,
+// which must not change. The caller releases the batch.
 func DecodeBatch(b []byte) (rec arrow.RecordBatch, err error) {
 	defer func() {
 		if r := recover(); r != nil {
 			rec, err = nil, fmt.Errorf("decode a batch: malformed Arrow stream: %v", r)
 		}
 	}()
-	r, err := ipc.NewReader(bytes.NewReader(b), ipc.WithAllocator(memory.DefaultAllocator))
+	r, err := ipc.NewReaderFromMessageReader(&messages{rest: b}, ipc.WithAllocator(memory.DefaultAllocator))
 	if err != nil {
 		return nil, fmt.Errorf("decode a batch: %w", err)
 	}
@@ -59,6 +62,45 @@ func DecodeBatch(b []byte) (rec arrow.RecordBatch, err error) {
 	}
 	return Concat(r.Schema(), all)
 }
+
+// messages reads the messages of an Arrow IPC stream that is in memory, without
+// copying them, which is what ipc.NewReader would do.
+type messages struct{ rest []byte }
+
+// continuation precedes the length of each message's metadata.
+const continuation = 0xffffffff
+
+// Message returns the next message, or io.EOF at the end of the stream. It panics
+// if the metadata is damaged.
+func (m *messages) Message() (*ipc.Message, error) {
+	if len(m.rest) == 0 {
+		return nil, io.EOF
+	}
+	if len(m.rest) < 8 || binary.LittleEndian.Uint32(m.rest) != continuation {
+		return nil, errors.New("the Arrow stream has no message where one should begin")
+	}
+	size := int64(binary.LittleEndian.Uint32(m.rest[4:]))
+	if size == 0 {
+		return nil, io.EOF
+	}
+	rest := m.rest[8:]
+	if size > int64(len(rest)) {
+		return nil, io.ErrUnexpectedEOF
+	}
+	meta, body := memory.NewBufferBytes(rest[:size]), rest[size:]
+	length := ipc.NewMessage(meta, memory.NewBufferBytes(nil)).BodyLen()
+	if length < 0 || length > int64(len(body)) {
+		return nil, io.ErrUnexpectedEOF
+	}
+	m.rest = body[length:]
+	return ipc.NewMessage(meta, memory.NewBufferBytes(body[:length])), nil
+}
+
+// Retain does nothing: the garbage collector owns the bytes.
+func (*messages) Retain() {}
+
+// Release does nothing, as Retain.
+func (*messages) Release() {}
 
 // Concat joins batches that have the same schema. The caller releases the
 // result, and still owns the parts.
