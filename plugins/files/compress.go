@@ -21,6 +21,15 @@ type opened struct {
 	closers []io.Closer
 }
 
+// buffer returns the size of a buffer for reading the file: the whole file if it
+// is small, so that reading many small files is cheap.
+func (f file) buffer(most int64) int {
+	if f.size <= 0 {
+		return int(most)
+	}
+	return int(min(max(f.size+1, 4<<10), most))
+}
+
 // ahead returns the number of bytes of the file that are waiting to be
 // decompressed, and of decompressed bytes that are waiting to be read.
 func (o *opened) ahead() (packed, plain int) {
@@ -39,7 +48,7 @@ func (f file) open(read *atomic.Int64) (*opened, error) {
 	}
 	o := &opened{closers: []io.Closer{raw}}
 	packed := &counted{Reader: raw, read: read}
-	b := bufio.NewReaderSize(packed, 256<<10)
+	b := bufio.NewReaderSize(packed, f.buffer(256<<10))
 	o.packed = b
 	plain, err := decompress(b)
 	if err == nil && plain != nil {

@@ -106,7 +106,7 @@ func hash(ctx context.Context, f file) (string, error) {
 	}
 	defer opened.Close()
 	h := sha256.New()
-	if _, err := io.CopyBuffer(h, interruptible{ctx, opened}, make([]byte, 1<<20)); err != nil {
+	if _, err := io.CopyBuffer(h, interruptible{ctx, opened}, make([]byte, f.buffer(1<<20))); err != nil {
 		return "", fmt.Errorf("read %s: %w", f.name, withoutPath(err))
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil

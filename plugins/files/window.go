@@ -12,7 +12,7 @@ const (
 	windowSize = 1 << 20
 	// firstWindow is how much is read at first. If there are many files, most
 	// are small.
-	firstWindow = 64 << 10
+	firstWindow = 16 << 10
 	// maxRecord is the maximum size of a record, so that a missing closing
 	// quote does not load a whole file into memory.
 	maxRecord = 64 << 20
