@@ -33,7 +33,12 @@ CACHE_GUESTS := $(CURDIR)/.cache/guests
 TRAIN        := $(CURDIR)/.cache/train
 TRAIN_TESTS  := plugins/hf/tests
 PORT     ?= 8137
-KUBERNETES_PROGRAM := bin/quern-plugin-kubernetes
+# Programs that are not part of build, because their libraries take minutes to compile.
+LARGE_PROGRAMS := bin/quern-plugin-kubernetes bin/quern-plugin-storage
+# Emulators of clouds.
+AZURITE  := $(CURDIR)/.cache/azurite
+AZURITE_VERSION  := 3.35.0
+FAKE_GCS_VERSION := v1.56.1
 # A Kubernetes API server for tests.
 APISERVER := $(CURDIR)/.cache/kubernetes/apiserver
 # Keep paths of the build machine out of the programs.
@@ -68,12 +73,11 @@ build: ## Build bin/quern and bin/quern-plugin-sql
 	$(GO) build -tags $(TAGS) -ldflags '$(SQL_LDFLAGS)' -o bin/ ./cmd/quern-plugin-sql
 
 .PHONY: programs
-programs: build $(KUBERNETES_PROGRAM) ## Build all programs: also bin/quern-plugin-kubernetes
+programs: build $(LARGE_PROGRAMS) ## Build all programs: also those with large libraries
 
-# It is not part of build, because Kubernetes' client library takes minutes to compile.
-.PHONY: $(KUBERNETES_PROGRAM)
-$(KUBERNETES_PROGRAM):
-	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/quern-plugin-kubernetes
+.PHONY: $(LARGE_PROGRAMS)
+$(LARGE_PROGRAMS):
+	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/$(notdir $@)
 
 .PHONY: demo
 demo: build ## Build everything and run the banking77 example
@@ -98,6 +102,11 @@ test-pythons: ## Run the tests of the Python SDK with the oldest and the newest 
 test-guests: build $(LLM)/installed $(foreach guest,$(GUESTS),$(CACHE_GUESTS)/$(guest)/installed) ## Run the plugins around lm-evaluation-harness, Inspect, and GEPA with a real model
 	for guest in $(GUESTS); do QUERN=$(CURDIR)/bin/quern QUERN_TEST_LLM=$(LLM)/bin/python HF_HUB_OFFLINE=1 HF_HOME=$(CACHE_GUESTS)/huggingface \
 	  $(CACHE_GUESTS)/$$guest/bin/python -m pytest -q --confcutdir=plugins plugins/$$guest || exit 1; done
+
+.PHONY: test-storage
+test-storage: $(AZURITE)/installed $(TOOLS)/fake-gcs-server-$(FAKE_GCS_VERSION) ## Read from emulators of Azure Blob Storage and Google Cloud Storage; this needs npm
+	QUERN_TEST_AZURE=$(AZURITE)/node_modules/.bin/azurite-blob QUERN_TEST_GCS=$(TOOLS)/fake-gcs-server-$(FAKE_GCS_VERSION) \
+	  $(GO) test -count=1 -tags $(TAGS) -run Emulators -v ./plugins/storage
 
 .PHONY: finetune
 finetune: build $(TRAIN)/installed $(LLM)/installed ## Fine-tune a small language model in examples/finetune; the first time, this installs 5 GB
@@ -256,6 +265,15 @@ $(RELEASE_TOOLS)/installed: internal/release/requirements.txt
 $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 	GOBIN=$(TOOLS) $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_VERSION)
 	mv $(TOOLS)/golangci-lint $@
+
+$(AZURITE)/installed:
+	mkdir -p $(AZURITE)
+	npm install --silent --no-audit --no-fund --prefix $(AZURITE) azurite@$(AZURITE_VERSION)
+	touch $@
+
+$(TOOLS)/fake-gcs-server-$(FAKE_GCS_VERSION):
+	GOBIN=$(TOOLS) $(GO) install github.com/fsouza/fake-gcs-server@$(FAKE_GCS_VERSION)
+	mv $(TOOLS)/fake-gcs-server $@
 
 $(TOOLS)/actionlint-$(ACTIONLINT_VERSION):
 	GOBIN=$(TOOLS) $(GO) install github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)

@@ -32,8 +32,8 @@ func TestTheReferenceMatchesTheSchemas(t *testing.T) {
 	}
 }
 
-// allPrograms returns a folder with all programs of quern. Most tests need no
-// quern-plugin-kubernetes, which takes long to compile.
+// allPrograms returns a folder with all programs of quern. Most tests need only
+// the first two; the others take long to compile.
 func allPrograms(t *testing.T) string {
 	t.Helper()
 	dir := t.TempDir()
@@ -42,8 +42,10 @@ func allPrograms(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	if err := provide(filepath.Join(dir, "quern-plugin-kubernetes"), []string{"./cmd/quern-plugin-kubernetes"}); err != nil {
-		t.Fatal(err)
+	for _, name := range []string{"quern-plugin-kubernetes", "quern-plugin-storage"} {
+		if err := provide(filepath.Join(dir, name), []string{"./cmd/" + name}); err != nil {
+			t.Fatal(err)
+		}
 	}
 	return dir
 }

@@ -1,0 +1,215 @@
+package storage
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/oauth2"
+	"golang.org/x/oauth2/google"
+
+	"github.com/quern-dev/quern/plugins/files"
+	"github.com/quern-dev/quern/plugins/provider"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+var gcsDoc = `Reads rows from objects in a bucket of Google Cloud Storage.
+
+Credentials are Google's application default credentials: the file in ` + "`GOOGLE_APPLICATION_CREDENTIALS`" + `, those of ` + "`gcloud auth application-default login`" + `, or those of the machine. quern never stores them.
+
+` + fmt.Sprintf(refreshDoc, "1,000") + `
+
+` + "```hcl" + `
+source "gcs" "events" {
+  bucket  = "acme-warehouse"
+  path    = "events/**/*.jsonl.gz"
+  columns = ["id", "text"]
+}
+` + "```"
+
+type gcsArgs struct {
+	Bucket    string `quern:"bucket,required,operational" doc:"The name of the bucket."`
+	Endpoint  string `quern:"endpoint,operational" doc:"The address of another service with the same API, such as an emulator. It is used without credentials. The default is that in STORAGE_EMULATOR_HOST, or Google's."`
+	Anonymous bool   `quern:"anonymous,operational" default:"false" doc:"Whether to read a public bucket without credentials."`
+	Pattern
+	files.Format
+}
+
+func (a *gcsArgs) check(p *plugin.Prepare[gcsArgs]) bool {
+	switch {
+	case a.Bucket == "" || strings.ContainsAny(a.Bucket, "/:"):
+		p.Errorf("bucket", "%q is not the name of a bucket\nWrite only the name, and the rest of the address in path.", a.Bucket)
+	case a.Endpoint != "" && provider.URL(a.Endpoint) == nil:
+		p.Errorf("endpoint", "%q is not a valid address\nAn address begins with https:// or http://, followed by the name of a server.", a.Endpoint)
+	default:
+		return true
+	}
+	return false
+}
+
+const (
+	gcsEndpoint = "https://storage.googleapis.com"
+	gcsScope    = "https://www.googleapis.com/auth/devstorage.read_only"
+)
+
+func (a *gcsArgs) open(ctx context.Context) (bucket, string, error) {
+	b := &gcsBucket{client: http.DefaultClient, endpoint: gcsEndpoint, name: a.Bucket}
+	emulator := os.Getenv("STORAGE_EMULATOR_HOST")
+	if emulator != "" && !strings.Contains(emulator, "://") {
+		emulator = "http://" + emulator
+	}
+	switch {
+	case a.Endpoint != "":
+		b.endpoint = strings.TrimRight(a.Endpoint, "/")
+	case emulator != "":
+		b.endpoint = strings.TrimRight(emulator, "/")
+	case !a.Anonymous:
+		found, err := google.FindDefaultCredentials(ctx, gcsScope)
+		if err != nil {
+			return nil, "", fmt.Errorf("no credentials of Google Cloud: %w\nRun \"gcloud auth application-default login\", or set GOOGLE_APPLICATION_CREDENTIALS. For a public bucket, set anonymous = true.", err)
+		}
+		b.client = oauth2.NewClient(ctx, found.TokenSource)
+	}
+	return b, "gs://" + a.Bucket, nil
+}
+
+// gcsBucket is a bucket, by the JSON API.
+type gcsBucket struct {
+	client         *http.Client
+	endpoint, name string
+}
+
+// gcsPage is a page of a listing.
+type gcsPage struct {
+	Items []struct {
+		Name       string `json:"name"`
+		Size       int64  `json:"size,string"`
+		MD5        string `json:"md5Hash"`
+		Generation string `json:"generation"`
+	} `json:"items"`
+	Next string `json:"nextPageToken"`
+}
+
+func (b *gcsBucket) list(ctx context.Context, prefix string) ([]object, error) {
+	var out []object
+	query := url.Values{"prefix": {prefix}, "fields": {"items(name,size,md5Hash,generation),nextPageToken"}}
+	for {
+		page, err := b.page(ctx, query)
+		if err != nil {
+			return nil, err
+		}
+		for _, o := range page.Items {
+			// A composite object has no digest of its content.
+			version := fmt.Sprintf("%s/%s#%s", b.name, o.Name, o.Generation)
+			if o.MD5 != "" {
+				version = o.MD5 + "-" + strconv.FormatInt(o.Size, 10)
+			}
+			out = append(out, object{name: o.Name, size: o.Size, version: version, match: o.Generation})
+		}
+		if page.Next == "" {
+			return out, nil
+		}
+		query.Set("pageToken", page.Next)
+	}
+}
+
+func (b *gcsBucket) page(ctx context.Context, query url.Values) (*gcsPage, error) {
+	resp, err := b.send(ctx, "?"+query.Encode(), nil)
+	if err != nil {
+		return nil, err
+	}
+	defer resp.Body.Close()
+	page := &gcsPage{}
+	if err := json.NewDecoder(resp.Body).Decode(page); err != nil {
+		return nil, fmt.Errorf("the listing cannot be read: %w", err)
+	}
+	return page, nil
+}
+
+func (b *gcsBucket) get(ctx context.Context, o object, offset, length int64) (io.ReadCloser, error) {
+	// An object that is stored compressed arrives as it is stored.
+	header := http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", offset, offset+length-1)}, "Accept-Encoding": {"gzip"}}
+	resp, err := b.send(ctx, "/"+url.PathEscape(o.name)+"?alt=media&generation="+url.QueryEscape(o.match), header)
+	if status := (*gcsError)(nil); errors.As(err, &status) && (status.status == http.StatusNotFound || status.status == http.StatusPreconditionFailed) {
+		return nil, errChanged // without versioning, an earlier generation is gone
+	}
+	if err != nil {
+		return nil, err
+	}
+	if resp.StatusCode != http.StatusPartialContent {
+		resp.Body.Close()
+		return nil, files.Permanent(fmt.Errorf("the service does not send ranges"))
+	}
+	return resp.Body, nil
+}
+
+// gcsError is an answer that is not a success.
+type gcsError struct {
+	status  int
+	message string
+}
+
+func (e *gcsError) Error() string {
+	text := fmt.Sprintf("HTTP status %d: %s", e.status, e.message)
+	switch e.status {
+	case http.StatusUnauthorized, http.StatusForbidden:
+		text += "\nThese credentials may not list or read the objects. They need the role Storage Object Viewer. For a public bucket, set anonymous = true."
+	case http.StatusNotFound:
+		text += "\nCheck bucket."
+	}
+	return text
+}
+
+// gcsAttempts is how often a request is made if the service is busy or fails.
+const gcsAttempts = 5
+
+// send makes a request about the objects of the bucket.
+func (b *gcsBucket) send(ctx context.Context, path string, header http.Header) (*http.Response, error) {
+	for attempt := 1; ; attempt++ {
+		resp, err := b.try(ctx, path, header)
+		status := (*gcsError)(nil)
+		refused := errors.As(err, &status) && status.status != http.StatusTooManyRequests && status.status < http.StatusInternalServerError
+		switch {
+		case err == nil:
+			return resp, nil
+		case ctx.Err() != nil:
+			return nil, ctx.Err()
+		case refused || attempt == gcsAttempts:
+			return nil, files.Permanent(err)
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-time.After(time.Duration(attempt*attempt) * 250 * time.Millisecond):
+		}
+	}
+}
+
+func (b *gcsBucket) try(ctx context.Context, path string, header http.Header) (*http.Response, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.endpoint+"/storage/v1/b/"+url.PathEscape(b.name)+"/o"+path, nil)
+	if err != nil {
+		return nil, err
+	}
+	for name, values := range header {
+		req.Header[name] = values
+	}
+	resp, err := b.client.Do(req)
+	if err != nil || resp.StatusCode < 300 {
+		return resp, err
+	}
+	defer resp.Body.Close()
+	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
+	message, _ := provider.Message(body)
+	if message == "" {
+		message = http.StatusText(resp.StatusCode)
+	}
+	return nil, &gcsError{resp.StatusCode, message}
+}
