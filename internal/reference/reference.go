@@ -1,4 +1,4 @@
-// Package reference runs the field's own tools (pyarrow, pandas, pandera, polars,
+// Package reference runs the field's own tools (fastText, pyarrow, pandas, pandera, polars,
 // DuckDB, scipy, grpcio, lxml), so that tests can compare quern's answers with theirs. "make
 // references" installs the tools; where they are missing, the tests that need
 // them are skipped.

@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/plugins/directory"
 	"github.com/quern-dev/quern/plugins/evaluation"
 	"github.com/quern-dev/quern/plugins/exec"
+	"github.com/quern-dev/quern/plugins/fasttext"
 	"github.com/quern-dev/quern/plugins/files"
 	"github.com/quern-dev/quern/plugins/huggingface"
 	"github.com/quern-dev/quern/plugins/linear"
@@ -56,6 +57,7 @@ func Plugin() plugin.Plugin {
 			rules.Types(),
 			llm.Types(),
 			models.Types(),
+			fasttext.Types(root),
 			annotation.Types(),
 			linear.Types(),
 			classification.Types(),

@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -272,12 +273,16 @@ func (p *preparation) AddFile(name, path string) error {
 	if err != nil {
 		return err
 	}
-	content, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return err
 	}
-	sum := sha256.Sum256(content)
-	p.out.Files = append(p.out.Files, &pluginv1.SourceFile{Name: name, Path: path, Digest: "sha256:" + hex.EncodeToString(sum[:])})
+	defer f.Close()
+	sum := sha256.New()
+	if _, err := io.Copy(sum, f); err != nil {
+		return err
+	}
+	p.out.Files = append(p.out.Files, &pluginv1.SourceFile{Name: name, Path: path, Digest: "sha256:" + hex.EncodeToString(sum.Sum(nil))})
 	return nil
 }
 
