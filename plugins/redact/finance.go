@@ -61,8 +61,7 @@ var networks = []network{
 	{644, 659, []int{16, 19}},    // Discover and RuPay
 	{60, 60, []int{16}},          // RuPay
 	{81, 82, []int{16}},          // RuPay
-	{508, 508, []int{16}},        // RuPay
-	{3528, 3589, []int{16, 19}},  // JCB
+	{35, 35, []int{16, 19}},      // JCB
 	{2131, 2131, []int{15}},      // JCB
 	{1800, 1800, []int{15}},      // JCB
 	{300, 305, []int{14, 16}},    // Diners Club
@@ -72,10 +71,8 @@ var networks = []network{
 	{62, 62, []int{16, 17, 19}},  // UnionPay
 	{2200, 2204, []int{16}},      // Mir
 	{4026, 4026, []int{16}},      // Visa Electron
-	{5018, 5018, maestroLengths}, // Maestro
-	{5020, 5020, maestroLengths}, // Maestro
-	{5038, 5038, maestroLengths}, // Maestro
-	{5893, 5893, maestroLengths}, // Maestro
+	{50, 50, maestroLengths},     // Maestro and RuPay
+	{56, 58, maestroLengths},     // Maestro
 	{6304, 6304, maestroLengths}, // Maestro
 	{6759, 6763, maestroLengths}, // Maestro
 	{676770, 676774, maestroLengths},

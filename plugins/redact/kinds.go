@@ -26,7 +26,7 @@ var commonKinds = []string{kindEmail, kindPhone, kindIBAN, kindCard, kindIP, kin
 // phoneWords are words that say that a number is a phone number.
 var phoneWords = []string{
 	"phone", "telephone", "tel", "call", "calling", "mobile", "cell", "cellphone", "fax", "whatsapp", "sms", "dial", "ring", "contact", "phone number",
-	"telefon", "telefonnummer", "handy", "mobil", "rufnummer", "telefono", "teléfono", "móvil", "celular", "cellulare", "téléphone", "portable", "telefone", "telemóvel", "telefoon",
+	"telefon", "telefonnummer", "handy", "mobil", "rufnummer", "telefono", "teléfono", "móvil", "celular", "cellulare", "téléphone", "tél", "portable", "telefone", "telemóvel", "telefoon",
 	"puhelin", "тел", "телефон", "τηλέφωνο", "电话", "手机", "電話", "携帯", "전화",
 }
 

@@ -79,10 +79,11 @@ func (d *detector) findNational(n *national, text string, i int) (match, bool) {
 		if end < 0 || !endsNumber(text, end) || !n.check(compact) {
 			continue
 		}
-		if common && !d.bare && !d.near(text, i, end, n.words) {
+		named := d.near(text, i, end, n.words)
+		if !named && (common && !d.bare || inSequence(text, i, end)) {
 			continue
 		}
-		return match{start: i, end: end, kind: n.kind, value: compact, named: d.near(text, i, end, n.words)}, true
+		return match{start: i, end: end, kind: n.kind, value: compact, named: named}, true
 	}
 	return match{}, false
 }

@@ -112,31 +112,56 @@ func (p *phones) international(digits string, lenient bool) string {
 // findPhone finds the phone number that begins at i.
 func (d *detector) findPhone(text string, i int) (match, bool) {
 	plus := text[i] == '+'
-	if !plus && text[i] != '(' && !isDigit(text[i]) || i > 0 && !startsNumber(text, i) {
+	if !plus && !isDigit(text[i]) && !areaCode(text[i:]) || i > 0 && strings.ContainsRune("-/#_", rune(text[i-1])) {
 		return match{}, false
 	}
 	run := readPhone(text, i)
-	near := d.near(text, i, i, phoneWords)
+	near := sync.OnceValue(func() bool { return d.near(text, i, i, phoneWords) })
 	for k := len(run.ends) - 1; k >= 0 && run.counts[k] >= shortestPhone; k-- {
 		digits, end := string(run.digits[:run.counts[k]]), run.ends[k]
-		if !endsNumber(text, end) {
+		written := text[i:end]
+		if !endsNumber(text, end) || !plus && !looksLikePhone(written, digits) || !plus && !near() && inSequence(text, i, end) {
 			continue
 		}
-		if value := d.phoneNumber(digits, plus, k > 0 || text[i] == '(', near); value != "" {
-			return match{start: i, end: extension(text, end), kind: kindPhone, value: value}, true
+		if value := d.phoneNumber(digits, written, near()); value != "" {
+			return match{start: i, end: extension(text, end), kind: kindPhone, value: value, named: near()}, true
 		}
 	}
 	return match{}, false
 }
 
+// looksLikePhone reports whether digits without a country code are not written as
+// something else: a number with decimals, an ISBN, or with a part in parentheses
+// that does not end.
+func looksLikePhone(written, digits string) bool {
+	if strings.Count(written, ".") == 1 && strings.Trim(written, "0123456789.") == "" {
+		return false
+	}
+	if len(digits) == 13 && (digits[:3] == "978" || digits[:3] == "979") {
+		return false
+	}
+	return strings.Count(written, "(") == strings.Count(written, ")")
+}
+
+// areaCode reports whether a text begins with an area code in parentheses.
+func areaCode(text string) bool {
+	end := strings.IndexByte(text, ')')
+	return 2 <= end && end <= 7 && text[0] == '(' && strings.Trim(text[1:end], "0123456789 -") == ""
+}
+
+// american is how numbers of the North American plan are written, which is enough
+// to recognize them: examples, such as 555-0123, are not valid.
+var american = compiled(`^(?:\([2-9]\d\d\) ?|[2-9]\d\d[-.])[2-9]\d\d[-.]\d{4}$`)
+
 // phoneNumber returns the number that digits mean in the form of E.164, or "".
-// grouped says that they are written in groups, as phone numbers are, and near
-// that a word such as "phone" is near.
-func (d *detector) phoneNumber(digits string, plus, grouped, near bool) string {
+// written is how they are written, and near says that a word such as "phone" is
+// near.
+func (d *detector) phoneNumber(digits, written string, near bool) string {
 	all := allPhones()
-	if plus {
+	if written[0] == '+' {
 		return all.international(digits, near)
 	}
+	grouped := strings.Trim(written, "0123456789") != ""
 	if rest, ok := strings.CutPrefix(digits, "00"); ok {
 		if value := all.international(rest, false); value != "" {
 			return value
@@ -150,7 +175,8 @@ func (d *detector) phoneNumber(digits string, plus, grouped, near bool) string {
 		if !grouped && !near && !d.bare {
 			continue
 		}
-		if national := plan.national(digits, near && grouped); national != "" {
+		lenient := near && grouped || plan.Code == 1 && american().MatchString(written)
+		if national := plan.national(digits, lenient); national != "" {
 			return "+" + strconv.Itoa(plan.Code) + national
 		}
 	}
@@ -193,25 +219,12 @@ func readPhone(text string, i int) phoneRun {
 		} else if !strings.ContainsRune(" -./()", rune(c)) {
 			return r
 		}
-		if gap++; gap > 3 {
+		if gap++; gap > 3 || c == ' ' && text[i-1] == ' ' {
 			return r
-		}
-		if c == ')' && len(r.ends) > 0 && i == r.ends[len(r.ends)-1] {
-			// Nothing is left of a number that is written in parentheses.
-			if gap == 1 && parenthesized(text, i) {
-				r.ends[len(r.ends)-1] = i + 1
-			}
 		}
 		i += size - 1
 	}
 	return r
-}
-
-// parenthesized reports whether the number before the parenthesis at i is all in
-// parentheses, as (0123-456) is, unlike the area code in (012) 345.
-func parenthesized(text string, i int) bool {
-	open := strings.LastIndexByte(text[:i], '(')
-	return open >= 0 && strings.ContainsAny(text[open:i], "- ")
 }
 
 // extension returns where the extension ends that follows a number, such as

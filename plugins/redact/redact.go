@@ -25,6 +25,9 @@ func Types() []plugin.Type {
 	}
 }
 
+// The key is not declared as sensitive, because results depend on it: another one
+// has to redact all rows again. quern protects it if it comes from a sensitive
+// variable.
 type args struct {
 	Input    plugin.Dataset    `quern:"input,required" doc:"The dataset to redact."`
 	Columns  []string          `quern:"columns,required" doc:"The columns to redact: texts, and lists and structs that contain texts, such as messages. The other columns stay as they are."`
@@ -32,7 +35,7 @@ type args struct {
 	Except   []string          `quern:"except" doc:"Kinds not to look for."`
 	Action   string            `quern:"action" default:"\"mask\"" oneof:"mask,pseudonym,remove" doc:"What to do with what is found. \"mask\" writes its kind, such as '<EMAIL>'. \"pseudonym\" adds a token to it, such as '<EMAIL_3f9a61c07be2d514>', which is the same wherever the same value occurs, however it is written. \"remove\" leaves nothing."`
 	Actions  map[string]string `quern:"actions" doc:"Other actions for some kinds, such as '{ card = \"remove\" }'."`
-	Key      string            `quern:"key,sensitive" doc:"For pseudonyms: the key from which they are computed, of at least 16 characters. Whoever has it can find out whose pseudonym is whose, so use a sensitive variable. Another key gives other pseudonyms."`
+	Key      string            `quern:"key" doc:"For pseudonyms: the key from which they are computed, of at least 16 characters. Whoever has it can find out whose pseudonym is whose, so use a sensitive variable. Another key gives other pseudonyms."`
 	Regions  []string          `quern:"phone_regions" default:"[\"US\"]" doc:"Countries, as two letters, whose phone numbers are found without a country code. Numbers with a country code are found for all countries."`
 	Bare     bool              `quern:"bare_numbers" default:"false" doc:"Whether to count numbers without separators also if no word nearby says what they are. By default, a number such as 078051120 is a Social Security number only if a word such as \"SSN\" is near, because a weak check digit, or none, fits many numbers."`
 	Allow    []string          `quern:"allow" doc:"Texts that are never redacted, such as '[\"support@example.com\"]', in any case."`

@@ -129,8 +129,12 @@ func (a *allowlist) allows(secret, match, line string) bool {
 }
 
 // unlimited is how long a repetition without a limit is taken to be, unless a
-// match shows that it is longer.
-const unlimited = 512
+// match shows that it is longer. One that stops at the first thing that follows,
+// as that of the body of a private key, shows nothing, and is longestBody.
+const (
+	unlimited   = 512
+	longestBody = 64 << 10
+)
 
 func newSecretPattern(text string) *secretPattern {
 	parsed, err := syntax.Parse(text, syntax.Perl)
@@ -148,13 +152,14 @@ func longest(re *syntax.Regexp) int {
 		return 4 * len(re.Rune)
 	case syntax.OpCharClass, syntax.OpAnyChar, syntax.OpAnyCharNotNL:
 		return 1
-	case syntax.OpStar, syntax.OpPlus:
-		return max(unlimited, longest(re.Sub[0]))
-	case syntax.OpRepeat:
-		if re.Max < 0 {
-			return max(unlimited, re.Min*longest(re.Sub[0]))
+	case syntax.OpStar, syntax.OpPlus, syntax.OpRepeat:
+		switch {
+		case re.Op == syntax.OpRepeat && re.Max >= 0:
+			return re.Max * longest(re.Sub[0])
+		case re.Flags&syntax.NonGreedy != 0:
+			return longestBody
 		}
-		return re.Max * longest(re.Sub[0])
+		return max(unlimited, re.Min*longest(re.Sub[0]))
 	case syntax.OpAlternate:
 		for _, sub := range re.Sub {
 			n = max(n, longest(sub))

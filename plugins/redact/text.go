@@ -61,6 +61,27 @@ func startsNumber(text string, i int) bool {
 	return i < 2 || !strings.ContainsRune("-./+", rune(text[i-1])) || !isDigit(text[i-2])
 }
 
+// inSequence reports whether a number in groups that spaces separate is a part of
+// more such groups of three or more digits.
+func inSequence(text string, start, end int) bool {
+	written := text[start:end]
+	if !strings.Contains(written, " ") || strings.Trim(written, "0123456789 ") != "" {
+		return false
+	}
+	n := 0
+	for k := start - 2; start > 0 && k >= 0 && text[start-1] == ' ' && isDigit(text[k]); k-- {
+		n++
+	}
+	if n >= 3 {
+		return true
+	}
+	n = 0
+	for k := end + 1; k < len(text) && text[end] == ' ' && isDigit(text[k]); k++ {
+		n++
+	}
+	return n >= 3
+}
+
 // endsNumber reports whether a number can end at i: it does not continue as one
 // with decimals does.
 func endsNumber(text string, i int) bool {
