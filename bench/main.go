@@ -73,6 +73,7 @@ func suites() []suite {
 		{"compile", compile},
 		{"rows", rowwise},
 		{"many-rows", flatMemory},
+		{"quality", quality},
 		{"contracts", contracts},
 		{"pull-request", pullRequest},
 		{"python", python},

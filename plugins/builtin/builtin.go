@@ -25,6 +25,7 @@ import (
 	"github.com/quern-dev/quern/plugins/ollama"
 	"github.com/quern-dev/quern/plugins/openai"
 	"github.com/quern-dev/quern/plugins/perplexity"
+	"github.com/quern-dev/quern/plugins/quality"
 	"github.com/quern-dev/quern/plugins/redact"
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
@@ -55,6 +56,7 @@ func Plugin() plugin.Plugin {
 			files.Types(root),
 			web.Types(),
 			rows.Types(),
+			quality.Types(),
 			rules.Types(),
 			redact.Types(),
 			llm.Types(),
