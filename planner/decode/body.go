@@ -76,7 +76,7 @@ func (d *bodyDecoder) body(src *hclsyntax.Body, of *schema.Body, sc *module.Scop
 	for _, overRows := range []bool{false, true} {
 		for name, attr := range src.Attributes {
 			if a := of.Args[name]; a != nil && a.OverRows() == overRows {
-				d.set(out, a, attr, sc, prefix+name)
+				d.set(out, a.In(prefix), attr, sc, prefix+name)
 			}
 		}
 	}

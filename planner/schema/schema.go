@@ -6,6 +6,7 @@ package schema
 import (
 	"fmt"
 	"strconv"
+	"strings"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -51,6 +52,18 @@ type Argument struct {
 	Rows string
 	// LateNames are the names that its row expressions may use in addition to `row`.
 	LateNames map[string]cty.Type
+}
+
+// In returns the argument in a body whose keys have a prefix. Rows that are named
+// relative to the body, such as .dataset, get it.
+func (a *Argument) In(prefix string) *Argument {
+	name, relative := strings.CutPrefix(a.Rows, ".")
+	if !relative {
+		return a
+	}
+	in := *a
+	in.Rows = prefix + name
+	return &in
 }
 
 // Block is the schema of a nested block.

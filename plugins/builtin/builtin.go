@@ -12,6 +12,7 @@ import (
 	"github.com/quern-dev/quern/plugins/annotation"
 	"github.com/quern-dev/quern/plugins/anthropic"
 	"github.com/quern-dev/quern/plugins/classification"
+	"github.com/quern-dev/quern/plugins/decontaminate"
 	"github.com/quern-dev/quern/plugins/directory"
 	"github.com/quern-dev/quern/plugins/evaluation"
 	"github.com/quern-dev/quern/plugins/exec"
@@ -59,6 +60,7 @@ func Plugin() plugin.Plugin {
 			quality.Types(),
 			rules.Types(),
 			redact.Types(),
+			decontaminate.Types(),
 			llm.Types(),
 			models.Types(),
 			fasttext.Types(root),

@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -262,18 +263,18 @@ func (b *binder) input(a *pluginv1.Argument, v any, key string) cty.Value {
 	case Model:
 		b.models[key] = v
 		for input, column := range v.Features {
-			b.rows[join(key, input)] = boundRow{of: b.of(a), column: string(column)}
+			b.rows[join(key, input)] = boundRow{of: b.of(a, key), column: string(column)}
 		}
 	case Report:
 		b.reports[key] = v
 	case Row:
-		b.rows[key] = boundRow{of: b.of(a), column: string(v)}
+		b.rows[key] = boundRow{of: b.of(a, key), column: string(v)}
 	case Computed:
-		b.rows[key] = boundRow{of: b.of(a), computed: &v}
+		b.rows[key] = boundRow{of: b.of(a, key), computed: &v}
 	case FakeModel:
 		b.doubles[key] = v
 	case Prompt:
-		b.rows[key] = boundRow{of: b.of(a), prompt: v}
+		b.rows[key] = boundRow{of: b.of(a, key), prompt: v}
 	case LateColumn:
 		b.late[key] = v
 	case PromptWithExamples:
@@ -295,21 +296,25 @@ func (b *binder) drawn(a *pluginv1.Argument, v PromptWithExamples, key string) {
 	if err != nil {
 		b.t.Fatal(err)
 	}
-	b.rows[key] = boundRow{of: b.of(a), prompt: v.Prompt, drawing: drawing}
+	b.rows[key] = boundRow{of: b.of(a, key), prompt: v.Prompt, drawing: drawing}
 	key = join(key, "examples")
 	b.datasets[key] = newTable(b.t, v.Examples)
 	for _, name := range []string{"user", "assistant"} {
 		b.rows[join(key, name)] = boundRow{of: key, column: name}
 	}
 	if v.By != "" {
-		b.rows[join(key, "by")] = boundRow{of: b.of(a), column: string(v.By)}
+		b.rows[join(key, "by")] = boundRow{of: b.of(a, key), column: string(v.By)}
 	}
 	if v.Model.Embed != nil {
 		b.doubles[join(key, "model")] = v.Model
 	}
 }
 
-func (b *binder) of(a *pluginv1.Argument) string {
+// of returns the key of the dataset that a row expression is evaluated over.
+func (b *binder) of(a *pluginv1.Argument, key string) string {
+	if name, relative := strings.CutPrefix(a.RowsOf, "."); relative {
+		return join(key[:max(0, strings.LastIndex(key, "."+a.Name))], name)
+	}
 	if a.RowsOf != "" {
 		return a.RowsOf
 	}

@@ -857,7 +857,8 @@ type Argument struct {
 	// The argument can be a row expression. Without accepts, it must be one.
 	PerRow bool `protobuf:"varint,7,opt,name=per_row,json=perRow,proto3" json:"per_row,omitempty"`
 	// Key of the dataset argument that `row` refers to; empty: the only required
-	// dataset argument of the type, or the only one.
+	// dataset argument of the type, or the only one. In a block, a key that begins
+	// with a period is that of an argument of the same block, such as .dataset.
 	RowsOf string `protobuf:"bytes,8,opt,name=rows_of,json=rowsOf,proto3" json:"rows_of,omitempty"`
 	// The argument holds artifacts of these kinds.
 	Accepts []ArtifactKind `protobuf:"varint,9,rep,packed,name=accepts,proto3,enum=quern.plugin.v1.ArtifactKind" json:"accepts,omitempty"`
