@@ -39,7 +39,7 @@ func quality(b *bench) ([]result, error) {
 		limit        int
 	}{
 		{"all rules of quality, per CPU second", judgeRows, 10_000_000 / bytesPerRow},
-		{"language of each, per CPU second", identifyRows, 50_000},
+		{"language of 60 characters of each, per CPU second", identifyRows, 50_000},
 	} {
 		if err := writeFiles(p.dir, map[string]string{"main.quern.hcl": c.config}); err != nil {
 			return results, err

@@ -62,6 +62,10 @@ func (t *Tokenizer) Words(text string, words []string) []string {
 
 // chunk returns the ends of the words of a text without spaces.
 func (t *Tokenizer) chunk(s string) []int32 {
+	if isLetters(s) && t.rules.specials[s] == nil {
+		t.ends = append(t.ends[:0], int32(len(s)))
+		return t.ends
+	}
 	if ends, ok := t.cache[s]; ok {
 		return ends
 	}
@@ -76,6 +80,17 @@ func (t *Tokenizer) chunk(s string) []int32 {
 	ends := slices.Clone(t.ends)
 	t.cache[strings.Clone(s)] = ends
 	return ends
+}
+
+// isLetters reports whether a text consists of ASCII letters. If it is not
+// special, it is one word.
+func isLetters(s string) bool {
+	for i := range len(s) {
+		if c := s[i] | 0x20; c < 'a' || c > 'z' {
+			return false
+		}
+	}
+	return true
 }
 
 // spaceAt returns the length of the space at a position, in bytes, or 0. Spaces

@@ -34,14 +34,14 @@ type prepared struct {
 	measures []float64
 }
 
-func newJudge(a *args, b *plugin.Batch) *judge {
-	j := &judge{args: a, batch: b, document: document{tokenizer: tokenizer(a.Words)}}
+func newJudge(a *args, name string) *judge {
+	j := &judge{args: a, document: document{tokenizer: tokenizer(a.Words)}}
 	for _, s := range a.sets {
 		p := prepared{set: s, rules: s.rules()}
 		for _, r := range p.rules {
 			p.enabled = append(p.enabled, !slices.Contains(s.disabled(), r.name))
 			p.reasons = append(p.reasons, s.name()+"."+r.name)
-			p.columns = append(p.columns, b.Name()+"_"+s.name()+"_"+r.name)
+			p.columns = append(p.columns, name+"_"+s.name()+"_"+r.name)
 		}
 		p.measures = make([]float64, len(p.rules))
 		j.sets = append(j.sets, p)

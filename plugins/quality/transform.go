@@ -5,6 +5,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
@@ -26,6 +27,8 @@ type args struct {
 	// reasons, keep, and text are the names of columns.
 	reasons, keep, text string
 	sets                []set
+	// judges are those of earlier batches, whose tokenizers know many words.
+	judges sync.Pool
 }
 
 type ownRule struct {
@@ -138,7 +141,12 @@ func (transform) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 	for k, r := range a.Rules {
 		conditions[k] = b.Bools(r.When)
 	}
-	j := newJudge(a, b)
+	j, ok := a.judges.Get().(*judge)
+	if !ok {
+		j = newJudge(a, b.Name())
+	}
+	j.batch = b
+	defer a.judges.Put(j)
 	reasons := array.NewListBuilder(memory.DefaultAllocator, stringType)
 	defer reasons.Release()
 	names := reasons.ValueBuilder().(*array.StringBuilder)
@@ -154,7 +162,9 @@ func (transform) Map(ctx context.Context, a *args, b *plugin.Batch) error {
 			}
 		}
 		reasons.Append(true)
-		names.AppendValues(found, nil)
+		for _, name := range found {
+			names.Append(name)
+		}
 		b.SetBool(a.keep, i, len(found) == 0)
 	}
 	b.SetArray(a.reasons, reasons.NewArray())
