@@ -27,7 +27,7 @@ TYPES    := mypy
 # The first of several versions of Python that is on the path or among pyenv's.
 find-python = $(firstword $(foreach v,$(1),$(shell for p in python$(v) $(HOME)/.pyenv/versions/$(v).*/bin/python; do $$p -c '' 2>/dev/null && { echo $$p; break; }; done)))
 # Plugins in Python with dependencies of their own, and their environments.
-GUESTS       := lm_eval inspect prompt
+GUESTS       := lm_eval inspect prompt ner
 CACHE_GUESTS := $(CURDIR)/.cache/guests
 # The environment of the trainers, with torch.
 TRAIN        := $(CURDIR)/.cache/train

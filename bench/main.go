@@ -75,6 +75,7 @@ func suites() []suite {
 		{"many-rows", flatMemory},
 		{"quality", quality},
 		{"contracts", contracts},
+		{"redact", redact},
 		{"pull-request", pullRequest},
 		{"python", python},
 		{"prompt", promptSearch},

@@ -51,7 +51,12 @@ var allPhones = sync.OnceValue(func() *phones {
 		}
 		plan.prefix = compiled(`^(?:` + plan.Prefix + `)`)
 		plan.valid = compiled(`^(?:` + plan.Valid + `)$`)
-		p.byCode[plan.Code] = append(p.byCode[plan.Code], plan)
+		if plan.Main {
+			// Most numbers are those of the main region.
+			p.byCode[plan.Code] = slices.Insert(p.byCode[plan.Code], 0, plan)
+		} else {
+			p.byCode[plan.Code] = append(p.byCode[plan.Code], plan)
+		}
 		p.byRegion[plan.Region] = plan
 	}
 	return p

@@ -39,12 +39,23 @@ type secretRule struct {
 	pattern func() *secretPattern
 }
 
-// secretPattern is a compiled pattern. No match is longer than reach, except for
+// secretPattern is a compiled pattern. No match begins more than before bytes
+// before the end of a keyword or ends more than after bytes after it, except for
 // repetitions without a limit.
 type secretPattern struct {
 	*regexp.Regexp
-	reach int
+	before, after int
+	// assigned is set for what is assigned to a name, such as my_api_key = "…".
+	assigned bool
 }
+
+// The forms of assignment in gitleaks' patterns. They are at most assignedWithin
+// bytes after the keyword, which itself is shorter than longestKeyword.
+const (
+	assignments    = "=>:|?,"
+	assignedWithin = 64
+	longestKeyword = 64
+)
 
 // allowlist describes what is no secret.
 type allowlist struct {
@@ -132,7 +143,7 @@ func (a *allowlist) allows(secret, match, line string) bool {
 // match shows that it is longer. One that stops at the first thing that follows,
 // as that of the body of a private key, shows nothing, and is longestBody.
 const (
-	unlimited   = 512
+	unlimited   = 128
 	longestBody = 64 << 10
 )
 
@@ -141,8 +152,18 @@ func newSecretPattern(text string) *secretPattern {
 	if err != nil {
 		panic(err) // a test compiles all patterns
 	}
-	return &secretPattern{regexp.MustCompile(text), longest(parsed)}
+	p := &secretPattern{Regexp: regexp.MustCompile(text), before: longest(parsed), after: longest(parsed)}
+	if strings.HasPrefix(text, nameBefore) && strings.Contains(text, assignment) {
+		p.before, p.assigned = longest(parsed.Sub[0])+longestKeyword, true
+	}
+	return p
 }
+
+// How gitleaks writes what precedes the keyword in a name, and an assignment.
+const (
+	nameBefore = `(?i)[\w.-]{0,50}?`
+	assignment = `(?:[ \t\w.-]{0,20})[\s'"]{0,3}(?:=|>|:{1,3}=|\|\||:|=>|\?=|,)`
+)
 
 // longest returns the most bytes that an expression matches.
 func longest(re *syntax.Regexp) int {
@@ -185,8 +206,11 @@ func findSecrets(text string, found []match) []match {
 			near = map[*secretRule][]span{}
 		}
 		r := all.owners[k]
-		reach := r.pattern().reach
-		from, to := max(end-reach, 0), min(end+reach, len(text))
+		p := r.pattern()
+		if p.assigned && !strings.ContainsAny(text[end:min(end+assignedWithin, len(text))], assignments) {
+			return
+		}
+		from, to := max(end-p.before, 0), min(end+p.after, len(text))
 		if windows := near[r]; len(windows) > 0 && from <= windows[len(windows)-1].to {
 			windows[len(windows)-1].to = to
 			return

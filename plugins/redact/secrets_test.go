@@ -11,13 +11,20 @@ func TestAllPatternsOfGitleaksCompile(t *testing.T) {
 	if len(all.rules) < 200 {
 		t.Errorf("%d rules", len(all.rules))
 	}
+	assigned := 0
 	for _, r := range all.rules {
+		if r.pattern().assigned {
+			assigned++
+		}
 		if r.pattern().NumSubexp() < r.SecretGroup {
 			t.Errorf("%s has no group %d", r.ID, r.SecretGroup)
 		}
 		for _, a := range append(r.Allowlists, all.allow) {
 			a.patterns()
 		}
+	}
+	if assigned < 90 {
+		t.Errorf("only %d rules are about assignments", assigned)
 	}
 }
 

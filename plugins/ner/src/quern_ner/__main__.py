@@ -1,0 +1,5 @@
+"""Starts the plugin, as `python -m quern_ner`."""
+
+from quern_ner import main
+
+main()
