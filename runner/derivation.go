@@ -29,8 +29,11 @@ func derivation(s *stage.Stage, p *plan.Port) *action.Derivation {
 		return nil
 	case p.RowsOf != "":
 		d.RowsOf, d.Relation = p.RowsOf, action.Each
-		if s.Mode == plan.ModeFlatMap {
+		switch {
+		case s.Mode == plan.ModeFlatMap:
 			d.Relation = action.Expanded
+		case p.SelectedFrom != "":
+			d.Relation = action.Selected
 		}
 	case p.SelectedFrom != "":
 		d.RowsOf, d.Relation = p.SelectedFrom, action.Selected

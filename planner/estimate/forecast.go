@@ -110,7 +110,9 @@ func (e *forecaster) newForecast(h *module.Handle) *forecast {
 	switch {
 	case n.Mode == plan.ModeRead:
 		f = e.forecastSource(n, h.Port)
-	case n.Mode == plan.ModeMap && h.Port.RowsOf != "":
+	case h.Port.IsAligned() && h.Port.SelectedFrom != "":
+		f = e.forecastDropping(n, h.Port)
+	case h.Port.IsAligned() && n.Mode != plan.ModeFlatMap:
 		f = e.forecastMap(n, h.Port)
 	case e.noted(n).selections[h.Port.Name] != nil:
 		f = e.forecastSelection(n, e.noted(n).selections[h.Port.Name])
@@ -183,7 +185,7 @@ func (f *forecast) sampleOf(e *forecaster, m *dataset.Manifest, columns data.Sch
 	return nil
 }
 
-// forecastMap forecasts the output of a row-wise stage: as many rows as its
+// forecastMap forecasts an output with the rows of an input: as many rows as the
 // input, with the columns that come from the input or from row expressions.
 func (e *forecaster) forecastMap(n *module.Instance, port *plan.Port) *forecast {
 	in := e.forecast(n.Inputs[port.RowsOf])
@@ -205,6 +207,19 @@ func (e *forecaster) forecastMap(n *module.Instance, port *plan.Port) *forecast 
 	}
 	out.sample = array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, in.sample.NumRows())
 	return &out
+}
+
+// forecastDropping forecasts the output of a stage that drops rows of its input, which
+// ones is not known.
+func (e *forecaster) forecastDropping(n *module.Instance, port *plan.Port) *forecast {
+	if before := e.forecastAsBefore(n, port); before.until == "" {
+		return before
+	}
+	f := e.forecastMap(n, port)
+	if f.until == "" {
+		f.none()
+	}
+	return f
 }
 
 // columnOf returns a column of a row-wise stage, by its origin. If it cannot be

@@ -357,8 +357,8 @@ func Key(tag string, fields []plan.Field) string {
 }
 
 // ReadColumns returns the columns of a node's dataset input that its action key
-// covers: those that are read, sorted, and for a row-wise stage those that it
-// passes through. If all are read, it returns all of them in their order. have
+// covers: those that are read, sorted, and those that an output with the input's
+// rows passes through. If all are read, it returns all of them in their order. have
 // lists the columns of the input.
 func ReadColumns(n *plan.Node, key string, have []string) []string {
 	reads := n.Reads[key]
@@ -368,7 +368,7 @@ func ReadColumns(n *plan.Node, key string, have []string) []string {
 	names := slices.Clone(reads.Columns)
 	for i := range n.Outputs {
 		p := &n.Outputs[i]
-		if !n.RowWise() || p.RowsOf != key {
+		if p.RowsOf != key {
 			continue
 		}
 		for _, origin := range p.Origins {

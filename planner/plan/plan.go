@@ -284,6 +284,10 @@ type Node struct {
 	// from.
 	Added map[string]string `json:"added,omitempty"`
 
+	// Notes are what the plugin tells people about how the stage works, in one line
+	// each.
+	Notes []string `json:"notes,omitempty"`
+
 	Estimate Estimate `json:"estimate"`
 	// Changes are the differences that a deployment's plugin reports.
 	Changes []Change `json:"changes,omitempty"`
@@ -345,17 +349,18 @@ type Port struct {
 	// Violations is set for the rows that violate a contract. quern produces them
 	// itself, and they are no part of the node's keys.
 	Violations bool `json:"violations,omitempty"`
-	// Origins, by column, of a row-wise stage's output: "" (computed by
-	// the plugin), "input:NAME", or "argument:KEY".
+	// Origins, by column, of an output with RowsOf: "" (computed by the plugin),
+	// "input:NAME", or, of a row-wise stage, "argument:KEY".
 	Origins map[string]string `json:"origins,omitempty"`
 	// Counted are the columns of a row-wise transform whose values quern counts. Of
 	// a labeler, it counts those of all columns that it adds.
 	Counted []string `json:"counted,omitempty"`
-	// RowsOf is the key of the input whose rows a row-wise stage's output has. For a
+	// RowsOf is the key of the input whose rows the output has, in a row-wise stage and
+	// in a stage on whole datasets whose output is aligned with its input. For a
 	// prompt, it is the key of the argument with the prompt that it was made from.
 	RowsOf string `json:"rows_of,omitempty"`
 	// SelectedFrom is the key of the input that the dataset has some rows of, with
-	// all of their columns.
+	// all of their columns. If it is also RowsOf, the stage drops rows.
 	SelectedFrom string `json:"selected_from,omitempty"`
 	// Lineage is what columns come from, by name, and RowsLineage is what determines
 	// which rows there are, as far as the plugin says so. They are no part of the
@@ -375,6 +380,10 @@ type Port struct {
 
 // Made reports whether the stage itself produces the artifact and stores it.
 func (p *Port) Made() bool { return p.Stored() && !p.Violations }
+
+// IsAligned reports whether the artifact is a dataset with the rows of an input, so
+// that it shares the input's files.
+func (p *Port) IsAligned() bool { return p.Kind == KindDataset && p.RowsOf != "" }
 
 // Stored reports whether the artifact is in the store. A prompt is not: it is the
 // prompt that it was made from, and the value MessagesName of its stage.

@@ -140,11 +140,11 @@ func (n *answered) takeColumns(p *plan.Port, columns []*pluginv1.Column) error {
 			p.Counted = append(p.Counted, c.Name)
 		}
 	}
-	if !n.RowWise() {
+	if !n.RowWise() && p.RowsOf == "" {
 		return nil
 	}
 	in := n.Inputs[p.RowsOf]
-	if in == nil || in.Port.Kind != plan.KindDataset {
+	if in == nil || in.Port == nil || in.Port.Kind != plan.KindDataset {
 		return fmt.Errorf("it has the rows of input %q, which is not a dataset", p.RowsOf)
 	}
 	return n.takeOrigins(p, columns, in.Port.Columns)
@@ -163,19 +163,29 @@ func (n *answered) takeOrigins(p *plan.Port, columns []*pluginv1.Column, input d
 			if n.Bound.Rows[c.From] == nil {
 				return fmt.Errorf("column %q comes from the row expression %q, which does not exist", c.Name, c.From)
 			}
+			if !n.RowWise() {
+				return fmt.Errorf("column %q comes from the row expression %q, but only a row-wise stage can pass one on", c.Name, c.From)
+			}
 			p.Origins[c.Name] = "argument:" + c.From
 		}
 	}
 	return nil
 }
 
-// checkColumns enforces the rule that a row-wise stage that adds columns never
-// silently replaces one, whatever its plugin is written with.
+// checkColumns enforces the rule that a stage that adds columns to those of its
+// input never silently replaces one, whatever its plugin is written with.
 func (n *answered) checkColumns() hcl.Diagnostics {
-	if !n.RowWise() {
-		return nil
+	var diags hcl.Diagnostics
+	for i, o := range n.prepared.Outputs {
+		if out := &n.Outputs[i]; out.Kind == plan.KindDataset && out.RowsOf != "" {
+			diags = append(diags, n.checkAdded(out, o.Columns)...)
+		}
 	}
-	out, prepared := &n.Outputs[0], n.prepared.Outputs[0].Columns
+	return diags
+}
+
+// checkAdded checks the columns of an output that has the rows of an input.
+func (n *answered) checkAdded(out *plan.Port, prepared []*pluginv1.Column) hcl.Diagnostics {
 	of := n.Inputs[out.RowsOf]
 	if !slices.ContainsFunc(prepared, isInput) {
 		return nil // it produces rows with columns of its own
@@ -385,6 +395,7 @@ func (n *answered) takeEstimate() {
 	if e := n.prepared.Estimate; e != nil {
 		n.Estimate = plan.Estimate{Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens}
 	}
+	n.Notes = n.prepared.Notes
 	n.BatchRows, n.StopSeconds, n.OpenAIAPI = n.prepared.BatchRows, n.prepared.StopSeconds, n.prepared.OpenaiApi
 	n.Calls = n.prepared.Calls
 	n.ChecksSample = n.prepared.ChecksSample && n.Mode == plan.ModeRun
@@ -396,7 +407,7 @@ func (n *answered) takeEstimate() {
 			n.Added[c.Prompt] = c.Added
 		}
 	}
-	if n.Estimate.Rows == nil && n.RowWise() {
+	if n.Estimate.Rows == nil && len(n.Outputs) > 0 && n.Outputs[0].IsAligned() && n.Outputs[0].SelectedFrom == "" {
 		n.Estimate.Rows = n.Inputs[n.Outputs[0].RowsOf].Rows()
 	}
 }

@@ -215,6 +215,9 @@ func (t *text) node(n *plan.Node) {
 	for _, c := range contracts(n) {
 		t.printf("        %s\n", t.paint(faint, c))
 	}
+	for _, note := range notes(n) {
+		t.printf("        %s\n", t.paint(faint, note))
+	}
 	for _, line := range adoption(n) {
 		t.printf("        %s\n", printable.Text(line))
 	}
@@ -222,6 +225,17 @@ func (t *text) node(n *plan.Node) {
 		t.printf("        %s\n", t.paint(faint, e))
 	}
 	t.printf("\n")
+}
+
+// notes are what the plugin says about how a stage will work.
+func notes(n *plan.Node) (lines []string) {
+	if n.Action == plan.Keep || n.Action == plan.Adopt || n.Action == plan.Forget {
+		return nil
+	}
+	for _, note := range n.Notes {
+		lines = append(lines, printable.Text(note))
+	}
+	return lines
 }
 
 // contracts says which rules will be checked when there is a result.

@@ -93,7 +93,9 @@ func (s *Stage) computeArguments(ctx context.Context, blobs *blob.Store, in *Inp
 			}
 			group := data.Group{Path: path}
 			for k, a := range args {
-				group.Columns = append(group.Columns, data.Stored{Stored: c.stored[k].Name, Name: a.Key, Namespace: data.Arguments})
+				group.Columns = append(group.Columns, data.Stored{
+					Stored: c.stored[k].Name, Name: a.Key, Namespace: data.Arguments, Digest: dataset.ShardKey("", c.manifest.Shards[i], a.Expr.Columns),
+				})
 			}
 			shards[i].Groups = append(shards[i].Groups, group)
 			return nil

@@ -11,6 +11,7 @@ import (
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/dataset"
 )
 
 // Files provides a stage's inputs as files in the store, including row
@@ -66,7 +67,7 @@ func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, 
 		return &failure.Input{Address: in.Of.Address, Err: err}
 	}
 	for i := range shards {
-		handOut(&shards[i], seen)
+		handOut(&shards[i], m.Shards[i], seen)
 	}
 	if len(computed) > 0 {
 		if err := s.computeArguments(ctx, blobs, in, computed, shards, dir); err != nil {
@@ -80,13 +81,15 @@ func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, 
 	return nil
 }
 
-// handOut names each column of a shard by all names that it is passed under.
-func handOut(s *data.Shard, seen map[string][]data.Ref) {
+// handOut names each column of a shard by all names that it is passed under, and adds
+// the digest of its values.
+func handOut(s *data.Shard, of dataset.Shard, seen map[string][]data.Ref) {
 	for i := range s.Groups {
 		var columns []data.Stored
 		for _, c := range s.Groups[i].Columns {
+			column, _ := of.Column(c.Name)
 			for _, ref := range seen[c.Name] {
-				columns = append(columns, data.Stored{Stored: c.Stored, Name: ref.Name, Namespace: ref.Namespace})
+				columns = append(columns, data.Stored{Stored: c.Stored, Name: ref.Name, Namespace: ref.Namespace, Digest: column.Digest})
 			}
 		}
 		s.Groups[i].Columns = columns

@@ -36,7 +36,7 @@ func Derive(ctx context.Context, blobs *blob.Store, d Derivation) (*Manifest, er
 	}
 	m := &Manifest{Format: Format, Schema: d.Schema, Rows: d.Input.Rows, Shards: make([]Shard, len(d.Input.Shards))}
 	for i := range m.Shards {
-		s, err := d.shard(i)
+		s, err := d.Shard(i)
 		if err != nil {
 			return nil, fmt.Errorf("derive a dataset: shard %d: %w", i+1, err)
 		}
@@ -71,8 +71,9 @@ func (d Derivation) check() error {
 	return nil
 }
 
-// shard returns a shard with the groups that its columns need.
-func (d Derivation) shard(i int) (Shard, error) {
+// Shard returns a shard of the result: the input's, with the groups that its columns
+// need. Only that shard must have its new columns already.
+func (d Derivation) Shard(i int) (Shard, error) {
 	input := d.Input.Shards[i]
 	out := Shard{Rows: input.Rows, Groups: []Group{}, Columns: make([]Column, len(d.Schema))}
 	place := map[int]int{} // group of the input, or after them of the new ones → group of out

@@ -110,6 +110,24 @@ func ShardKey(definition string, s Shard, columns []string) string {
 	return h.digest()
 }
 
+// SelectionKey returns the key that identifies a shard without some of its rows, as a
+// stage produced it: a digest of the stage's definition key, the values of all
+// columns, and the rows that are left out, ascending.
+func SelectionKey(definition string, s Shard, dropped []int64) string {
+	h := newFields("quern.selection/v1")
+	h.text(definition)
+	h.int(s.Rows)
+	h.int(int64(len(s.Columns)))
+	for _, c := range s.Columns {
+		h.text(c.Name)
+		h.text(c.Digest)
+	}
+	for _, row := range dropped {
+		h.int(row)
+	}
+	return h.digest()
+}
+
 // Bytes returns the size of the dataset's files.
 func (m *Manifest) Bytes() int64 {
 	total := int64(0)

@@ -1,7 +1,8 @@
-// Package memo remembers the results of row-wise stages, so that no row is
-// computed twice.
+// Package memo remembers the results of stages by their definition, so that nothing is
+// computed twice: those of row-wise stages by row, shards that lost rows in other
+// stages, and the files that such a stage keeps for its next run.
 //
-// It works at two levels. A finished part covers a whole shard and is found by
+// For row-wise stages, it works at two levels. A finished part covers a whole shard and is found by
 // its shard key, without reading a row. For rows in other shards, parts say
 // where the results of equal rows may be: a part names the input columns that
 // it was computed from, so the keys of its rows can be computed again from the
@@ -63,7 +64,28 @@ type Results struct {
 	// Expansion contains the output rows of a stage that produces any number of
 	// rows for each.
 	Expansion *Expansion `json:"expansion,omitempty"`
+	// Selection contains the rows of a shard that a stage on whole datasets did not
+	// drop. The shard key is that of dataset.SelectionKey.
+	Selection *Selection `json:"selection,omitempty"`
+	// Kept are the files that the last run of a stage on whole datasets kept for the
+	// next one. The shard key is that of KeptKey.
+	Kept []File `json:"kept,omitempty"`
 }
+
+// Selection are some rows of a shard.
+type Selection struct {
+	Shards []dataset.Shard `json:"shards"`
+}
+
+// File is a file that a stage keeps.
+type File struct {
+	Name  string `json:"name"`
+	Blob  string `json:"blob"`
+	Bytes int64  `json:"bytes"`
+}
+
+// KeptKey returns the shard key of the part with the files that a definition keeps.
+func KeptKey(definition string) string { return blob.Sum([]byte("quern.kept/v1 " + definition)) }
 
 // Expansion are the rows that came from the rows of a part, in order.
 type Expansion struct {
@@ -83,6 +105,11 @@ func (r *Results) Groups() []dataset.Group {
 	if r.Expansion != nil {
 		out = append(out, r.Expansion.Counts.Group)
 		for _, s := range r.Expansion.Shards {
+			out = append(out, s.Groups...)
+		}
+	}
+	if r.Selection != nil {
+		for _, s := range r.Selection.Shards {
 			out = append(out, s.Groups...)
 		}
 	}
@@ -134,6 +161,9 @@ func (p *Part) Blobs() []string {
 	}
 	for _, g := range p.Groups() {
 		out = append(out, g.Blob)
+	}
+	for _, f := range p.Kept {
+		out = append(out, f.Blob)
 	}
 	return out
 }
@@ -213,11 +243,9 @@ func (p *Part) Check() error {
 			return err
 		}
 	}
-	if p.Expansion != nil {
-		for _, s := range append(slices.Clone(p.Expansion.Shards), dataset.Shard{Rows: 1, Groups: []dataset.Group{p.Expansion.Counts.Group}, Columns: p.Expansion.Counts.Columns}) {
-			if s.Rows <= 0 || slices.ContainsFunc(s.Columns, func(c dataset.Column) bool { return c.Group < 0 || c.Group >= len(s.Groups) }) {
-				return fmt.Errorf("a shard of its output has no rows, or a column that is not in any file")
-			}
+	for _, s := range p.outputShards() {
+		if s.Rows <= 0 || slices.ContainsFunc(s.Columns, func(c dataset.Column) bool { return c.Group < 0 || c.Group >= len(s.Groups) }) {
+			return fmt.Errorf("a shard of its output has no rows, or a column that is not in any file")
 		}
 	}
 	for _, f := range p.Failed {
@@ -226,6 +254,18 @@ func (p *Part) Check() error {
 		}
 	}
 	return nil
+}
+
+// outputShards returns the shards among the results.
+func (r *Results) outputShards() []dataset.Shard {
+	var out []dataset.Shard
+	if r.Expansion != nil {
+		out = append(slices.Clone(r.Expansion.Shards), dataset.Shard{Rows: 1, Groups: []dataset.Group{r.Expansion.Counts.Group}, Columns: r.Expansion.Counts.Columns})
+	}
+	if r.Selection != nil {
+		out = append(out, r.Selection.Shards...)
+	}
+	return out
 }
 
 // flushEvery bounds how much finished work a power failure can undo. Parts are

@@ -50,7 +50,11 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 	if err != nil {
 		return nil, err
 	}
-	req := &pluginv1.RunRequest{Instance: a.Instance, Inputs: inputs, WorkDir: place.Work}
+	former, err := a.kept()
+	if err != nil {
+		return nil, err
+	}
+	req := &pluginv1.RunRequest{Instance: a.Instance, Inputs: inputs, WorkDir: place.Work, Kept: former.files}
 	served := a.serve(ctx, inputs)
 	defer served.close()
 	host, stop, err := served.on(p)
@@ -59,9 +63,11 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 	}
 	defer stop()
 	req.HostSocket, req.Host, req.OpenaiApi, req.OpenChats = host.Socket, host.Broker, host.openai, served.openChats()
-	call := &running{Stage: a.Stage, guard: a.guard, blobs: a.Store.Blobs, folder: place.Work, model: a.model, progress: served.progress, outputs: map[string]*output{}}
+	call := &running{Stage: a.Stage, guard: a.guard, blobs: a.Store.Blobs, folder: place.Work, model: a.model, progress: served.progress, outputs: map[string]rowsOutput{}}
 	defer call.abort()
-	call.open()
+	if err := call.open(ctx, a); err != nil {
+		return nil, err
+	}
 	// When the stage is to stop, the plugin is asked to save a checkpoint.
 	// Whatever it still sends is accepted.
 	stoppable, name, over := p.Stoppable(a.end, served.ctx, time.Duration(a.StopSeconds*float64(time.Second)))
@@ -75,7 +81,10 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 		a.res.Pending = a.waiting(waits)
 		return nil, place.Keep()
 	}
-	made, err = call.finish(done)
+	made, err = call.finish(ctx, done)
+	if err == nil {
+		err = former.keep(call, done)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -124,7 +133,7 @@ type running struct {
 	folder   string // the plugin's working folder
 	model    func(*plan.Port, []artifact.File) (*artifact.Artifact, error)
 	progress func(events.Progress)
-	outputs  map[string]*output // datasets, by port
+	outputs  map[string]rowsOutput // datasets, by port
 	missing  missing
 }
 
@@ -150,23 +159,69 @@ func (c *running) failure(e *pluginv1.RowError) error {
 	return &rowwise.TooManyErrors{Failed: m.all, Allowed: c.MaxErrors, Failures: m.first}
 }
 
-type output struct {
-	schema *arrow.Schema
-	writer *dataset.Writer
+// rowsOutput is a dataset that the plugin sends. After a call of close, abort does
+// nothing.
+type rowsOutput interface {
+	// schema has the columns that the plugin sends.
+	schema() *arrow.Schema
+	// write appends rows. An error of type [fault] is the plugin's.
+	write(ctx context.Context, rec arrow.RecordBatch, dropped []int64) error
+	close(ctx context.Context) (*dataset.Manifest, error)
+	abort()
 }
 
-func (c *running) open() {
+// fault is a violation of the protocol by the plugin.
+type fault string
+
+func (f fault) Error() string { return string(f) }
+
+// ownRows is a dataset with rows of its own.
+type ownRows struct {
+	columns *arrow.Schema
+	writer  *dataset.Writer
+}
+
+func (o *ownRows) schema() *arrow.Schema { return o.columns }
+
+func (o *ownRows) write(ctx context.Context, rec arrow.RecordBatch, dropped []int64) error {
+	if len(dropped) > 0 {
+		return fault("it dropped rows of an output that does not have the rows of an input")
+	}
+	return o.writer.Write(ctx, rec)
+}
+
+func (o *ownRows) close(context.Context) (*dataset.Manifest, error) { return o.writer.Close() }
+func (o *ownRows) abort()                                           { o.writer.Abort() }
+
+func (c *running) open(ctx context.Context, a *attempt) error {
 	for i := range c.Outputs {
-		if p := &c.Outputs[i]; p.Kind == plan.KindDataset {
-			c.outputs[p.Name] = &output{schema: p.Columns.Arrow(), writer: dataset.NewWriter(c.blobs, p.Columns)}
+		p := &c.Outputs[i]
+		switch {
+		case p.IsAligned():
+			o, err := newAligned(ctx, a, p)
+			if err != nil {
+				return err
+			}
+			c.outputs[p.Name] = o
+		case p.Kind == plan.KindDataset:
+			c.outputs[p.Name] = &ownRows{columns: p.Columns.Arrow(), writer: dataset.NewWriter(c.blobs, p.Columns)}
 		}
 	}
+	return nil
 }
 
 func (c *running) abort() {
 	for _, o := range c.outputs {
-		o.writer.Abort()
+		o.abort()
 	}
+}
+
+// blame names the plugin as the cause of a fault.
+func (c *running) blame(err error) error {
+	if own := fault(""); errors.As(err, &own) {
+		return c.Faulty(own.Error())
+	}
+	return err
 }
 
 // all receives all events. It returns how the call ended: one of done and waits.
@@ -205,14 +260,14 @@ func (c *running) event(ctx context.Context, resp *pluginv1.RunResponse) error {
 		if o == nil {
 			return c.Faulty(fmt.Sprintf("it sent rows of output %q, which it did not declare as a dataset", e.Rows.GetOutput()))
 		}
-		rec, err := decode(c.Stage, "its rows", e.Rows.GetRows(), o.schema)
+		rec, err := decode(c.Stage, "its rows", e.Rows.GetRows(), o.schema())
 		if err != nil {
 			return err
 		}
 		if rec, err = c.guard.rows(ctx, rec); err != nil {
 			return err
 		}
-		return o.writer.Write(ctx, rec)
+		return c.blame(o.write(ctx, rec, e.Rows.GetDropped()))
 	case *pluginv1.RunResponse_Progress:
 		c.progress(progressOf(e.Progress))
 	case *pluginv1.RunResponse_Diagnostic:
@@ -224,14 +279,14 @@ func (c *running) event(ctx context.Context, resp *pluginv1.RunResponse) error {
 }
 
 // finish stores the results.
-func (c *running) finish(done *pluginv1.Done) (*product, error) {
+func (c *running) finish(ctx context.Context, done *pluginv1.Done) (*product, error) {
 	p := &product{artifacts: map[string]*artifact.Artifact{}, errors: c.missing.temporary}
 	for i := range c.Outputs {
 		port := &c.Outputs[i]
 		if !port.Stored() {
 			continue
 		}
-		a, err := c.artifact(port, done)
+		a, err := c.artifact(ctx, port, done)
 		if err != nil {
 			return nil, err
 		}
@@ -248,11 +303,11 @@ func (c *running) finish(done *pluginv1.Done) (*product, error) {
 	return p, err
 }
 
-func (c *running) artifact(port *plan.Port, done *pluginv1.Done) (*artifact.Artifact, error) {
+func (c *running) artifact(ctx context.Context, port *plan.Port, done *pluginv1.Done) (*artifact.Artifact, error) {
 	if port.Kind == plan.KindDataset {
-		m, err := c.outputs[port.Name].writer.Close()
+		m, err := c.outputs[port.Name].close(ctx)
 		if err != nil {
-			return nil, err
+			return nil, c.blame(err)
 		}
 		return &artifact.Artifact{Kind: artifact.Dataset, Dataset: m}, nil
 	}
@@ -260,13 +315,7 @@ func (c *running) artifact(port *plan.Port, done *pluginv1.Done) (*artifact.Arti
 	if !ok {
 		return nil, c.Faulty(fmt.Sprintf("it did not produce its output %q", port.Name))
 	}
-	if rel, err := filepath.Rel(c.folder, folder); err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
-		return nil, c.Faulty(fmt.Sprintf("the folder of its output %q, %s, is not inside its work folder", port.Name, folder))
-	}
-	if err := c.guard.folder(folder); err != nil {
-		return nil, err
-	}
-	files, err := artifact.PutFolder(c.blobs, folder)
+	files, err := c.put(folder, fmt.Sprintf("its output %q", port.Name))
 	if err != nil {
 		return nil, err
 	}
@@ -274,6 +323,18 @@ func (c *running) artifact(port *plan.Port, done *pluginv1.Done) (*artifact.Arti
 		return c.model(port, files)
 	}
 	return &artifact.Artifact{Kind: artifact.Report, Files: files}, nil
+}
+
+// put stores the files of a folder inside the plugin's working folder. what says what
+// it contains.
+func (c *running) put(folder, what string) ([]artifact.File, error) {
+	if rel, err := filepath.Rel(c.folder, folder); err != nil || rel == ".." || strings.HasPrefix(rel, ".."+string(filepath.Separator)) {
+		return nil, c.Faulty(fmt.Sprintf("the folder of %s, %s, is not inside its work folder", what, folder))
+	}
+	if err := c.guard.folder(folder); err != nil {
+		return nil, err
+	}
+	return artifact.PutFolder(c.blobs, folder)
 }
 
 // value returns the plain values in their declared type.

@@ -24,10 +24,27 @@ type Stored struct {
 	Name   string // its name in the dataset, or the argument's key
 	// Namespace is Columns or Arguments.
 	Namespace Namespace
+	// Digest identifies the values in this shard, or is empty if it is not known.
+	// That of a computed row argument is comparable only with those of the same
+	// definition.
+	Digest string
 }
 
 // Ref returns what the stored column is.
 func (s Stored) Ref() Ref { return Ref{s.Namespace, s.Name} }
+
+// Digest returns the digest of a column's or row argument's values, or "" if it is
+// not known.
+func (s Shard) Digest(ref Ref) string {
+	for _, g := range s.Groups {
+		for _, c := range g.Columns {
+			if c.Ref() == ref {
+				return c.Digest
+			}
+		}
+	}
+	return ""
+}
 
 // ShardsFromProto converts shards from the protocol.
 func ShardsFromProto(shards []*pluginv1.Shard) []Shard {
@@ -37,7 +54,7 @@ func ShardsFromProto(shards []*pluginv1.Shard) []Shard {
 		for j, g := range s.GetGroups() {
 			group := Group{Path: g.GetPath(), Columns: make([]Stored, len(g.GetColumns()))}
 			for k, c := range g.GetColumns() {
-				group.Columns[k] = Stored{Stored: c.GetStored(), Name: c.GetName(), Namespace: namespaceFromProto(c)}
+				group.Columns[k] = Stored{Stored: c.GetStored(), Name: c.GetName(), Namespace: namespaceFromProto(c), Digest: c.GetDigest()}
 			}
 			out[i].Groups[j] = group
 		}
@@ -53,7 +70,7 @@ func ShardsToProto(shards []Shard) []*pluginv1.Shard {
 		for _, g := range s.Groups {
 			group := &pluginv1.ColumnGroup{Path: g.Path}
 			for _, c := range g.Columns {
-				group.Columns = append(group.Columns, &pluginv1.StoredColumn{Stored: c.Stored, Name: c.Name, Argument: c.Namespace == Arguments})
+				group.Columns = append(group.Columns, &pluginv1.StoredColumn{Stored: c.Stored, Name: c.Name, Argument: c.Namespace == Arguments, Digest: c.Digest})
 			}
 			shard.Groups = append(shard.Groups, group)
 		}

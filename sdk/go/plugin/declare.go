@@ -40,7 +40,8 @@ func (p *preparation) AddDataset(name string, columns data.Schema) {
 
 // Selection describes which rows of an input a dataset consists of.
 type Selection struct {
-	// RowsOf is the key of the input. The dataset has all of its columns.
+	// RowsOf is the key of the input. The dataset has all of its columns, or those
+	// of KeepInput.
 	RowsOf string
 	// Where is the key of a Column of type bool that is true for the candidate
 	// rows; empty if all rows are candidates.
@@ -171,6 +172,11 @@ func (p *preparation) output(name string) *pluginv1.Output {
 // KeepInput declares that a mapper's output begins with all columns of a
 // dataset input, unchanged. It also sets the input whose rows are mapped; a
 // mapper that keeps no columns calls SetRowsOf instead.
+//
+// A Runner can call it, too. The stage itself is then a dataset with the rows of
+// the input in their order, whose files it shares. Run writes only the columns of
+// AddColumn. To drop rows, declare a Selection with Select, and write rows with
+// WriteSelected.
 func (p *preparation) KeepInput(input string) {
 	out := p.rowsOf(input)
 	if out == nil {
@@ -214,7 +220,7 @@ func (p *preparation) DropColumn(column string) {
 // HasColumn reports whether a mapper's output has a column so far.
 func (p *preparation) HasColumn(column string) bool { return columnOf(p.output(""), column) != nil }
 
-// AddColumn declares a column that Map fills. typ is a column type: string,
+// AddColumn declares a column that Map or Run fills. typ is a column type: string,
 // int64, float64, bool, binary, date, timestamp, list<T>, or
 // struct<name:T,...>. If the output already has a column of that name, the user
 // gets an error: a stage never replaces a column silently.

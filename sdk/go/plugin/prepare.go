@@ -179,6 +179,12 @@ func (p *preparation) RowArgumentKeys() []string {
 	return slices.Sorted(maps.Keys(p.instance.RowArguments))
 }
 
+// Notef tells the user in the plan how the stage works with these arguments, such
+// as the error rates that follow from them. It is one line, and no warning.
+func (p *preparation) Notef(format string, args ...any) {
+	p.out.Notes = append(p.out.Notes, legible(fmt.Sprintf(format, args...)))
+}
+
 // Errorf reports a mistake in the argument at a key or, with an empty key, in
 // the whole block. quern shows it at that place in the user's configuration.
 // The first line of the text is the summary; the rest should say how to fix it.

@@ -95,6 +95,27 @@ func (r *execution) RowArgument(key string) (typ, column string) {
 // its reference to rec.
 func (r *execution) Write(output string, rec arrow.RecordBatch) error { return r.write(output, rec) }
 
+// WriteSelected is Write for the next rows of an output that KeepInput declared with
+// a Selection: rows for which keep is false are dropped. rec has the columns of
+// AddColumn, possibly none.
+func (r *execution) WriteSelected(output string, rec arrow.RecordBatch, keep []bool) error {
+	return r.writeSelected(output, rec, keep)
+}
+
+// Kept returns the files that the last run of the same definition kept, by name. They
+// save work, such as computing again what is known about rows that are still there; the
+// result must be the same without them. There are none at first, and when the user
+// requests a new result.
+func (r *execution) Kept() map[string]File { return r.kept() }
+
+// KeepAgain keeps files of Kept for the next run, by name.
+func (r *execution) KeepAgain(names ...string) { r.keptAgain = append(r.keptAgain, names...) }
+
+// KeepFolder returns the folder for new files that the next run of the same
+// definition gets as Kept. It exists. If a run is interrupted, the next attempt finds
+// the files there, so a file should get its name when it is complete.
+func (r *execution) KeepFolder() (string, error) { return r.keepFolder() }
+
 // Folder returns the folder for the files of a model or report output. It
 // exists, and is empty when a run first asks for it.
 func (r *execution) Folder(output string) (string, error) { return r.folder(output) }

@@ -9,6 +9,7 @@ import (
 	"google.golang.org/grpc/status"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -142,8 +143,8 @@ func (w *RowWriter) drop() {
 }
 
 func (w *RowWriter) send(rec arrow.RecordBatch) error {
-	return encoded(rec, func(rows []byte) error {
-		return w.stream.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Rows{Rows: rows}})
+	return encoded(rec, func(p wire.Piece) error {
+		return w.stream.send(&pluginv1.ReadResponse{Event: &pluginv1.ReadResponse_Rows{Rows: p.Rows}})
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/zclconf/go-cty/cty"
@@ -13,6 +14,7 @@ import (
 	"github.com/zclconf/go-cty/cty/msgpack"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -47,7 +49,7 @@ func (r *runner[A]) run(ctx context.Context, req *pluginv1.RunRequest, stream ru
 	}
 	e := &execution{
 		ctx: ctx, fault: r.fault, instance: req.Instance, inputs: req.Inputs, workDir: req.WorkDir, stream: stream, host: host,
-		outputs: prepared.Outputs, valueType: prepared.ValueType, folders: map[string]string{},
+		outputs: prepared.Outputs, valueType: prepared.ValueType, folders: map[string]string{}, former: req.Kept,
 		value: cty.NilVal,
 	}
 	err = r.impl.Run(ctx, &Run[A]{Args: args, WorkDir: req.WorkDir, execution: e})
@@ -80,6 +82,11 @@ type execution struct {
 	valueType []byte
 	folders   map[string]string
 	value     cty.Value
+	// former are the files that the last run kept. keptAgain are the names of those
+	// that are kept again, and newKept is the folder of new ones, or empty.
+	former    []*pluginv1.File
+	keptAgain []string
+	newKept   string
 }
 
 func (r *execution) output(name string, kinds ...pluginv1.ArtifactKind) (*pluginv1.Output, error) {
@@ -101,18 +108,75 @@ func (r *execution) write(name string, rec arrow.RecordBatch) error {
 	if err := r.ctx.Err(); err != nil {
 		return err
 	}
+	if _, err := r.writable(name, rec); err != nil {
+		return r.fault(fmt.Errorf("write output %q: %w", name, err))
+	}
+	return encoded(rec, func(p wire.Piece) error {
+		return r.sendRows(&pluginv1.Rows{Output: name, Rows: p.Rows})
+	})
+}
+
+// writable returns a dataset output that rows fit.
+func (r *execution) writable(name string, rec arrow.RecordBatch) (*pluginv1.Output, error) {
 	out, err := r.output(name, pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET)
-	if err == nil {
-		err = fits(data.FromProto(out.Columns), rec)
+	if err != nil {
+		return nil, err
+	}
+	return out, fits(data.FromProto(computed(out)), rec)
+}
+
+// computed returns the columns of an output that Run fills.
+func computed(out *pluginv1.Output) []*pluginv1.Column {
+	return slices.DeleteFunc(slices.Clone(out.Columns), func(c *pluginv1.Column) bool {
+		return c.Origin == pluginv1.ColumnOrigin_COLUMN_ORIGIN_INPUT
+	})
+}
+
+func (r *execution) sendRows(rows *pluginv1.Rows) error {
+	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Rows{Rows: rows}})
+}
+
+func (r *execution) writeSelected(name string, rec arrow.RecordBatch, keep []bool) error {
+	if err := r.ctx.Err(); err != nil {
+		return err
+	}
+	out, err := r.writable(name, rec)
+	switch {
+	case err != nil:
+	case out.RowsOf == "" || out.Selection == nil:
+		err = fmt.Errorf("only an output of KeepInput with a Selection can drop rows")
+	case int64(len(keep)) != rec.NumRows():
+		err = fmt.Errorf("there are %d rows, but keep has %d values", rec.NumRows(), len(keep))
 	}
 	if err != nil {
 		return r.fault(fmt.Errorf("write output %q: %w", name, err))
 	}
-	return encoded(rec, func(rows []byte) error {
-		return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Rows{
-			Rows: &pluginv1.Rows{Output: name, Rows: rows},
-		}})
+	return encoded(rec, func(p wire.Piece) error {
+		rows := &pluginv1.Rows{Output: name, Rows: p.Rows}
+		for i, kept := range keep[p.From:p.To] {
+			if !kept {
+				rows.Dropped = append(rows.Dropped, int64(i))
+			}
+		}
+		return r.sendRows(rows)
 	})
+}
+
+func (r *execution) kept() map[string]File {
+	out := make(map[string]File, len(r.former))
+	for _, f := range files(r.former) {
+		out[f.Name] = f
+	}
+	return out
+}
+
+func (r *execution) keepFolder() (string, error) {
+	dir := filepath.Join(r.workDir, "kept")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", fmt.Errorf("create the folder of kept files: %w", err)
+	}
+	r.newKept = dir
+	return dir, nil
 }
 
 // folder empties the folder when a run first asks for it: what an interrupted
@@ -147,7 +211,7 @@ func (r *execution) done() (*pluginv1.Done, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &pluginv1.Done{Value: value, Folders: r.folders}, nil
+	return &pluginv1.Done{Value: value, Folders: r.folders, Kept: r.keptAgain, KeptFolder: r.newKept}, nil
 }
 
 // hasFolder reports whether an output consists of files.

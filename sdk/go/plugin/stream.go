@@ -108,7 +108,7 @@ func fits(schema data.Schema, rec arrow.RecordBatch) error {
 
 // encoded encodes rows and sends them, in several messages if they are too
 // large for one. A single row cannot be split.
-func encoded(rec arrow.RecordBatch, send func(rows []byte) error) error {
+func encoded(rec arrow.RecordBatch, send func(wire.Piece) error) error {
 	pieces, err := wire.Cut(rec, nil)
 	if err != nil {
 		return err
@@ -117,7 +117,7 @@ func encoded(rec arrow.RecordBatch, send func(rows []byte) error) error {
 		if p.TooLarge() {
 			return fmt.Errorf("a row is too large: it takes %s", p.Excess())
 		}
-		if err := send(p.Rows); err != nil {
+		if err := send(p); err != nil {
 			return err
 		}
 	}

@@ -118,11 +118,11 @@ func TestRowsThatAreTooLargeForAMessageAreSentInSeveral(t *testing.T) {
 	rec := b.NewRecordBatch()
 	defer rec.Release()
 	rows, messages := int64(0), 0
-	err := encoded(rec, func(m []byte) error {
-		if len(m) > wire.MaxRows {
-			t.Errorf("a message has %d bytes", len(m))
+	err := encoded(rec, func(p wire.Piece) error {
+		if len(p.Rows) > wire.MaxRows {
+			t.Errorf("a message has %d bytes", len(p.Rows))
 		}
-		part, err := data.DecodeBatch(m)
+		part, err := data.DecodeBatch(p.Rows)
 		if err != nil {
 			return err
 		}
@@ -136,7 +136,7 @@ func TestRowsThatAreTooLargeForAMessageAreSentInSeveral(t *testing.T) {
 	wire.MaxRows = 50
 	one := rec.NewSlice(0, 1)
 	defer one.Release()
-	if err := encoded(one, func([]byte) error { return nil }); err == nil || !strings.Contains(err.Error(), "keep such content in a file") {
+	if err := encoded(one, func(wire.Piece) error { return nil }); err == nil || !strings.Contains(err.Error(), "keep such content in a file") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -39,6 +39,9 @@ type bound struct {
 	doubles map[string]FakeModel
 	late    map[string]LateColumn
 	workDir string
+	kept    string
+	// shardRows is that of the case.
+	shardRows int
 }
 
 // boundRow is a row expression: a column, a computed value, or a prompt.
@@ -108,7 +111,7 @@ func (s *session) bind(c Case) *bound {
 		}
 		in.RowArguments[key] = &pluginv1.RowArgument{Type: column.Type, RowsOf: r.of, Column: r.column}
 	}
-	return &bound{typ: typ, instance: in, datasets: b.datasets, models: b.models, reports: b.reports, rows: b.rows, doubles: b.doubles, late: b.late, workDir: c.WorkDir}
+	return &bound{typ: typ, instance: in, datasets: b.datasets, models: b.models, reports: b.reports, rows: b.rows, doubles: b.doubles, late: b.late, workDir: c.WorkDir, kept: c.Kept, shardRows: c.ShardRows}
 }
 
 func signatureProto(m Model) *pluginv1.Signature {

@@ -2,6 +2,7 @@ package plugintest
 
 import (
 	"bytes"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
@@ -9,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"reflect"
+	"slices"
 	"strconv"
 	"testing"
 
@@ -35,10 +37,12 @@ type RunResult struct {
 	// two lines.
 	Failures []plugin.RowError
 	Warnings []string
+	// Kept is the folder with the files that the run keeps for the next one.
+	Kept string
 }
 
-// Run runs a Runner. It fails the test if a second run has different results,
-// to the byte. If the stage is pending, the error is a *plugin.Pending.
+// Run runs a Runner. It fails the test if a second run, which gets the files that the
+// first one kept, has different results, to the byte. If the stage is pending, the error is a *plugin.Pending.
 func Run(t testing.TB, p plugin.Plugin, c Case) (*RunResult, error) {
 	t.Helper()
 	s := start(t, p, c)
@@ -51,6 +55,7 @@ func Run(t testing.TB, p plugin.Plugin, c Case) (*RunResult, error) {
 	if err != nil || c.WorkDir != "" {
 		return first, err
 	}
+	b.kept = first.Kept
 	second, err := s.run(b, prepared)
 	if err != nil {
 		return nil, fmt.Errorf("second pass: %w", err)
@@ -84,7 +89,7 @@ func (s *session) compare(a, b *RunResult) {
 
 func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*RunResult, error) {
 	s.t.Helper()
-	req := &pluginv1.RunRequest{Instance: b.instance, Inputs: map[string]*pluginv1.Artifact{}, WorkDir: b.workDir, Call: s.stop}
+	req := &pluginv1.RunRequest{Instance: b.instance, Inputs: map[string]*pluginv1.Artifact{}, WorkDir: b.workDir, Call: s.stop, Kept: s.keptFiles(b.kept)}
 	if req.WorkDir == "" {
 		req.WorkDir = s.t.TempDir()
 	}
@@ -106,20 +111,30 @@ func (s *session) run(b *bound, prepared *pluginv1.Prepared) (*RunResult, error)
 		return nil, err
 	}
 	out := &RunResult{Datasets: map[string]*Table{}, Folders: map[string]string{}, Models: map[string]Model{}}
+	rows := map[string]*received{}
 	for _, o := range prepared.Outputs {
 		if o.Kind == pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET {
-			out.Datasets[o.Name] = &Table{Columns: data.FromProto(o.Columns)}
+			rows[o.Name] = b.receiver(o)
+			out.Datasets[o.Name] = rows[o.Name].table
 		}
 	}
-	done, err := s.receive(stream, out)
+	done, err := s.receive(stream, out, rows)
 	if err != nil {
+		return nil, err
+	}
+	for _, r := range rows {
+		if err := r.end(); err != nil {
+			return nil, err
+		}
+	}
+	if out.Kept, err = s.keep(b.kept, done); err != nil {
 		return nil, err
 	}
 	return out, out.finish(done, prepared)
 }
 
 // receive collects a run's events.
-func (s *session) receive(stream pluginv1.PluginService_RunClient, out *RunResult) (*pluginv1.Done, error) {
+func (s *session) receive(stream pluginv1.PluginService_RunClient, out *RunResult, rows map[string]*received) (*pluginv1.Done, error) {
 	var done *pluginv1.Done
 	for {
 		resp, err := stream.Recv()
@@ -136,11 +151,11 @@ func (s *session) receive(stream pluginv1.PluginService_RunClient, out *RunResul
 		}
 		switch e := resp.Event.(type) {
 		case *pluginv1.RunResponse_Rows:
-			t := out.Datasets[e.Rows.Output]
-			if t == nil {
+			r := rows[e.Rows.Output]
+			if r == nil {
 				return nil, fmt.Errorf("the plugin wrote rows to output %q, which Prepare did not declare", e.Rows.Output)
 			}
-			if err := t.appendRows(e.Rows.Rows); err != nil {
+			if err := r.add(e.Rows); err != nil {
 				return nil, err
 			}
 		case *pluginv1.RunResponse_Diagnostic:
@@ -180,7 +195,7 @@ func (r *RunResult) finish(done *pluginv1.Done, prepared *pluginv1.Prepared) err
 	return nil
 }
 
-// datasetArtifact writes a dataset's columns to a Parquet file.
+// datasetArtifact writes a dataset's columns to Parquet files, one for each shard.
 func (s *session) datasetArtifact(b *bound, key string, reads *pluginv1.Reads) *pluginv1.Artifact {
 	s.t.Helper()
 	given := b.rowColumns(key, reads)
@@ -200,13 +215,7 @@ func (s *session) datasetArtifact(b *bound, key string, reads *pluginv1.Reads) *
 	if given.NumCols() == 0 {
 		return out
 	}
-	path := filepath.Join(s.t.TempDir(), "rows.parquet")
-	f, err := os.Create(path)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer f.Close()
-	group := data.Group{Path: path}
+	var group data.Group
 	stored := make(data.Schema, 0, given.NumCols()) // names in files are unique
 	for i, c := range arguments {
 		stored = append(stored, data.Column{Name: "argument" + strconv.Itoa(i), Type: c.Type})
@@ -217,17 +226,47 @@ func (s *session) datasetArtifact(b *bound, key string, reads *pluginv1.Reads) *
 		stored = append(stored, data.Column{Name: name, Type: c.Type})
 		group.Columns = append(group.Columns, data.Stored{Stored: name, Name: c.Name})
 	}
+	rec := array.NewRecordBatch(stored.Arrow(), given.Columns(), out.Rows)
+	defer rec.Release()
+	var shards []data.Shard
+	dir, step := s.t.TempDir(), out.Rows
+	if b.shardRows > 0 {
+		step = int64(b.shardRows)
+	}
+	for from := int64(0); from < out.Rows; from += step {
+		group.Path = filepath.Join(dir, strconv.Itoa(len(shards))+".parquet")
+		shards = append(shards, s.writeShard(rec.NewSlice(from, min(from+step, out.Rows)), stored, group))
+	}
+	out.Shards = data.ShardsToProto(shards)
+	return out
+}
+
+// writeShard writes the file of a shard that consists of one group. It releases the
+// rows.
+func (s *session) writeShard(rec arrow.RecordBatch, stored data.Schema, group data.Group) data.Shard {
+	s.t.Helper()
+	defer rec.Release()
+	f, err := os.Create(group.Path)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer f.Close()
 	w, err := data.NewFileWriter(f, stored)
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	rec := array.NewRecordBatch(stored.Arrow(), given.Columns(), out.Rows)
-	defer rec.Release()
 	if err := errors.Join(w.Write(rec), w.Close()); err != nil {
 		s.t.Fatal(err)
 	}
-	out.Shards = data.ShardsToProto([]data.Shard{{Rows: out.Rows, Groups: []data.Group{group}}})
-	return out
+	group.Columns = slices.Clone(group.Columns)
+	for i := range group.Columns {
+		values, err := array.NewRecordBatch(arrow.NewSchema(stored[i:i+1].Arrow().Fields(), nil), rec.Columns()[i:i+1], rec.NumRows()).MarshalJSON()
+		if err != nil {
+			s.t.Fatal(err)
+		}
+		group.Columns[i].Digest = fmt.Sprintf("sha256:%x", sha256.Sum256(values))
+	}
+	return data.Shard{Rows: rec.NumRows(), Groups: []data.Group{group}}
 }
 
 func (s *session) modelArtifact(m Model) *pluginv1.Artifact {

@@ -1981,7 +1981,10 @@ type Prepared struct {
 	Pins map[string]string `protobuf:"bytes,13,rep,name=pins,proto3" json:"pins,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// RUN: the stage has something to say about its rows before it runs: see
 	// CheckSample.
-	ChecksSample  bool `protobuf:"varint,14,opt,name=checks_sample,json=checksSample,proto3" json:"checks_sample,omitempty"`
+	ChecksSample bool `protobuf:"varint,14,opt,name=checks_sample,json=checksSample,proto3" json:"checks_sample,omitempty"`
+	// What a person should know about how the stage works with these arguments, one
+	// line each, such as the error rates that follow from them. Plans show them.
+	Notes         []string `protobuf:"bytes,15,rep,name=notes,proto3" json:"notes,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2112,6 +2115,13 @@ func (x *Prepared) GetChecksSample() bool {
 		return x.ChecksSample
 	}
 	return false
+}
+
+func (x *Prepared) GetNotes() []string {
+	if x != nil {
+		return x.Notes
+	}
+	return nil
 }
 
 // SourceFile is a file that the user wrote.
@@ -2696,13 +2706,15 @@ type Output struct {
 	// DATASET.
 	Columns []*Column `protobuf:"bytes,3,rep,name=columns,proto3" json:"columns,omitempty"`
 	// MAP: key of the input whose rows it has; FLAT_MAP: from whose rows its rows
-	// are produced. RUN: empty; for a PROMPT, key of the prompt that it is made from.
+	// are produced. RUN: of a dataset, key of the input whose rows it has in their
+	// order, see Rows; empty: it has rows of its own. For a PROMPT, key of the prompt
+	// that it is made from.
 	RowsOf string `protobuf:"bytes,4,opt,name=rows_of,json=rowsOf,proto3" json:"rows_of,omitempty"`
 	// MODEL.
 	Format    string     `protobuf:"bytes,5,opt,name=format,proto3" json:"format,omitempty"`
 	Signature *Signature `protobuf:"bytes,6,opt,name=signature,proto3" json:"signature,omitempty"`
 	// RUN: set if the dataset consists of rows of an input and has all columns of
-	// that input.
+	// that input. With rows_of: set if rows can be dropped.
 	Selection *Selection `protobuf:"bytes,7,opt,name=selection,proto3" json:"selection,omitempty"`
 	// MODEL: set if the trained model can be called like a language model. Calls come
 	// to this plugin's Chat and Embed, with the artifact in place of the instance.
@@ -4388,7 +4400,11 @@ type StoredColumn struct {
 	// references to it.
 	Name string `protobuf:"bytes,2,opt,name=name,proto3" json:"name,omitempty"`
 	// It is a row argument, not a column of the dataset.
-	Argument      bool `protobuf:"varint,3,opt,name=argument,proto3" json:"argument,omitempty"`
+	Argument bool `protobuf:"varint,3,opt,name=argument,proto3" json:"argument,omitempty"`
+	// RUN: a digest of the column's values in this shard. That of a computed row
+	// argument covers the columns that it is computed from, so equal digests mean equal
+	// values only for the same definition, as with RunRequest.kept.
+	Digest        string `protobuf:"bytes,4,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4442,6 +4458,13 @@ func (x *StoredColumn) GetArgument() bool {
 		return x.Argument
 	}
 	return false
+}
+
+func (x *StoredColumn) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
 }
 
 type File struct {
@@ -4535,7 +4558,10 @@ type RunRequest struct {
 	// stage has neither models nor late expressions.
 	HostSocket string `protobuf:"bytes,7,opt,name=host_socket,json=hostSocket,proto3" json:"host_socket,omitempty"`
 	// Set if Prepared.openai_api is.
-	OpenaiApi     *OpenAIAPI `protobuf:"bytes,8,opt,name=openai_api,json=openaiApi,proto3" json:"openai_api,omitempty"`
+	OpenaiApi *OpenAIAPI `protobuf:"bytes,8,opt,name=openai_api,json=openaiApi,proto3" json:"openai_api,omitempty"`
+	// The files that the last run of the same definition kept; see Done.kept. The
+	// result must be the same without them.
+	Kept          []*File `protobuf:"bytes,9,rep,name=kept,proto3" json:"kept,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4622,6 +4648,13 @@ func (x *RunRequest) GetHostSocket() string {
 func (x *RunRequest) GetOpenaiApi() *OpenAIAPI {
 	if x != nil {
 		return x.OpenaiApi
+	}
+	return nil
+}
+
+func (x *RunRequest) GetKept() []*File {
+	if x != nil {
+		return x.Kept
 	}
 	return nil
 }
@@ -4834,11 +4867,16 @@ func (x *Pending) GetCheckAfterSeconds() float64 {
 	return 0
 }
 
-// Rows are the next rows of one dataset output.
+// Rows are the next rows of one dataset output. For an output with rows_of, they
+// have the columns of origin UNSPECIFIED, and there is one for each row of the
+// input.
 type Rows struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Output        string                 `protobuf:"bytes,1,opt,name=output,proto3" json:"output,omitempty"`
-	Rows          []byte                 `protobuf:"bytes,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Output string                 `protobuf:"bytes,1,opt,name=output,proto3" json:"output,omitempty"`
+	Rows   []byte                 `protobuf:"bytes,2,opt,name=rows,proto3" json:"rows,omitempty"`
+	// For an output with rows_of and a selection: which of these rows the output does
+	// not have, ascending.
+	Dropped       []int64 `protobuf:"varint,3,rep,packed,name=dropped,proto3" json:"dropped,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4887,6 +4925,13 @@ func (x *Rows) GetRows() []byte {
 	return nil
 }
 
+func (x *Rows) GetDropped() []int64 {
+	if x != nil {
+		return x.Dropped
+	}
+	return nil
+}
+
 type Done struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// An object of Prepared.value_type as msgpack.
@@ -4894,7 +4939,12 @@ type Done struct {
 	// The folders inside work_dir that contain model and report outputs.
 	Folders map[string]string `protobuf:"bytes,2,rep,name=folders,proto3" json:"folders,omitempty" protobuf_key:"bytes,1,opt,name=key" protobuf_val:"bytes,2,opt,name=value"`
 	// The value as a JSON object, in place of value.
-	ValueJson     []byte `protobuf:"bytes,3,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
+	ValueJson []byte `protobuf:"bytes,3,opt,name=value_json,json=valueJson,proto3" json:"value_json,omitempty"`
+	// Names of the files of RunRequest.kept that the next run of the same definition
+	// gets again, in addition to the files in kept_folder, a folder inside work_dir
+	// (empty: none). Files that are neither are dropped.
+	Kept          []string `protobuf:"bytes,4,rep,name=kept,proto3" json:"kept,omitempty"`
+	KeptFolder    string   `protobuf:"bytes,5,opt,name=kept_folder,json=keptFolder,proto3" json:"kept_folder,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4948,6 +4998,20 @@ func (x *Done) GetValueJson() []byte {
 		return x.ValueJson
 	}
 	return nil
+}
+
+func (x *Done) GetKept() []string {
+	if x != nil {
+		return x.Kept
+	}
+	return nil
+}
+
+func (x *Done) GetKeptFolder() string {
+	if x != nil {
+		return x.KeptFolder
+	}
+	return ""
 }
 
 type CheckSampleRequest struct {
@@ -7854,7 +7918,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0ePrepareRequest\x127\n" +
 	"\tinstances\x18\x01 \x03(\v2\x19.quern.plugin.v1.InstanceR\tinstances\"H\n" +
 	"\x0fPrepareResponse\x125\n" +
-	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\x95\x06\n" +
+	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\xab\x06\n" +
 	"\bPrepared\x12=\n" +
 	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x121\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x17.quern.plugin.v1.OutputR\aoutputs\x12\x1d\n" +
@@ -7873,7 +7937,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"openai_api\x18\v \x01(\bR\topenaiApi\x121\n" +
 	"\x05files\x18\f \x03(\v2\x1b.quern.plugin.v1.SourceFileR\x05files\x127\n" +
 	"\x04pins\x18\r \x03(\v2#.quern.plugin.v1.Prepared.PinsEntryR\x04pins\x12#\n" +
-	"\rchecks_sample\x18\x0e \x01(\bR\fchecksSample\x1aP\n" +
+	"\rchecks_sample\x18\x0e \x01(\bR\fchecksSample\x12\x14\n" +
+	"\x05notes\x18\x0f \x03(\tR\x05notes\x1aP\n" +
 	"\n" +
 	"ReadsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
@@ -8061,16 +8126,17 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x06groups\x18\x02 \x03(\v2\x1c.quern.plugin.v1.ColumnGroupR\x06groups\"Z\n" +
 	"\vColumnGroup\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x127\n" +
-	"\acolumns\x18\x02 \x03(\v2\x1d.quern.plugin.v1.StoredColumnR\acolumns\"V\n" +
+	"\acolumns\x18\x02 \x03(\v2\x1d.quern.plugin.v1.StoredColumnR\acolumns\"n\n" +
 	"\fStoredColumn\x12\x16\n" +
 	"\x06stored\x18\x01 \x01(\tR\x06stored\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +
-	"\bargument\x18\x03 \x01(\bR\bargument\"Z\n" +
+	"\bargument\x18\x03 \x01(\bR\bargument\x12\x16\n" +
+	"\x06digest\x18\x04 \x01(\tR\x06digest\"Z\n" +
 	"\x04File\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x12\n" +
-	"\x04size\x18\x04 \x01(\x03R\x04size\"\x98\x03\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\"\xc3\x03\n" +
 	"\n" +
 	"RunRequest\x125\n" +
 	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x12?\n" +
@@ -8083,7 +8149,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\vhost_socket\x18\a \x01(\tR\n" +
 	"hostSocket\x129\n" +
 	"\n" +
-	"openai_api\x18\b \x01(\v2\x1a.quern.plugin.v1.OpenAIAPIR\topenaiApi\x1aT\n" +
+	"openai_api\x18\b \x01(\v2\x1a.quern.plugin.v1.OpenAIAPIR\topenaiApi\x12)\n" +
+	"\x04kept\x18\t \x03(\v2\x15.quern.plugin.v1.FileR\x04kept\x1aT\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
 	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01\"\xd5\x02\n" +
@@ -8100,15 +8167,19 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\aPending\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x123\n" +
 	"\x13check_after_seconds\x18\x02 \x01(\x01H\x00R\x11checkAfterSeconds\x88\x01\x01B\x16\n" +
-	"\x14_check_after_seconds\"2\n" +
+	"\x14_check_after_seconds\"L\n" +
 	"\x04Rows\x12\x16\n" +
 	"\x06output\x18\x01 \x01(\tR\x06output\x12\x12\n" +
-	"\x04rows\x18\x02 \x01(\fR\x04rows\"\xb5\x01\n" +
+	"\x04rows\x18\x02 \x01(\fR\x04rows\x12\x18\n" +
+	"\adropped\x18\x03 \x03(\x03R\adropped\"\xea\x01\n" +
 	"\x04Done\x12\x14\n" +
 	"\x05value\x18\x01 \x01(\fR\x05value\x12<\n" +
 	"\afolders\x18\x02 \x03(\v2\".quern.plugin.v1.Done.FoldersEntryR\afolders\x12\x1d\n" +
 	"\n" +
-	"value_json\x18\x03 \x01(\fR\tvalueJson\x1a:\n" +
+	"value_json\x18\x03 \x01(\fR\tvalueJson\x12\x12\n" +
+	"\x04kept\x18\x04 \x03(\tR\x04kept\x12\x1f\n" +
+	"\vkept_folder\x18\x05 \x01(\tR\n" +
+	"keptFolder\x1a:\n" +
 	"\fFoldersEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"\xf0\x01\n" +
@@ -8571,132 +8642,133 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	20,  // 69: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
 	115, // 70: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
 	28,  // 71: quern.plugin.v1.RunRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
-	47,  // 72: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
-	61,  // 73: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
-	62,  // 74: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
-	21,  // 75: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	51,  // 76: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
-	60,  // 77: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
-	116, // 78: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
-	20,  // 79: quern.plugin.v1.CheckSampleRequest.instance:type_name -> quern.plugin.v1.Instance
-	117, // 80: quern.plugin.v1.CheckSampleRequest.samples:type_name -> quern.plugin.v1.CheckSampleRequest.SamplesEntry
-	21,  // 81: quern.plugin.v1.CheckSampleResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	36,  // 82: quern.plugin.v1.CheckSampleResponse.estimate:type_name -> quern.plugin.v1.Estimate
-	53,  // 83: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
-	51,  // 84: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	51,  // 85: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	20,  // 86: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
-	53,  // 87: quern.plugin.v1.ChatRequest.trained:type_name -> quern.plugin.v1.Artifact
-	72,  // 88: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
-	20,  // 89: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
-	72,  // 90: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
-	20,  // 91: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
-	53,  // 92: quern.plugin.v1.EmbedRequest.trained:type_name -> quern.plugin.v1.Artifact
-	77,  // 93: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	72,  // 94: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	20,  // 95: quern.plugin.v1.SubmitBatchRequest.model:type_name -> quern.plugin.v1.Instance
-	79,  // 96: quern.plugin.v1.SubmitBatchRequest.requests:type_name -> quern.plugin.v1.BatchRequest
-	72,  // 97: quern.plugin.v1.SubmitBatchResponse.error:type_name -> quern.plugin.v1.CallError
-	20,  // 98: quern.plugin.v1.ReadBatchRequest.model:type_name -> quern.plugin.v1.Instance
-	83,  // 99: quern.plugin.v1.ReadBatchResponse.status:type_name -> quern.plugin.v1.BatchStatus
-	84,  // 100: quern.plugin.v1.ReadBatchResponse.answer:type_name -> quern.plugin.v1.BatchAnswer
-	72,  // 101: quern.plugin.v1.ReadBatchResponse.error:type_name -> quern.plugin.v1.CallError
-	72,  // 102: quern.plugin.v1.BatchAnswer.error:type_name -> quern.plugin.v1.CallError
-	72,  // 103: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
-	77,  // 104: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	72,  // 105: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	51,  // 106: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
-	20,  // 107: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	93,  // 108: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	21,  // 109: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	93,  // 110: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	20,  // 111: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	93,  // 112: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	118, // 113: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	119, // 114: quern.plugin.v1.PlanDeploymentRequest.inputs:type_name -> quern.plugin.v1.PlanDeploymentRequest.InputsEntry
-	21,  // 115: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	4,   // 116: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
-	98,  // 117: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
-	93,  // 118: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
-	20,  // 119: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	93,  // 120: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	120, // 121: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
-	21,  // 122: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	93,  // 123: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	20,  // 124: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	93,  // 125: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	21,  // 126: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	20,  // 127: quern.plugin.v1.ImportDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	21,  // 128: quern.plugin.v1.ImportDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	93,  // 129: quern.plugin.v1.ImportDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	107, // 130: quern.plugin.v1.CallFunctionResponse.errors:type_name -> quern.plugin.v1.FunctionError
-	17,  // 131: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	19,  // 132: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	33,  // 133: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	53,  // 134: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	53,  // 135: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	64,  // 136: quern.plugin.v1.CheckSampleRequest.SamplesEntry.value:type_name -> quern.plugin.v1.SampleRows
-	53,  // 137: quern.plugin.v1.PlanDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	53,  // 138: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,   // 139: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	22,  // 140: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	24,  // 141: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	37,  // 142: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	39,  // 143: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	40,  // 144: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
-	48,  // 145: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	58,  // 146: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	66,  // 147: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	70,  // 148: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
-	75,  // 149: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
-	73,  // 150: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
-	78,  // 151: quern.plugin.v1.PluginService.SubmitBatch:input_type -> quern.plugin.v1.SubmitBatchRequest
-	81,  // 152: quern.plugin.v1.PluginService.ReadBatch:input_type -> quern.plugin.v1.ReadBatchRequest
-	63,  // 153: quern.plugin.v1.PluginService.CheckSample:input_type -> quern.plugin.v1.CheckSampleRequest
-	42,  // 154: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
-	94,  // 155: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	96,  // 156: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	99,  // 157: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	101, // 158: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	103, // 159: quern.plugin.v1.PluginService.ImportDeployment:input_type -> quern.plugin.v1.ImportDeploymentRequest
-	105, // 160: quern.plugin.v1.PluginService.CallFunction:input_type -> quern.plugin.v1.CallFunctionRequest
-	68,  // 161: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	85,  // 162: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
-	87,  // 163: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
-	89,  // 164: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
-	91,  // 165: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
-	7,   // 166: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	23,  // 167: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	25,  // 168: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	38,  // 169: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	44,  // 170: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	44,  // 171: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
-	50,  // 172: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	59,  // 173: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	67,  // 174: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	71,  // 175: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
-	76,  // 176: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
-	74,  // 177: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
-	80,  // 178: quern.plugin.v1.PluginService.SubmitBatch:output_type -> quern.plugin.v1.SubmitBatchResponse
-	82,  // 179: quern.plugin.v1.PluginService.ReadBatch:output_type -> quern.plugin.v1.ReadBatchResponse
-	65,  // 180: quern.plugin.v1.PluginService.CheckSample:output_type -> quern.plugin.v1.CheckSampleResponse
-	43,  // 181: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
-	95,  // 182: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	97,  // 183: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	100, // 184: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	102, // 185: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	104, // 186: quern.plugin.v1.PluginService.ImportDeployment:output_type -> quern.plugin.v1.ImportDeploymentResponse
-	106, // 187: quern.plugin.v1.PluginService.CallFunction:output_type -> quern.plugin.v1.CallFunctionResponse
-	69,  // 188: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	86,  // 189: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
-	88,  // 190: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
-	90,  // 191: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
-	92,  // 192: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
-	166, // [166:193] is the sub-list for method output_type
-	139, // [139:166] is the sub-list for method input_type
-	139, // [139:139] is the sub-list for extension type_name
-	139, // [139:139] is the sub-list for extension extendee
-	0,   // [0:139] is the sub-list for field type_name
+	57,  // 72: quern.plugin.v1.RunRequest.kept:type_name -> quern.plugin.v1.File
+	47,  // 73: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
+	61,  // 74: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
+	62,  // 75: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
+	21,  // 76: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	51,  // 77: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
+	60,  // 78: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
+	116, // 79: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	20,  // 80: quern.plugin.v1.CheckSampleRequest.instance:type_name -> quern.plugin.v1.Instance
+	117, // 81: quern.plugin.v1.CheckSampleRequest.samples:type_name -> quern.plugin.v1.CheckSampleRequest.SamplesEntry
+	21,  // 82: quern.plugin.v1.CheckSampleResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	36,  // 83: quern.plugin.v1.CheckSampleResponse.estimate:type_name -> quern.plugin.v1.Estimate
+	53,  // 84: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
+	51,  // 85: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	51,  // 86: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	20,  // 87: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
+	53,  // 88: quern.plugin.v1.ChatRequest.trained:type_name -> quern.plugin.v1.Artifact
+	72,  // 89: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 90: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
+	72,  // 91: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 92: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
+	53,  // 93: quern.plugin.v1.EmbedRequest.trained:type_name -> quern.plugin.v1.Artifact
+	77,  // 94: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	72,  // 95: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 96: quern.plugin.v1.SubmitBatchRequest.model:type_name -> quern.plugin.v1.Instance
+	79,  // 97: quern.plugin.v1.SubmitBatchRequest.requests:type_name -> quern.plugin.v1.BatchRequest
+	72,  // 98: quern.plugin.v1.SubmitBatchResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 99: quern.plugin.v1.ReadBatchRequest.model:type_name -> quern.plugin.v1.Instance
+	83,  // 100: quern.plugin.v1.ReadBatchResponse.status:type_name -> quern.plugin.v1.BatchStatus
+	84,  // 101: quern.plugin.v1.ReadBatchResponse.answer:type_name -> quern.plugin.v1.BatchAnswer
+	72,  // 102: quern.plugin.v1.ReadBatchResponse.error:type_name -> quern.plugin.v1.CallError
+	72,  // 103: quern.plugin.v1.BatchAnswer.error:type_name -> quern.plugin.v1.CallError
+	72,  // 104: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
+	77,  // 105: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	72,  // 106: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	51,  // 107: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
+	20,  // 108: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	93,  // 109: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	21,  // 110: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	93,  // 111: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	20,  // 112: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	93,  // 113: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	118, // 114: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	119, // 115: quern.plugin.v1.PlanDeploymentRequest.inputs:type_name -> quern.plugin.v1.PlanDeploymentRequest.InputsEntry
+	21,  // 116: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	4,   // 117: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
+	98,  // 118: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
+	93,  // 119: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
+	20,  // 120: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	93,  // 121: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	120, // 122: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	21,  // 123: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	93,  // 124: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	20,  // 125: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	93,  // 126: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	21,  // 127: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	20,  // 128: quern.plugin.v1.ImportDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	21,  // 129: quern.plugin.v1.ImportDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	93,  // 130: quern.plugin.v1.ImportDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	107, // 131: quern.plugin.v1.CallFunctionResponse.errors:type_name -> quern.plugin.v1.FunctionError
+	17,  // 132: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	19,  // 133: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	33,  // 134: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	53,  // 135: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	53,  // 136: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	64,  // 137: quern.plugin.v1.CheckSampleRequest.SamplesEntry.value:type_name -> quern.plugin.v1.SampleRows
+	53,  // 138: quern.plugin.v1.PlanDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	53,  // 139: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 140: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	22,  // 141: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	24,  // 142: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	37,  // 143: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	39,  // 144: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	40,  // 145: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
+	48,  // 146: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	58,  // 147: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	66,  // 148: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	70,  // 149: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	75,  // 150: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	73,  // 151: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
+	78,  // 152: quern.plugin.v1.PluginService.SubmitBatch:input_type -> quern.plugin.v1.SubmitBatchRequest
+	81,  // 153: quern.plugin.v1.PluginService.ReadBatch:input_type -> quern.plugin.v1.ReadBatchRequest
+	63,  // 154: quern.plugin.v1.PluginService.CheckSample:input_type -> quern.plugin.v1.CheckSampleRequest
+	42,  // 155: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
+	94,  // 156: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	96,  // 157: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	99,  // 158: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	101, // 159: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	103, // 160: quern.plugin.v1.PluginService.ImportDeployment:input_type -> quern.plugin.v1.ImportDeploymentRequest
+	105, // 161: quern.plugin.v1.PluginService.CallFunction:input_type -> quern.plugin.v1.CallFunctionRequest
+	68,  // 162: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	85,  // 163: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	87,  // 164: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	89,  // 165: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
+	91,  // 166: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 167: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	23,  // 168: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	25,  // 169: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	38,  // 170: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	44,  // 171: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	44,  // 172: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
+	50,  // 173: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	59,  // 174: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	67,  // 175: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	71,  // 176: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	76,  // 177: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	74,  // 178: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
+	80,  // 179: quern.plugin.v1.PluginService.SubmitBatch:output_type -> quern.plugin.v1.SubmitBatchResponse
+	82,  // 180: quern.plugin.v1.PluginService.ReadBatch:output_type -> quern.plugin.v1.ReadBatchResponse
+	65,  // 181: quern.plugin.v1.PluginService.CheckSample:output_type -> quern.plugin.v1.CheckSampleResponse
+	43,  // 182: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
+	95,  // 183: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	97,  // 184: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	100, // 185: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	102, // 186: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	104, // 187: quern.plugin.v1.PluginService.ImportDeployment:output_type -> quern.plugin.v1.ImportDeploymentResponse
+	106, // 188: quern.plugin.v1.PluginService.CallFunction:output_type -> quern.plugin.v1.CallFunctionResponse
+	69,  // 189: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	86,  // 190: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	88,  // 191: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	90,  // 192: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
+	92,  // 193: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	167, // [167:194] is the sub-list for method output_type
+	140, // [140:167] is the sub-list for method input_type
+	140, // [140:140] is the sub-list for extension type_name
+	140, // [140:140] is the sub-list for extension extendee
+	0,   // [0:140] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }

@@ -367,7 +367,7 @@ class PrepareResponse(_message.Message):
     def __init__(self, prepared: _Optional[_Iterable[_Union[Prepared, _Mapping]]] = ...) -> None: ...
 
 class Prepared(_message.Message):
-    __slots__ = ("diagnostics", "outputs", "value_type", "reads", "estimate", "model", "batch_rows", "open_requests", "calls", "stop_seconds", "openai_api", "files", "pins", "checks_sample")
+    __slots__ = ("diagnostics", "outputs", "value_type", "reads", "estimate", "model", "batch_rows", "open_requests", "calls", "stop_seconds", "openai_api", "files", "pins", "checks_sample", "notes")
     class ReadsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -396,6 +396,7 @@ class Prepared(_message.Message):
     FILES_FIELD_NUMBER: _ClassVar[int]
     PINS_FIELD_NUMBER: _ClassVar[int]
     CHECKS_SAMPLE_FIELD_NUMBER: _ClassVar[int]
+    NOTES_FIELD_NUMBER: _ClassVar[int]
     diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
     value_type: bytes
@@ -410,7 +411,8 @@ class Prepared(_message.Message):
     files: _containers.RepeatedCompositeFieldContainer[SourceFile]
     pins: _containers.ScalarMap[str, str]
     checks_sample: bool
-    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., value_type: _Optional[bytes] = ..., reads: _Optional[_Mapping[str, Reads]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., batch_rows: _Optional[int] = ..., open_requests: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[ModelCalls, _Mapping]]] = ..., stop_seconds: _Optional[float] = ..., openai_api: _Optional[bool] = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., pins: _Optional[_Mapping[str, str]] = ..., checks_sample: _Optional[bool] = ...) -> None: ...
+    notes: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., value_type: _Optional[bytes] = ..., reads: _Optional[_Mapping[str, Reads]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., batch_rows: _Optional[int] = ..., open_requests: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[ModelCalls, _Mapping]]] = ..., stop_seconds: _Optional[float] = ..., openai_api: _Optional[bool] = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., pins: _Optional[_Mapping[str, str]] = ..., checks_sample: _Optional[bool] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class SourceFile(_message.Message):
     __slots__ = ("name", "path", "digest")
@@ -780,14 +782,16 @@ class ColumnGroup(_message.Message):
     def __init__(self, path: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[StoredColumn, _Mapping]]] = ...) -> None: ...
 
 class StoredColumn(_message.Message):
-    __slots__ = ("stored", "name", "argument")
+    __slots__ = ("stored", "name", "argument", "digest")
     STORED_FIELD_NUMBER: _ClassVar[int]
     NAME_FIELD_NUMBER: _ClassVar[int]
     ARGUMENT_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     stored: str
     name: str
     argument: bool
-    def __init__(self, stored: _Optional[str] = ..., name: _Optional[str] = ..., argument: _Optional[bool] = ...) -> None: ...
+    digest: str
+    def __init__(self, stored: _Optional[str] = ..., name: _Optional[str] = ..., argument: _Optional[bool] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class File(_message.Message):
     __slots__ = ("name", "path", "digest", "size")
@@ -802,7 +806,7 @@ class File(_message.Message):
     def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., digest: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class RunRequest(_message.Message):
-    __slots__ = ("instance", "inputs", "work_dir", "host", "open_chats", "call", "host_socket", "openai_api")
+    __slots__ = ("instance", "inputs", "work_dir", "host", "open_chats", "call", "host_socket", "openai_api", "kept")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -818,6 +822,7 @@ class RunRequest(_message.Message):
     CALL_FIELD_NUMBER: _ClassVar[int]
     HOST_SOCKET_FIELD_NUMBER: _ClassVar[int]
     OPENAI_API_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
     instance: Instance
     inputs: _containers.MessageMap[str, Artifact]
     work_dir: str
@@ -826,7 +831,8 @@ class RunRequest(_message.Message):
     call: str
     host_socket: str
     openai_api: OpenAIAPI
-    def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., inputs: _Optional[_Mapping[str, Artifact]] = ..., work_dir: _Optional[str] = ..., host: _Optional[int] = ..., open_chats: _Optional[int] = ..., call: _Optional[str] = ..., host_socket: _Optional[str] = ..., openai_api: _Optional[_Union[OpenAIAPI, _Mapping]] = ...) -> None: ...
+    kept: _containers.RepeatedCompositeFieldContainer[File]
+    def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., inputs: _Optional[_Mapping[str, Artifact]] = ..., work_dir: _Optional[str] = ..., host: _Optional[int] = ..., open_chats: _Optional[int] = ..., call: _Optional[str] = ..., host_socket: _Optional[str] = ..., openai_api: _Optional[_Union[OpenAIAPI, _Mapping]] = ..., kept: _Optional[_Iterable[_Union[File, _Mapping]]] = ...) -> None: ...
 
 class RunResponse(_message.Message):
     __slots__ = ("progress", "rows", "done", "diagnostic", "failure", "pending")
@@ -853,15 +859,17 @@ class Pending(_message.Message):
     def __init__(self, reason: _Optional[str] = ..., check_after_seconds: _Optional[float] = ...) -> None: ...
 
 class Rows(_message.Message):
-    __slots__ = ("output", "rows")
+    __slots__ = ("output", "rows", "dropped")
     OUTPUT_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    DROPPED_FIELD_NUMBER: _ClassVar[int]
     output: str
     rows: bytes
-    def __init__(self, output: _Optional[str] = ..., rows: _Optional[bytes] = ...) -> None: ...
+    dropped: _containers.RepeatedScalarFieldContainer[int]
+    def __init__(self, output: _Optional[str] = ..., rows: _Optional[bytes] = ..., dropped: _Optional[_Iterable[int]] = ...) -> None: ...
 
 class Done(_message.Message):
-    __slots__ = ("value", "folders", "value_json")
+    __slots__ = ("value", "folders", "value_json", "kept", "kept_folder")
     class FoldersEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -872,10 +880,14 @@ class Done(_message.Message):
     VALUE_FIELD_NUMBER: _ClassVar[int]
     FOLDERS_FIELD_NUMBER: _ClassVar[int]
     VALUE_JSON_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FIELD_NUMBER: _ClassVar[int]
+    KEPT_FOLDER_FIELD_NUMBER: _ClassVar[int]
     value: bytes
     folders: _containers.ScalarMap[str, str]
     value_json: bytes
-    def __init__(self, value: _Optional[bytes] = ..., folders: _Optional[_Mapping[str, str]] = ..., value_json: _Optional[bytes] = ...) -> None: ...
+    kept: _containers.RepeatedScalarFieldContainer[str]
+    kept_folder: str
+    def __init__(self, value: _Optional[bytes] = ..., folders: _Optional[_Mapping[str, str]] = ..., value_json: _Optional[bytes] = ..., kept: _Optional[_Iterable[str]] = ..., kept_folder: _Optional[str] = ...) -> None: ...
 
 class CheckSampleRequest(_message.Message):
     __slots__ = ("instance", "samples")

@@ -1,0 +1,304 @@
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/dataset"
+	"github.com/quern-dev/quern/store/document"
+	"github.com/quern-dev/quern/store/memo"
+)
+
+// aligned is a dataset with the rows of an input, in their order. Its shards share
+// the files of the input's shards; each has one column group more if the plugin adds
+// columns. A shard that loses rows is written again, and the memo remembers that: the
+// same rows of the same shard are not written twice.
+type aligned struct {
+	dataset.Derivation
+	fresh      data.Schema // the columns that the plugin adds
+	freshArrow *arrow.Schema
+	selects    bool // rows can be dropped
+	blobs      *blob.Store
+	memo       *memo.Store
+	definition string
+
+	shard   int // the shard that is being written
+	rows    int64
+	dropped []int64 // rows of the shard
+	group   *dataset.GroupWriter
+
+	// out are the shards of the result, by shard of the input, and used the parts of the
+	// memo that they are from. rewrites owns the elements of shards that lose rows.
+	out      [][]dataset.Shard
+	used     []string
+	rewrites parallel.Group
+	ctx      context.Context // of rewrites
+}
+
+func newAligned(ctx context.Context, a *attempt, port *plan.Port) (*aligned, error) {
+	in := a.Inputs[port.RowsOf]
+	if in == nil || in.Artifact.Dataset == nil {
+		return nil, a.Faulty(fmt.Sprintf("its output %q has the rows of input %q, which is not a dataset", port.Name, port.RowsOf))
+	}
+	m := in.Artifact.Dataset
+	w := &aligned{
+		Derivation: dataset.Derivation{Input: m, Schema: port.Columns, From: map[string]string{}},
+		selects:    port.SelectedFrom == port.RowsOf, blobs: a.Store.Blobs, memo: a.Store.Memo, definition: a.task.Definition,
+		out: make([][]dataset.Shard, len(m.Shards)), used: make([]string, len(m.Shards)),
+	}
+	for _, c := range port.Columns {
+		if from, ok := strings.CutPrefix(port.Origins[c.Name], "input:"); ok {
+			w.From[c.Name] = from
+		} else {
+			w.fresh = append(w.fresh, c)
+		}
+	}
+	w.freshArrow = w.fresh.Arrow()
+	if len(w.fresh) > 0 {
+		w.Added = make([][]dataset.Added, len(m.Shards))
+	}
+	w.rewrites, w.ctx = parallel.WithContext(ctx)
+	w.rewrites.SetLimit(runtime.GOMAXPROCS(0))
+	return w, nil
+}
+
+func (w *aligned) schema() *arrow.Schema { return w.freshArrow }
+
+// write adds the columns of the next rows of the input. dropped are those that the
+// result does not have.
+func (w *aligned) write(ctx context.Context, rec arrow.RecordBatch, dropped []int64) error {
+	if err := w.check(rec, dropped); err != nil {
+		return err
+	}
+	for from := int64(0); from < rec.NumRows(); {
+		if w.shard == len(w.Input.Shards) {
+			return fault(fmt.Sprintf("it sent more rows than the %d of its input", w.Input.Rows))
+		}
+		to := min(rec.NumRows(), from+w.Input.Shards[w.shard].Rows-w.rows)
+		for len(dropped) > 0 && dropped[0] < to {
+			w.dropped, dropped = append(w.dropped, w.rows+dropped[0]-from), dropped[1:]
+		}
+		if err := w.add(ctx, rec, from, to); err != nil {
+			return err
+		}
+		if from = to; w.rows == w.Input.Shards[w.shard].Rows {
+			if err := w.endShard(); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *aligned) check(rec arrow.RecordBatch, dropped []int64) error {
+	if len(dropped) > 0 && !w.selects {
+		return fault("it dropped rows of an output for which it declared no selection")
+	}
+	for i, row := range dropped {
+		if row < 0 || row >= rec.NumRows() || i > 0 && row <= dropped[i-1] {
+			return fault(fmt.Sprintf("it dropped the rows %v of a message with %d rows; they must be ascending and among them", dropped[:i+1], rec.NumRows()))
+		}
+	}
+	return nil
+}
+
+// add writes new columns of the present shard.
+func (w *aligned) add(ctx context.Context, rec arrow.RecordBatch, from, to int64) error {
+	w.rows += to - from
+	if len(w.fresh) == 0 {
+		return ctx.Err()
+	}
+	if w.group == nil {
+		w.group = dataset.NewGroup(w.blobs, w.fresh)
+	}
+	part := rec.NewSlice(from, to)
+	defer part.Release()
+	return w.group.Write(ctx, part)
+}
+
+func (w *aligned) endShard() error {
+	if w.group != nil {
+		group, columns, err := w.group.Close()
+		w.group = nil
+		if err != nil {
+			return err
+		}
+		w.Added[w.shard] = []dataset.Added{{Group: group, Columns: columns}}
+	}
+	shared, err := w.Shard(w.shard)
+	if err != nil {
+		return err
+	}
+	i, dropped := w.shard, w.dropped
+	w.shard, w.rows, w.dropped = w.shard+1, 0, nil
+	switch int64(len(dropped)) {
+	case 0:
+		w.out[i] = []dataset.Shard{shared}
+	case shared.Rows:
+	default:
+		w.rewrites.Go(func() (err error) {
+			if w.out[i], w.used[i], err = w.selected(shared, dropped); err != nil {
+				return fmt.Errorf("write shard %d of %d without the rows that were dropped: %w", i+1, len(w.Input.Shards), err)
+			}
+			return nil
+		})
+	}
+	return nil
+}
+
+// selected returns a shard without some of its rows, and the key of its part of the
+// memo.
+func (w *aligned) selected(s dataset.Shard, dropped []int64) ([]dataset.Shard, string, error) {
+	key := dataset.SelectionKey(w.definition, s, dropped)
+	part, err := w.memo.Lookup(w.definition, key)
+	if damaged := (*document.Damaged)(nil); err != nil && !errors.As(err, &damaged) {
+		return nil, "", err
+	}
+	if part != nil && part.Selection != nil && w.present(part) {
+		return part.Selection.Shards, key, nil
+	}
+	shards, err := w.rewrite(s, dropped)
+	if err != nil {
+		return nil, "", err
+	}
+	return shards, key, w.memo.Put(&memo.Part{
+		Definition: w.definition, ShardKey: key, Rows: s.Rows, InputRows: s.Rows,
+		Results: memo.Results{Selection: &memo.Selection{Shards: shards}},
+	})
+}
+
+func (w *aligned) present(part *memo.Part) bool {
+	return !slices.ContainsFunc(part.Blobs(), func(b string) bool { return w.blobs.Find(b) != nil })
+}
+
+// rewrite writes a shard without some of its rows.
+func (w *aligned) rewrite(s dataset.Shard, dropped []int64) ([]dataset.Shard, error) {
+	names := w.Schema.Names()
+	files, err := s.Files(w.blobs, names)
+	if err != nil {
+		return nil, err
+	}
+	out := dataset.NewWriter(w.blobs, w.Schema)
+	defer out.Abort()
+	first := int64(0)
+	for rec, err := range data.Read(w.ctx, []data.Shard{files}, names, 0) {
+		if err != nil {
+			return nil, err
+		}
+		n := 0
+		for n < len(dropped) && dropped[n] < first+rec.NumRows() {
+			n++
+		}
+		rest, err := dropRows(rec, first, dropped[:n])
+		if err != nil {
+			return nil, err
+		}
+		first, dropped = first+rec.NumRows(), dropped[n:]
+		err = out.Write(w.ctx, rest)
+		rest.Release()
+		if err != nil {
+			return nil, err
+		}
+	}
+	m, err := out.Close()
+	if err != nil {
+		return nil, err
+	}
+	return m.Shards, nil
+}
+
+// dropRows returns a batch without some of its rows, which are counted from first at
+// the start of the batch. The caller releases it.
+func dropRows(rec arrow.RecordBatch, first int64, dropped []int64) (arrow.RecordBatch, error) {
+	if len(dropped) == 0 {
+		rec.Retain()
+		return rec, nil
+	}
+	columns := make([]arrow.Array, rec.NumCols())
+	for i, c := range rec.Columns() {
+		var pieces []arrow.Array
+		at := int64(0)
+		for _, row := range append(slices.Clone(dropped), first+rec.NumRows()) {
+			if row -= first; row > at {
+				pieces = append(pieces, array.NewSlice(c, at, row))
+			}
+			at = row + 1
+		}
+		var err error
+		if len(pieces) == 0 {
+			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, c.DataType(), 0)
+		} else if columns[i], err = array.Concatenate(pieces, memory.DefaultAllocator); err != nil {
+			return nil, err
+		}
+	}
+	return array.NewRecordBatch(rec.Schema(), columns, rec.NumRows()-int64(len(dropped))), nil
+}
+
+// close returns the dataset.
+func (w *aligned) close(ctx context.Context) (*dataset.Manifest, error) {
+	if err := w.rewrites.Wait(); err != nil {
+		return nil, err
+	}
+	if w.shard < len(w.Input.Shards) {
+		return nil, fault(fmt.Sprintf("it sent fewer rows than the %d of its input", w.Input.Rows))
+	}
+	if w.isWhole() {
+		return dataset.Derive(ctx, w.blobs, w.Derivation)
+	}
+	m, err := dataset.Join(ctx, w.blobs, w.Schema, slices.Concat(w.out...))
+	if err != nil {
+		return nil, err
+	}
+	return m, w.forget()
+}
+
+// isWhole reports whether no row was dropped.
+func (w *aligned) isWhole() bool {
+	rows := int64(0)
+	for _, shards := range w.out {
+		for _, s := range shards {
+			rows += s.Rows
+		}
+	}
+	return rows == w.Input.Rows
+}
+
+// forget drops the parts of the memo that this result does not use, because rewritten
+// shards are as large as the dataset.
+func (w *aligned) forget() error {
+	for part, err := range w.memo.Parts(w.definition) {
+		if damaged := (*document.Damaged)(nil); errors.As(err, &damaged) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if part.Selection != nil && !slices.Contains(w.used, part.ShardKey) {
+			if err := w.memo.Drop(part); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (w *aligned) abort() {
+	if w.group != nil {
+		w.group.Abort()
+		w.group = nil
+	}
+	// Their errors no longer matter, but their files must be closed.
+	_ = w.rewrites.Wait()
+}

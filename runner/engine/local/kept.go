@@ -1,0 +1,91 @@
+package local
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/quern-dev/quern/runner/stage"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+	"github.com/quern-dev/quern/store/blob"
+	"github.com/quern-dev/quern/store/document"
+	"github.com/quern-dev/quern/store/memo"
+)
+
+// kept are the files that a stage on whole datasets keeps for the next run of its
+// definition, whatever its inputs are then. They are a part of the memo.
+type kept struct {
+	memo       *memo.Store
+	definition string
+	part       *memo.Part // of the last run, or nil
+	files      []*pluginv1.File
+}
+
+// kept returns the files that the last run kept. There are none if any of them is
+// missing or damaged, or if a new result was requested.
+func (a *attempt) kept() (*kept, error) {
+	k := &kept{memo: a.Store.Memo, definition: a.task.Definition}
+	if stage.Forced(a.Node) {
+		return k, nil
+	}
+	part, err := k.memo.Lookup(k.definition, memo.KeptKey(k.definition))
+	if damaged := (*document.Damaged)(nil); errors.As(err, &damaged) || err == nil && part == nil {
+		return k, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var files []*pluginv1.File
+	for _, f := range part.Kept {
+		path, err := a.Store.Blobs.Path(f.Blob)
+		if blob.Unavailable(err) {
+			return k, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, &pluginv1.File{Name: f.Name, Path: path, Digest: f.Blob, Size: f.Bytes})
+	}
+	k.part, k.files = part, files
+	return k, nil
+}
+
+// keep remembers the files for the next run.
+func (k *kept) keep(c *running, done *pluginv1.Done) error {
+	var files []memo.File
+	for _, name := range done.GetKept() {
+		i := slices.IndexFunc(k.former(), func(f memo.File) bool { return f.Name == name })
+		if i < 0 {
+			return c.Faulty(fmt.Sprintf("it keeps the file %q again, which its last run did not keep", name))
+		}
+		files = append(files, k.part.Kept[i])
+	}
+	if folder := done.GetKeptFolder(); folder != "" {
+		made, err := c.put(folder, "the files that it keeps")
+		if err != nil {
+			return err
+		}
+		for _, f := range made {
+			files = append(files, memo.File{Name: f.Name, Blob: f.Digest, Bytes: f.Size})
+		}
+	}
+	slices.SortFunc(files, func(a, b memo.File) int { return cmp.Compare(a.Name, b.Name) })
+	for i := 1; i < len(files); i++ {
+		if files[i-1].Name == files[i].Name {
+			return c.Faulty(fmt.Sprintf("it keeps two files with the name %q", files[i].Name))
+		}
+	}
+	if slices.Equal(files, k.former()) {
+		return nil
+	}
+	return k.memo.Put(&memo.Part{Definition: k.definition, ShardKey: memo.KeptKey(k.definition), Results: memo.Results{Kept: files}})
+}
+
+// former are the files of the last run.
+func (k *kept) former() []memo.File {
+	if k.part == nil {
+		return nil
+	}
+	return k.part.Kept
+}
