@@ -30,6 +30,7 @@ import (
 	"github.com/quern-dev/quern/plugins/redact"
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
+	"github.com/quern-dev/quern/plugins/tables"
 	"github.com/quern-dev/quern/plugins/vllm"
 	"github.com/quern-dev/quern/plugins/web"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -58,6 +59,7 @@ func Plugin() plugin.Plugin {
 			web.Types(),
 			rows.Types(),
 			quality.Types(),
+			tables.Types(),
 			rules.Types(),
 			redact.Types(),
 			decontaminate.Types(),

@@ -31,6 +31,15 @@ func (h *hasher) hash(columns []arrow.Array, i int) (uint64, error) {
 	return xxh3.HashSeed(h.buf, h.seed), nil
 }
 
+// place returns the place of row i in a random order. Different values have
+// different places.
+func (h *hasher) place(columns []arrow.Array, i int) ([16]byte, error) {
+	if _, err := h.hash(columns, i); err != nil {
+		return [16]byte{}, err
+	}
+	return xxh3.Hash128Seed(h.buf, h.seed).Bytes(), nil
+}
+
 // appendValue encodes a value so that different values of a column have
 // different encodings, none of which is a prefix of another.
 func appendValue(b []byte, a arrow.Array, i int) ([]byte, error) {

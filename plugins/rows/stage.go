@@ -59,6 +59,11 @@ func writeChosen[A any](r *plugin.Run[A], output string, rec arrow.RecordBatch, 
 			rows = append(rows, i)
 		}
 	}
+	return writeRows(r, output, rec, rows)
+}
+
+// writeRows writes rows of a batch to an output, by their positions.
+func writeRows[A any](r *plugin.Run[A], output string, rec arrow.RecordBatch, rows []int) error {
 	if len(rows) == 0 {
 		return nil
 	}
