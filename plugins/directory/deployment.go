@@ -8,8 +8,10 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
@@ -19,8 +21,13 @@ import (
 
 type args struct {
 	Artifact plugin.Artifact `quern:"artifact,required" doc:"The artifact to deploy. A model or a report is written as its files, a dataset as Parquet files."`
-	Path     string          `quern:"path,required" doc:"The path to deploy to. quern creates a symbolic link here that points to the current release. A relative path is relative to the folder of the configuration. Changing the path replaces the deployment."`
-	Keep     int64           `quern:"keep" default:"3" doc:"How many releases to keep, including the current one. Older releases are removed."`
+	Where
+}
+
+// Where is where a deployment writes its releases, and how many it keeps.
+type Where struct {
+	Path string `quern:"path,required" doc:"The path to deploy to. quern creates a symbolic link here that points to the current release. A relative path is relative to the folder of the configuration. Changing the path replaces the deployment."`
+	Keep int64  `quern:"keep" default:"3" doc:"How many releases to keep, including the current one. Older releases are removed."`
 }
 
 const doc = `Writes an artifact's files to a folder on this machine, and replaces them atomically.
@@ -46,8 +53,38 @@ var valueType = cty.Object(map[string]cty.Type{
 	"files": cty.Number, "bytes": cty.Number, "drift": cty.String,
 })
 
-// deployment implements deploy "directory".
-type deployment struct{ root func() string }
+// deployment implements the deployments to a folder. A is the type of their
+// arguments.
+type deployment[A any] struct {
+	root func() string
+	content[A]
+}
+
+// content says what a release contains.
+type content[A any] interface {
+	// where returns where the releases are.
+	where(*A) Where
+	// key is the argument with the artifact.
+	key() string
+	// settings returns the arguments that affect the files, by their names.
+	settings(*A) map[string]string
+	// check reports mistakes in the arguments.
+	check(*plugin.Prepare[A])
+	// fill writes the files into a folder, and notes them in the release. It can
+	// link to files of earlier releases.
+	fill(ctx context.Context, dir string, a *A, in *plugin.ArtifactInput, r *release, earlier earlierFiles) error
+}
+
+// files is the content of deploy "directory": the files of an artifact.
+type files struct{}
+
+func (files) where(a *args) Where              { return a.Where }
+func (files) key() string                      { return "artifact" }
+func (files) settings(*args) map[string]string { return nil }
+func (files) check(*plugin.Prepare[args])      {}
+func (files) fill(ctx context.Context, dir string, _ *args, in *plugin.ArtifactInput, r *release, _ earlierFiles) error {
+	return fill(ctx, dir, in, r)
+}
 
 // notes is the private part of the deployment's state.
 type notes struct {
@@ -57,27 +94,31 @@ type notes struct {
 	Release string `json:"release"`
 	// Deployment distinguishes this deployment from others at the same path.
 	Deployment string `json:"deployment,omitempty"`
+	// Settings are the arguments that affected the files.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
 // Prepare checks the arguments and declares the attributes.
-func (d deployment) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
-	if p.Known("path") && (p.Args.Path == "" || filepath.Base(filepath.Clean(p.Args.Path)) == ".." || filepath.Clean(p.Args.Path) == "." || filepath.Clean(p.Args.Path) == string(filepath.Separator)) {
-		p.Errorf("path", "%q cannot be the path of a link\nUse a path such as \"serve/current\".", p.Args.Path)
+func (d deployment[A]) Prepare(_ context.Context, p *plugin.Prepare[A]) error {
+	at := d.where(p.Args)
+	if p.Known("path") && (at.Path == "" || filepath.Base(filepath.Clean(at.Path)) == ".." || filepath.Clean(at.Path) == "." || filepath.Clean(at.Path) == string(filepath.Separator)) {
+		p.Errorf("path", "%q cannot be the path of a link\nUse a path such as \"serve/current\".", at.Path)
 	}
-	if p.Known("path") && p.Args.Path != "" {
-		if err := newPlace(d.root(), p.Args.Path).apart(d.root()); err != nil {
+	if p.Known("path") && at.Path != "" {
+		if err := newPlace(d.root(), at.Path).apart(d.root()); err != nil {
 			p.Errorf("path", "%s", err)
 		}
 	}
-	if p.Known("keep") && p.Args.Keep < 1 {
-		p.Errorf("keep", "Cannot keep %d releases\nkeep must be at least 1, because the current release is always kept.", p.Args.Keep)
+	if p.Known("keep") && at.Keep < 1 {
+		p.Errorf("keep", "Cannot keep %d releases\nkeep must be at least 1, because the current release is always kept.", at.Keep)
 	}
+	d.check(p)
 	p.SetValueType(valueType)
 	return nil
 }
 
 // Read reports what exists at the path.
-func (d deployment) Read(_ context.Context, r *plugin.DeploymentReadRequest[args]) (*plugin.DeploymentState, error) {
+func (d deployment[A]) Read(_ context.Context, r *plugin.DeploymentReadRequest[A]) (*plugin.DeploymentState, error) {
 	n, err := notesOf(r.State)
 	if err != nil {
 		return nil, err
@@ -119,11 +160,12 @@ func (d deployment) Read(_ context.Context, r *plugin.DeploymentReadRequest[args
 
 // Import finds what quern deployed to the path before, for example with a state
 // that was lost.
-func (d deployment) Import(_ context.Context, r *plugin.DeploymentImportRequest[args]) (*plugin.DeploymentState, error) {
-	if r.ID != r.Args.Path {
-		return nil, &plugin.ArgumentError{Argument: "path", Err: fmt.Errorf("the ID of a deployment to a folder is its path: %q, not %q", r.Args.Path, r.ID)}
+func (d deployment[A]) Import(_ context.Context, r *plugin.DeploymentImportRequest[A]) (*plugin.DeploymentState, error) {
+	at := d.where(r.Args)
+	if r.ID != at.Path {
+		return nil, &plugin.ArgumentError{Argument: "path", Err: fmt.Errorf("the ID of a deployment to a folder is its path: %q, not %q", at.Path, r.ID)}
 	}
-	p := newPlace(d.root(), r.Args.Path)
+	p := newPlace(d.root(), at.Path)
 	name, err := p.current()
 	if err != nil || name == "" {
 		return nil, err
@@ -143,12 +185,12 @@ func (d deployment) Import(_ context.Context, r *plugin.DeploymentImportRequest[
 	if err != nil {
 		return nil, err
 	}
-	n := notes{Path: r.Args.Path, Keep: r.Args.Keep, Release: name, Deployment: owner.Deployment}
+	n := notes{Path: at.Path, Keep: at.Keep, Release: name, Deployment: owner.Deployment, Settings: d.settings(r.Args)}
 	return n.state(p, found, drift)
 }
 
 // Plan compares what is deployed with the configuration.
-func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[args]) (*plugin.DeploymentPlan, error) {
+func (d deployment[A]) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[A]) (*plugin.DeploymentPlan, error) {
 	if r.Prior == nil {
 		return &plugin.DeploymentPlan{Action: plugin.ActionCreate, Changes: d.inTheWay(r)}, nil
 	}
@@ -156,13 +198,14 @@ func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[args
 	if err != nil {
 		return nil, err
 	}
+	at, argument := d.where(r.Args), d.key()
 	out := &plugin.DeploymentPlan{Action: plugin.ActionNone}
 	change := func(action plugin.DeploymentAction, c plugin.DeploymentChange) {
 		out.Action = max(out.Action, action)
 		out.Changes = append(out.Changes, c)
 	}
-	if r.Known("path") && r.Args.Path != n.Path {
-		change(plugin.ActionReplace, plugin.DeploymentChange{Argument: "path", Before: n.Path, After: r.Args.Path, ForcesReplacement: true})
+	if r.Known("path") && at.Path != n.Path {
+		change(plugin.ActionReplace, plugin.DeploymentChange{Argument: "path", Before: n.Path, After: at.Path, ForcesReplacement: true})
 		out.Changes = append(out.Changes, d.inTheWay(r)...)
 	}
 	digest, drift := r.Prior.Text("digest"), r.Prior.Text("drift")
@@ -170,13 +213,19 @@ func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[args
 	if drift != "" {
 		present = strings.TrimSpace(digest + " (" + drift + ")")
 	}
-	if wanted, known := r.Digest("artifact"); known && wanted != digest {
-		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "artifact", Before: present, After: wanted})
+	if wanted, known := r.Digest(argument); known && wanted != digest {
+		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: argument, Before: present, After: wanted})
 	} else if drift != "" {
-		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "artifact", Before: present, After: digest})
+		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: argument, Before: present, After: digest})
 	}
-	if r.Known("keep") && r.Args.Keep != n.Keep {
-		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "keep", Before: fmt.Sprint(n.Keep), After: fmt.Sprint(r.Args.Keep)})
+	settings := d.settings(r.Args)
+	for _, name := range slices.Sorted(maps.Keys(settings)) {
+		if r.Known(name) && settings[name] != n.Settings[name] {
+			change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: name, Before: n.Settings[name], After: settings[name]})
+		}
+	}
+	if r.Known("keep") && at.Keep != n.Keep {
+		change(plugin.ActionUpdate, plugin.DeploymentChange{Argument: "keep", Before: fmt.Sprint(n.Keep), After: fmt.Sprint(at.Keep)})
 	}
 	return out, nil
 }
@@ -184,11 +233,11 @@ func (d deployment) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[args
 // inTheWay reports what a new deployment finds at its path: a deployment that
 // it takes over, or something that quern did not create. The plan shows it, so
 // that nobody trains for hours before finding out.
-func (d deployment) inTheWay(r *plugin.DeploymentPlanRequest[args]) []plugin.DeploymentChange {
+func (d deployment[A]) inTheWay(r *plugin.DeploymentPlanRequest[A]) []plugin.DeploymentChange {
 	if !r.Known("path") {
 		return nil
 	}
-	p := newPlace(d.root(), r.Args.Path)
+	p := newPlace(d.root(), d.where(r.Args).Path)
 	name, err := p.current()
 	if err == nil {
 		_, err = p.owner()
@@ -203,8 +252,9 @@ func (d deployment) inTheWay(r *plugin.DeploymentPlanRequest[args]) []plugin.Dep
 }
 
 // Apply writes a release, unless it already exists, and points the link to it.
-func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[args]) (*plugin.DeploymentState, error) {
-	p := newPlace(d.root(), r.Args.Path)
+func (d deployment[A]) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[A]) (*plugin.DeploymentState, error) {
+	at := d.where(r.Args)
+	p := newPlace(d.root(), at.Path)
 	if err := p.apart(d.root()); err != nil {
 		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
 	}
@@ -214,7 +264,7 @@ func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[
 	if _, err := p.current(); err != nil {
 		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
 	}
-	n := notes{Path: r.Args.Path, Keep: r.Args.Keep, Deployment: rand.Text()}
+	n := notes{Path: at.Path, Keep: at.Keep, Deployment: rand.Text(), Settings: d.settings(r.Args)}
 	if r.Prior != nil {
 		prior, err := notesOf(r.Prior)
 		if err != nil {
@@ -228,7 +278,7 @@ func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[
 	if err := p.sweep(); err != nil {
 		return nil, err
 	}
-	release, err := p.ensure(ctx, r.Artifact(r.Args.Artifact))
+	release, err := d.ensure(ctx, p, r)
 	if err != nil {
 		return nil, err
 	}
@@ -237,7 +287,7 @@ func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[
 	}
 	n.Release = release.Name
 	state, err := n.state(p, release, "")
-	left, pruneErr := p.prune(release, r.Args.Keep)
+	left, pruneErr := p.prune(release, at.Keep)
 	if len(left) > 0 {
 		r.Warnf("path", "%s", leftText(left))
 	}
@@ -246,20 +296,22 @@ func (d deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[
 
 // ensure returns a complete release of the artifact: an existing one or a new
 // one. It never uses a release that was changed by hand.
-func (p place) ensure(ctx context.Context, a *plugin.ArtifactInput) (*release, error) {
+func (d deployment[A]) ensure(ctx context.Context, p place, r *plugin.DeploymentApplyRequest[A]) (*release, error) {
 	taken, err := p.releases()
 	if err != nil {
 		return nil, err
 	}
-	for _, r := range taken {
-		if r.Digest != a.Digest {
+	in, settings := r.Artifact(plugin.Artifact{Key: d.key()}), d.settings(r.Args)
+	for _, have := range taken {
+		if have.Digest != in.Digest || !maps.Equal(have.Settings, settings) {
 			continue
 		}
-		if drift, err := p.drift(r); err == nil && drift == "" {
-			return p.renew(r, taken)
+		if drift, err := p.drift(have); err == nil && drift == "" {
+			return p.renew(have, taken)
 		}
 	}
-	return p.write(ctx, a, taken)
+	made := &release{Format: ownerFormat, Digest: in.Digest, Kind: string(in.Kind), Settings: settings}
+	return made, p.write(made, taken, func(dir string) error { return d.fill(ctx, dir, r.Args, in, made, p.earlier(taken)) })
 }
 
 // renew makes a release that is deployed again the newest one.
@@ -301,7 +353,7 @@ func leftText(left []string) string {
 
 // Delete removes the link and the releases. It keeps what quern did not create,
 // and what another deployment has taken over.
-func (d deployment) Delete(_ context.Context, r *plugin.DeploymentDeleteRequest[args]) error {
+func (d deployment[A]) Delete(_ context.Context, r *plugin.DeploymentDeleteRequest[A]) error {
 	n, err := notesOf(r.State)
 	if err != nil {
 		return err

@@ -1,6 +1,6 @@
-// Package directory provides the deployment "directory", which puts an
-// artifact's files into a folder and can replace them while other programs read
-// them.
+// Package directory provides the deployments "directory", which puts an
+// artifact's files into a folder, and "dataset", which writes a dataset with its
+// card. Both can replace them while other programs read them.
 //
 // For path = "serve/current", it creates:
 //
@@ -25,6 +25,7 @@ import (
 // relative paths start from.
 func Types(root func() string) []plugin.Type {
 	return []plugin.Type{
-		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "directory", Doc: doc, BehaviorVersion: 1}, deployment{root}),
+		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "directory", Doc: doc, BehaviorVersion: 1}, deployment[args]{root, files{}}),
+		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "dataset", Doc: datasetDoc, BehaviorVersion: 1}, deployment[datasetArgs]{root, publication{}}),
 	}
 }

@@ -57,6 +57,8 @@ type release struct {
 	Digest string         `json:"digest"`
 	Kind   string         `json:"kind"`
 	Files  []deployedFile `json:"files"`
+	// Settings are the arguments that affected the files.
+	Settings map[string]string `json:"settings,omitempty"`
 }
 
 // deployedFile is a file of a release. Size and Modified show quickly whether
@@ -66,6 +68,9 @@ type deployedFile struct {
 	Size     int64  `json:"size"`
 	Modified int64  `json:"modified"` // nanoseconds since 1970
 	SHA256   string `json:"sha256"`   // in hex
+	// From identifies what the file was written from, so that a later release can
+	// link to it. It is empty for files that are always written.
+	From string `json:"from,omitempty"`
 }
 
 // foreign returns the error for something at the place that quern did not

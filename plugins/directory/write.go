@@ -32,34 +32,34 @@ func nameFor(digest string, taken []*release) string {
 	return name
 }
 
-// write creates a release of an artifact: first under a temporary name, then
-// under its own name, and finally the file that marks it as complete.
-func (p place) write(ctx context.Context, a *plugin.ArtifactInput, taken []*release) (*release, error) {
-	r := &release{Format: ownerFormat, Name: nameFor(a.Digest, taken), Serial: 1, Digest: a.Digest, Kind: string(a.Kind)}
+// write creates a release: first under a temporary name, then under its own
+// name, and finally the file that marks it as complete.
+func (p place) write(r *release, taken []*release, fill func(dir string) error) error {
+	r.Name, r.Serial = nameFor(r.Digest, taken), 1
 	if len(taken) > 0 {
 		r.Serial = taken[len(taken)-1].Serial + 1
 	}
 	dir, err := os.MkdirTemp(p.home, temporary)
 	if err != nil {
-		return nil, fmt.Errorf("create a folder for the new release: %w", err)
+		return fmt.Errorf("create a folder for the new release: %w", err)
 	}
-	if err := fill(ctx, dir, a, r); err != nil {
+	if err := fill(dir); err != nil {
 		os.RemoveAll(dir)
-		return nil, err
+		return err
 	}
 	if err := os.Chmod(dir, 0o755); err != nil {
-		return nil, fmt.Errorf("make the new release readable: %w", err)
+		return fmt.Errorf("make the new release readable: %w", err)
 	}
 	if err := syncFolder(dir); err != nil {
-		return nil, err
+		return err
 	}
 	if err := os.Rename(dir, p.folder(r)); err != nil {
-		return nil, fmt.Errorf("move the new release into place: %w", err)
+		return fmt.Errorf("move the new release into place: %w", err)
 	}
 	if err := syncFolder(p.home); err != nil {
-		return nil, err
+		return err
 	}
-	return r, writeJSON(filepath.Join(p.home, r.Name+".json"), r)
+	return writeJSON(filepath.Join(p.home, r.Name+".json"), r)
 }
 
 func fill(ctx context.Context, dir string, a *plugin.ArtifactInput, r *release) error {
@@ -151,7 +151,7 @@ func create(dir, name string, write func(io.Writer) error) (deployedFile, error)
 	if err != nil {
 		return deployedFile{}, err
 	}
-	return deployedFile{name, info.Size(), info.ModTime().UnixNano(), hex.EncodeToString(sum.Sum(nil))}, file.Close()
+	return deployedFile{Name: name, Size: info.Size(), Modified: info.ModTime().UnixNano(), SHA256: hex.EncodeToString(sum.Sum(nil))}, file.Close()
 }
 
 // drift describes how a release differs from what was deployed, or returns ""
