@@ -10,10 +10,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// Types returns the labelers of this package.
+// Types returns the types of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "llm", Doc: doc, BehaviorVersion: 1}, labeler{}),
+		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "augment", Doc: augmentDoc, BehaviorVersion: 1}, augment{}),
 	}
 }
 

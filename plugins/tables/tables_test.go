@@ -87,14 +87,14 @@ func row(names ...string) []any {
 }
 
 func TestSortOrdersByEachExpressionInTurn(t *testing.T) {
-	in := table("n float64, s string", []any{1.0, "b"}, []any{nil, "a"}, []any{math.Inf(1), "c"}, []any{1.0, "a"}, []any{math.Inf(-1), nil}, []any{-0.0, "x"}, []any{0.0, "w"})
+	in := table("n float64, s string", []any{1.0, "b"}, []any{nil, "a"}, []any{math.Inf(1), "c"}, []any{1.0, "a"}, []any{math.Inf(-1), nil}, []any{math.Copysign(0, -1), "x"}, []any{0.0, "w"})
 	for _, c := range []struct {
 		args map[string]any
 		want string
 	}{
-		{map[string]any{}, "-Inf <nil>\n0 w\n0 x\n1 a\n1 b\n+Inf c\n<nil> a"},
-		{map[string]any{"order": []string{"desc", "asc"}}, "+Inf c\n1 a\n1 b\n0 w\n0 x\n-Inf <nil>\n<nil> a"},
-		{map[string]any{"order": []string{"desc"}, "nulls": "first"}, "<nil> a\n+Inf c\n1 b\n1 a\n0 x\n0 w\n-Inf <nil>"},
+		{map[string]any{}, "-Inf <nil>\n0 w\n-0 x\n1 a\n1 b\n+Inf c\n<nil> a"},
+		{map[string]any{"order": []string{"desc", "asc"}}, "+Inf c\n1 a\n1 b\n0 w\n-0 x\n-Inf <nil>\n<nil> a"},
+		{map[string]any{"order": []string{"desc"}, "nulls": "first"}, "<nil> a\n+Inf c\n1 b\n1 a\n-0 x\n0 w\n-Inf <nil>"},
 	} {
 		for _, memory := range []string{"256MB", "0.001KB"} {
 			c.args["input"], c.args["by"], c.args["memory_limit"] = in, row("n", "s"), memory
