@@ -206,7 +206,7 @@ var environments = map[string][]string{
 	"database":    append([]string{"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "MYSQL_PWD"}, network...),
 	"openai":      append([]string{"OPENAI_API_KEY"}, network...),
 	"anthropic":   append([]string{"ANTHROPIC_API_KEY"}, network...),
-	"huggingface": append([]string{"HF_TOKEN", "HF_ENDPOINT"}, network...),
+	"huggingface": append([]string{"HF_TOKEN", "HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE"}, network...),
 	"kubernetes":  slices.Concat(cloudCredentials, network),
 	"oci":         append([]string{"DOCKER_CONFIG"}, network...),
 	"storage":     slices.Concat(storageCredentials, network),

@@ -1,5 +1,6 @@
-// Package huggingface provides the deployment "huggingface", which publishes a
-// trained model in a repository of the Hugging Face Hub.
+// Package huggingface provides the source "huggingface", which reads datasets of
+// the Hugging Face Hub, and the deployment "huggingface", which publishes a
+// trained model in a repository there.
 //
 // It uses the Hub's HTTP API (https://huggingface.co/docs/hub/api). Large files go
 // to the Hub's LFS storage under their SHA-256, which quern knows: files that are
@@ -9,6 +10,7 @@
 package huggingface
 
 import (
+	"github.com/quern-dev/quern/plugins/files"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -18,6 +20,7 @@ func Plugin(version string) plugin.Plugin {
 	return plugin.Plugin{
 		Name: "huggingface", Version: version,
 		Types: []plugin.Type{
+			files.NewSource[sourceArgs](plugin.Info{Kind: plugin.KindSource, Name: "huggingface", Doc: sourceDoc, BehaviorVersion: 1}, "path", datasets{}),
 			plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "huggingface", Doc: doc, BehaviorVersion: 1}, deployment{}),
 		},
 	}

@@ -237,7 +237,9 @@ func (h *hub) try(ctx context.Context, method, address string, body []byte, cont
 	if err != nil {
 		return nil, err
 	}
-	request.Header.Set("Authorization", "Bearer "+h.token)
+	if h.token != "" {
+		request.Header.Set("Authorization", "Bearer "+h.token)
+	}
 	request.Header.Set("User-Agent", "quern")
 	if contentType != "" {
 		request.Header.Set("Content-Type", contentType)

@@ -52,7 +52,7 @@ func deploy(t *testing.T) *deployed {
 	d.url = server.URL
 	t.Setenv(tokenVariable, token)
 	t.Setenv(endpointVariable, server.URL)
-	d.Deployed = plugintest.Deploy(t, Plugin("1.0.0"), plugintest.Case{Type: "huggingface", Args: d.args})
+	d.Deployed = plugintest.Deploy(t, Plugin("1.0.0"), plugintest.Case{Kind: plugin.KindDeploy, Type: "huggingface", Args: d.args})
 	d.model("1", model("one"))
 	return d
 }
