@@ -34,7 +34,7 @@ TRAIN        := $(CURDIR)/.cache/train
 TRAIN_TESTS  := plugins/hf/tests
 PORT     ?= 8137
 # Programs that are not part of build, because their libraries take minutes to compile.
-LARGE_PROGRAMS := bin/quern-plugin-kubernetes bin/quern-plugin-storage
+LARGE_PROGRAMS := bin/quern-plugin-database bin/quern-plugin-kubernetes bin/quern-plugin-storage
 # Emulators of clouds.
 AZURITE  := $(CURDIR)/.cache/azurite
 AZURITE_VERSION  := 3.35.0
@@ -107,6 +107,10 @@ test-guests: build $(LLM)/installed $(foreach guest,$(GUESTS),$(CACHE_GUESTS)/$(
 test-storage: $(AZURITE)/installed $(TOOLS)/fake-gcs-server-$(FAKE_GCS_VERSION) ## Read from emulators of Azure Blob Storage and Google Cloud Storage; this needs npm
 	QUERN_TEST_AZURE=$(AZURITE)/node_modules/.bin/azurite-blob QUERN_TEST_GCS=$(TOOLS)/fake-gcs-server-$(FAKE_GCS_VERSION) \
 	  $(GO) test -count=1 -tags $(TAGS) -run Emulators -v ./plugins/storage
+
+.PHONY: test-databases
+test-databases: ## Read from PostgreSQL and MariaDB servers, which this starts: apt-get install postgresql mariadb-server
+	QUERN_TEST_POSTGRES=$(lastword $(wildcard /usr/lib/postgresql/*/bin)) QUERN_TEST_MARIADB=/usr/sbin $(GO) test -count=1 -tags $(TAGS) -v ./plugins/database
 
 .PHONY: finetune
 finetune: build $(TRAIN)/installed $(LLM)/installed ## Fine-tune a small language model in examples/finetune; the first time, this installs 5 GB

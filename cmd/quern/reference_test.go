@@ -42,7 +42,7 @@ func allPrograms(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"quern-plugin-kubernetes", "quern-plugin-storage"} {
+	for _, name := range []string{"quern-plugin-database", "quern-plugin-kubernetes", "quern-plugin-storage"} {
 		if err := provide(filepath.Join(dir, name), []string{"./cmd/" + name}); err != nil {
 			t.Fatal(err)
 		}

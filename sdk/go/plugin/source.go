@@ -2,6 +2,8 @@ package plugin
 
 import (
 	"context"
+	"maps"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -106,6 +108,11 @@ func (w *RowWriter) Part(fingerprint string, read func() error) error {
 func (w *RowWriter) NamedPart(name, fingerprint string, read func() error) error {
 	return w.part(name, fingerprint, read)
 }
+
+// KnownParts returns the fingerprints of the parts whose rows quern has, sorted. A
+// source whose parts follow from what was read before, such as ranges of a column
+// that grows, begins with them.
+func (w *RowWriter) KnownParts() []string { return slices.Sorted(maps.Keys(w.known)) }
 
 // Schema returns the columns that Prepare declared. Batches must have these
 // columns in this order.
