@@ -67,7 +67,7 @@ func (s source) connect(ctx context.Context, a *args) (*connection, error) {
 		return nil, &plugin.ArgumentError{Argument: "url", Err: c.explain(ctx, err)}
 	}
 	if c.tx, err = c.dialect.begin(ctx, c.db); err != nil {
-		c.db.Close()
+		_ = c.db.Close()
 		return nil, plugin.ArgumentErrorf("url", "The database cannot be used\n%w", c.explain(ctx, err))
 	}
 	return c, nil
@@ -120,12 +120,12 @@ func (c *connection) rows(ctx context.Context, s statement, columns []column, to
 	if err != nil {
 		return c.explain(ctx, err)
 	}
-	defer prepared.Close()
+	defer func() { _ = prepared.Close() }()
 	rows, err := prepared.QueryContext(ctx, s.parameters...)
 	if err != nil {
 		return c.explain(ctx, err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	values, targets := make([]any, len(columns)), make([]any, len(columns))
 	for i := range values {
 		targets[i] = &values[i]

@@ -233,7 +233,7 @@ func (c *connection) describe(ctx context.Context) ([]*sql.ColumnType, error) {
 	if err != nil {
 		return nil, plugin.ArgumentErrorf("query", "The database does not accept the query\n%w", c.explain(ctx, err))
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	types, err := rows.ColumnTypes()
 	if err == nil {
 		err = rows.Err()

@@ -187,7 +187,7 @@ func (c *connection) inferUntyped(ctx context.Context, columns []column) error {
 	if err != nil {
 		return c.explain(ctx, err)
 	}
-	defer rows.Close()
+	defer func() { _ = rows.Close() }()
 	values, targets := make([]any, len(columns)), make([]any, len(columns))
 	for i := range values {
 		targets[i] = &values[i]
