@@ -34,7 +34,7 @@ TRAIN        := $(CURDIR)/.cache/train
 TRAIN_TESTS  := plugins/hf/tests
 PORT     ?= 8137
 # Programs that are not part of build, because their libraries take minutes to compile.
-LARGE_PROGRAMS := bin/quern-plugin-database bin/quern-plugin-kubernetes bin/quern-plugin-storage
+LARGE_PROGRAMS := bin/quern-plugin-database bin/quern-plugin-documents bin/quern-plugin-kubernetes bin/quern-plugin-storage
 # Emulators of clouds.
 AZURITE  := $(CURDIR)/.cache/azurite
 AZURITE_VERSION  := 3.35.0

@@ -43,6 +43,7 @@ var mayImport = map[string][]string{
 	"cmd":                         {"cmd", "inspect", "ui", "tester", "runner", "planner", "registry", "importers", "lang", "store", "plugins/builtin", "sdk", "internal"},
 	"cmd/quern-plugin-sql":        {"plugins/sql", "sdk", "internal"},
 	"cmd/quern-plugin-database":   {"plugins/database", "sdk", "internal"},
+	"cmd/quern-plugin-documents":  {"plugins/documents", "sdk", "internal"},
 	"cmd/quern-plugin-kubernetes": {"plugins/kubernetes", "sdk", "internal"},
 	"cmd/quern-plugin-storage":    {"plugins/storage", "sdk", "internal"},
 	"bench":                       {"bench", "lang", "store", "sdk", "plugins/openai/openaitest"},

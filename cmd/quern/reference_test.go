@@ -32,9 +32,15 @@ func TestTheReferenceMatchesTheSchemas(t *testing.T) {
 	}
 }
 
-// allPrograms returns a folder with all programs of quern. Most tests need only
-// the first two; the others take long to compile.
+// allPrograms returns a folder with all programs of quern.
 func allPrograms(t *testing.T) string {
+	t.Helper()
+	return programs(t, "database", "documents", "kubernetes", "storage")
+}
+
+// programs returns a folder with quern, quern-plugin-sql, and the named plugins
+// that come with quern, which most tests do not need.
+func programs(t *testing.T, plugins ...string) string {
 	t.Helper()
 	dir := t.TempDir()
 	for _, name := range []string{"quern", "quern-plugin-sql"} {
@@ -42,8 +48,8 @@ func allPrograms(t *testing.T) string {
 			t.Fatal(err)
 		}
 	}
-	for _, name := range []string{"quern-plugin-database", "quern-plugin-kubernetes", "quern-plugin-storage"} {
-		if err := provide(filepath.Join(dir, name), []string{"./cmd/" + name}); err != nil {
+	for _, name := range plugins {
+		if err := provide(filepath.Join(dir, "quern-plugin-"+name), []string{"./cmd/quern-plugin-" + name}); err != nil {
 			t.Fatal(err)
 		}
 	}

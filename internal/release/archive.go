@@ -134,7 +134,7 @@ type program struct {
 }
 
 // programs are the programs of a release. One contains DuckDB, a C++ library.
-var programs = []program{{name: "quern"}, {name: "quern-plugin-sql", cgo: true}, {name: "quern-plugin-database"}, {name: "quern-plugin-kubernetes"}, {name: "quern-plugin-storage"}}
+var programs = []program{{name: "quern"}, {name: "quern-plugin-sql", cgo: true}, {name: "quern-plugin-database"}, {name: "quern-plugin-documents"}, {name: "quern-plugin-kubernetes"}, {name: "quern-plugin-storage"}}
 
 // buildTags are the same as in the Makefile, which explains them.
 const buildTags = "duckdb_arrow,arrow_json_stdlib"

@@ -286,7 +286,7 @@ func runReadme(t *testing.T, archive []byte) {
 	for _, file := range []string{
 		"LICENSE", "README.md", "CHANGELOG.md", "THIRD_PARTY_LICENSES.txt", "completions/quern.bash", "completions/quern.zsh",
 		"completions/quern.fish", "man/quern-plan.1", "sbom/quern.cdx.json", "sbom/quern-plugin-sql.cdx.json",
-		"sbom/quern-plugin-database.cdx.json", "sbom/quern-plugin-kubernetes.cdx.json", "sbom/quern-plugin-storage.cdx.json",
+		"sbom/quern-plugin-database.cdx.json", "sbom/quern-plugin-documents.cdx.json", "sbom/quern-plugin-kubernetes.cdx.json", "sbom/quern-plugin-storage.cdx.json",
 	} {
 		if info, err := os.Stat(filepath.Join(clean, file)); err != nil || info.Size() == 0 {
 			t.Errorf("%s: %v", file, err)

@@ -39,12 +39,25 @@ func (o *opened) ahead() (packed, plain int) {
 	return o.packed.Buffered(), plain
 }
 
-// open opens a file and decompresses it. read counts the bytes that are read
-// from the file itself.
+// open opens a file of rows and decompresses it. read counts the bytes that are
+// read from the file itself.
 func (f file) open(read *atomic.Int64) (*opened, error) {
+	o, err := f.unpack(read)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", f.name, err)
+	}
+	if err := f.recognize(o.Reader); err != nil {
+		return nil, errors.Join(err, o.Close())
+	}
+	return o, nil
+}
+
+// unpack opens a file of any kind and decompresses it. Its errors continue the
+// name of the file.
+func (f file) unpack(read *atomic.Int64) (*opened, error) {
 	raw, err := f.content()
 	if err != nil {
-		return nil, fmt.Errorf("open %s: %w", f.name, withoutPath(err))
+		return nil, fmt.Errorf("cannot be opened: %w", withoutPath(err))
 	}
 	o := &opened{closers: []io.Closer{raw}}
 	packed := &counted{Reader: raw, read: read}
@@ -54,11 +67,6 @@ func (f file) open(read *atomic.Int64) (*opened, error) {
 	if err == nil && plain != nil {
 		o.closers = append(o.closers, plain)
 		b = bufio.NewReaderSize(&unpacking{plain: plain, packed: packed}, 256<<10)
-	}
-	if err != nil {
-		err = fmt.Errorf("%s %w", f.name, err)
-	} else {
-		err = f.recognize(b)
 	}
 	if err != nil {
 		return nil, errors.Join(err, o.Close())

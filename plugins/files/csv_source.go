@@ -188,7 +188,7 @@ func (a *csvArgs) begin(o *openCSV) error {
 	for _, f := range o.fields {
 		o.names = append(o.names, string(f.text))
 	}
-	o.names = uniqueNames(o.names)
+	o.names = UniqueNames(o.names)
 	return nil
 }
 
@@ -204,7 +204,7 @@ func (o *openCSV) place(err error) int {
 // width makes sure that the record has as many fields as there are columns.
 func (o *openCSV) width() error {
 	if o.names == nil {
-		o.names = uniqueNames(make([]string, len(o.fields)))
+		o.names = UniqueNames(make([]string, len(o.fields)))
 	}
 	if len(o.fields) != len(o.names) {
 		return malformed{fmt.Errorf("the row has %s, but there %s", plural(len(o.fields), "field"), are(len(o.names), "column"))}

@@ -96,13 +96,30 @@ func (d *decoded) Close() error { return d.file.Close() }
 // text opens a file for reading as text: decompressed, decoded to UTF-8, and
 // without a byte order mark.
 func (f file) text(encodingName string, read *atomic.Int64) (*decoded, error) {
-	named, err := charsetNamed(encodingName)
-	if err != nil {
-		return nil, err
-	}
 	o, err := f.open(read)
 	if err != nil {
 		return nil, err
+	}
+	return f.decode(o, encodingName)
+}
+
+// anyText is text for a file that need not contain rows, such as a page.
+func (f file) anyText(encodingName string, read *atomic.Int64) (*decoded, error) {
+	o, err := f.unpack(read)
+	if err != nil {
+		return nil, fmt.Errorf("%s %w", f.name, err)
+	}
+	if head, _ := o.Peek(headLength); notText(f.name, head) != nil {
+		return nil, errors.Join(notText(f.name, head), o.Close())
+	}
+	return f.decode(o, encodingName)
+}
+
+// decode reads an open file as text.
+func (f file) decode(o *opened, encodingName string) (*decoded, error) {
+	named, err := charsetNamed(encodingName)
+	if err != nil {
+		return nil, errors.Join(err, o.Close())
 	}
 	c, err := marked(o.Reader, named)
 	if err != nil {

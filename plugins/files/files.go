@@ -10,5 +10,6 @@ func Types(root func() string) []plugin.Type {
 		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "json", Doc: jsonDoc, BehaviorVersion: 1}, source[jsonlArgs, *jsonlArgs]{root}),
 		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "jsonl", Doc: jsonlDoc, BehaviorVersion: 2}, source[jsonlArgs, *jsonlArgs]{root}),
 		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "parquet", Doc: parquetDoc, BehaviorVersion: 3}, source[parquetArgs, *parquetArgs]{root}),
+		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "text", Doc: textDoc, BehaviorVersion: 1}, source[textArgs, *textArgs]{root}),
 	}
 }

@@ -30,20 +30,12 @@ type seen struct {
 // same.
 const settled = 2 * time.Second
 
-// fingerprint hashes the files of a place, except those whose size and time
+// fingerprintOf hashes files that were found, except those whose size and time
 // have not changed. The result depends on their contents in the order of their
 // names, and on the names of folders that are partitions, but not on other
-// names.
-func fingerprint(ctx context.Context, p place, partitions bool, former []byte, now time.Time) (plugin.Fingerprint, error) {
-	list, err := p.find()
-	if err != nil {
-		return plugin.Fingerprint{}, err
-	}
-	return fingerprintOf(ctx, list, partitions, former, now)
-}
-
-// fingerprintOf is fingerprint for files that were found.
-func fingerprintOf(ctx context.Context, list []file, partitions bool, former []byte, now time.Time) (plugin.Fingerprint, error) {
+// names unless rows contain them.
+func fingerprintOf(ctx context.Context, list []file, a format, former []byte, now time.Time) (plugin.Fingerprint, error) {
+	partitions, names := a.located().Partitions != "none", isNamed(a)
 	known := decodeMemo(former)
 	fresh := memo{Files: make(map[string]seen, len(list))}
 	all := sha256.New()
@@ -56,7 +48,11 @@ func fingerprintOf(ctx context.Context, list []file, partitions bool, former []b
 		if f.version == "" && now.Sub(time.Unix(0, f.modified)) > settled {
 			fresh.Files[f.name] = seen{f.size, f.modified, digest}
 		}
-		fmt.Fprintln(all, partFingerprint(f, digest, partitions))
+		fmt.Fprint(all, partFingerprint(f, digest, partitions))
+		if names {
+			fmt.Fprint(all, nameText(f.name))
+		}
+		fmt.Fprintln(all)
 		size += f.size
 	}
 	text, err := json.Marshal(fresh)

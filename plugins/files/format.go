@@ -46,6 +46,18 @@ const lfsPointer = "version https://git-lfs.github.com/spec/"
 // foreign explains what a file is that begins with head, if it is neither
 // Parquet nor text with rows. It returns nil if it may be either.
 func foreign(name string, head []byte) error {
+	if err := notText(name, head); err != nil {
+		return err
+	}
+	start := strings.ToLower(string(bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\ufeff")))))
+	if strings.HasPrefix(start, "<!doctype html") || strings.HasPrefix(start, "<html") {
+		return fmt.Errorf("%s is an HTML page\nIt may be an error or login page that was downloaded in place of the data. To read the text of pages, use source \"html\".", name)
+	}
+	return nil
+}
+
+// notText explains what a file is that begins with head, if it is not text.
+func notText(name string, head []byte) error {
 	if bytes.HasPrefix(head, []byte(lfsPointer)) {
 		return fmt.Errorf("%s is a Git LFS pointer; run git lfs pull\nThe file itself has not been downloaded.", name)
 	}
@@ -55,10 +67,6 @@ func foreign(name string, head []byte) error {
 		if bytes.HasPrefix(head, []byte(m.magic)) && !(word && printable(head)) {
 			return fmt.Errorf("%s is %s\n%s", name, m.name, m.advice)
 		}
-	}
-	start := strings.ToLower(string(bytes.TrimSpace(bytes.TrimPrefix(head, []byte("\ufeff")))))
-	if strings.HasPrefix(start, "<!doctype html") || strings.HasPrefix(start, "<html") {
-		return fmt.Errorf("%s is an HTML page\nIt may be an error or login page that was downloaded in place of the data.", name)
 	}
 	if len(head) > 257+5 && string(head[257:262]) == "ustar" {
 		return fmt.Errorf("%s is a tar archive\nUnpack it.", name)

@@ -12,7 +12,7 @@ import (
 // Format contains the arguments of a source of objects that say how the content
 // of the objects becomes rows. They are those of the sources that read files.
 type Format struct {
-	Format     string            `quern:"format" oneof:"csv,json,jsonl,parquet" doc:"The format of the objects: 'csv', 'json', 'jsonl', or 'parquet'. The source of that name says how the format is read, and what the other arguments mean. The default follows from the objects' names, such as '.csv', '.tsv', '.jsonl.gz', or '.parquet'."`
+	Format     string            `quern:"format" oneof:"csv,json,jsonl,parquet,text" doc:"The format of the objects: 'csv', 'json', 'jsonl', 'parquet', or 'text'. The source of that name says how the format is read, and what the other arguments mean. The default follows from the objects' names, such as '.csv', '.tsv', '.jsonl.gz', or '.parquet'."`
 	Partitions string            `quern:"partitions" default:"\"auto\"" oneof:"auto,none" doc:"How to treat folders named KEY=VALUE in the objects' names. 'auto' makes each key a column, whose type is inferred from the values unless 'schema' gives it. 'none' ignores them."`
 	Schema     map[string]string `quern:"schema" doc:"The types of columns, such as { id = \"int64\" }. The types of other columns are inferred from the first rows, or are those of the Parquet files."`
 	Columns    []string          `quern:"columns" doc:"The columns to read, in this order. The default is all columns. Of Parquet files, only these columns are transferred."`
@@ -26,6 +26,7 @@ type Format struct {
 	NullValues []string          `quern:"null_values" doc:"For 'csv': the values that mean null. The default is [\"\"]."`
 	Skip       *int64            `quern:"skip" doc:"For 'csv': the number of lines to skip at the beginning of each object."`
 	Field      *string           `quern:"field" doc:"For 'json' and 'jsonl': the key of the list of rows inside an object, as in the source 'json'."`
+	Rows       *string           `quern:"rows" oneof:"document,line,paragraph" doc:"For 'text': what becomes a row. The default is a whole object, 'document'."`
 
 	// What Prepare found, for the Read or Preview that follows it.
 	objects []file
@@ -36,12 +37,12 @@ func (f *Format) rows() *Format { return f }
 
 // formatArguments are the arguments of Format that must be known when planning.
 var formatArguments = []string{
-	"format", "partitions", "schema", "columns", "on_error", "sample_rows", "encoding", "delimiter", "quote", "escape", "header", "null_values", "skip", "field",
+	"format", "partitions", "schema", "columns", "on_error", "sample_rows", "encoding", "delimiter", "quote", "escape", "header", "null_values", "skip", "field", "rows",
 }
 
 // formatExtensions are the formats of names that end in them.
 var formatExtensions = map[string]string{
-	".csv": "csv", ".tsv": "csv", ".tab": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet",
+	".csv": "csv", ".tsv": "csv", ".tab": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet", ".txt": "text",
 }
 
 // compressions are the extensions of compressed files.
@@ -81,6 +82,8 @@ func (f *Format) reading(objects []file) (format, error) {
 			Located: located, Encoded: encoded, Schema: f.Schema, Columns: f.Columns, OnError: onError, SampleRows: sample,
 			Delimiter: f.Delimiter, Quote: given(f.Quote, `"`), Escape: given(f.Escape, ""), Header: given(f.Header, true), NullValues: null, Skip: given(f.Skip, 0),
 		}, nil
+	case "text":
+		return &textArgs{Located: located, Encoded: encoded, Columns: f.Columns, OnError: onError, Rows: given(f.Rows, "document")}, nil
 	case "parquet":
 		return &parquetArgs{Located: located, Schema: f.Schema, Columns: f.Columns}, nil
 	}
@@ -115,19 +118,20 @@ func commonFormat(objects []file) (string, error) {
 	return name, nil
 }
 
-var formatNames = []string{"csv", "json", "jsonl", "parquet"}
+var formatNames = []string{"csv", "json", "jsonl", "parquet", "text"}
 
 // refuseForeign reports an argument that is set and that the format does not
 // have.
 func (f *Format) refuseForeign(name string) error {
-	csv, text := []string{"csv"}, []string{"csv", "json", "jsonl"}
+	csv, inferring, text := []string{"csv"}, []string{"csv", "json", "jsonl"}, []string{"csv", "json", "jsonl", "text"}
 	set := map[string]struct {
 		set     bool
 		formats []string
 	}{
-		"on_error": {f.OnError != nil, text}, "sample_rows": {f.SampleRows != nil, text}, "encoding": {f.Encoding != nil, text},
+		"on_error": {f.OnError != nil, text}, "sample_rows": {f.SampleRows != nil, inferring}, "encoding": {f.Encoding != nil, text},
 		"delimiter": {f.Delimiter != nil, csv}, "quote": {f.Quote != nil, csv}, "escape": {f.Escape != nil, csv},
 		"header": {f.Header != nil, csv}, "null_values": {f.NullValues != nil, csv}, "skip": {f.Skip != nil, csv},
+		"schema": {f.Schema != nil && name == "text", []string{"csv", "json", "jsonl", "parquet"}}, "rows": {f.Rows != nil, []string{"text"}},
 		"field": {f.Field != nil, []string{"json", "jsonl"}},
 	}
 	for _, argument := range ordered.Keys(set) {

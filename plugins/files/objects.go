@@ -97,7 +97,12 @@ func (s objectSource[A, F]) Fingerprint(ctx context.Context, args *A, memo []byt
 	if err != nil {
 		return plugin.Fingerprint{}, err
 	}
-	f, err := fingerprintOf(ctx, list.files(), F(args).rows().Partitions != "none", nil, time.Now())
+	files := list.files()
+	a, err := F(args).rows().reading(files)
+	if err != nil {
+		return plugin.Fingerprint{}, err
+	}
+	f, err := fingerprintOf(ctx, files, a, nil, time.Now())
 	f.Memo = list.Memo
 	return f, err
 }

@@ -66,7 +66,7 @@ func describeColumn(f, origin *pqarrow.SchemaField, file *schema.Schema) (parque
 		c.children = append(c.children, child)
 		names[i] = child.name
 	}
-	for i, name := range uniqueNames(names) {
+	for i, name := range UniqueNames(names) {
 		c.children[i].name = name
 	}
 	return c, c.join(storage(t))
@@ -314,7 +314,7 @@ func (o *parquetFile) columnsOf() (columns []parquetColumn, problems map[string]
 		names[i] = fields[i].Field.Name
 	}
 	problems = map[string]error{}
-	for i, name := range uniqueNames(names) {
+	for i, name := range UniqueNames(names) {
 		var origin *pqarrow.SchemaField
 		if o.origin != nil {
 			origin = &o.origin.Fields[i]

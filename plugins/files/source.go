@@ -204,7 +204,11 @@ func (nowhere) Progress(_, _ int64, _ string, _ string)        {}
 
 // Fingerprint hashes the files that changed.
 func (s source[A, F]) Fingerprint(ctx context.Context, a *A, memo []byte) (plugin.Fingerprint, error) {
-	return fingerprint(ctx, s.place(a), F(a).located().Partitions != "none", memo, time.Now())
+	list, err := s.place(a).find()
+	if err != nil {
+		return plugin.Fingerprint{}, err
+	}
+	return fingerprintOf(ctx, list, F(a), memo, time.Now())
 }
 
 // Read streams the rows of all files.
@@ -232,6 +236,9 @@ func withPartitions(a format, files []file, schema data.Schema, w rowWriter) (*p
 // readFiles reads files and writes their rows with these columns. If there are
 // several files, each is a part, so that unchanged files are not read again.
 func readFiles(ctx context.Context, a format, files []file, schema data.Schema, memo []byte, w rowWriter) error {
+	if isNamed(a) {
+		w = naming{w}
+	}
 	p := &progress{out: w}
 	for _, f := range files {
 		p.total += f.size

@@ -198,10 +198,10 @@ func quoteKey(name string) string {
 	return name
 }
 
-// uniqueNames gives each column of a file a unique name. A column without a
+// UniqueNames gives each column of a file a unique name. A column without a
 // name is called column0, column1, … by its position. If several columns have
 // the same name, all but the first get the suffixes _1, _2, …, as in DuckDB.
-func uniqueNames(names []string) []string {
+func UniqueNames(names []string) []string {
 	taken := make(map[string]bool, len(names))
 	for _, name := range names {
 		taken[name] = true

@@ -102,7 +102,7 @@ func TestColumnsWithTheSameNameGetUniqueNames(t *testing.T) {
 		"a,A":             "a,A",
 		"a_1,a,a,a_1,a_2": "a_1,a,a_3,a_1_1,a_2",
 	} {
-		if got := strings.Join(uniqueNames(strings.Split(text, ",")), ","); got != want {
+		if got := strings.Join(UniqueNames(strings.Split(text, ",")), ","); got != want {
 			t.Errorf("%s becomes %s, want %s", text, got, want)
 		}
 	}

@@ -87,14 +87,17 @@ func (w *window) take(n int) {
 
 // wholeLine makes sure that data begins with a complete line. It returns the
 // length of the line including its end, or 0 at the end of the text.
-func (w *window) wholeLine() (int, error) {
-	looked := 0
+func (w *window) wholeLine() (int, error) { return w.lineAfter(0) }
+
+// lineAfter is wholeLine for what follows the first n bytes.
+func (w *window) lineAfter(n int) (int, error) {
+	looked := n
 	for {
 		if i := bytes.IndexByte(w.data[looked:], w.ending); i >= 0 {
-			return looked + i + 1, nil
+			return looked + i + 1 - n, nil
 		}
 		if w.end {
-			return len(w.data), nil
+			return len(w.data) - n, nil
 		}
 		looked = len(w.data)
 		if err := w.grow(); err != nil {
