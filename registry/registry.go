@@ -116,7 +116,7 @@ type Requirement struct {
 // installation can leave it out; the table then says which program is missing.
 var Bundled = map[string][]string{
 	"database":   {"source sql"},
-	"documents":  {"source docx", "source email", "source epub", "source excel", "source html", "source pdf", "source warc"},
+	"documents":  {"source docx", "source email", "source epub", "source excel", "source html", "source warc"},
 	"kubernetes": {"deploy kubernetes"},
 	"sql":        {"transform sql"},
 	"storage":    {"source azure", "source gcs", "source s3"},

@@ -429,7 +429,7 @@ func TestTheReferenceDistinguishesArgumentsAndBlocks(t *testing.T) {
 
 func TestATypeWhoseProgramIsAbsentNamesTheProgram(t *testing.T) {
 	r := newPlace(t).open(newPlace(t).options())
-	for typ, program := range map[string]string{"source s3": "quern-plugin-storage", "source pdf": "quern-plugin-documents", "transform sql": "quern-plugin-sql"} {
+	for typ, program := range map[string]string{"source s3": "quern-plugin-storage", "source docx": "quern-plugin-documents", "transform sql": "quern-plugin-sql"} {
 		kind, name, _ := strings.Cut(typ, " ")
 		if err := r.Missing(kind, name); err == nil || !strings.Contains(err.Error(), program+", which is missing") {
 			t.Errorf("%s: got %v", typ, err)

@@ -1,5 +1,5 @@
 // Package documents provides sources that read the text of documents: web pages
-// (html.go), PDF (pdf.go), Word (docx.go), EPUB books (epub.go), e-mail
+// (html.go), Word (docx.go), EPUB books (epub.go), e-mail
 // (email.go), web archives (warc.go), and Excel workbooks (excel.go).
 //
 // Package files finds, opens, and decompresses the files, limits the size and
