@@ -26,6 +26,7 @@ import (
 	"github.com/quern-dev/quern/plugins/ollama"
 	"github.com/quern-dev/quern/plugins/openai"
 	"github.com/quern-dev/quern/plugins/perplexity"
+	"github.com/quern-dev/quern/plugins/profile"
 	"github.com/quern-dev/quern/plugins/quality"
 	"github.com/quern-dev/quern/plugins/redact"
 	"github.com/quern-dev/quern/plugins/rows"
@@ -71,6 +72,7 @@ func Plugin() plugin.Plugin {
 			classification.Types(),
 			evaluation.Types(),
 			perplexity.Types(),
+			profile.Types(),
 			directory.Types(root),
 			ollama.Types(),
 			exec.Types(root),
