@@ -8,11 +8,16 @@ import (
 
 	"github.com/tiktoken-go/tokenizer/codec"
 
+	"github.com/quern-dev/quern/internal/tokenizer"
 	"github.com/quern-dev/quern/sdk/go/llm"
 )
 
-// Counter counts tokens with one tokenizer.
-type Counter struct{ codec *codec.Codec }
+// Counter counts tokens with one tokenizer: one of tiktoken's encodings, or that
+// of a tokenizer.json.
+type Counter struct {
+	codec *codec.Codec
+	file  *tokenizer.Tokenizer
+}
 
 // encodings contains the encodings of models that are still available. A
 // vocabulary adds a few megabytes to the program, so the other ones in the
@@ -45,12 +50,17 @@ func For(encoding string) *Counter {
 
 // Exact reports whether the counts are those of the tokenizer rather than
 // estimates.
-func (c *Counter) Exact() bool { return c.codec != nil }
+func (c *Counter) Exact() bool { return c.codec != nil || c.file != nil }
 
 // Text returns the number of tokens of a text.
 func (c *Counter) Text(s string) int64 {
 	if c.codec != nil {
 		if n, err := c.codec.Count(s); err == nil {
+			return int64(n)
+		}
+	}
+	if c.file != nil {
+		if n, err := c.file.Count(s); err == nil {
 			return int64(n)
 		}
 	}
@@ -60,6 +70,9 @@ func (c *Counter) Text(s string) int64 {
 // Ends returns the byte offsets at which the tokens of a text end, or nil if
 // they are not known.
 func (c *Counter) Ends(s string) []int {
+	if c.file != nil {
+		return c.fileEnds(s)
+	}
 	if c.codec == nil {
 		return nil
 	}

@@ -32,6 +32,7 @@ import (
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/plugins/rules"
 	"github.com/quern-dev/quern/plugins/tables"
+	"github.com/quern-dev/quern/plugins/text"
 	"github.com/quern-dev/quern/plugins/vllm"
 	"github.com/quern-dev/quern/plugins/web"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -61,6 +62,7 @@ func Plugin() plugin.Plugin {
 			rows.Types(),
 			quality.Types(),
 			tables.Types(),
+			text.Types(root),
 			rules.Types(),
 			redact.Types(),
 			decontaminate.Types(),

@@ -1,5 +1,5 @@
 // Package rows offers the transforms that choose and shape the rows of a
-// dataset: map, explode, chunk, filter, split, sample, limit, shuffle, balance,
+// dataset: map, explode, filter, split, sample, limit, shuffle, balance,
 // and mix.
 //
 // It promises that which part or sample a row falls into, and where shuffling
@@ -15,7 +15,6 @@ func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "map", Doc: mapDoc, BehaviorVersion: 1}, mapper{}),
 		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "explode", Doc: explodeDoc, BehaviorVersion: 1}, explode{}),
-		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "chunk", Doc: chunkDoc, BehaviorVersion: 1}, chunker{}),
 		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "filter", Doc: filterDoc, BehaviorVersion: 2}, filter{}),
 		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "split", Doc: splitDoc, BehaviorVersion: 2}, split{}),
 		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sample", Doc: sampleDoc, BehaviorVersion: 1}, sample{}),

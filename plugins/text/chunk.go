@@ -1,4 +1,4 @@
-package rows
+package text
 
 import (
 	"context"
@@ -13,7 +13,7 @@ type chunkArgs struct {
 	Size      int            `quern:"size,required" doc:"The maximum length of a chunk, in units."`
 	Overlap   int            `quern:"overlap" default:"0" doc:"The maximum length of the end of a chunk that the next one repeats, in units. It must be less than 'size'."`
 	Unit      string         `quern:"unit" default:"\"characters\"" oneof:"characters,tokens" doc:"The unit of 'size' and 'overlap': characters, as 'length' counts them, or tokens of a language model."`
-	Tokenizer string         `quern:"tokenizer" default:"\"o200k_base\"" oneof:"o200k_base,cl100k_base" doc:"The encoding that defines the tokens, if the unit is tokens."`
+	Tokenizer string         `quern:"tokenizer" default:"\"o200k_base\"" doc:"What defines the tokens, if the unit is tokens: 'o200k_base', 'cl100k_base', or the path of a 'tokenizer.json'."`
 
 	count *tokens.Counter
 }
@@ -34,16 +34,19 @@ transform "chunk" "passages" {
 ` + "```"
 
 // chunker implements transform "chunk".
-type chunker struct{}
+type chunker struct{ root func() string }
 
 // Prepare declares the columns.
-func (chunker) Prepare(_ context.Context, p *plugin.Prepare[chunkArgs]) error {
+func (c chunker) Prepare(_ context.Context, p *plugin.Prepare[chunkArgs]) error {
 	p.KeepInput("input")
 	if _, column := p.RowArgument("text"); column != "" {
 		p.DropColumn(column)
 	}
 	p.AddColumn("chunk", "string")
 	p.AddColumn("chunk_index", "int64")
+	if p.Args.Unit == "tokens" {
+		declareTokenizer(p, p.Args.Tokenizer, c.root())
+	}
 	if p.Known("size") && p.Args.Size < 1 {
 		p.Errorf("size", "The size is out of range\nsize must be at least 1, not %d.", p.Args.Size)
 		return nil
@@ -55,11 +58,11 @@ func (chunker) Prepare(_ context.Context, p *plugin.Prepare[chunkArgs]) error {
 }
 
 // Open loads the tokenizer.
-func (chunker) Open(_ context.Context, a *chunkArgs) error {
+func (c chunker) Open(_ context.Context, a *chunkArgs) (err error) {
 	if a.Unit == "tokens" {
-		a.count = tokens.For(a.Tokenizer)
+		a.count, err = openTokenizer(a.Tokenizer, c.root())
 	}
-	return nil
+	return err
 }
 
 // FlatMap cuts the texts.
