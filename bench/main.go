@@ -75,6 +75,7 @@ func suites() []suite {
 		{"many-rows", flatMemory},
 		{"quality", quality},
 		{"contracts", contracts},
+		{"profile", profiling},
 		{"redact", redact},
 		{"pull-request", pullRequest},
 		{"python", python},

@@ -41,7 +41,7 @@ func showEvaluation(ctx context.Context, ui *terminal, args *arguments.Show, s *
 	}
 	found, err := results.Read(ctx, s, inst)
 	if errors.Is(err, results.ErrNoSubjects) && !answers {
-		return printInstance(ui, s, inspect.NewEntry(st, inst))
+		return showProfile(ui, format, s, st, inst)
 	}
 	if err != nil {
 		return evaluationError(inst.Address, err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"math"
@@ -9,6 +10,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/store"
@@ -22,7 +24,7 @@ func reportCommand(ui *terminal) *cli.Command {
 		Name:        "report",
 		Usage:       "write an evaluation or a training as a web page",
 		ArgsUsage:   "ADDRESS",
-		Description: "Writes one self-contained file. Of an evaluation: figures and differences with their intervals, confusions, and\nanswers with their requests. You can filter and search the answers. Of a training: its curves, metrics, and origin.",
+		Description: "Writes one self-contained file. Of an evaluation: figures and differences with their intervals, confusions, and\nanswers with their requests. You can filter and search the answers. Of a profile: the columns with their distributions. Of a training: its curves, metrics, and origin.",
 	}
 	return command(ui, c, &arguments.Report{}, func(ctx context.Context, args *arguments.Report) error {
 		ctx, cancel := interruptible(ctx)
@@ -59,6 +61,11 @@ func reportTraining(ctx context.Context, ui *terminal, args *arguments.Report, s
 
 func reportEvaluation(ctx context.Context, ui *terminal, args *arguments.Report, s *store.Store, st *state.State, inst *state.Instance, o report.Options) error {
 	found, err := results.Read(ctx, s, inst)
+	if errors.Is(err, results.ErrNoSubjects) && !args.Rows.Given() {
+		if err := reportProfile(ui, args, s, inst, o); !errors.Is(err, measurement.ErrNoProfile) {
+			return err
+		}
+	}
 	if err != nil {
 		return evaluationError(inst.Address, err)
 	}

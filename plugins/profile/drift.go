@@ -112,21 +112,17 @@ func difference(was, is *sketch, confidence float64) (*measurement.ColumnDrift, 
 // compare compares the values that are not null. It returns nil if they cannot be
 // compared.
 func compare(d *measurement.ColumnDrift, was, is *sketch, confidence float64) (*stats.Homogeneity, error) {
-	// Texts that are not classes are compared by their lengths.
-	inClasses := was.Classes != nil && is.Classes != nil && (is.Type == "string" || is.Type == "bool")
-	var a, b, binsOfA, binsOfB []int64
-	test := stats.KolmogorovSmirnov
-	switch {
-	case inClasses:
-		a, b = pooled(is.Classes, was.Classes)
-		binsOfA, binsOfB = a, b
-		test = stats.ChiSquare
-	case is.Of != "" && was.Of != "":
+	a, b := classCounts(is, was)
+	binsOfA, binsOfB, test := a, b, stats.ChiSquare
+	if a == nil {
+		// Numbers, and texts that are not classes: the latter by their lengths.
+		if is.Of == "" || was.Of == "" {
+			return nil, nil
+		}
 		d.Of = is.Of
 		a, b = aligned(*is, *was)
 		binsOfA, binsOfB = binned(a, b)
-	default:
-		return nil, nil
+		test = stats.KolmogorovSmirnov
 	}
 	psi, err := stats.PSI(binsOfA, binsOfB, confidence)
 	if err != nil {
@@ -135,6 +131,19 @@ func compare(d *measurement.ColumnDrift, was, is *sketch, confidence float64) (*
 	d.PSI = figures.Of(psi, psi.N)
 	h, err := test(a, b, confidence)
 	return &h, err
+}
+
+// classCounts returns the counts of classes, or nil if the values are not classes or
+// nearly all of them are too rare for a test.
+func classCounts(is, was *sketch) (a, b []int64) {
+	if is.Classes == nil || was.Classes == nil || is.Type != "string" && is.Type != "bool" {
+		return nil, nil
+	}
+	a, b = pooled(is.Classes, was.Classes)
+	if len(a) < 2 && (len(is.Classes) > 1 || len(was.Classes) > 1) {
+		return nil, nil
+	}
+	return a, b
 }
 
 // aligned returns the counts of both grids in the same cells.
@@ -195,8 +204,8 @@ const (
 	leastExpected = 5
 )
 
-// pooled returns the counts of classes in both samples. The last one contains all
-// rare classes.
+// pooled returns the counts of classes in both samples. The last one can contain
+// all rare classes.
 func pooled(is, was []slot) (a, b []int64) {
 	var keys []uint64
 	var n, m int64
@@ -223,5 +232,8 @@ func pooled(is, was []slot) (a, b []int64) {
 		}
 		a, b = append(a, x[i]), append(b, y[i])
 	}
-	return append(a, rest[0]), append(b, rest[1])
+	if rest[0]+rest[1] > 0 {
+		a, b = append(a, rest[0]), append(b, rest[1])
+	}
+	return a, b
 }

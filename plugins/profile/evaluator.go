@@ -86,7 +86,11 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if !ok {
 		return nil
 	}
-	p.ReadColumns(a.Dataset.Key, columns.Names()...)
+	if a.Columns == nil {
+		p.ReadAll(a.Dataset.Key)
+	} else {
+		p.ReadColumns(a.Dataset.Key, columns.Names()...)
+	}
 	if base := p.Input(a.Baseline.Key); base != nil {
 		a.checkBaseline(p, base, columns)
 	}
@@ -133,7 +137,11 @@ func (a *args) checkBaseline(p *plugin.Prepare[args], base *plugin.InputInfo, co
 	switch base.Kind {
 	case plugin.KindReport:
 	case plugin.KindDataset:
-		p.ReadColumns(a.Baseline.Key, shared(base.Schema, columns).Names()...)
+		if a.Columns == nil {
+			p.ReadAll(a.Baseline.Key) // to see which columns were removed
+		} else {
+			p.ReadColumns(a.Baseline.Key, shared(base.Schema, columns).Names()...)
+		}
 	default:
 		p.Errorf("baseline", "A %s cannot be a baseline\nUse a dataset, or another profile such as evaluate.NAME.", base.Kind)
 	}
@@ -146,11 +154,12 @@ func shared(columns, others data.Schema) data.Schema {
 
 // Run profiles the dataset and compares it with the baseline.
 func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
-	found, now, err := survey(ctx, r, r.Dataset(r.Args.Dataset), r.Args.options(r.WorkDir))
+	in := r.Dataset(r.Args.Dataset)
+	found, now, err := survey(ctx, r, in, in.Schema, r.Args.options(r.WorkDir))
 	if err != nil {
 		return err
 	}
-	base, err := baseline(ctx, r)
+	base, err := baseline(ctx, r, in.Schema)
 	if err != nil {
 		return err
 	}
@@ -174,8 +183,8 @@ func (a *args) options(dir string) options {
 	return options{top: a.Top, confidence: a.Confidence, tokenizer: a.Tokenizer, sample: a.Sample, seed: a.Seed, dir: dir}
 }
 
-// baseline returns the distributions to compare with, or nil.
-func baseline(ctx context.Context, r *plugin.Run[args]) (*Sketches, error) {
+// baseline returns the distributions to compare those of columns with, or nil.
+func baseline(ctx context.Context, r *plugin.Run[args], columns data.Schema) (*Sketches, error) {
 	in := r.Artifact(r.Args.Baseline)
 	switch {
 	case in == nil:
@@ -185,18 +194,27 @@ func baseline(ctx context.Context, r *plugin.Run[args]) (*Sketches, error) {
 	}
 	o := r.Args.options(r.WorkDir)
 	o.baseline = true
-	_, base, err := survey(ctx, r, in.Dataset, o)
-	return base, err
+	both := shared(in.Dataset.Schema, columns)
+	_, base, err := survey(ctx, r, in.Dataset, both, o)
+	if err != nil {
+		return nil, err
+	}
+	for _, c := range in.Dataset.Schema {
+		if !slices.Contains(both, c) {
+			base.Columns = append(base.Columns, sketch{Name: c.Name, Type: c.Type})
+		}
+	}
+	return base, nil
 }
 
-// survey reads a dataset once.
-func survey(ctx context.Context, r *plugin.Run[args], in *plugin.DatasetInput, o options) (*measurement.Profile, *Sketches, error) {
-	p, err := newPass(in.Schema, in.Rows, o)
+// survey reads columns of a dataset once.
+func survey(ctx context.Context, r *plugin.Run[args], in *plugin.DatasetInput, columns data.Schema, o options) (*measurement.Profile, *Sketches, error) {
+	p, err := newPass(columns, in.Rows, o)
 	if err != nil {
 		return nil, nil, err
 	}
 	defer p.close()
-	for rec, err := range in.Batches(ctx, data.Columns.Refs(in.Schema.Names()...)) {
+	for rec, err := range in.Batches(ctx, data.Columns.Refs(columns.Names()...)) {
 		if err != nil {
 			return nil, nil, err
 		}

@@ -151,7 +151,7 @@ func PSI(a, b []int64, confidence float64) (Estimate, error) {
 	}
 	unit := 1/n + 1/m
 	low, high := noncentrality(psi/unit, classes-1, confidence)
-	e.Low, e.High = low*unit, high*unit
+	e.Low, e.High = min(low*unit, psi), max(high*unit, psi)
 	return e, nil
 }
 

@@ -100,28 +100,36 @@ func valueOf(inst *state.Instance) (*found, error) {
 // description reads the report's file for programs, if it exists.
 func description(s *store.Store, inst *state.Instance) (*described, error) {
 	about := &described{}
+	text, err := reportFile(s, inst, measurement.File)
+	// A report in a different form says nothing about the order.
+	if err != nil || text == nil || json.Unmarshal(text, about) != nil {
+		return &described{}, err
+	}
+	return about, nil
+}
+
+// reportFile reads a file of an evaluator's report, or returns nil if it has no
+// such file.
+func reportFile(s *store.Store, inst *state.Instance, name string) ([]byte, error) {
 	ref, ok := inst.Outputs[""]
 	if !ok || ref.Kind != artifact.Report {
-		return about, nil
+		return nil, nil
 	}
 	a, err := artifact.Get(s.Blobs, ref)
 	if err != nil {
 		return nil, fmt.Errorf("read the report of %s: %w", inst.Address, err)
 	}
 	for _, file := range a.Files {
-		if file.Name != measurement.File {
+		if file.Name != name {
 			continue
 		}
 		text, err := s.Blobs.Get(file.Digest)
 		if err != nil {
 			return nil, fmt.Errorf("read the report of %s: %w", inst.Address, err)
 		}
-		// A report in a different form says nothing about the order.
-		if json.Unmarshal(text, about) != nil {
-			return &described{}, nil
-		}
+		return text, nil
 	}
-	return about, nil
+	return nil, nil
 }
 
 // confidence is an argument that both evaluators have, so it is in the preimage
