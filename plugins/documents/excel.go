@@ -192,14 +192,15 @@ func (a *excelArgs) Parse(ctx context.Context, d *files.Document) error {
 }
 
 // places returns the column of the dataset for each column of the sheet, or -1.
+// Without a header, these are all columns that a sheet can have.
 func (a *excelArgs) places(columns data.Schema, header []string) ([]int, error) {
 	if !a.Header {
-		header = make([]string, len(columns))
+		header = make([]string, maxColumns)
 	}
 	places := []int{}
 	for _, name := range files.UniqueNames(header) {
 		_, i, ok := columns.Lookup(name)
-		if !ok && a.Documents.Columns == nil {
+		if !ok && a.Header && a.Documents.Columns == nil {
 			return nil, fmt.Errorf("it has a column %q, which the first files do not have\nSet its type in schema, or list the columns to read in columns.", name)
 		}
 		if !ok {
@@ -213,11 +214,15 @@ func (a *excelArgs) places(columns data.Schema, header []string) ([]int, error) 
 func (a *excelArgs) row(columns data.Schema, places []int, cells []any) ([]any, error) {
 	values := make([]any, len(columns))
 	for i, c := range cells {
-		if c == nil || i < len(places) && places[i] < 0 {
+		switch {
+		case c == nil:
 			continue
-		}
-		if i >= len(places) {
+		case i >= len(places):
 			return nil, fmt.Errorf("column %s has a value, but no name", columnName(i))
+		case places[i] < 0 && a.Documents.Columns == nil:
+			return nil, fmt.Errorf("column %s has a value, but the first rows have none\nRaise sample_rows, or list the columns to read in columns.", columnName(i))
+		case places[i] < 0:
+			continue
 		}
 		column := columns[places[i]]
 		v, err := converted(column.Type, c)

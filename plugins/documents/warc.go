@@ -83,7 +83,9 @@ func (*warcArgs) Recognize(head []byte) error {
 // Parse reads the records.
 func (a *warcArgs) Parse(_ context.Context, d *files.Document) error {
 	in := bufio.NewReaderSize(d, 64<<10)
-	u := gowarc.NewUnmarshaler(gowarc.WithSkipParseBlock(), gowarc.WithNoValidation(), gowarc.WithSyntaxErrorPolicy(gowarc.ErrFail))
+	// Without ErrWarn, the unmarshaler skips the content of records.
+	u := gowarc.NewUnmarshaler(gowarc.WithSkipParseBlock(), gowarc.WithSyntaxErrorPolicy(gowarc.ErrWarn), gowarc.WithSpecViolationPolicy(gowarc.ErrWarn),
+		gowarc.WithUnknownRecordTypePolicy(gowarc.ErrIgnore), gowarc.WithFixContentLength(false), gowarc.WithFixDigest(false), gowarc.WithBufferMaxMemBytes(16<<20))
 	for n := 1; ; n++ {
 		record, _, _, err := u.Unmarshal(in)
 		if errors.Is(err, io.EOF) {

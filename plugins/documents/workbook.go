@@ -284,6 +284,10 @@ func (w *workbook) cell(d *xml.Decoder, t xml.StartElement, cells []any) ([]any,
 	if err := d.DecodeElement(&c, &t); err != nil {
 		return cells, err
 	}
+	kind := xmlAttribute(t, "t")
+	if c.Value != nil && *c.Value == "" && kind != "str" {
+		c.Value = nil
+	}
 	at := len(cells)
 	if name := xmlAttribute(t, "r"); name != "" {
 		if at = columnOf(name); at < len(cells) || at >= maxColumns {
@@ -293,7 +297,7 @@ func (w *workbook) cell(d *xml.Decoder, t xml.StartElement, cells []any) ([]any,
 	for len(cells) < at {
 		cells = append(cells, nil)
 	}
-	kind, style := xmlAttribute(t, "t"), plainNumber
+	style := plainNumber
 	if n, err := strconv.Atoi(xmlAttribute(t, "s")); err == nil && n >= 0 && n < len(w.styles) {
 		style = w.styles[n]
 	}
