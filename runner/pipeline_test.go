@@ -9,7 +9,6 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/addr"
@@ -258,7 +257,7 @@ func (p *pipeline) stage(res *runner.Result, address string) runner.StageResult 
 	return runner.StageResult{}
 }
 
-// column reads a string column of a dataset in the state.
+// column reads a column of a dataset in the state, as text.
 func (p *pipeline) column(address, port, name string) []string {
 	p.t.Helper()
 	inst := p.state.Instances[address]
@@ -278,13 +277,13 @@ func (p *pipeline) column(address, port, name string) []string {
 		if err != nil {
 			p.t.Fatal(err)
 		}
-		c := rec.Column(0).(*array.String)
+		c := rec.Column(0)
 		for i := range c.Len() {
 			if c.IsNull(i) {
 				out = append(out, "<null>")
 				continue
 			}
-			out = append(out, strings.Clone(c.Value(i)))
+			out = append(out, strings.Clone(c.ValueStr(i)))
 		}
 	}
 	return out

@@ -297,7 +297,7 @@ func (m *bpe) mergeLong(w *work) {
 	s := w.symbols
 	n := len(s)
 	next, previous := make([]int32, n), make([]int32, n)
-	h := heap(w.heap[:0])
+	h := w.heap[:0]
 	push := func(left, right int32) {
 		if r := m.rank(s[left].id, s[right].id); r != noMerge {
 			h = append(h, r&^(1<<32-1)|uint64(left))

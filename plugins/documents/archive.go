@@ -54,7 +54,7 @@ func (a *archive) file(name string) (io.ReadCloser, error) {
 		return nil, err
 	}
 	if info, err := f.Stat(); err != nil || info.IsDir() {
-		f.Close()
+		_ = f.Close() // it was only opened
 		return nil, fs.ErrNotExist
 	}
 	return &entry{f, a}, nil

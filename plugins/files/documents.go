@@ -21,7 +21,7 @@ type Documents struct {
 	Timeout time.Duration `quern:"document_timeout,operational" default:"\"60s\"" doc:"The maximum time that a document may take. One that takes longer cannot be read. In a file that contains many documents, the limit applies to each of them."`
 }
 
-func (d *Documents) documents() *Documents { return d }
+func (d *Documents) documents() *Documents { return d } //nolint:unused // DocumentFormat requires it
 
 // DocumentFormat reads documents of one kind. Its methods belong to the arguments of a
 // source, which embed Documents.
@@ -65,7 +65,7 @@ type documentSource[A any, F DocumentFormat[A]] struct {
 }
 
 func (s documentSource[A, F]) inner() source[documentFormat[A, F], *documentFormat[A, F]] {
-	return source[documentFormat[A, F], *documentFormat[A, F]]{s.root}
+	return source[documentFormat[A, F], *documentFormat[A, F]](s)
 }
 
 // Prepare declares the columns.

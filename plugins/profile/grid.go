@@ -24,9 +24,6 @@ type grid struct {
 
 func newGrid() *grid { return &grid{cells: newCounter(), least: math.MaxUint64} }
 
-// exact reports whether each cell has only one value.
-func (g *grid) exact() bool { return g.level == 0 }
-
 // add adds a value. It returns false if the value is the first one that does not
 // fit at this level; then the caller must call coarsen before it adds more.
 func (g *grid) add(key uint64) bool {

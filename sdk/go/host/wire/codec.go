@@ -55,7 +55,7 @@ func (codec) Marshal(v any) (mem.BufferSlice, error) {
 		return marshalWithRows(m.Rows, &pluginv1.PredictResponse{Errors: m.Errors, More: m.More})
 	case *pluginv1.RunResponse:
 		if rows, ok := m.Event.(*pluginv1.RunResponse_Rows); ok {
-			return nestedRows(rows.Rows), nil
+			return nestedRows(rows.Rows)
 		}
 	}
 	return standard.Marshal(v)
@@ -92,14 +92,18 @@ func marshalWithRows(rows []byte, rest pb.Message) (mem.BufferSlice, error) {
 }
 
 // nestedRows writes a RunResponse that contains rows.
-func nestedRows(r *pluginv1.Rows) mem.BufferSlice {
+func nestedRows(r *pluginv1.Rows) (mem.BufferSlice, error) {
+	tail, err := pb.Marshal(&pluginv1.Rows{Dropped: r.GetDropped()})
+	if err != nil {
+		return nil, fmt.Errorf("marshal which rows were dropped: %w", err)
+	}
 	inner := protowire.AppendTag(nil, 1, protowire.BytesType)
 	inner = protowire.AppendString(inner, r.GetOutput())
 	inner = protowire.AppendTag(inner, rowsRows, protowire.BytesType)
 	inner = protowire.AppendVarint(inner, uint64(len(r.GetRows())))
 	head := protowire.AppendTag(nil, runRows, protowire.BytesType)
-	head = protowire.AppendVarint(head, uint64(len(inner)+len(r.GetRows())))
-	return bufferOf(append(head, inner...), r.GetRows())
+	head = protowire.AppendVarint(head, uint64(len(inner)+len(r.GetRows())+len(tail)))
+	return bufferOf(append(head, inner...), r.GetRows(), tail), nil
 }
 
 // Unmarshal decodes a message. If it only contains rows, they share the buffer
