@@ -12,6 +12,7 @@ import (
 	"github.com/quern-dev/quern/plugins/annotation"
 	"github.com/quern-dev/quern/plugins/anthropic"
 	"github.com/quern-dev/quern/plugins/classification"
+	"github.com/quern-dev/quern/plugins/dedup"
 	"github.com/quern-dev/quern/plugins/decontaminate"
 	"github.com/quern-dev/quern/plugins/directory"
 	"github.com/quern-dev/quern/plugins/evaluation"
@@ -63,6 +64,7 @@ func Plugin() plugin.Plugin {
 			quality.Types(),
 			tables.Types(),
 			text.Types(root),
+			dedup.Types(),
 			rules.Types(),
 			redact.Types(),
 			decontaminate.Types(),

@@ -1,0 +1,163 @@
+package dedup
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+	"github.com/quern-dev/quern/sdk/go/plugintest"
+)
+
+func served() plugin.Plugin {
+	return plugin.Plugin{Name: "builtin", Version: "1.0.0", Types: Types()}
+}
+
+type row = map[string]any
+
+func run(t *testing.T, c plugintest.Case) *plugintest.RunResult {
+	t.Helper()
+	c.Kind, c.Type = plugin.KindTransform, "dedup"
+	got, err := plugintest.Run(t, served(), c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got
+}
+
+// sentence is a text of 40 words, which depends on n alone, with some words replaced.
+func sentence(n int, replaced ...int) string {
+	words := make([]string, 40)
+	for i := range words {
+		words[i] = fmt.Sprintf("w%d", (n*1009+i*31)%9973)
+	}
+	for _, i := range replaced {
+		words[i] = fmt.Sprintf("x%d", i)
+	}
+	return strings.Join(words, " ")
+}
+
+func TestRowsWithEqualValuesAreDroppedExceptTheBest(t *testing.T) {
+	rows := []row{
+		{"text": "a", "n": 1}, {"text": "A ", "n": 3}, {"text": "b", "n": 0}, {"text": nil, "n": 1}, {"text": nil, "n": 1}, {"text": "a", "n": 2},
+	}
+	by := plugintest.Computed{Type: "string", Func: func(r map[string]any) any {
+		if r["text"] == nil {
+			return nil
+		}
+		return strings.ToLower(strings.TrimSpace(r["text"].(string)))
+	}}
+	got := run(t, plugintest.Case{Rows: rows, Args: map[string]any{"method": "exact", "by": by, "keep": plugintest.Row("n")}})
+	if want := []any{"A ", "b", nil, nil}; !reflect.DeepEqual(got.Datasets[""].Column("text"), want) {
+		t.Errorf("got %v, want %v", got.Datasets[""].Column("text"), want)
+	}
+	if top := got.Datasets["clusters"].Rows; len(top) != 1 || top[0]["rows"] != int64(3) || top[0]["text"] != "a" {
+		t.Errorf("the largest groups are %v", top)
+	}
+	if v := got.Value.GetAttr("duplicates"); v.AsBigFloat().String() != "2" {
+		t.Errorf("the values are %#v", got.Value)
+	}
+}
+
+func TestSimilarTextsAreMarkedWithTheRowThatIsKept(t *testing.T) {
+	rows := []row{
+		{"id": "1", "text": sentence(1)}, {"id": "2", "text": sentence(2)}, {"id": "3", "text": sentence(1, 20)},
+		{"id": "4", "text": strings.ToUpper(sentence(1)) + "!"}, {"id": "5", "text": nil}, {"id": "6", "text": ""}, {"id": "7", "text": ""},
+		{"id": "8", "text": sentence(1, 3, 9, 15, 21, 27, 33, 39)}, {"id": "9", "text": "\xff\r\r"},
+	}
+	for _, verify := range []bool{false, true} {
+		got := run(t, plugintest.Case{Rows: rows, ShardRows: 3, Args: map[string]any{
+			"method": "near", "text": plugintest.Row("text"), "id": plugintest.Row("id"), "drop": false, "verify": verify, "threshold": 0.6,
+			"keep": plugintest.Computed{Type: "int64", Func: func(r map[string]any) any { return -int(r["id"].(string)[0]) }},
+		}}).Datasets[""]
+		of := got.Column("duplicate_of")
+		if want := []any{nil, nil, "1", "1", nil, nil, "6", nil, nil}; !reflect.DeepEqual(of, want) {
+			t.Errorf("verify %v: duplicates of %v, want %v", verify, of, want)
+		}
+		if s, ok := got.Rows[2]["similarity"].(float64); !ok || s < 0.6 || s > 0.9 {
+			t.Errorf("verify %v: the similarity is %v", verify, got.Rows[2]["similarity"])
+		}
+		if got.Rows[3]["similarity"] != 1.0 || got.Rows[4]["cluster"] != nil || got.Rows[1]["cluster"] == nil {
+			t.Errorf("verify %v: %v", verify, got.Rows)
+		}
+	}
+}
+
+// TestAnyOrderAndAnyHistoryGiveTheSameResult changes a dataset step by step. After each
+// step, the result must be that of a run from nothing, in another order and with other
+// shards.
+func TestAnyOrderAndAnyHistoryGiveTheSameResult(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, 6))
+	var rows []row
+	kept, next := "", 0
+	for step := range 100 {
+		for range 1 + r.IntN(6) {
+			text := sentence(r.IntN(12), slices.Collect(maps.Keys(map[int]bool{r.IntN(40): true, r.IntN(40): true}))[:r.IntN(2)]...)
+			next++
+			rows = slices.Insert(rows, r.IntN(len(rows)+1), row{"id": fmt.Sprint(next), "text": text, "n": r.IntN(3)})
+		}
+		for range r.IntN(4) {
+			rows = slices.Delete(rows, 0, min(1, len(rows)))
+		}
+		method := map[string]any{"method": "near", "text": plugintest.Row("text"), "id": plugintest.Row("id"), "keep": plugintest.Row("n"), "drop": false, "ngram": 3}
+		got := run(t, plugintest.Case{Rows: rows, ShardRows: 7, Kept: kept, Args: method})
+		kept = got.Kept
+		other := slices.Clone(rows)
+		r.Shuffle(len(other), func(i, j int) { other[i], other[j] = other[j], other[i] })
+		fresh := run(t, plugintest.Case{Rows: other, ShardRows: 1 + r.IntN(30), Args: method})
+		if a, b := byID(got), byID(fresh); !reflect.DeepEqual(a, b) {
+			t.Fatalf("step %d:\n%v\nfrom nothing:\n%v", step, a, b)
+		}
+		if !reflect.DeepEqual(got.Datasets["clusters"], fresh.Datasets["clusters"]) || !got.Value.RawEquals(fresh.Value) {
+			t.Fatalf("step %d: the clusters or values differ", step)
+		}
+	}
+}
+
+func byID(r *plugintest.RunResult) map[any]row {
+	out := map[any]row{}
+	for _, row := range r.Datasets[""].Rows {
+		out[row["id"]] = row
+	}
+	return out
+}
+
+func TestMistakesInArgumentsAreExplained(t *testing.T) {
+	for want, args := range map[string]map[string]any{
+		"by is missing":             {"method": "exact"},
+		"text is missing":           {"method": "near"},
+		"text needs the method":     {"method": "exact", "by": plugintest.Row("text"), "text": plugintest.Row("text")},
+		"The threshold 1.5 is out":  {"method": "near", "text": plugintest.Row("text"), "threshold": 1.5},
+		"bands and rows belong":     {"method": "near", "text": plugintest.Row("text"), "bands": 3},
+		"The parameters of the com": {"method": "near", "text": plugintest.Row("text"), "bands": 3000, "rows": 4},
+		"id needs drop = false":     {"method": "near", "text": plugintest.Row("text"), "id": plugintest.Row("text")},
+	} {
+		_, err := plugintest.Run(t, served(), plugintest.Case{Kind: plugin.KindTransform, Type: "dedup", Args: args, Rows: []row{{"text": "a"}}})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+	_, err := plugintest.Run(t, served(), plugintest.Case{Kind: plugin.KindTransform, Type: "dedup", Args: map[string]any{"method": "exact", "by": plugintest.Row("cluster"), "drop": false}, Rows: []row{{"cluster": "a"}}})
+	if err == nil || !strings.Contains(err.Error(), `already has a column named "cluster"`) {
+		t.Errorf("got %v", err)
+	}
+}
+
+func TestDegenerateInputs(t *testing.T) {
+	for _, rows := range [][]row{{}, {{"text": "a"}}, {{"text": nil}, {"text": nil}}} {
+		for _, method := range []string{"exact", "near"} {
+			args := map[string]any{"method": method, "by": plugintest.Row("text")}
+			if method == "near" {
+				args = map[string]any{"method": method, "text": plugintest.Row("text")}
+			}
+			got := run(t, plugintest.Case{Rows: rows, Columns: clusterColumns[2:], Args: args})
+			if n := len(got.Datasets[""].Rows); n != len(rows) {
+				t.Errorf("%s: %d of %d rows are left", method, n, len(rows))
+			}
+		}
+	}
+}

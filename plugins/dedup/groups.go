@@ -1,0 +1,229 @@
+package dedup
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"math/bits"
+	"slices"
+	"sort"
+
+	"github.com/quern-dev/quern/plugins/dedup/minhash"
+)
+
+// rowset has all rows of a dataset, numbered across its shards.
+type rowset struct {
+	shards []*prints
+	first  []int // row of each shard, and at the end the number of rows
+}
+
+func newRowset(shards []*prints) *rowset {
+	r := &rowset{shards: shards, first: make([]int, 1, len(shards)+1)}
+	for _, s := range shards {
+		r.first = append(r.first, r.first[len(r.first)-1]+s.rows)
+	}
+	return r
+}
+
+func (r *rowset) rows() int { return r.first[len(r.first)-1] }
+
+// locate returns the shard of a row and its position there.
+func (r *rowset) locate(row uint32) (shard, at int) {
+	shard = sort.SearchInts(r.first, int(row)+1) - 1
+	return shard, int(row) - r.first[shard]
+}
+
+func (r *rowset) print(row uint32) digest {
+	shard, at := r.locate(row)
+	return r.shards[shard].print(at)
+}
+
+func (r *rowset) slots(row uint32) []byte {
+	shard, at := r.locate(row)
+	return r.shards[shard].slotsOf(at)
+}
+
+// components are sets of rows that may be duplicates of each other, as a forest: each
+// row refers to another one of its set, or to itself. They depend only on which rows are
+// joined, not on the order.
+type components []uint32
+
+func newComponents(rows int) components {
+	c := make(components, rows)
+	for i := range c {
+		c[i] = uint32(i)
+	}
+	return c
+}
+
+func (c components) find(row uint32) uint32 {
+	for c[row] != row {
+		c[row] = c[c[row]]
+		row = c[row]
+	}
+	return row
+}
+
+func (c components) join(a, b uint32) {
+	if a, b = c.find(a), c.find(b); a != b {
+		c[max(a, b)] = min(a, b)
+	}
+}
+
+// several returns the sets with several rows.
+func (c components) several() [][]uint32 {
+	var members []uint64 // root and row
+	roots := newBitmap(len(c))
+	for row := range c {
+		if root := c.find(uint32(row)); root != uint32(row) {
+			members = append(members, uint64(root)<<32|uint64(row))
+			if !roots.set(uint64(root)) {
+				members = append(members, uint64(root)<<32|uint64(root))
+			}
+		}
+	}
+	slices.Sort(members)
+	var out [][]uint32
+	last := uint64(0)
+	for i, m := range members {
+		if i == 0 || m>>32 != last {
+			out, last = append(out, nil), m>>32
+		}
+		out[len(out)-1] = append(out[len(out)-1], uint32(m))
+	}
+	return out
+}
+
+// bitmap is a set of numbers below its size, a power of two; larger ones are reduced.
+type bitmap []uint64
+
+func newBitmap(size int) bitmap { return make(bitmap, max(1, 1<<bits.Len(uint(size))>>6)) }
+
+func (b bitmap) has(n uint64) bool {
+	n &= uint64(len(b))<<6 - 1
+	return b[n>>6]&(1<<(n&63)) != 0
+}
+
+// set adds a number, and reports whether it was there.
+func (b bitmap) set(n uint64) bool {
+	had := b.has(n)
+	n &= uint64(len(b))<<6 - 1
+	b[n>>6] |= 1 << (n & 63)
+	return had
+}
+
+// bitsPerRow makes it rare that a hash that occurs once is taken for a repeated one.
+const bitsPerRow = 16
+
+// repeated returns the rows whose hashes occur several times, and a few others. each
+// yields the hashes, twice.
+func repeated(rows int, each func(yield func(row uint32, hash uint64))) []uint32 {
+	seen, again := newBitmap(bitsPerRow*rows), newBitmap(bitsPerRow*rows)
+	each(func(_ uint32, hash uint64) {
+		if seen.set(hash) {
+			again.set(hash)
+		}
+	})
+	var out []uint32
+	each(func(row uint32, hash uint64) {
+		if again.has(hash) {
+			out = append(out, row)
+		}
+	})
+	return out
+}
+
+// joinEqual joins the rows with equal values, and returns those that have the value of an
+// earlier one.
+func (r *rowset) joinEqual(c components) (copies bitmap) {
+	some := repeated(r.rows(), func(yield func(uint32, uint64)) {
+		for i, s := range r.shards {
+			for at := range s.rows {
+				if p := s.print(at); p != (digest{}) {
+					yield(uint32(r.first[i]+at), p.high)
+				}
+			}
+		}
+	})
+	type valued struct {
+		digest
+		row uint32
+	}
+	values := make([]valued, len(some))
+	for i, row := range some {
+		values[i] = valued{r.print(row), row}
+	}
+	slices.SortFunc(values, func(a, b valued) int {
+		return cmp.Or(cmp.Compare(a.high, b.high), cmp.Compare(a.low, b.low), cmp.Compare(a.row, b.row))
+	})
+	copies = newBitmap(r.rows())
+	for i := 1; i < len(values); i++ {
+		if values[i].digest == values[i-1].digest {
+			c.join(values[i-1].row, values[i].row)
+			copies.set(uint64(values[i].row))
+		}
+	}
+	return copies
+}
+
+// widest is the number of rows of a bucket, in the order of their prints, that each row
+// is compared with. Only many texts with the same band of which few are similar have
+// pairs further apart.
+const widest = 128
+
+// joinSimilar joins the texts that have a band in common and at least so many equal slots.
+func (r *rowset) joinSimilar(ctx context.Context, c components, copies bitmap, bands, least int) error {
+	for band := range bands {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		some := repeated(r.rows(), func(yield func(uint32, uint64)) {
+			for i, s := range r.shards {
+				hashes := s.band(band)
+				for at := range s.rows {
+					row := uint32(r.first[i] + at)
+					if h := binary.LittleEndian.Uint32(hashes[4*at:]); h != 0 && !copies.has(uint64(row)) {
+						yield(row, uint64(h))
+					}
+				}
+			}
+		})
+		keyed := make([]uint64, len(some))
+		for i, row := range some {
+			shard, at := r.locate(row)
+			keyed[i] = uint64(binary.LittleEndian.Uint32(r.shards[shard].band(band)[4*at:]))<<32 | uint64(row)
+		}
+		slices.Sort(keyed)
+		for from := 0; from < len(keyed); {
+			to := from + 1
+			for to < len(keyed) && keyed[to]>>32 == keyed[from]>>32 {
+				to++
+			}
+			r.joinBucket(c, keyed[from:to], least)
+			from = to
+		}
+	}
+	return nil
+}
+
+func (r *rowset) joinBucket(c components, keyed []uint64, least int) {
+	if len(keyed) == 1 {
+		return
+	}
+	if len(keyed) > widest {
+		slices.SortFunc(keyed, func(a, b uint64) int {
+			x, y := r.print(uint32(a)), r.print(uint32(b))
+			return cmp.Or(cmp.Compare(x.high, y.high), cmp.Compare(x.low, y.low))
+		})
+	}
+	for i := range keyed {
+		a := uint32(keyed[i])
+		slots := r.slots(a)
+		for j := max(0, i-widest); j < i; j++ {
+			// A pair that is joined already need not be compared: that changes nothing.
+			if b := uint32(keyed[j]); c.find(a) != c.find(b) && minhash.Equal(slots, r.slots(b)) >= least {
+				c.join(a, b)
+			}
+		}
+	}
+}

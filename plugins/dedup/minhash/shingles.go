@@ -1,0 +1,142 @@
+package minhash
+
+import (
+	"slices"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/zeebo/xxh3"
+)
+
+// shingler computes the hashes of a text's shingles.
+//
+// Words are runs of letters, digits, and marks, in lower case; everything else separates
+// them. A character of a script that is written without spaces is a word by itself.
+// Characters are those of the text in lower case, where a run of white space counts as one
+// space. A text that is shorter than a shingle is one shingle.
+type shingler struct {
+	n          int
+	characters bool
+
+	units []uint64 // hashes of words or characters
+	out   []uint64
+	word  []byte
+}
+
+// of returns the hashes of the shingles in order, repeated ones included. They are valid
+// until the next call.
+func (s *shingler) of(text string) []uint64 {
+	s.units, s.out = s.units[:0], s.out[:0]
+	if s.characters {
+		s.splitCharacters(text)
+	} else {
+		s.splitWords(text)
+	}
+	if len(s.units) == 0 {
+		return nil
+	}
+	n := min(s.n, len(s.units))
+	// The hash of a shingle is a polynomial of the hashes of its units.
+	const base = 0x9ddfea08eb382d69
+	var sum, top uint64 = 0, 1
+	for range n - 1 {
+		top *= base
+	}
+	for i, u := range s.units {
+		if i >= n {
+			sum -= s.units[i-n] * top
+		}
+		sum = sum*base + u
+		if i >= n-1 {
+			s.out = append(s.out, mix(sum))
+		}
+	}
+	return s.out
+}
+
+func (s *shingler) splitWords(text string) {
+	s.word = s.word[:0]
+	for i := 0; i < len(text); {
+		c := text[i]
+		if c < utf8.RuneSelf {
+			i++
+			switch {
+			case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+				s.word = append(s.word, c)
+			case 'A' <= c && c <= 'Z':
+				s.word = append(s.word, c+'a'-'A')
+			default:
+				s.endWord()
+			}
+			continue
+		}
+		r, size := utf8.DecodeRuneInString(text[i:])
+		i += size
+		switch {
+		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar):
+			s.endWord()
+			s.word = utf8.AppendRune(s.word, r)
+			s.endWord()
+		case unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r):
+			s.word = utf8.AppendRune(s.word, unicode.ToLower(r))
+		default:
+			s.endWord()
+		}
+	}
+	s.endWord()
+}
+
+func (s *shingler) endWord() {
+	if len(s.word) > 0 {
+		s.units = append(s.units, xxh3.Hash(s.word))
+		s.word = s.word[:0]
+	}
+}
+
+func (s *shingler) splitCharacters(text string) {
+	space := true // white space at the start does not count
+	for _, r := range text {
+		if unicode.IsSpace(r) {
+			if !space {
+				s.units = append(s.units, mix(' '))
+			}
+			space = true
+			continue
+		}
+		space = false
+		s.units = append(s.units, mix(uint64(unicode.ToLower(r))))
+	}
+	if space && len(s.units) > 0 {
+		s.units = s.units[:len(s.units)-1]
+	}
+}
+
+// Shingles returns the set of a text's shingles, as sorted hashes. They are valid until
+// the next call of a method.
+func (s *Signer) Shingles(text string) []uint64 {
+	all := s.shingles.of(text)
+	slices.Sort(all)
+	return slices.Compact(all)
+}
+
+// Jaccard is the similarity of two sets of shingles: the share of their common ones
+// among all.
+func Jaccard(a, b []uint64) float64 {
+	common, i, j := 0, 0, 0
+	for i < len(a) && j < len(b) {
+		switch {
+		case a[i] < b[j]:
+			i++
+		case a[i] > b[j]:
+			j++
+		default:
+			common++
+			i++
+			j++
+		}
+	}
+	if all := len(a) + len(b) - common; all > 0 {
+		return float64(common) / float64(all)
+	}
+	return 0
+}

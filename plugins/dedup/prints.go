@@ -1,0 +1,155 @@
+package dedup
+
+import (
+	"bytes"
+	"encoding/binary"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+
+	"github.com/quern-dev/quern/plugins/dedup/minhash"
+)
+
+// digest identifies a value by 128 bits of hash. The zero digest is that of null.
+type digest struct{ high, low uint64 }
+
+func (p digest) less(o digest) bool { return p.high < o.high || p.high == o.high && p.low < o.low }
+
+func (p digest) String() string { return fmt.Sprintf("%016x%016x", p.high, p.low) }
+
+// prints are what is known about the values of one shard. They are a file, which the
+// next run gets for a shard with the same values:
+//
+//	magic    8 bytes
+//	rows, bands, slots    uint64 each
+//	print    16 bytes for each row
+//	band     uint32 for each row, for each band: its hash; 0 if the text has no shingles
+//	slots    a byte for each slot, for each row
+//
+// Numbers are little-endian. For method "exact", there are no bands and no slots.
+type prints struct {
+	rows, bands, slots int
+	content            []byte
+	file               []byte // if content is a file in memory
+}
+
+const (
+	printsMagic  = "qdedup1\n"
+	printsHeader = len(printsMagic) + 3*8
+)
+
+func newPrints(rows int, p minhash.Params) *prints {
+	s := &prints{rows: rows, bands: p.Bands, slots: p.Slots()}
+	s.content = make([]byte, s.size())
+	b := append(s.content[:0], printsMagic...)
+	for _, n := range []int{s.rows, s.bands, s.slots} {
+		b = binary.LittleEndian.AppendUint64(b, uint64(n))
+	}
+	return s
+}
+
+func (s *prints) size() int { return printsHeader + s.rows*(16+4*s.bands+s.slots) }
+
+func (s *prints) print(row int) digest {
+	b := s.content[printsHeader+16*row:]
+	return digest{binary.LittleEndian.Uint64(b), binary.LittleEndian.Uint64(b[8:])}
+}
+
+func (s *prints) setPrint(row int, p digest) {
+	b := s.content[printsHeader+16*row:]
+	binary.LittleEndian.PutUint64(b, p.high)
+	binary.LittleEndian.PutUint64(b[8:], p.low)
+}
+
+// band returns the hashes of a band, of all rows.
+func (s *prints) band(band int) []byte {
+	at := printsHeader + 16*s.rows + 4*s.rows*band
+	return s.content[at : at+4*s.rows]
+}
+
+func (s *prints) setBand(band, row int, hash uint32) {
+	binary.LittleEndian.PutUint32(s.band(band)[4*row:], hash)
+}
+
+func (s *prints) slotsOf(row int) []byte {
+	at := printsHeader + s.rows*(16+4*s.bands) + s.slots*row
+	return s.content[at : at+s.slots]
+}
+
+// copy copies what is known about a row of another shard.
+func (s *prints) copy(row int, from *prints, of int) {
+	for band := range s.bands {
+		copy(s.band(band)[4*row:], from.band(band)[4*of:4*of+4])
+	}
+	copy(s.slotsOf(row), from.slotsOf(of))
+}
+
+// openPrints maps a file into memory. It returns nil if it is not one for these
+// parameters.
+func openPrints(path string, rows int, p minhash.Params) (*prints, error) {
+	content, err := mapFile(path)
+	if err != nil || content == nil {
+		return nil, err
+	}
+	s := &prints{content: content, file: content}
+	if len(content) >= printsHeader && bytes.HasPrefix(content, []byte(printsMagic)) {
+		for i, n := range []*int{&s.rows, &s.bands, &s.slots} {
+			*n = int(binary.LittleEndian.Uint64(content[len(printsMagic)+8*i:]))
+		}
+	}
+	if rows >= 0 && s.rows != rows || s.bands != p.Bands || s.slots != p.Slots() || s.rows < 0 || s.rows > len(content) || s.size() != len(content) {
+		return nil, s.close()
+	}
+	return s, nil
+}
+
+func (s *prints) close() error {
+	if s == nil || s.file == nil {
+		return nil
+	}
+	file := s.file
+	s.file, s.content = nil, nil
+	return syscall.Munmap(file)
+}
+
+// mapFile maps a file into memory, or returns nil if it is empty.
+func mapFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || info.Size() == 0 {
+		return nil, err
+	}
+	content, err := syscall.Mmap(int(f.Fd()), 0, int(info.Size()), syscall.PROT_READ, syscall.MAP_SHARED)
+	if err != nil {
+		return nil, fmt.Errorf("map %s into memory: %w", path, err)
+	}
+	return content, nil
+}
+
+// writeFile writes a file that appears under its name when it is complete.
+func writeFile(dir, name string, content []byte) error {
+	f, err := os.CreateTemp(filepath.Dir(dir), "incomplete-")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) // it has been renamed, unless something failed
+	if _, err := f.Write(content); err != nil {
+		f.Close()
+		return err
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), filepath.Join(dir, name))
+}
+
+// fileName returns the name of a kept file about values with these digests.
+func fileName(kind string, digests ...string) string {
+	return kind + "-" + strings.ReplaceAll(strings.Join(digests, "-"), "sha256:", "")
+}

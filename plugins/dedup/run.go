@@ -1,0 +1,238 @@
+package dedup
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// Run finds the groups and writes the outputs.
+func (dedup) Run(ctx context.Context, r *plugin.Run[dedupArgs]) (err error) {
+	if err := r.Args.check(); err != nil { // sets the parameters
+		return err
+	}
+	s, err := newScan(r)
+	if err != nil {
+		return err
+	}
+	if s.in.Rows >= math.MaxUint32 {
+		return plugin.ArgumentErrorf("input", "The dataset is too large\nIt has %d rows, and transform \"dedup\" compares at most %d. Split it by a column whose values duplicates share.", s.in.Rows, uint32(math.MaxUint32)-1)
+	}
+	defer func() { err = errors.Join(err, s.close()) }()
+	if err := s.all(ctx); err != nil {
+		return err
+	}
+	all := newRowset(s.prints)
+	sets := newComponents(all.rows())
+	copies := all.joinEqual(sets)
+	if r.Args.Method == "near" {
+		if err := all.joinSimilar(ctx, sets, copies, s.params.Bands, s.params.LeastEqual(r.Args.Threshold)); err != nil {
+			return err
+		}
+	}
+	e := &election{scan: s, rows: all}
+	g, err := e.hold(ctx, sets.several())
+	if err != nil {
+		return err
+	}
+	w := &writing{scan: s, rows: all, groups: g}
+	if err := w.rowsOut(ctx); err != nil {
+		return err
+	}
+	return w.clustersOut(ctx)
+}
+
+// writing writes what was found.
+type writing struct {
+	*scan
+	rows *rowset
+	*groups
+}
+
+// writtenRows is the number of rows in a message.
+const writtenRows = 1 << 16
+
+// rowsOut writes which rows are dropped, or the columns that describe groups.
+func (w *writing) rowsOut(ctx context.Context) error {
+	ids, err := w.ids(ctx)
+	if err != nil {
+		return err
+	}
+	total := w.rows.rows()
+	for from := 0; from < total; from += writtenRows {
+		to := min(total, from+writtenRows)
+		if w.run.Args.Drop {
+			keep := make([]bool, to-from)
+			for i := range keep {
+				keep[i] = w.leader[from+i] == uint32(from+i)
+			}
+			err = w.run.WriteSelected("", array.NewRecordBatch(arrow.NewSchema(nil, nil), nil, int64(to-from)), keep)
+		} else {
+			err = w.marks(from, to, ids)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ids reads the identities of the leaders of several rows. It returns nil if they have
+// none but that of their group.
+func (w *writing) ids(ctx context.Context) (map[uint32]*string, error) {
+	if !w.run.Args.ID.IsSet() {
+		return nil, nil
+	}
+	var leaders []uint32
+	for row, leader := range w.leader {
+		if leader != uint32(row) {
+			leaders = append(leaders, leader)
+		}
+	}
+	slices.Sort(leaders)
+	ids := map[uint32]*string{}
+	err := w.each(ctx, slices.Compact(leaders), data.Arguments.Refs(w.run.Args.ID.Key), func(row uint32, rec arrow.RecordBatch, i int) error {
+		ids[row] = nil
+		if texts := rec.Column(0).(*array.String); !texts.IsNull(i) {
+			id := strings.Clone(texts.Value(i))
+			ids[row] = &id
+		}
+		return nil
+	})
+	return ids, err
+}
+
+// marks writes the columns of some rows.
+func (w *writing) marks(from, to int, ids map[uint32]*string) error {
+	b := array.NewRecordBuilder(memory.DefaultAllocator, markColumns.Arrow())
+	defer b.Release()
+	cluster, of, similarity := b.Field(0).(*array.StringBuilder), b.Field(1).(*array.StringBuilder), b.Field(2).(*array.Float64Builder)
+	for row := uint32(from); row < uint32(to); row++ {
+		leader := w.leader[row]
+		name := w.rows.print(leader)
+		if name == (digest{}) {
+			b.Field(0).AppendNull()
+			b.Field(1).AppendNull()
+			b.Field(2).AppendNull()
+			continue
+		}
+		cluster.Append(name.String())
+		if leader == row {
+			of.AppendNull()
+			similarity.AppendNull()
+			continue
+		}
+		switch id, named := ids[leader]; {
+		case !named:
+			of.Append(name.String())
+		case id == nil:
+			of.AppendNull()
+		default:
+			of.Append(*id)
+		}
+		s, ok := w.similarity[row]
+		if !ok {
+			s = 1
+		}
+		similarity.Append(s)
+	}
+	rec := b.NewRecordBatch()
+	defer rec.Release()
+	return w.run.Write("", rec)
+}
+
+// The largest groups are shown with the beginning of the text that is kept.
+const (
+	shownClusters   = 20
+	shownCharacters = 200
+)
+
+// clustersOut writes the largest groups and the values.
+func (w *writing) clustersOut(ctx context.Context) error {
+	sizes := map[uint32]int64{}
+	duplicates := int64(0)
+	for row, leader := range w.leader {
+		if leader != uint32(row) {
+			sizes[leader]++
+			duplicates++
+		}
+	}
+	leaders := make([]uint32, 0, len(sizes))
+	for leader := range sizes {
+		sizes[leader]++
+		leaders = append(leaders, leader)
+	}
+	slices.SortFunc(leaders, func(a, b uint32) int {
+		x, y := w.rows.print(a), w.rows.print(b)
+		return cmp.Or(cmp.Compare(sizes[b], sizes[a]), cmp.Compare(x.high, y.high), cmp.Compare(x.low, y.low))
+	})
+	largest := int64(0)
+	if len(leaders) > 0 {
+		largest = sizes[leaders[0]]
+	}
+	total := int64(w.rows.rows())
+	w.run.SetValue(cty.ObjectVal(map[string]cty.Value{
+		"rows": cty.NumberIntVal(total), "kept": cty.NumberIntVal(total - duplicates), "duplicates": cty.NumberIntVal(duplicates),
+		"clusters": cty.NumberIntVal(int64(len(leaders))), "largest": cty.NumberIntVal(largest),
+	}))
+	leaders = leaders[:min(len(leaders), shownClusters)]
+	texts, err := w.texts(ctx, leaders)
+	if err != nil {
+		return err
+	}
+	b := array.NewRecordBuilder(memory.DefaultAllocator, clusterColumns.Arrow())
+	defer b.Release()
+	for _, leader := range leaders {
+		b.Field(0).(*array.StringBuilder).Append(w.rows.print(leader).String())
+		b.Field(1).(*array.Int64Builder).Append(sizes[leader])
+		if text, ok := texts[leader]; ok {
+			b.Field(2).(*array.StringBuilder).Append(text)
+		} else {
+			b.Field(2).AppendNull()
+		}
+	}
+	rec := b.NewRecordBatch()
+	defer rec.Release()
+	return w.run.Write("clusters", rec)
+}
+
+// texts returns the beginnings of what was compared.
+func (w *writing) texts(ctx context.Context, leaders []uint32) (map[uint32]string, error) {
+	wanted := slices.Clone(leaders)
+	slices.Sort(wanted)
+	out := map[uint32]string{}
+	return out, w.each(ctx, wanted, []data.Ref{w.compared}, func(row uint32, rec arrow.RecordBatch, i int) error {
+		if texts, ok := rec.Column(0).(*array.String); ok {
+			out[row] = beginning(texts.Value(i))
+			return nil
+		}
+		out[row] = beginning(fmt.Sprint(rec.Column(0).GetOneForMarshal(i)))
+		return nil
+	})
+}
+
+func beginning(text string) string {
+	n := 0
+	for i := range text {
+		if n++; n > shownCharacters {
+			return strings.Clone(text[:i]) + "…"
+		}
+	}
+	if !utf8.ValidString(text) {
+		return strings.ToValidUTF8(text, "\uFFFD")
+	}
+	return strings.Clone(text)
+}

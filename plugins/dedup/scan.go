@@ -1,0 +1,223 @@
+package dedup
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync/atomic"
+
+	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/zeebo/xxh3"
+
+	"github.com/quern-dev/quern/plugins/dedup/minhash"
+	"github.com/quern-dev/quern/plugins/rows"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// scan learns about the values of all shards: it takes over what the last run kept, and
+// reads the others.
+type scan struct {
+	run      *plugin.Run[dedupArgs]
+	in       *plugin.DatasetInput
+	params   minhash.Params
+	compared data.Ref
+	folder   string // of new files
+	done     atomic.Int64
+
+	prints []*prints // by shard
+	former []*prints // of shards that no longer exist
+	// places are the rows of former shards, by print.
+	places map[digest]place
+}
+
+type place struct {
+	shard *prints
+	row   int
+}
+
+func newScan(r *plugin.Run[dedupArgs]) (*scan, error) {
+	folder, err := r.KeepFolder()
+	if err != nil {
+		return nil, err
+	}
+	in := r.Dataset(r.Args.Input)
+	return &scan{
+		run: r, in: in, params: r.Args.params, folder: folder,
+		compared: data.Ref{Namespace: data.Arguments, Name: r.Args.compared().Key}, prints: make([]*prints, len(in.Shards())),
+	}, nil
+}
+
+// all returns what is known about each shard.
+func (s *scan) all(ctx context.Context) error {
+	names := make([]string, len(s.prints))
+	fresh := map[string][]int{} // shards to read, by the name of their file
+	used := map[string]bool{}
+	kept := s.run.Kept()
+	for i, shard := range s.in.Shards() {
+		if digest := shard.Digest(s.compared); digest != "" {
+			names[i] = fileName("values", digest)
+		}
+		path := filepath.Join(s.folder, names[i])
+		if f, ok := kept[names[i]]; ok {
+			path = f.Path
+		}
+		if names[i] != "" {
+			p, err := openPrints(path, int(shard.Rows), s.params)
+			if err != nil && !errors.Is(err, os.ErrNotExist) {
+				return err
+			}
+			s.prints[i] = p
+		}
+		if s.prints[i] == nil {
+			fresh[names[i]] = append(fresh[names[i]], i)
+			continue
+		}
+		s.done.Add(shard.Rows)
+		if _, ok := kept[names[i]]; ok && !used[names[i]] {
+			s.run.KeepAgain(names[i])
+		}
+		used[names[i]] = true
+	}
+	if len(fresh) == 0 {
+		return nil
+	}
+	if err := s.remember(kept, used); err != nil {
+		return err
+	}
+	g, ctx := parallel.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	for name, shards := range fresh {
+		if name == "" {
+			for _, i := range shards {
+				g.Go(func() error { return s.read(ctx, "", i) })
+			}
+			continue
+		}
+		g.Go(func() error { return s.read(ctx, name, shards...) })
+	}
+	return g.Wait()
+}
+
+// remember finds the rows of shards that no longer exist, among which the rows of new
+// shards probably are.
+func (s *scan) remember(kept map[string]plugin.File, used map[string]bool) error {
+	s.places = map[digest]place{}
+	for name, f := range kept {
+		if used[name] || !strings.HasPrefix(name, "values-") {
+			continue
+		}
+		p, err := openPrints(f.Path, -1, s.params)
+		if err != nil {
+			return err
+		}
+		if p == nil {
+			continue
+		}
+		s.former = append(s.former, p)
+		for row := range p.rows {
+			s.places[p.print(row)] = place{p, row}
+		}
+	}
+	return nil
+}
+
+// read reads one of some equal shards.
+func (s *scan) read(ctx context.Context, name string, shards ...int) error {
+	shard := s.in.Shards()[shards[0]]
+	p := newPrints(int(shard.Rows), s.params)
+	r := &reader{scan: s, out: p}
+	if s.run.Args.Method == "near" {
+		r.signer, r.bands = minhash.NewSigner(s.params), make([]uint32, s.params.Bands)
+	}
+	for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, []data.Ref{s.compared}, 0) {
+		if err != nil {
+			return err
+		}
+		if err := r.batch(rec.Column(0)); err != nil {
+			return err
+		}
+		s.run.Progress(s.done.Add(rec.NumRows()), s.in.Rows, "rows", "reading")
+	}
+	for _, i := range shards {
+		s.prints[i] = p
+	}
+	if name == "" {
+		return nil
+	}
+	if err := writeFile(s.folder, name, p.content); err != nil {
+		return fmt.Errorf("keep what is known about a shard: %w", err)
+	}
+	mapped, err := openPrints(filepath.Join(s.folder, name), p.rows, s.params)
+	if err != nil {
+		return err
+	}
+	for _, i := range shards {
+		s.prints[i] = mapped
+	}
+	return nil
+}
+
+// reader learns about the rows of one shard.
+type reader struct {
+	*scan
+	out    *prints
+	signer *minhash.Signer // for texts
+	bands  []uint32
+	row    int
+	value  []byte
+}
+
+func (r *reader) batch(values arrow.Array) error {
+	texts, isText := values.(*array.String)
+	for i := range values.Len() {
+		row := r.row
+		r.row++
+		if values.IsNull(i) {
+			continue // the print is zero
+		}
+		var hash xxh3.Uint128
+		if isText {
+			hash = xxh3.HashString128(texts.Value(i))
+		} else {
+			var err error
+			if r.value, err = rows.AppendValue(r.value[:0], values, i); err != nil {
+				return err
+			}
+			hash = xxh3.Hash128(r.value)
+		}
+		p := digest{hash.Hi, hash.Lo | 1} // never zero
+		r.out.setPrint(row, p)
+		if r.signer != nil {
+			r.sign(row, p, texts.Value(i))
+		}
+	}
+	return nil
+}
+
+func (r *reader) sign(row int, p digest, text string) {
+	if at, ok := r.places[p]; ok {
+		r.out.copy(row, at.shard, at.row)
+		return
+	}
+	if !r.signer.Sign(text, r.bands, r.out.slotsOf(row)) {
+		return
+	}
+	for band, hash := range r.bands {
+		r.out.setBand(band, row, max(hash, 1))
+	}
+}
+
+func (s *scan) close() error {
+	var errs []error
+	for _, p := range append(s.former, s.prints...) {
+		errs = append(errs, p.close())
+	}
+	return errors.Join(errs...)
+}
