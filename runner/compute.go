@@ -182,11 +182,16 @@ func digests(outputs map[string]artifact.Ref, checked map[string]state.Checked) 
 	return all
 }
 
-// rowsOf returns the number of rows of a stage: of its output, summed over all
-// ports, or, for a stage that produces a model or a report, of its input.
+// rowsOf returns the number of rows of a stage: of the dataset that it is, of all
+// its datasets if it is none itself, or, for a stage that produces a model or a
+// report, of its input.
 func rowsOf(s *stage.Stage, made *plan.Made) int64 {
 	rows := int64(0)
-	if main, ok := s.Port(""); ok && main.Kind != plan.KindDataset {
+	main, ok := s.Port("")
+	if ok && main.Kind == plan.KindDataset {
+		return made.Outputs[""].Rows
+	}
+	if ok {
 		for _, in := range s.Inputs {
 			if d := in.Artifact.Dataset; d != nil {
 				rows = max(rows, d.Rows)
