@@ -117,21 +117,21 @@ func (a *dedupArgs) compared() plugin.Column {
 func (a *dedupArgs) check() error {
 	switch {
 	case a.Method == "exact" && !a.By.IsSet():
-		return plugin.ArgumentErrorf("method", "by is missing\nThe method exact compares the values of by, such as 'by = row.text'.")
+		return plugin.ArgumentErrorf("method", "The method exact needs the argument by\nIt compares the values of by, such as 'by = row.text'.")
 	case a.Method == "near" && !a.Text.IsSet():
-		return plugin.ArgumentErrorf("method", "text is missing\nThe method near compares texts, such as 'text = row.text'.")
+		return plugin.ArgumentErrorf("method", "The method near needs the argument text\nIt compares texts, such as 'text = row.text'.")
 	case a.Method == "exact" && a.Text.IsSet():
-		return plugin.ArgumentErrorf("text", "text needs the method near\nThe method exact compares the values of by.")
+		return plugin.ArgumentErrorf("text", "The argument text needs the method near\nThe method exact compares the values of by.")
 	case a.Method == "near" && a.By.IsSet():
-		return plugin.ArgumentErrorf("by", "by needs the method exact\nThe method near compares the texts of text.")
+		return plugin.ArgumentErrorf("by", "The argument by needs the method exact\nThe method near compares the texts of text.")
 	case a.Drop && a.ID.IsSet():
-		return plugin.ArgumentErrorf("id", "id needs drop = false\nIt is for the column duplicate_of, which exists only if duplicates are not dropped.")
+		return plugin.ArgumentErrorf("id", "The argument id needs drop = false\nIt is for the column duplicate_of, which exists only if duplicates are not dropped.")
 	case a.Method == "exact":
 		return nil
 	case !(a.Threshold > 0 && a.Threshold <= 1):
 		return plugin.ArgumentErrorf("threshold", "The threshold %g is out of range\nthreshold must be above 0 and at most 1.", a.Threshold)
 	case (a.Bands == nil) != (a.Rows == nil):
-		return plugin.ArgumentErrorf("", "bands and rows belong together\nGive both, or neither to derive them from threshold.")
+		return plugin.ArgumentErrorf("", "The arguments bands and rows belong together\nGive both, or neither to derive them from threshold.")
 	}
 	a.params = minhash.Params{NGram: a.NGram, Characters: a.Unit == "characters"}
 	if a.Bands != nil {

@@ -128,8 +128,8 @@ func byID(r *plugintest.RunResult) map[any]row {
 
 func TestMistakesInArgumentsAreExplained(t *testing.T) {
 	for want, args := range map[string]map[string]any{
-		"by is missing":             {"method": "exact"},
-		"text is missing":           {"method": "near"},
+		"needs the argument by":     {"method": "exact"},
+		"needs the argument text":   {"method": "near"},
 		"text needs the method":     {"method": "exact", "by": plugintest.Row("text"), "text": plugintest.Row("text")},
 		"The threshold 1.5 is out":  {"method": "near", "text": plugintest.Row("text"), "threshold": 1.5},
 		"bands and rows belong":     {"method": "near", "text": plugintest.Row("text"), "bands": 3},
