@@ -61,7 +61,7 @@ type shared struct {
 	url, address  *regexp.Regexp
 	special       map[string]map[string][]string
 	longestUnit   int
-	privateAdress *regexp.Regexp
+	privateAddress *regexp.Regexp
 }
 
 // run is a range of characters with the same classes.
@@ -177,7 +177,7 @@ func (s *shared) compileURLs() {
 	)
 	s.url = regexp.MustCompile(before + `(?:(?:[` + inName + `][` + inName + `_-]{0,62})?[` + inName + `]\.)+[` + lower.String() + `]{2,63}` + after)
 	s.address = regexp.MustCompile(before + `(` + number + `)` + after)
-	s.privateAdress = regexp.MustCompile(`^(?:(?:10|127)(?:\.\d{1,3}){3}|(?:169\.254|192\.168)(?:\.\d{1,3}){2}|172\.(?:1[6-9]|2\d|3[0-1])(?:\.\d{1,3}){2})`)
+	s.privateAddress = regexp.MustCompile(`^(?:(?:10|127)(?:\.\d{1,3}){3}|(?:169\.254|192\.168)(?:\.\d{1,3}){2}|172\.(?:1[6-9]|2\d|3[0-1])(?:\.\d{1,3}){2})`)
 }
 
 func (s *shared) isURL(text string) bool {
@@ -188,5 +188,5 @@ func (s *shared) isURL(text string) bool {
 		return true
 	}
 	m := s.address.FindStringSubmatch(text)
-	return m != nil && !s.privateAdress.MatchString(m[1])
+	return m != nil && !s.privateAddress.MatchString(m[1])
 }
