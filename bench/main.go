@@ -75,6 +75,8 @@ func suites() []suite {
 		{"many-rows", flatMemory},
 		{"quality", quality},
 		{"contracts", contracts},
+		{"ingest", ingest},
+		{"dedup", dedup},
 		{"profile", profiling},
 		{"redact", redact},
 		{"pull-request", pullRequest},
