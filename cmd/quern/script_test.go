@@ -134,6 +134,7 @@ func scriptParams(t *testing.T, dir string) testscript.Params {
 			"await":     awaitScriptCommand,
 			"noprocess": noProcessScriptCommand,
 			"limited":   limitedScriptCommand,
+			"serve":     serveScriptCommand,
 			"says":      saysScriptCommand,
 		},
 	}
