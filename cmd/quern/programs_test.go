@@ -7,11 +7,11 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// TestDocuments runs the scripts in testdata/documents, which need
-// quern-plugin-documents.
-func TestDocuments(t *testing.T) {
-	dir := programs(t, "documents")
-	params := scriptParams(t, "testdata/documents")
+// TestPrograms runs the scripts in testdata/programs, which need programs that come
+// with quern.
+func TestPrograms(t *testing.T) {
+	dir := programs(t, "database", "documents")
+	params := scriptParams(t, "testdata/programs")
 	setup := params.Setup
 	params.Setup = func(env *testscript.Env) error {
 		if err := setup(env); err != nil {
