@@ -55,12 +55,12 @@ type shared struct {
 	basic   [1 << 16]class
 	further []run
 	// units are texts that are split off after a digit.
-	units         map[string]bool
-	hyphens       []string
-	sentenceEnds  map[rune]bool
-	url, address  *regexp.Regexp
-	special       map[string]map[string][]string
-	longestUnit   int
+	units          map[string]bool
+	hyphens        []string
+	sentenceEnds   map[rune]bool
+	url, address   *regexp.Regexp
+	special        map[string]map[string][]string
+	longestUnit    int
 	privateAddress *regexp.Regexp
 }
 

@@ -15,8 +15,6 @@ import (
 // digest identifies a value by 128 bits of hash. The zero digest is that of null.
 type digest struct{ high, low uint64 }
 
-func (p digest) less(o digest) bool { return p.high < o.high || p.high == o.high && p.low < o.low }
-
 func (p digest) String() string { return fmt.Sprintf("%016x%016x", p.high, p.low) }
 
 // prints are what is known about the values of one shard. They are a file, which the
