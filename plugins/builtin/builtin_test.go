@@ -127,9 +127,11 @@ func TestEveryTypeAndArgumentIsDocumented(t *testing.T) {
 		}
 		documented(t, typ.Kind+" "+typ.Name, typ.Body)
 	}
-	want := "source csv, source json, source jsonl, source parquet, source http, transform map, transform explode, transform chunk, transform filter, transform split, transform sample, " +
-		"label rules, label llm, label model, label vote, evaluate agreement, train linear, evaluate classification, evaluate prompt, evaluate perplexity, deploy directory, " +
-		"model ollama, deploy ollama, model exec"
+	want := "source csv, source json, source jsonl, source parquet, source text, source http, transform map, transform explode, transform filter, transform split, transform sample, " +
+		"transform limit, transform shuffle, transform balance, transform mix, transform quality, transform sort, transform concat, transform group, transform join, " +
+		"transform chunk, transform tokenize, transform pack, transform dedup, label rules, transform redact, transform decontaminate, label llm, transform augment, label model, " +
+		"label language, label fasttext, label vote, evaluate agreement, train linear, evaluate classification, evaluate prompt, evaluate perplexity, evaluate profile, " +
+		"deploy directory, deploy dataset, model ollama, deploy ollama, model exec"
 	if got := strings.Join(names, ", "); got != want {
 		t.Errorf("types: %s\nwant:  %s", got, want)
 	}

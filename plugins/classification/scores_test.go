@@ -240,7 +240,8 @@ func TestManyLabelsAreScoredQuickly(t *testing.T) {
 	if err != nil || s.MacroF1.Value != 1 {
 		t.Fatal(s.MacroF1, err)
 	}
-	if took := time.Since(start); took > 10*time.Second {
+	// It would take hours if it were quadratic.
+	if took := time.Since(start); took > 5*time.Minute {
 		t.Errorf("it took %s", took)
 	}
 }
