@@ -24,7 +24,7 @@ transform "dedup" "near" {
 // another one with a few words replaced.
 const similarTexts = `
 copy (select i as id, array_to_string(list_transform(range(150), lambda k:
-    'w' || substr(md5((hash(case when i %% 10 = 9 and hash(i, k) %% 40 > 0 then i - 9 else i end * 1000 + k) %% 20000)::varchar), 1, 2 + hash(k) %% 8)), ' ') as text
+    'w' || substr(md5((hash(case when i %% 10 = 9 and hash(i, k) %% 40 > 0 then i - 9 else i end * 1000 + k) %% 20000)::varchar), 1, 3 + (k * 31) %% 7)), ' ') as text
 from range(%d, %d) t(i)) to '%s' (format parquet)`
 
 // dedup finds near duplicates, and again after one row in a hundred was added.

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -330,6 +331,7 @@ func openParquet(f file) (o *parquetFile, err error) {
 	if f.remote != nil {
 		properties.BufferSize = remoteParquetBuffer
 	}
+	properties.MaxCompressedPageSize, properties.MaxUncompressedPageSize = f.pageSizes()
 	pq, err := pqfile.NewParquetReader(io.NewSectionReader(opened, 0, f.size), pqfile.WithReadProps(properties))
 	if err != nil {
 		return nil, fmt.Errorf("%s is damaged or incomplete: %w", f.name, err)
@@ -339,6 +341,14 @@ func openParquet(f file) (o *parquetFile, err error) {
 		return nil, fmt.Errorf("open %s: %w", f.name, err)
 	}
 	return o, nil
+}
+
+// pageSizes returns how large a page of a file can be, compressed and decompressed.
+// DuckDB, for example, writes a single page for the 122,880 rows of a row group, so
+// that long texts make pages of gigabytes.
+func (f file) pageSizes() (compressed, plain int64) {
+	const usual = 256 << 20
+	return min(f.size, math.MaxInt32), min(max(usual, f.size*bombRatio), math.MaxInt32)
 }
 
 // open opens the file for reading as Arrow. The library is not told which Arrow

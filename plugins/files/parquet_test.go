@@ -134,3 +134,34 @@ func TestAFileThatIsDamagedOrNotParquetIsAnErrorThatNamesIt(t *testing.T) {
 		t.Errorf("error: %v", err)
 	}
 }
+
+// DuckDB writes the rows of a row group in one page.
+func TestAPageCanBeLargerThanTheLibraryExpects(t *testing.T) {
+	const rows, size = 70, 1 << 20
+	b := array.NewStringBuilder(memory.DefaultAllocator)
+	for i := range rows {
+		b.Append(strings.Repeat(string(rune('a'+i%26)), size))
+	}
+	schema := arrow.NewSchema([]arrow.Field{arrowField("text", arrow.BinaryTypes.String)}, nil)
+	rec := array.NewRecordBatch(schema, []arrow.Array{b.NewArray()}, rows)
+	defer rec.Release()
+	path := filepath.Join(t.TempDir(), "a.parquet")
+	file, err := os.Create(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w, err := pqarrow.NewFileWriter(schema, file, parquet.NewWriterProperties(parquet.WithDictionaryDefault(false), parquet.WithDataPageSize(1<<30)), pqarrow.DefaultWriterProps())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.WriteBuffered(rec); err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, got, err := readParquetRows(t, &parquetArgs{}, place{filepath.Dir(path), "a.parquet"})
+	if err != nil || len(got.rows) != rows {
+		t.Errorf("got %d rows and %v", len(got.rows), err)
+	}
+}
