@@ -109,7 +109,7 @@ func (x *index) judge(i int32, c *candidate, tokens []token, share float64) over
 	o := overlap{item: it, question: question.share, start: question.start, end: question.end}
 	asked := question.share >= share
 	if asked {
-		// An answer often repeats its question; what is the question is no answer.
+		// An answer often repeats its question; what is part of the question is not an answer.
 		c.answer = slices.DeleteFunc(c.answer, func(h hit) bool { return int(h.row)+x.n > question.start && int(h.row) < question.end })
 	}
 	answer := it.answer.cover(c.answer, x.n)

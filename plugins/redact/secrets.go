@@ -57,7 +57,7 @@ const (
 	longestKeyword = 64
 )
 
-// allowlist describes what is no secret.
+// allowlist describes what is not a secret.
 type allowlist struct {
 	Condition   string
 	Paths       []string
@@ -116,7 +116,7 @@ func (a *allowlist) prepare() {
 	})
 }
 
-// allows reports whether a match is no secret. Lists that also name paths are for
+// allows reports whether a match is not a secret. Lists that also name paths are for
 // files.
 func (a *allowlist) allows(secret, match, line string) bool {
 	if strings.EqualFold(a.Condition, "AND") && len(a.Paths) > 0 {
