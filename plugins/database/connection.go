@@ -73,6 +73,21 @@ func (s source) connect(ctx context.Context, a *args) (*connection, error) {
 	return c, nil
 }
 
+// described connects to the database and describes the columns of the query. The
+// caller closes the connection.
+func (s source) described(ctx context.Context, a *args) (*connection, []column, error) {
+	c, err := s.connect(ctx, a)
+	if err != nil {
+		return nil, nil, err
+	}
+	columns, err := c.columns(ctx)
+	if err != nil {
+		c.close()
+		return nil, nil, err
+	}
+	return c, columns, nil
+}
+
 // identityOf identifies a database. A count of rows says nothing about the rows of
 // another database.
 func identityOf(u *url.URL) string {
@@ -107,7 +122,7 @@ type taker interface {
 	// take takes a row: a value for each column, or nil for null. It may keep none
 	// of them. It returns errEnough if it needs no more.
 	take(columns []column, row []any) error
-	// end takes note that there are no more.
+	// end is called after the last row.
 	end() error
 }
 

@@ -56,15 +56,11 @@ func (s source) Prepare(ctx context.Context, p *plugin.Prepare[args]) error {
 			return nil
 		}
 	}
-	c, err := s.connect(ctx, p.Args)
+	c, columns, err := s.described(ctx, p.Args)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	columns, err := c.columns(ctx)
-	if err != nil {
-		return err
-	}
 	p.AddDataset("", schemaOf(columns))
 	return nil
 }
@@ -84,15 +80,11 @@ type memo struct {
 
 // Fingerprint counts the rows, or computes the digest of all of them.
 func (s source) Fingerprint(ctx context.Context, a *args, former []byte) (plugin.Fingerprint, error) {
-	c, err := s.connect(ctx, a)
+	c, columns, err := s.described(ctx, a)
 	if err != nil {
 		return plugin.Fingerprint{}, err
 	}
 	defer c.close()
-	columns, err := c.columns(ctx)
-	if err != nil {
-		return plugin.Fingerprint{}, err
-	}
 	if a.Watermark == "" {
 		d := &digest{}
 		if err := c.rows(ctx, statement{text: a.query()}, columns, d); err != nil {
@@ -123,15 +115,11 @@ func (s source) Fingerprint(ctx context.Context, a *args, former []byte) (plugin
 
 // Read streams the rows: all of them, or each range of the watermark as a part.
 func (s source) Read(ctx context.Context, a *args, w *plugin.RowWriter) error {
-	c, err := s.connect(ctx, a)
+	c, columns, err := s.described(ctx, a)
 	if err != nil {
 		return err
 	}
 	defer c.close()
-	columns, err := c.columns(ctx)
-	if err != nil {
-		return err
-	}
 	if !schemaOf(columns).Equal(w.Schema()) {
 		return fmt.Errorf("the columns of the query have changed\nMake a new plan.")
 	}
@@ -149,15 +137,11 @@ func (s source) Read(ctx context.Context, a *args, w *plugin.RowWriter) error {
 
 // Preview writes the first rows, and counts all of them.
 func (s source) Preview(ctx context.Context, a *args, bytes int64, w *plugin.RowWriter) (plugin.RowCount, error) {
-	c, err := s.connect(ctx, a)
+	c, columns, err := s.described(ctx, a)
 	if err != nil {
 		return plugin.RowCount{}, err
 	}
 	defer c.close()
-	columns, err := c.columns(ctx)
-	if err != nil {
-		return plugin.RowCount{}, err
-	}
 	n := plugin.RowCount{Exact: true}
 	if err := c.tx.QueryRowContext(ctx, "SELECT count(*) FROM "+a.from()).Scan(&n.Rows); err != nil {
 		return n, c.explain(ctx, err)

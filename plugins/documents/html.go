@@ -132,7 +132,7 @@ func (p *page) text(engine string) (string, error) {
 	case "trafilatura":
 		found, err := trafilatura.ExtractDocument(p.root, trafilatura.Options{EnableFallback: true})
 		if err != nil || found == nil {
-			// The only errors are that there is no text or too little of it.
+			// It fails only if a page has too little text.
 			return "", nil
 		}
 		return strings.TrimSpace(found.ContentText), nil

@@ -20,8 +20,8 @@ func visibleText(n *html.Node) string {
 // before the next text, so that none are written twice.
 type textBuilder struct {
 	strings.Builder
-	// lines is the number of line breaks before the next text, and space says
-	// that there is white space before it.
+	// lines is the number of line breaks before the next text, and space
+	// reports whether white space precedes it.
 	lines int
 	space bool
 }

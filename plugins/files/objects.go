@@ -15,8 +15,7 @@ type Objects[A any] interface {
 	// Prepare checks the arguments, and may pin what they refer to. If it reports
 	// an error to p, it returns false.
 	Prepare(ctx context.Context, p *plugin.Prepare[A]) (ok bool, err error)
-	// List returns the objects that there are now. It is an error if there are
-	// none. memo is that of the last listing, or empty.
+	// List returns the current objects. Finding no objects is an error. memo is that of the last listing, or empty.
 	List(ctx context.Context, args *A, memo []byte) (*Listing, error)
 }
 

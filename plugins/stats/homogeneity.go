@@ -22,7 +22,7 @@ type Homogeneity struct {
 	// (KolmogorovSmirnov), or half the sum of the differences of shares
 	// (ChiSquare).
 	Distance Estimate
-	// P is for the hypothesis that there is no difference.
+	// P is the p-value under the null hypothesis of no difference.
 	P    float64
 	Test Test
 }

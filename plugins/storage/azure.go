@@ -64,7 +64,7 @@ func (a *azureArgs) open(context.Context) (bucket, string, error) {
 	return &azureContainer{client, at}, at, nil
 }
 
-// client returns a client with the first credentials that there are.
+// client returns a client with the first credentials that it finds.
 func (a *azureArgs) client() (*container.Client, error) {
 	if connection := os.Getenv("AZURE_STORAGE_CONNECTION_STRING"); connection != "" && !a.Anonymous && a.Account == "" && a.Endpoint == "" {
 		client, err := container.NewClientFromConnectionString(connection, a.Container, nil)

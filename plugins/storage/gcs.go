@@ -44,15 +44,7 @@ type gcsArgs struct {
 }
 
 func (a *gcsArgs) check(p *plugin.Prepare[gcsArgs]) bool {
-	switch {
-	case a.Bucket == "" || strings.ContainsAny(a.Bucket, "/:"):
-		p.Errorf("bucket", "%q is not the name of a bucket\nWrite only the name, and the rest of the address in path.", a.Bucket)
-	case a.Endpoint != "" && provider.URL(a.Endpoint) == nil:
-		p.Errorf("endpoint", "%q is not a valid address\nAn address begins with https:// or http://, followed by the name of a server.", a.Endpoint)
-	default:
-		return true
-	}
-	return false
+	return checkBucket(p, a.Bucket, a.Endpoint)
 }
 
 const (

@@ -12,6 +12,7 @@ import (
 	"github.com/bmatcuk/doublestar/v4"
 
 	"github.com/quern-dev/quern/plugins/files"
+	"github.com/quern-dev/quern/plugins/provider"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -130,4 +131,20 @@ func literalPrefix(pattern string) string {
 		return pattern[:i]
 	}
 	return pattern
+}
+
+// checkBucket reports whether the name and the endpoint of a bucket are valid, and
+// otherwise adds an error to p.
+func checkBucket(p interface {
+	Errorf(argument, format string, values ...any)
+}, name, endpoint string) bool {
+	switch {
+	case name == "" || strings.ContainsAny(name, "/:"):
+		p.Errorf("bucket", "%q is not the name of a bucket\nWrite only the name, and the rest of the address in path.", name)
+	case endpoint != "" && provider.URL(endpoint) == nil:
+		p.Errorf("endpoint", "%q is not a valid address\nAn address begins with https:// or http://, followed by the name of a server.", endpoint)
+	default:
+		return true
+	}
+	return false
 }

@@ -15,7 +15,6 @@ import (
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
 	"github.com/quern-dev/quern/plugins/files"
-	"github.com/quern-dev/quern/plugins/provider"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -43,15 +42,7 @@ type s3Args struct {
 }
 
 func (a *s3Args) check(p *plugin.Prepare[s3Args]) bool {
-	switch {
-	case a.Bucket == "" || strings.ContainsAny(a.Bucket, "/:"):
-		p.Errorf("bucket", "%q is not the name of a bucket\nWrite only the name, and the rest of the address in path.", a.Bucket)
-	case a.Endpoint != "" && provider.URL(a.Endpoint) == nil:
-		p.Errorf("endpoint", "%q is not a valid address\nAn address begins with https:// or http://, followed by the name of a server.", a.Endpoint)
-	default:
-		return true
-	}
-	return false
+	return checkBucket(p, a.Bucket, a.Endpoint)
 }
 
 func (a *s3Args) open(ctx context.Context) (bucket, string, error) {

@@ -65,8 +65,8 @@ type Case struct {
 	// Kept is the folder with the files that an earlier Run kept, such as
 	// RunResult.Kept, as when the inputs of a stage have changed.
 	Kept string
-	// ShardRows is the number of rows in each shard of datasets that a Run gets; 0 means
-	// that there is one.
+	// ShardRows is the number of rows in each shard of datasets that a Run gets; 0 puts
+	// all rows in one shard.
 	ShardRows int
 	// WorkDir is the folder of a Run, for types that can be pending: pass the same
 	// one again, as the next apply does. Run then runs the type only once. The
