@@ -1,8 +1,10 @@
 package main
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"google.golang.org/protobuf/proto"
@@ -93,6 +95,19 @@ func (r *result) takeRows(output string, rows []byte) error {
 	return nil
 }
 
+// takeSelected takes in rows of a stage, and which of them it drops, counted from the
+// first row of the output.
+func (r *result) takeSelected(rows *pluginv1.Rows) error {
+	first := int64(0)
+	for _, rec := range r.rows[rows.GetOutput()] {
+		first += rec.NumRows()
+	}
+	for _, i := range rows.GetDropped() {
+		r.add("dropped", json.Number(strconv.FormatInt(first+i, 10)))
+	}
+	return r.takeRows(rows.GetOutput(), rows.GetRows())
+}
+
 func (r *result) takeBatch(m *pluginv1.ReadBatchResponse) error {
 	if r.ended {
 		return fmt.Errorf("a message came after an error: %v", m)
@@ -147,7 +162,7 @@ func (r *result) takeRun(m *pluginv1.RunResponse) error {
 	}
 	switch e := m.GetEvent().(type) {
 	case *pluginv1.RunResponse_Rows:
-		return r.takeRows(e.Rows.GetOutput(), e.Rows.GetRows())
+		return r.takeSelected(e.Rows)
 	case *pluginv1.RunResponse_Failure:
 		return r.addMessage("failures", e.Failure)
 	case *pluginv1.RunResponse_Diagnostic:

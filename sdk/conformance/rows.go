@@ -1,6 +1,7 @@
 package main
 
 import (
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -138,8 +139,14 @@ func (r *runner) store(artifact map[string]any) (map[string]any, error) {
 		} else {
 			out.Columns = append(out.Columns, declared)
 		}
+		values, err := rec.Column(i).MarshalJSON()
+		if err != nil {
+			return nil, err
+		}
 		schema = append(schema, data.Column{Name: fmt.Sprintf("c%d", i), Type: typ})
-		stored = append(stored, data.Stored{Stored: schema[i].Name, Name: name, Namespace: in})
+		stored = append(stored, data.Stored{
+			Stored: schema[i].Name, Name: name, Namespace: in, Digest: fmt.Sprintf("sha256:%x", sha256.Sum256(values)),
+		})
 	}
 	path, err := r.writeParquet(schema, rec)
 	if err != nil {

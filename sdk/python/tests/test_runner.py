@@ -128,6 +128,40 @@ def helper() -> None:
     raise RuntimeError("boom\nin two lines")
 
 
+@p.transform("r_selected")
+class Selected(plugin.Runner):
+    dataset: plugin.Dataset
+    column: bool = False
+    drop: bool = True
+    do: str = ""
+
+    def prepare(self, p: plugin.Prepare) -> None:
+        p.keep_input("dataset", selection=plugin.Selection(rows_of="dataset") if self.drop else None)
+        if self.column:
+            p.add_column("n", int)
+
+    def run(self, run: plugin.Run) -> None:
+        n = pa.record_batch({"n": pa.array(range(10))}) if self.column else None
+        keep = {
+            "chunked": pa.chunked_array([[True, False] * 3, [True, False] * 2]),
+            "arrow": pa.array([True] * 10),
+            "null": [None] * 10,
+            "short": [True] * 9,
+        }
+        run.write_selected(None if self.do == "missing" else n, keep.get(self.do, [False] * 9 + [True]))
+
+
+@p.evaluate("r_shards")
+class Shards(plugin.Runner):
+    dataset: plugin.Dataset
+    label: plugin.Row[str]
+
+    def run(self, run: plugin.Run) -> None:
+        for shard in self.dataset.shards:
+            read = [b.num_rows for b in shard.batches("text", self.label, batch_rows=4)]
+            run.warn(f"{shard.rows} {read} {len(shard.groups)} {shard.digest('text')} {shard.digest(self.label)} {shard.digest('x')}")
+
+
 @pytest.fixture(scope="module")
 def client():
     with served(p) as c:
@@ -146,7 +180,9 @@ def dataset(tmp_path):
     def group(path, columns, first, end):
         table = pa.table({stored: pa.array(rows[n][first:end], pa.string()) for stored, n, _ in columns})
         pq.write_table(table, tmp_path / path, row_group_size=2)
-        return pb.ColumnGroup(path=str(tmp_path / path), columns=[pb.StoredColumn(stored=s, name=n, argument=a) for s, n, a in columns])
+        return pb.ColumnGroup(
+            path=str(tmp_path / path), columns=[pb.StoredColumn(stored=s, name=n, argument=a, digest=f"sha256:{n}") for s, n, a in columns]
+        )
 
     text, label, target = ("text", "text", False), ("c1", "label", True), ("target", "target", True)
     string = lambda *names: [pb.Column(name=n, type="string") for n in names]
@@ -307,3 +343,36 @@ def test_mistakes_of_the_author_are_named(client, what, summary, detail):
         client.run(instance("transform", "r_faults", {"what": what}))
     assert e.value.summary == summary and detail in e.value.detail
     assert "quern/plugin" not in e.value.detail
+
+
+@pytest.mark.parametrize(
+    ("config", "dropped"),
+    [({}, [*range(9)]), ({"column": True}, [*range(9)]), ({"column": True, "do": "chunked"}, [1, 3, 5, 7, 9]), ({"do": "arrow"}, [])],
+)
+def test_a_runner_drops_rows_of_its_input(client, dataset, config, dropped):
+    events = client.run(instance("transform", "r_selected", config, inputs=DATASET), inputs={"dataset": dataset})
+    [sent] = [e.rows for e in events if e.HasField("rows")]
+    assert list(sent.dropped) == dropped
+    assert decode(sent.rows).num_rows == 10
+
+
+@pytest.mark.parametrize(
+    ("config", "fault"),
+    [
+        ({"drop": False}, "only an output of keep_input with a selection can drop rows"),
+        ({"do": "null"}, "keep has a null"),
+        ({"column": True, "do": "short"}, "there are 10 rows, but keep has 9 values"),
+        ({"column": True, "do": "missing"}, "n"),
+    ],
+)
+def test_mistakes_with_dropped_rows_are_named(client, dataset, config, fault):
+    with pytest.raises(Failed, match=fault) as e:
+        client.run(instance("transform", "r_selected", config, inputs=DATASET), inputs={"dataset": dataset})
+    assert e.value.summary == "the plugin is faulty"
+
+
+def test_shards_are_read_one_by_one(client, dataset):
+    it = instance("evaluate", "r_shards", {}, rows={"label": "string"}, inputs=DATASET)
+    events = client.run(it, inputs={"dataset": dataset})
+    told = [e.diagnostic.summary for e in events if e.HasField("diagnostic")]
+    assert told == ["7 [4, 3] 2 sha256:text sha256:label ", "3 [3] 1 sha256:text sha256:label "]

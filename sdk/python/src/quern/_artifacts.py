@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import concurrent.futures
 import functools
-import hashlib
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, overload
 
+from ._digest import file_digest
 from ._program import Failed, document
 
 if TYPE_CHECKING:
@@ -141,7 +141,12 @@ class _Rows:
             return schema_of(Column(c["name"], c["type"]) for c in self._schema).empty_table()
         # Threads also wait for files, so there is one more than processors.
         with concurrent.futures.ThreadPoolExecutor(pa.cpu_count() + 1) as pool:
-            return pa.concat_tables(pool.map(self.shard, self.shards))
+            # The largest come first, so that all processors are busy until the end.
+            read = {i: pool.submit(self.shard, self.shards[i]) for i in self._by_size()}
+            return pa.concat_tables([read[i].result() for i in range(len(self.shards))])
+
+    def _by_size(self) -> list[int]:
+        return sorted(range(len(self.shards)), key=lambda i: -self.shards[i]["rows"])
 
     def shard(self, shard: Any) -> pa.Table:
         """Returns the verified rows of a shard."""
@@ -160,7 +165,8 @@ class _Rows:
         columns: dict[str, pa.ChunkedArray] = {}
         for group in shard["groups"]:
             stored = [c["stored"] for c in group["columns"]]
-            with pq.ParquetFile(_verified(group)) as file:
+            _verify(group)
+            with pq.ParquetFile(group["path"], memory_map=True) as file:
                 # A name with a dot may also read a struct's field, which is not used.
                 read = file.read(columns=stored, use_threads=False)
             if read.num_rows != shard["rows"]:
@@ -169,13 +175,8 @@ class _Rows:
         return pa.table({c["name"]: columns[c["name"]] for c in self._schema})
 
 
-def _verified(file: Any) -> pa.Buffer:
-    """Maps a file into memory and compares it with its digest."""
-    import pyarrow as pa
-
-    with pa.memory_map(file["path"]) as mapped:
-        content = mapped.read_buffer()
-    found = "sha256:" + hashlib.sha256(content).hexdigest()
+def _verify(file: Any) -> None:
+    """Compares a file with its digest."""
+    found = file_digest(file["path"])
     if found != file["digest"]:
         raise _Damaged(f"{file['path']} is damaged: its digest is {found}")
-    return content

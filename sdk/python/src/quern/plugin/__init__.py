@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ._arguments import Label, argument
 from ._columns import Column
 from ._errors import CallError, Error, Pending, RowError, Stopped
-from ._handles import Artifact, Dataset, File, Late, Model, Prompt, Row, RowOrModel, Signature, Subject
+from ._handles import Artifact, Dataset, File, Late, Model, Prompt, Row, RowOrModel, Shard, Signature, Subject
 from ._llm import ChatRequest, ChatResponse, Message, OutputSchema, PromptLogprob, PromptMessage, TokenLogprob, Tool, ToolCall, Usage
 from ._output import Output, OutputTokens, OutputToolCall
 from ._plugin import Plugin
@@ -104,6 +104,7 @@ __all__ = [
     "Sample",
     "SampleCheck",
     "Selection",
+    "Shard",
     "Signature",
     "Source",
     "State",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pyarrow as pa
@@ -14,16 +14,18 @@ from ._errors import Fault
 from ._handles import Handle
 
 
-def read(artifact: pb.Artifact, wanted: Sequence[str | Handle], batch_rows: int) -> Iterator[pa.RecordBatch]:
-    """Yields batches of the wanted columns, of ``batch_rows`` rows each but the last."""
+def read(
+    artifact: pb.Artifact, wanted: Sequence[str | Handle], batch_rows: int, shards: Sequence[pb.Shard] | None = None
+) -> Iterator[pa.RecordBatch]:
+    """Yields batches of the wanted columns, of ``batch_rows`` rows each but the last, of all shards or of some."""
     names, schema = _select(artifact, wanted)
-    yield from _even(_all(artifact, names, schema, batch_rows), batch_rows)
+    yield from _even(_all(artifact.shards if shards is None else shards, names, schema, batch_rows), batch_rows)
 
 
 def table(artifact: pb.Artifact, wanted: Sequence[str | Handle]) -> pa.Table:
     """Returns all rows."""
     names, schema = _select(artifact, wanted)
-    return pa.Table.from_batches(_all(artifact, names, schema, 1 << 17), schema)
+    return pa.Table.from_batches(_all(artifact.shards, names, schema, 1 << 17), schema)
 
 
 def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
@@ -48,8 +50,8 @@ def _select(artifact: pb.Artifact, wanted: Sequence[str | Handle]) -> tuple[list
     return names, pa.schema([pa.field(name[0], arrow_type(types[name])) for name in names])
 
 
-def _all(artifact: pb.Artifact, names: list[_Name], schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
-    for shard in artifact.shards:
+def _all(shards: Iterable[pb.Shard], names: list[_Name], schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+    for shard in shards:
         yield from _shard(shard, names, schema, batch_rows)
 
 

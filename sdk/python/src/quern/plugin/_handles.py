@@ -173,9 +173,38 @@ class Dataset(_Input):
         return table(self._artifact, columns)
 
     @property
-    def shards(self) -> list[pb.Shard]:
-        """The Parquet files, for engines that read files themselves."""
-        return list(self._artifact.shards)
+    def shards(self) -> list[Shard]:
+        """The parts that the rows are stored in, in order. Available while the stage runs."""
+        return [Shard(self._artifact, s) for s in self._artifact.shards]
+
+
+class Shard:
+    """Some consecutive rows of a dataset.
+
+    Attributes:
+        rows: Their number.
+        groups: The Parquet files that contain them, for engines that read files themselves. Each has some of the columns.
+    """
+
+    def __init__(self, artifact: pb.Artifact, shard: pb.Shard) -> None:
+        self._artifact = artifact
+        self._shard = shard
+        self.rows = shard.rows
+        self.groups: list[pb.ColumnGroup] = list(shard.groups)
+
+    def digest(self, column: str | Row[Any] | Prompt) -> str:
+        """Returns the digest of a column's or row argument's values, by which ``Run.kept`` can find what is known about them.
+
+        It is empty for a column that is not read. That of a computed row argument is comparable only within a definition.
+        """
+        name, argument = (column.key, True) if isinstance(column, Handle) else (column, False)
+        return next((c.digest for g in self.groups for c in g.columns if c.name == name and c.argument == argument), "")
+
+    def batches(self, *columns: str | Row[Any] | Prompt, batch_rows: int = 16384) -> Iterator[pa.RecordBatch]:
+        """Reads these rows. See ``Dataset.batches``."""
+        from ._dataset import read
+
+        return read(self._artifact, columns, batch_rows, [self._shard])
 
 
 class Model(_Input):

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import os
 import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from .._digest import file_digest
 from . import _protocol as pb
 from ._arguments import Unknown, cty_type
 from ._columns import Column, Columns, columns_of, to_proto
-from ._errors import Fault, error, split, warning
+from ._errors import Fault, error, legible, split, warning
 from ._json import dumps
 
 
@@ -21,7 +21,7 @@ class Selection:
     """Which rows of an input a dataset consists of, for estimates.
 
     Attributes:
-        rows_of: The key of the input. The dataset has all of its columns.
+        rows_of: The key of the input. The dataset has all of its columns, or those of ``keep_input``.
         where: The key of a ``Row[bool]`` that is true for the candidate rows.
         share: The share of the candidates that is selected, from 0 to 1; None: all.
         most: The maximum number of selected rows; None: no limit.
@@ -161,15 +161,6 @@ def block_name(address: str) -> str:
     return _KEYS.sub("", address).rpartition(".")[2]
 
 
-def file_digest(path: str | os.PathLike[str]) -> str:
-    """Returns the digest of a file's content, ``sha256:…``."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
-        while part := file.read(1 << 20):
-            digest.update(part)
-    return f"sha256:{digest.hexdigest()}"
-
-
 class Prepare:
     """One call of a stage's ``prepare``: it validates the arguments and declares the output.
 
@@ -208,6 +199,10 @@ class Prepare:
         """Reports something that may be a mistake."""
         self.out.diagnostics.append(warning(text, argument))
 
+    def note(self, text: str) -> None:
+        """Tells the user in the plan how the stage works with these arguments, in one line. It is not a warning."""
+        self.out.notes.append(legible(text))
+
     @property
     def failed(self) -> bool:
         """An error was reported."""
@@ -239,9 +234,7 @@ class Prepare:
                 )
             seen.add(c.name)
         out = pb.Output(name=name, kind=pb.ARTIFACT_KIND_DATASET, columns=to_proto(declared))
-        if selection is not None:
-            s = selection
-            out.selection.CopyFrom(pb.Selection(rows_of=s.rows_of, where=s.where, share=s.share, most=s.most))
+        _select(out, selection)
         self._add(out)
 
     def set_lineage(self, column: str, *sources: LineageSource, output: str = "") -> None:
@@ -388,9 +381,15 @@ class Prepare:
 
     # What a mapper produces.
 
-    def keep_input(self, dataset: str = "input") -> None:
-        """Declares that the output begins with the columns of the input. The SDK calls it for mappers."""
-        out = self._mapped(dataset)
+    def keep_input(self, dataset: str = "input", *, selection: Selection | None = None) -> None:
+        """Declares that the output begins with the columns of the input. The SDK calls it for mappers.
+
+        A runner can call it, too. The stage itself is then a dataset with the rows of the
+        input in their order, whose files it shares. ``run`` writes only the columns of
+        ``add_column``. To drop rows, give a selection, and write them with ``Run.write_selected``.
+        """
+        out = self._rows_of(dataset)
+        _select(out, selection)
         for c in self._instance.inputs[dataset].columns:
             column = pb.Column(name=c.name, type=c.type, origin=pb.COLUMN_ORIGIN_INPUT)
             setattr(column, "from", c.name)
@@ -450,12 +449,19 @@ class Prepare:
         setattr(column, "from", argument)
         self._add_column(out, column, argument)
 
-    def _mapped(self, dataset: str = "input") -> pb.Output:
-        if dataset not in self._instance.inputs:
-            raise Fault(f"no dataset input {dataset!r} exists")
+    def _mapped(self) -> pb.Output:
+        """Returns the output that has the rows of an input."""
         for out in self.out.outputs:
             if not out.name:
                 return out
+        datasets = [key for key, i in self._instance.inputs.items() if i.kind == pb.ARTIFACT_KIND_DATASET]
+        if len(datasets) != 1:
+            raise Fault(f"call keep_input before you add columns: the stage has {len(datasets)} dataset inputs")
+        return self._rows_of(datasets[0])
+
+    def _rows_of(self, dataset: str) -> pb.Output:
+        if dataset not in self._instance.inputs or self._instance.inputs[dataset].kind != pb.ARTIFACT_KIND_DATASET:
+            raise Fault(f"no dataset input {dataset!r} exists")
         return self._add(pb.Output(kind=pb.ARTIFACT_KIND_DATASET, rows_of=dataset))
 
     def _add(self, output: pb.Output) -> pb.Output:
@@ -483,3 +489,9 @@ class Prepare:
         if column == self.name or column.startswith(self.name + "_"):
             return 'The new column is named after the block: rename the block, or rename the input\'s column with transform "map".'
         return 'Give the new column another name, or rename the input\'s column with transform "map".'
+
+
+def _select(out: pb.Output, selection: Selection | None) -> None:
+    if selection is not None:
+        s = selection
+        out.selection.CopyFrom(pb.Selection(rows_of=s.rows_of, where=s.where, share=s.share, most=s.most))

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from ._arrow import conform, cut, schema_of
+from ._arrow import Piece, conform, cut, schema_of
 from ._columns import Column
 from ._errors import Error, Fault
 
@@ -49,9 +49,7 @@ class RowBuffer:
         table = pa.Table.from_batches(self._batches, self.schema)
         self._batches, self._rows, self._bytes = [], 0, 0
         for batch in table.combine_chunks().to_batches():
-            for piece in cut(batch):
-                if piece.excess:
-                    raise Error(f"a row is too large: it takes {piece.excess}")
+            for piece in pieces(batch):
                 self._send(piece.rows)
 
     def _gather(self) -> None:
@@ -66,6 +64,14 @@ class RowBuffer:
         self._bytes += batch.nbytes
         if self._rows >= _ROWS or self._bytes >= _BYTES:
             self.flush()
+
+
+def pieces(batch: pa.RecordBatch) -> Iterator[Piece]:
+    """Splits a batch into pieces that fit into one message each."""
+    for piece in cut(batch):
+        if piece.excess:
+            raise Error(f"a row is too large: it takes {piece.excess}")
+        yield piece
 
 
 def _batch(rows: Sequence[Any], schema: pa.Schema) -> pa.RecordBatch:

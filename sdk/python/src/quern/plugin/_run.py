@@ -6,17 +6,20 @@ import os
 import shutil
 import time
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+import pyarrow as pa
+
 from . import _protocol as pb
+from ._arrow import conform
 from ._columns import from_proto
 from ._errors import CallError, Fault, Pending, legible, warning
-from ._handles import Scope
+from ._handles import File, Scope
 from ._json import dumps, loads
 from ._plugin import Type
 from ._prepare import block_name
-from ._rows import RowBuffer
+from ._rows import RowBuffer, pieces
 from ._stream import Stream
 
 _PROGRESS_EVERY = 0.1
@@ -41,6 +44,12 @@ class Run:
         self._stream = stream
         self._last = 0.0
         self._rows: dict[str, RowBuffer] = {}
+        self._kept_again: list[str] = []
+        self._kept_folder = ""
+        self.kept: dict[str, File] = {f.name: File(f.name, f.path, f.digest, f.size) for f in request.kept}
+        """The files that the last run of the same definition kept, by name. They save work, such as computing
+        again what is known about rows that are still there; the result must be the same without them. They
+        are missing in the first run, and when the user requests a new result."""
 
     @property
     def stopping(self) -> bool:
@@ -64,13 +73,54 @@ class Run:
             output: The name of the output.
         """
         self.check()
+        self._buffer(output).write(rows)
+
+    def write_selected(self, rows: Any, keep: Iterable[Any]) -> None:
+        """Is ``write`` for the next rows of an output that ``keep_input`` declared with a selection.
+
+        Args:
+            rows: A record batch, a table, or a data frame with the columns of ``add_column``; None without such columns.
+            keep: True for each row that the output has, false for each one to drop: a list or an Arrow or numpy array.
+        """
+        self.check()
+        out = self._output("", pb.ARTIFACT_KIND_DATASET)
+        if not out.rows_of or not out.HasField("selection"):
+            raise Fault("only an output of keep_input with a selection can drop rows")
+        kept = list(keep.to_pylist() if isinstance(keep, (pa.Array, pa.ChunkedArray)) else keep)
+        if None in kept:
+            raise Fault("keep has a null: it must be true or false for each row")
+        buffer = self._buffer("")
+        buffer.flush()
+        batch = conform(_without_columns(len(kept)) if rows is None else rows, buffer.schema)
+        if batch.num_rows != len(kept):
+            raise Fault(f"there are {batch.num_rows} rows, but keep has {len(kept)} values")
+        for piece in pieces(batch):
+            dropped = [i for i, k in enumerate(kept[piece.first : piece.end]) if not k]
+            self._stream.send(pb.RunResponse(rows=pb.Rows(rows=piece.rows, dropped=dropped)))
+
+    def _buffer(self, output: str) -> RowBuffer:
         if output not in self._rows:
             declared = self._output(output, pb.ARTIFACT_KIND_DATASET)
-            self._rows[output] = RowBuffer(from_proto(declared.columns), lambda data: self._send_rows(output, data))
-        self._rows[output].write(rows)
+            own = [c for c in declared.columns if c.origin != pb.COLUMN_ORIGIN_INPUT]
+            self._rows[output] = RowBuffer(from_proto(own), lambda data: self._send_rows(output, data))
+        return self._rows[output]
 
     def _send_rows(self, output: str, data: bytes) -> None:
         self._stream.send(pb.RunResponse(rows=pb.Rows(output=output, rows=data)))
+
+    def keep_again(self, *names: str) -> None:
+        """Keeps files of ``kept`` for the next run, by name."""
+        self._kept_again.extend(names)
+
+    def keep_folder(self) -> str:
+        """Returns the folder for new files that the next run of the same definition gets as ``kept``.
+
+        It exists. If a run is interrupted, the next attempt finds the files there, so a file should
+        get its name when it is complete.
+        """
+        self._kept_folder = os.path.join(self.work_dir, "kept")
+        os.makedirs(self._kept_folder, exist_ok=True)
+        return self._kept_folder
 
     def folder(self, output: str = "") -> str:
         """Returns the folder for the files of a model or report output. It exists, and is empty when it is first asked for."""
@@ -118,12 +168,16 @@ class Run:
         for name, output in self._outputs.items():
             if output.kind in _FOLDERS and name not in self.folders:
                 raise Fault(f"output {name!r} was declared, but run did not call folder({name!r})")
-        done = pb.Done(folders=self.folders)
+        done = pb.Done(folders=self.folders, kept=self._kept_again, kept_folder=self._kept_folder)
         if value_type:
             done.value_json = _value(self.value, value_type)
         elif self.value is not None:
             raise Fault("run set a value, but prepare did not declare one")
         return done
+
+
+def _without_columns(rows: int) -> pa.RecordBatch:
+    return pa.RecordBatch.from_struct_array(pa.array([{}] * rows, pa.struct([])))
 
 
 def _value(value: Any, value_type: bytes) -> bytes:
