@@ -21,7 +21,7 @@ import (
 // Types returns the transforms of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "redact", Doc: doc(), BehaviorVersion: 1}, redaction{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "redact", Doc: doc(), BehaviorVersion: 2}, redaction{}),
 	}
 }
 
