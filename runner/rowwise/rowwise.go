@@ -326,6 +326,18 @@ func (j *job) inputSchema() data.Schema {
 // manifest describes the result. If each row produces one row, the result
 // shares the files of the input.
 func (j *job) manifest(ctx context.Context) (*dataset.Manifest, error) {
+	points, err := j.Memo.Checkpoints(j.Definition, "")
+	if err != nil {
+		return nil, err
+	}
+	m, err := j.join(ctx, points)
+	if err != nil {
+		return nil, err
+	}
+	return m, j.Memo.PutCheckpoints(j.Definition, "", points)
+}
+
+func (j *job) join(ctx context.Context, points *dataset.Checkpoints) (*dataset.Manifest, error) {
 	d := dataset.Derivation{Input: j.Input, From: map[string]string{}}
 	for _, c := range j.Output {
 		d.Schema = append(d.Schema, c.Column)
@@ -338,7 +350,7 @@ func (j *job) manifest(ctx context.Context) (*dataset.Manifest, error) {
 		for _, s := range j.shards {
 			shards = append(shards, s.results.Expansion.Shards...)
 		}
-		return dataset.Join(ctx, j.Blobs, d.Schema, shards)
+		return dataset.Join(ctx, j.Blobs, d.Schema, shards, points)
 	}
 	if len(j.fresh) > 0 {
 		d.Added = make([][]dataset.Added, len(j.shards))
@@ -346,7 +358,7 @@ func (j *job) manifest(ctx context.Context) (*dataset.Manifest, error) {
 			d.Added[i] = []dataset.Added{*s.results.Output}
 		}
 	}
-	return dataset.Derive(ctx, j.Blobs, d)
+	return dataset.Derive(ctx, j.Blobs, d, points)
 }
 
 func (j *job) allFailures() []Failure {

@@ -24,15 +24,29 @@ func newColumnHash(typeName string) *columnHash {
 
 // clone returns a hash that has seen the same values.
 func (c *columnHash) clone() *columnHash {
+	out := c.checkpoint("").restore()
+	if out == nil {
+		panic("the state of SHA-256 cannot be restored")
+	}
+	return out
+}
+
+// checkpoint returns the state of the hash after the values that a key identifies.
+func (c *columnHash) checkpoint(after string) Checkpoint {
 	state, err := c.h.(encoding.BinaryMarshaler).MarshalBinary()
 	if err != nil {
-		panic(fmt.Sprintf("SHA-256 cannot be saved: %v", err))
+		panic(fmt.Sprintf("the state of SHA-256 cannot be saved: %v", err))
 	}
+	return Checkpoint{After: after, State: state, Nulls: c.nulls}
+}
+
+// restore returns a hash with that state, or nil if it cannot be read.
+func (p Checkpoint) restore() *columnHash {
 	h := sha256.New()
-	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(state); err != nil {
-		panic(fmt.Sprintf("SHA-256 cannot be restored: %v", err))
+	if err := h.(encoding.BinaryUnmarshaler).UnmarshalBinary(p.State); err != nil {
+		return nil
 	}
-	return &columnHash{h: h, nulls: c.nulls}
+	return &columnHash{h: h, nulls: p.Nulls}
 }
 
 // add adds the values whose encoding is b.

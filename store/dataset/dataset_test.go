@@ -296,7 +296,7 @@ func TestDerivedDatasetsShareUnchangedFiles(t *testing.T) {
 		all = append(all, rec)
 	}
 	out := data.Schema{{Name: "label", Type: "string"}, {Name: "body", Type: "string"}, {Name: "n", Type: "int64"}}
-	m, err := Derive(context.Background(), blobs, Derivation{Input: input, Schema: out, From: map[string]string{"body": "text", "n": "n"}, Added: added})
+	m, err := Derive(context.Background(), blobs, Derivation{Input: input, Schema: out, From: map[string]string{"body": "text", "n": "n"}, Added: added}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -322,7 +322,7 @@ func TestDerivedDatasetsShareUnchangedFiles(t *testing.T) {
 	if fresh.Digest() != m.Digest() {
 		t.Error("the same rows, written afresh, have another digest")
 	}
-	renamedOnly, err := Derive(context.Background(), blobs, Derivation{Input: m, Schema: data.Schema{{Name: "l", Type: "string"}}, From: map[string]string{"l": "label"}})
+	renamedOnly, err := Derive(context.Background(), blobs, Derivation{Input: m, Schema: data.Schema{{Name: "l", Type: "string"}}, From: map[string]string{"l": "label"}}, nil)
 	if err != nil || len(renamedOnly.Shards[0].Groups) != 1 {
 		t.Errorf("dropping the texts keeps their group: %v", err)
 	}
@@ -338,7 +338,7 @@ func TestAnInconsistentDerivationIsRefused(t *testing.T) {
 		"columns for too many shards": {Schema: numberSchema, From: map[string]string{"n": "n"}, Added: make([][]Added, 2)},
 	} {
 		d.Input = input
-		if _, err := Derive(context.Background(), blobs, d); err == nil {
+		if _, err := Derive(context.Background(), blobs, d, nil); err == nil {
 			t.Errorf("%s is taken", what)
 		}
 	}

@@ -29,8 +29,8 @@ type Derivation struct {
 // Derive returns the manifest of a dataset that shares the input's files:
 // columns are added, dropped, renamed, or reordered, and no row is written
 // again. The new columns are read once, for their digests over the whole
-// dataset.
-func Derive(ctx context.Context, blobs *blob.Store, d Derivation) (*Manifest, error) {
+// dataset, from the last checkpoint on.
+func Derive(ctx context.Context, blobs *blob.Store, d Derivation, points *Checkpoints) (*Manifest, error) {
 	if err := d.check(); err != nil {
 		return nil, fmt.Errorf("derive a dataset: %w", err)
 	}
@@ -42,7 +42,7 @@ func Derive(ctx context.Context, blobs *blob.Store, d Derivation) (*Manifest, er
 		}
 		m.Shards[i] = s
 	}
-	if err := d.summarize(ctx, blobs, m); err != nil {
+	if err := d.summarize(ctx, blobs, m, points); err != nil {
 		return nil, fmt.Errorf("derive a dataset: %w", err)
 	}
 	return m, nil
@@ -115,8 +115,9 @@ func (d Derivation) find(i int, name string) (Column, Group, int, error) {
 
 // Join returns the manifest of a dataset that consists of shards that are
 // already written. They have the schema's columns, in any order. The files are
-// read once, for the digests of the columns over the whole dataset.
-func Join(ctx context.Context, blobs *blob.Store, schema data.Schema, shards []Shard) (*Manifest, error) {
+// read once, for the digests of the columns over the whole dataset, from the last
+// checkpoint on.
+func Join(ctx context.Context, blobs *blob.Store, schema data.Schema, shards []Shard, points *Checkpoints) (*Manifest, error) {
 	if err := schema.Check(); err != nil {
 		return nil, fmt.Errorf("join shards: %w", err)
 	}
@@ -133,7 +134,7 @@ func Join(ctx context.Context, blobs *blob.Store, schema data.Schema, shards []S
 		m.Rows += s.Rows
 	}
 	var err error
-	if m.Columns, err = summarizeColumns(ctx, blobs, m, schema); err != nil {
+	if m.Columns, err = summarizeColumns(ctx, blobs, m, schema, points); err != nil {
 		return nil, fmt.Errorf("join shards: %w", err)
 	}
 	return m, nil
@@ -141,7 +142,7 @@ func Join(ctx context.Context, blobs *blob.Store, schema data.Schema, shards []S
 
 // summarize sets the columns' digests over the whole dataset. Those of the
 // input are known, and the new ones are read.
-func (d Derivation) summarize(ctx context.Context, blobs *blob.Store, m *Manifest) error {
+func (d Derivation) summarize(ctx context.Context, blobs *blob.Store, m *Manifest, points *Checkpoints) error {
 	m.Columns = make([]Summary, len(m.Schema))
 	var fresh data.Schema
 	var at []int
@@ -158,7 +159,7 @@ func (d Derivation) summarize(ctx context.Context, blobs *blob.Store, m *Manifes
 	if len(fresh) == 0 {
 		return nil
 	}
-	made, err := summarizeColumns(ctx, blobs, m, fresh)
+	made, err := summarizeColumns(ctx, blobs, m, fresh, points)
 	if err != nil {
 		return err
 	}
@@ -168,38 +169,16 @@ func (d Derivation) summarize(ctx context.Context, blobs *blob.Store, m *Manifes
 	return nil
 }
 
-func summarizeColumns(ctx context.Context, blobs *blob.Store, m *Manifest, columns data.Schema) ([]Summary, error) {
-	if len(m.Shards) == 1 {
-		return ofOneShard(m.Shards[0], columns), nil
+// summarizeColumns returns the digests of some columns over all shards.
+func summarizeColumns(ctx context.Context, blobs *blob.Store, m *Manifest, columns data.Schema, points *Checkpoints) ([]Summary, error) {
+	t := newTotals(blobs, columns, points)
+	for _, s := range m.Shards {
+		t.share(s)
 	}
-	files, err := m.Files(blobs, columns.Names())
-	if err != nil {
-		return nil, err
-	}
-	hashes := newColumnHashes(columns)
-	scratch := make([]encoded, len(columns))
-	want := columns.Arrow()
-	for rec, err := range data.Read(ctx, files, columns.Names(), 0) {
-		if err != nil {
+	if len(m.Shards) > 1 {
+		if err := t.settle(ctx); err != nil {
 			return nil, err
 		}
-		rec, err := data.Conform(rec, want)
-		if err != nil {
-			return nil, err
-		}
-		hashColumns(rec, scratch, hashes)
-		rec.Release()
 	}
-	return summaries(columns, hashes), nil
-}
-
-// ofOneShard returns the summaries of a single shard, for which both digests
-// are equal.
-func ofOneShard(s Shard, columns data.Schema) []Summary {
-	out := make([]Summary, len(columns))
-	for i, c := range columns {
-		in, _ := s.Column(c.Name)
-		out[i] = Summary{Name: c.Name, Digest: in.Digest, Nulls: in.Nulls}
-	}
-	return out
+	return t.summaries(m.Shards), nil
 }

@@ -69,6 +69,13 @@ func (s Shard) Column(name string) (Column, bool) {
 	return Column{}, false
 }
 
+// digest returns the digest of a column's values in the shard, or "" if there is no
+// such column.
+func (s Shard) digest(name string) string {
+	c, _ := s.Column(name)
+	return c.Digest
+}
+
 // ColumnDigest returns the digest of a column's values over the whole dataset,
 // or "" if there is no such column.
 func (m *Manifest) ColumnDigest(name string) string {

@@ -22,18 +22,26 @@ type Writer struct {
 	boundary boundary
 	columns  []encoded
 	hashes   []uint64
-	// shard and whole are the columns' digests over this shard and over all
-	// rows. While there is only one shard, both are the same, and whole is nil.
-	shard, whole []*columnHash
-	rows         int64 // of this shard
-	shards       []Shard
-	total        int64
-	ended        bool
+	// shard has the columns' digests over this shard. While there is only one shard,
+	// those over all rows are the same.
+	shard   []*columnHash
+	totals  *totals
+	rows    int64 // of this shard
+	shards  []Shard
+	written []int // the shards that this writer writes, among all
+	total   int64
+	ended   bool
 }
 
 // NewWriter starts a dataset. Call exactly one of Close and Abort.
 func NewWriter(blobs *blob.Store, schema data.Schema) *Writer {
-	w := &Writer{schema: schema, columns: make([]encoded, len(schema))}
+	return NewContinuation(blobs, schema, nil)
+}
+
+// NewContinuation is NewWriter for a dataset that shares shards of an earlier one with
+// these checkpoints.
+func NewContinuation(blobs *blob.Store, schema data.Schema, points *Checkpoints) *Writer {
+	w := &Writer{schema: schema, columns: make([]encoded, len(schema)), totals: newTotals(blobs, schema, points)}
 	if err := schema.Check(); err != nil {
 		w.out = failedShardWriter(err)
 		return w
@@ -122,38 +130,45 @@ func (w *Writer) hash(rec arrow.RecordBatch, base, from, to int) {
 		b := e.bytes[e.start(from-base):e.ends[to-base-1]]
 		nulls := countNulls(rec.Column(c), from, to)
 		w.shard[c].add(b, nulls)
-		if w.whole != nil {
-			w.whole[c].add(b, nulls)
+		if w.totals.started() {
+			w.totals.add(c, b, nulls)
 		}
 	}
 }
 
 func (w *Writer) endShard() {
-	if w.whole == nil {
-		w.whole = make([]*columnHash, len(w.shard))
-		for c, h := range w.shard {
-			w.whole[c] = h.clone()
-		}
-	}
-	w.shards = append(w.shards, Shard{Rows: w.rows, Columns: shardColumns(w.schema, w.shard)})
+	shard := Shard{Rows: w.rows, Columns: shardColumns(w.schema, w.shard)}
+	w.totals.wrote(shard, w.shard)
+	w.written = append(w.written, len(w.shards))
+	w.shards = append(w.shards, shard)
 	w.total += w.rows
 	w.rows = 0
 	w.shard = newColumnHashes(w.schema)
 	w.out.end()
 }
 
+// AtBoundary reports whether the next row begins a shard.
+func (w *Writer) AtBoundary() bool { return w.rows == 0 }
+
+// Share appends consecutive shards of an earlier dataset with the same schema, at a
+// boundary. They are those that writing their rows would give, if each of them ended
+// before other rows, or no row follows.
+func (w *Writer) Share(ctx context.Context, shards []Shard) error {
+	for _, s := range shards {
+		w.totals.share(s)
+		w.shards = append(w.shards, s)
+		w.total += s.Rows
+	}
+	if err := w.totals.settle(ctx); err != nil {
+		return fmt.Errorf("share shards of an earlier dataset: %w", err)
+	}
+	return nil
+}
+
 func shardColumns(schema data.Schema, hashes []*columnHash) []Column {
 	out := make([]Column, len(schema))
 	for i, c := range schema {
 		out[i] = Column{Name: c.Name, Stored: c.Name, Digest: hashes[i].digest(), Nulls: hashes[i].nulls}
-	}
-	return out
-}
-
-func summaries(schema data.Schema, hashes []*columnHash) []Summary {
-	out := make([]Summary, len(schema))
-	for i, c := range schema {
-		out[i] = Summary{Name: c.Name, Digest: hashes[i].digest(), Nulls: hashes[i].nulls}
 	}
 	return out
 }
@@ -172,20 +187,13 @@ func (w *Writer) Close() (*Manifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	whole := w.whole
-	if whole == nil {
-		whole = w.shard
-	}
-	for i := range w.shards {
+	for k, i := range w.written {
 		w.shards[i].Groups = []Group{}
 		if len(w.schema) > 0 {
-			w.shards[i].Groups = []Group{groups[i]}
+			w.shards[i].Groups = []Group{groups[k]}
 		}
 	}
-	return &Manifest{
-		Format: Format, Schema: w.schema, Rows: w.total,
-		Columns: summaries(w.schema, whole), Shards: w.shards,
-	}, nil
+	return &Manifest{Format: Format, Schema: w.schema, Rows: w.total, Columns: w.totals.summaries(w.shards), Shards: w.shards}, nil
 }
 
 // Abort discards the dataset. After a Close, it does nothing.

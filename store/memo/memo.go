@@ -70,6 +70,9 @@ type Results struct {
 	// Kept are the files that the last run of a stage on whole datasets kept for the
 	// next one. The shard key is that of KeptKey.
 	Kept []File `json:"kept,omitempty"`
+	// Checkpoints are those of a dataset that the last run produced. The shard key is
+	// that of CheckpointsKey.
+	Checkpoints []dataset.Checkpoint `json:"checkpoints,omitempty"`
 }
 
 // Selection are some rows of a shard.

@@ -33,6 +33,7 @@ type aligned struct {
 	blobs      *blob.Store
 	memo       *memo.Store
 	definition string
+	port       string
 
 	shard   int // the shard that is being written
 	rows    int64
@@ -55,7 +56,7 @@ func newAligned(ctx context.Context, a *attempt, port *plan.Port) (*aligned, err
 	m := in.Artifact.Dataset
 	w := &aligned{
 		Derivation: dataset.Derivation{Input: m, Schema: port.Columns, From: map[string]string{}},
-		selects:    port.SelectedFrom == port.RowsOf, blobs: a.Store.Blobs, memo: a.Store.Memo, definition: a.task.Definition,
+		selects:    port.SelectedFrom == port.RowsOf, blobs: a.Store.Blobs, memo: a.Store.Memo, definition: a.task.Definition, port: port.Name,
 		out: make([][]dataset.Shard, len(m.Shards)), used: make([]string, len(m.Shards)),
 	}
 	for _, c := range port.Columns {
@@ -254,14 +255,25 @@ func (w *aligned) close(ctx context.Context) (*dataset.Manifest, error) {
 	if w.shard < len(w.Input.Shards) {
 		return nil, fault(fmt.Sprintf("it sent fewer rows than the %d of its input", w.Input.Rows))
 	}
-	if w.isWhole() {
-		return dataset.Derive(ctx, w.blobs, w.Derivation)
-	}
-	m, err := dataset.Join(ctx, w.blobs, w.Schema, slices.Concat(w.out...))
+	points, err := w.memo.Checkpoints(w.definition, w.port)
 	if err != nil {
 		return nil, err
 	}
+	m, err := w.join(ctx, points)
+	if err != nil {
+		return nil, err
+	}
+	if err := w.memo.PutCheckpoints(w.definition, w.port, points); err != nil {
+		return nil, err
+	}
 	return m, w.forget()
+}
+
+func (w *aligned) join(ctx context.Context, points *dataset.Checkpoints) (*dataset.Manifest, error) {
+	if w.isWhole() {
+		return dataset.Derive(ctx, w.blobs, w.Derivation, points)
+	}
+	return dataset.Join(ctx, w.blobs, w.Schema, slices.Concat(w.out...), points)
 }
 
 // isWhole reports whether no row was dropped.
