@@ -6,6 +6,7 @@ import "github.com/quern-dev/quern/sdk/go/plugin"
 // relative paths start from.
 func Types(root func() string) []plugin.Type {
 	return []plugin.Type{
+		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "avro", Doc: avroDoc, BehaviorVersion: 1}, source[avroArgs, *avroArgs]{root}),
 		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "csv", Doc: csvDoc, BehaviorVersion: 2}, source[csvArgs, *csvArgs]{root}),
 		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "json", Doc: jsonDoc, BehaviorVersion: 1}, source[jsonlArgs, *jsonlArgs]{root}),
 		plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "jsonl", Doc: jsonlDoc, BehaviorVersion: 2}, source[jsonlArgs, *jsonlArgs]{root}),

@@ -12,11 +12,11 @@ import (
 // Format contains the arguments of a source of objects that say how the content
 // of the objects becomes rows. They are those of the sources that read files.
 type Format struct {
-	Format     string            `quern:"format" oneof:"csv,json,jsonl,parquet,text" doc:"The format of the objects: 'csv', 'json', 'jsonl', 'parquet', or 'text'. The source of that name says how the format is read, and what the other arguments mean. The default follows from the objects' names, such as '.csv', '.tsv', '.jsonl.gz', or '.parquet'."`
+	Format     string            `quern:"format" oneof:"avro,csv,json,jsonl,parquet,text" doc:"The format of the objects: 'avro', 'csv', 'json', 'jsonl', 'parquet', or 'text'. The source of that name says how the format is read, and what the other arguments mean. The default follows from the objects' names, such as '.csv', '.tsv', '.jsonl.gz', or '.parquet'."`
 	Partitions string            `quern:"partitions" default:"\"auto\"" oneof:"auto,none" doc:"How to treat folders named KEY=VALUE in the objects' names. 'auto' makes each key a column, whose type is inferred from the values unless 'schema' gives it. 'none' ignores them."`
-	Schema     map[string]string `quern:"schema" doc:"The types of columns, such as { id = \"int64\" }. The types of other columns are inferred from the first rows, or are those of the Parquet files."`
+	Schema     map[string]string `quern:"schema" doc:"The types of columns, such as { id = \"int64\" }. The types of other columns are inferred from the first rows, or are those of the Avro or Parquet files."`
 	Columns    []string          `quern:"columns" doc:"The columns to read, in this order. The default is all columns. Of Parquet files, only these columns are transferred."`
-	OnError    *string           `quern:"on_error" oneof:"fail,quarantine" doc:"What to do with a malformed row of a text format: 'fail', the default, fails the stage and reports the place. 'quarantine' sets the row aside, counts it, and continues."`
+	OnError    *string           `quern:"on_error" oneof:"fail,quarantine" doc:"What to do with a malformed row, except of Parquet files: 'fail', the default, fails the stage and reports the place. 'quarantine' sets the row aside, counts it, and continues."`
 	SampleRows *int64            `quern:"sample_rows" doc:"The number of rows that columns of text formats are inferred from. The default is 20480."`
 	Encoding   *string           `quern:"encoding" doc:"The encoding of text formats, such as 'windows-1252' or 'utf-16le'. The default is 'utf-8'."`
 	Delimiter  *string           `quern:"delimiter" doc:"For 'csv': the character between fields. Without it, quern detects it for each object."`
@@ -42,7 +42,7 @@ var formatArguments = []string{
 
 // formatExtensions are the formats of names that end in them.
 var formatExtensions = map[string]string{
-	".csv": "csv", ".tsv": "csv", ".tab": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet", ".txt": "text",
+	".avro": "avro", ".csv": "csv", ".tsv": "csv", ".tab": "csv", ".json": "json", ".jsonl": "jsonl", ".ndjson": "jsonl", ".parquet": "parquet", ".pq": "parquet", ".txt": "text",
 }
 
 // compressions are the extensions of compressed files.
@@ -73,6 +73,8 @@ func (f *Format) reading(objects []file) (format, error) {
 	encoded := Encoded{given(f.Encoding, "utf-8")}
 	onError, sample := given(f.OnError, "fail"), given(f.SampleRows, defaultSample)
 	switch name {
+	case "avro":
+		return &avroArgs{Located: located, Schema: f.Schema, Columns: f.Columns, OnError: onError}, nil
 	case "csv":
 		null := f.NullValues
 		if null == nil {
@@ -118,7 +120,7 @@ func commonFormat(objects []file) (string, error) {
 	return name, nil
 }
 
-var formatNames = []string{"csv", "json", "jsonl", "parquet", "text"}
+var formatNames = []string{"avro", "csv", "json", "jsonl", "parquet", "text"}
 
 // refuseForeign reports an argument that is set and that the format does not
 // have.
@@ -128,10 +130,10 @@ func (f *Format) refuseForeign(name string) error {
 		set     bool
 		formats []string
 	}{
-		"on_error": {f.OnError != nil, text}, "sample_rows": {f.SampleRows != nil, inferring}, "encoding": {f.Encoding != nil, text},
+		"on_error": {f.OnError != nil, append([]string{"avro"}, text...)}, "sample_rows": {f.SampleRows != nil, inferring}, "encoding": {f.Encoding != nil, text},
 		"delimiter": {f.Delimiter != nil, csv}, "quote": {f.Quote != nil, csv}, "escape": {f.Escape != nil, csv},
 		"header": {f.Header != nil, csv}, "null_values": {f.NullValues != nil, csv}, "skip": {f.Skip != nil, csv},
-		"schema": {f.Schema != nil && name == "text", []string{"csv", "json", "jsonl", "parquet"}}, "rows": {f.Rows != nil, []string{"text"}},
+		"schema": {f.Schema != nil && name == "text", []string{"avro", "csv", "json", "jsonl", "parquet"}}, "rows": {f.Rows != nil, []string{"text"}},
 		"field": {f.Field != nil, []string{"json", "jsonl"}},
 	}
 	for _, argument := range ordered.Keys(set) {

@@ -291,10 +291,10 @@ func TestApacheParquetTesting(t *testing.T) {
 	for _, path := range files {
 		problem, known := readOtherwise[filepath.Base(path)]
 		if !known {
-			compareWithReference(t, path)
+			compareWithReference(t, &parquetArgs{}, path)
 			continue
 		}
-		if _, _, err := readExactly(t, path); (err == nil) != (problem == "") || err != nil && !strings.Contains(err.Error(), problem) {
+		if _, _, err := readExactly(t, &parquetArgs{}, path); (err == nil) != (problem == "") || err != nil && !strings.Contains(err.Error(), problem) {
 			t.Errorf("%s: error %v, want %q", filepath.Base(path), err, problem)
 		}
 	}

@@ -119,8 +119,8 @@ func pythonQuoted(text string) string {
 	return out.String()
 }
 
-// compareWithReference reads a Parquet file and compares it with the reference.
-func compareWithReference(t *testing.T, path string) {
+// compareWithReference reads a file and compares it with the reference.
+func compareWithReference[A any, F arguments[A]](t *testing.T, a F, path string) {
 	t.Helper()
 	text, err := os.ReadFile(strings.TrimSuffix(path, filepath.Ext(path)) + ".json")
 	if err != nil {
@@ -131,7 +131,7 @@ func compareWithReference(t *testing.T, path string) {
 		t.Fatal(err)
 	}
 	name := filepath.Base(path)
-	schema, rows, err := readExactly(t, path)
+	schema, rows, err := readExactly(t, a, path)
 	switch {
 	case want.Unreadable != "":
 		// quern may be able to read more files, but must not crash.
@@ -154,11 +154,11 @@ func compareWithReference(t *testing.T, path string) {
 	}
 }
 
-func readExactly(t *testing.T, path string) (data.Schema, []string, error) {
+func readExactly[A any, F arguments[A]](t *testing.T, a F, path string) (data.Schema, []string, error) {
 	t.Helper()
 	p := place{filepath.Dir(path), filepath.Base(path)}
-	a := &parquetArgs{Located: Located{Path: p.path, Partitions: "none"}}
-	schema, _, err := source[parquetArgs, *parquetArgs]{func() string { return p.root }}.schema(t.Context(), a)
+	*a.located() = Located{Path: p.path, Partitions: "none"}
+	schema, _, err := source[A, F]{func() string { return p.root }}.schema(t.Context(), a)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -181,7 +181,7 @@ func TestHuntParquetFilesAreReadAsByPyarrow(t *testing.T) {
 			t.Fatalf("%d files, %v", len(files), err)
 		}
 		for _, path := range files {
-			compareWithReference(t, path)
+			compareWithReference(t, &parquetArgs{}, path)
 		}
 	}
 }

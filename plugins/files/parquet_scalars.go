@@ -185,23 +185,33 @@ func variantJSON(a *extensions.VariantArray) func(int) (parsed, error) {
 // their digits.
 func (v *conversion) timestamp(a *array.Timestamp, to arrow.DataType) (arrow.DataType, func(int) (parsed, error), error) {
 	t := a.DataType().(*arrow.TimestampType)
-	layout := "2006-01-02T15:04:05.999999999"
-	if t.TimeZone != "" {
-		layout += "Z"
-	}
+	layout := timestampLayout(t.TimeZone != "")
 	if to.ID() == arrow.STRING {
 		return words(func(i int) string { return a.Value(i).ToTime(t.Unit).UTC().Format(layout) })
 	}
-	return timestampType, func(i int) (parsed, error) {
-		micros, exact := toMicros(int64(a.Value(i)), t.Unit)
-		if exact || v.asked && t.Unit == arrow.Nanosecond {
-			return parsed{i: micros}, nil
-		}
-		if t.Unit == arrow.Nanosecond {
-			return parsed{}, fmt.Errorf("%s is more precise than a timestamp, which has microseconds\nIn schema, \"string\" keeps all digits, and \"timestamp\" truncates them.", a.Value(i).ToTime(t.Unit).UTC().Format(layout))
-		}
-		return parsed{}, fmt.Errorf("%d %s since 1970 is outside the range of timestamp", a.Value(i), t.Unit)
-	}, nil
+	return timestampType, func(i int) (parsed, error) { return v.micros(int64(a.Value(i)), t.Unit, layout) }, nil
+}
+
+// timestampLayout is the form of a timestamp with all its digits, which is in UTC or
+// in no time zone.
+func timestampLayout(utc bool) string {
+	if utc {
+		return "2006-01-02T15:04:05.999999999Z"
+	}
+	return "2006-01-02T15:04:05.999999999"
+}
+
+// micros converts a time since 1970 to microseconds. More precise times are
+// truncated only if the user asked for timestamps.
+func (v *conversion) micros(n int64, unit arrow.TimeUnit, layout string) (parsed, error) {
+	micros, exact := toMicros(n, unit)
+	switch {
+	case exact || v.asked && unit == arrow.Nanosecond:
+		return parsed{i: micros}, nil
+	case unit == arrow.Nanosecond:
+		return parsed{}, fmt.Errorf("%s is more precise than a timestamp, which has microseconds\nIn schema, \"string\" keeps all digits, and \"timestamp\" truncates them.", arrow.Timestamp(n).ToTime(unit).UTC().Format(layout))
+	}
+	return parsed{}, fmt.Errorf("%d %s since 1970 is outside the range of timestamp", n, unit)
 }
 
 // toMicros converts a time to microseconds, rounding down. exact is false if
