@@ -1,6 +1,10 @@
 package main
 
-import "fmt"
+import (
+	"fmt"
+	"path/filepath"
+	"strconv"
+)
 
 const judgeRows = readRows + `
 transform "quality" "quality" {
@@ -18,6 +22,19 @@ const identifyRows = readRows + `
 label "language" "language" {
   input = source.rows
   text  = row.text
+}
+`
+
+// prepareRows is what datatrove's users do in one pipeline.
+const prepareRows = judgeRows + `
+label "language" "language" {
+  input = transform.quality
+  text  = row.text
+}
+
+transform "redact" "private" {
+  input   = label.language
+  columns = ["text"]
 }
 `
 
@@ -52,5 +69,40 @@ func quality(b *bench) ([]result, error) {
 			atLeast(fmt.Sprintf("%d texts of %d B: %s", rows, bytesPerRow, c.what), perSecond(rows, u.cpu), c.limit, rate),
 			figure("… largest process", megabytes(u.peak())))
 	}
-	return results, nil
+	compared, err := p.datatrove(rows)
+	return append(results, compared...), err
+}
+
+// datatroveRows is the number of texts for datatrove, which takes about a second
+// of processor time for 1,000.
+const datatroveRows = 20_000
+
+// datatrove compares the rows per second of processor time of quality, language,
+// and redact together with those of datatrove.
+func (p pipeline) datatrove(rows int) ([]result, error) {
+	python, err := p.installed("python")
+	if err != nil || python == nil {
+		return []result{figure("datatrove", "is not installed")}, err
+	}
+	if _, err := p.command(p.dir, "artifact", "export", "source.rows", "-o", "rows.jsonl"); err != nil {
+		return nil, err
+	}
+	few := min(rows, datatroveRows)
+	model := filepath.Join(p.source, "internal", "fasttext", "lid176", "lid.176.ftz")
+	other, err := python.run(p.dir, filepath.Join(p.source, "bench", "python", "filters.py"), "rows.jsonl", strconv.Itoa(few), model)
+	if err != nil {
+		return nil, err
+	}
+	if err := writeFiles(p.dir, map[string]string{"main.quern.hcl": prepareRows}); err != nil {
+		return nil, err
+	}
+	ours, err := p.apply("-replace=transform.quality", "-replace=label.language", "-replace=transform.private")
+	if err != nil {
+		return nil, err
+	}
+	speed, peer := perSecond(rows, ours.cpu), perSecond(few, other.cpu)
+	return []result{
+		figure("datatrove: quality, language, and PII, per CPU second", rate(peer)),
+		atLeast("quern: the same, as a multiple", float64(speed)/float64(peer), 5, times),
+	}, nil
 }
