@@ -2,12 +2,15 @@ package profile
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 
-	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/figures"
+	"github.com/quern-dev/quern/plugins/profile/drift"
+	"github.com/quern-dev/quern/plugins/profile/survey"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -15,16 +18,9 @@ import (
 // Types returns the types of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "profile", Doc: profileDoc, BehaviorVersion: 1}, evaluator{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "profile", Doc: profileDoc, BehaviorVersion: 2}, evaluator{}),
 	}
 }
-
-// noTokenizer is the tokenizer that counts no tokens, and roughTokenizer the one
-// that estimates them by scripts.
-const (
-	noTokenizer    = "none"
-	roughTokenizer = "estimate"
-)
 
 type args struct {
 	Dataset    plugin.Dataset  `quern:"dataset,required" doc:"The dataset to profile."`
@@ -47,7 +43,9 @@ The values are ` + "`rows`, `duplicate_rows`, `duplicate_share`, `null_share`" +
 
 ` + "`associations`" + ` lists the strongest ones as ` + "`{ a, b, method, value, low, high, n }`" + `: Pearson's and Spearman's correlations of numbers, and Cramér's V of columns with few values. ` + "`warnings`" + ` lists what may be wrong as ` + "`{ column, kind, text }`" + `. Unknown values are null.
 
-Rows, nulls, sums, means, standard deviations, ` + "`unique`, and `duplicate_rows`" + ` are always exact. Everything else is exact up to 16,384 distinct values, and estimated beyond that: distinct values with a standard error of 0.6%, quantiles in cells of which there are at least 8,192, frequent values with counts that are too low by at most one in 8,192 rows. Tokens, languages, personal data, and associations come from a sample. No figure depends on shards, batches, or threads. Memory is at most about 5 MB for each column.
+Rows, nulls, sums, means, standard deviations, ` + "`unique`, and `duplicate_rows`" + ` are always exact. Everything else is exact up to 16,384 distinct values, and estimated beyond that: distinct values with a standard error of 0.6%, quantiles in cells of which there are at least 8,192, frequent values with counts that are too low by at most one in 16,384 rows. Tokens, languages, personal data, and associations come from a sample of rows, which the seed and the positions of the rows determine; ` + "`n`" + ` says of how many. No figure depends on shards, batches, or threads. Memory is at most about 10 MB for each column of texts and 3 MB for any other, whatever the number of rows.
+
+If rows are appended to the dataset, the next run reads only the shards that are new, and finds the same as if it read all.
 
 With a ` + "`baseline`" + `, ` + "`drift`" + ` contains ` + "`added`, `removed`, `retyped`, `drifted`" + ` (lists of columns), ` + "`largest_psi`" + `, and ` + "`columns.NAME`" + ` with ` + "`psi`, `distance`, and `nulls`" + ` as ` + "`{ value, low, high, n }`" + `, ` + "`p`, `p_adjusted`, `test`, and `of`" + `. Numbers are compared by the test of Kolmogorov and Smirnov, columns with up to 1,000 distinct values by the chi-square test, and other texts and lists by their lengths. ` + "`p_adjusted`" + ` allows for the number of columns (Holm). With many rows, even differences that do not matter have small p-values, so demand a size, too: the low end of ` + "`psi`" + ` above 0.1, or of ` + "`distance`" + ` above 0.05.
 
@@ -155,7 +153,7 @@ func shared(columns, others data.Schema) data.Schema {
 // Run profiles the dataset and compares it with the baseline.
 func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 	in := r.Dataset(r.Args.Dataset)
-	found, now, err := survey(ctx, r, in, in.Schema, r.Args.options(r.WorkDir))
+	found, now, err := describe(ctx, r, in, in.Schema, datasetFile)
 	if err != nil {
 		return err
 	}
@@ -164,7 +162,7 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 		return err
 	}
 	if base != nil {
-		if found.Drift, err = Compare(base, now, r.Args.Confidence); err != nil {
+		if found.Drift, err = drift.Compare(base, now, r.Args.Confidence); err != nil {
 			return err
 		}
 	}
@@ -176,15 +174,11 @@ func (evaluator) Run(ctx context.Context, r *plugin.Run[args]) error {
 		return err
 	}
 	r.SetValue(value(found))
-	return now.write(dir)
-}
-
-func (a *args) options(dir string) options {
-	return options{top: a.Top, confidence: a.Confidence, tokenizer: a.Tokenizer, sample: a.Sample, seed: a.Seed, dir: dir}
+	return now.Write(dir)
 }
 
 // baseline returns the distributions to compare those of columns with, or nil.
-func baseline(ctx context.Context, r *plugin.Run[args], columns data.Schema) (*Sketches, error) {
+func baseline(ctx context.Context, r *plugin.Run[args], columns data.Schema) (*drift.Sketches, error) {
 	in := r.Artifact(r.Args.Baseline)
 	switch {
 	case in == nil:
@@ -192,40 +186,39 @@ func baseline(ctx context.Context, r *plugin.Run[args], columns data.Schema) (*S
 	case in.Dataset == nil:
 		return sketchesIn(in)
 	}
-	o := r.Args.options(r.WorkDir)
-	o.baseline = true
 	both := shared(in.Dataset.Schema, columns)
-	_, base, err := survey(ctx, r, in.Dataset, both, o)
+	_, base, err := describe(ctx, r, in.Dataset, both, baselineFile)
 	if err != nil {
 		return nil, err
 	}
 	for _, c := range in.Dataset.Schema {
 		if !slices.Contains(both, c) {
-			base.Columns = append(base.Columns, sketch{Name: c.Name, Type: c.Type})
+			base.Columns = append(base.Columns, drift.Column{Name: c.Name, Type: c.Type})
 		}
 	}
 	return base, nil
 }
 
-// survey reads columns of a dataset once.
-func survey(ctx context.Context, r *plugin.Run[args], in *plugin.DatasetInput, columns data.Schema, o options) (*measurement.Profile, *Sketches, error) {
-	p, err := newPass(columns, in.Rows, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	defer p.close()
-	for rec, err := range in.Batches(ctx, data.Columns.Refs(columns.Names()...)) {
+// sketchesIn reads the sketches of a report.
+func sketchesIn(report *plugin.ArtifactInput) (*drift.Sketches, error) {
+	for _, f := range report.Files {
+		if f.Name != drift.File {
+			continue
+		}
+		text, err := os.ReadFile(f.Path)
 		if err != nil {
-			return nil, nil, err
+			return nil, fmt.Errorf("read the baseline: %w", err)
 		}
-		if err := p.add(rec); err != nil {
-			return nil, nil, fmt.Errorf("profile the rows from %d on: %w", p.rows, err)
+		if s, err := drift.Read(text); !errors.Is(err, drift.ErrNoSketches) {
+			return s, err
 		}
-		r.Progress(p.rows, in.Rows, "rows", "")
 	}
-	found, err := p.finish()
-	if err != nil {
-		return nil, nil, err
+	return nil, plugin.ArgumentErrorf("baseline", "The baseline is not a profile\nUse a dataset, or the result of evaluate \"profile\".")
+}
+
+func (a *args) options(dir, file string) survey.Options {
+	return survey.Options{
+		Top: a.Top, Confidence: a.Confidence, Tokenizer: a.Tokenizer, Sample: a.Sample, Seed: a.Seed, Dir: dir,
+		Distributions: file == baselineFile,
 	}
-	return found, p.sketches(found), nil
 }

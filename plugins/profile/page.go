@@ -8,6 +8,7 @@ import (
 	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/plugins/figures"
+	"github.com/quern-dev/quern/plugins/profile/survey"
 )
 
 // page returns the report for people, in Markdown.
@@ -21,7 +22,7 @@ func page(name string, p *measurement.Profile) string {
 		if !c.Distinct.Exact() {
 			about = "≈"
 		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s%s | %s | %s |\n", tableCell(c.Name), tableCell(c.Type), percent(shareOf(c.Nulls, c.Nulls+c.Values)), strings.TrimPrefix(about, "="),
+		fmt.Fprintf(&b, "| %s | %s | %s | %s%s | %s | %s |\n", tableCell(c.Name), tableCell(c.Type), percent(c.Nulls, c.Nulls+c.Values), strings.TrimPrefix(about, "="),
 			english.Number(c.Distinct.Value), tableCell(typical(c)), tableCell(mostFrequent(c)))
 	}
 	for i, w := range p.Warnings {
@@ -47,7 +48,7 @@ func typical(c *measurement.ProfileColumn) string {
 		if low == nil || high == nil {
 			return ""
 		}
-		return formatTime(c.Type, timeOf(c.Type, *low)) + " to " + formatTime(c.Type, timeOf(c.Type, *high))
+		return survey.TimeText(c.Type, *low) + " to " + survey.TimeText(c.Type, *high)
 	case c.Numbers != nil:
 		return fmt.Sprintf("%s ± %s, median %s", numberText(c.Numbers.Mean), numberText(c.Numbers.Std), numberText(c.Numbers.Quantile(0.5)))
 	case c.Texts != nil:
@@ -69,5 +70,7 @@ func mostFrequent(c *measurement.ProfileColumn) string {
 	if len(text) > longestTop {
 		text = append(text[:longestTop-1], '…')
 	}
-	return fmt.Sprintf("%s (%s)", string(text), percent(shareOf(c.Top[0].Count, c.Values)))
+	return fmt.Sprintf("%s (%s)", string(text), percent(c.Top[0].Count, c.Values))
 }
+
+func percent(n, all int64) string { return fmt.Sprintf("%.3g%%", 100*shareOf(n, all)) }

@@ -116,21 +116,6 @@ func TestNumbersThatAreNotFiniteAreCountedAndLeftOut(t *testing.T) {
 	}
 }
 
-func TestTextsAreMeasured(t *testing.T) {
-	for _, c := range []struct {
-		text              string
-		characters, words int64
-		valid             bool
-	}{
-		{"", 0, 0, true}, {" \t\r\n", 4, 0, true}, {"one two  three ", 15, 3, true}, {"ä\u00a0ö", 3, 2, true}, {"a\xffb c", 5, 2, false},
-		{"日本 語", 4, 2, true}, {"\ufffd", 1, 1, true}, {"x\u2028y", 3, 2, true}, {"a\rb", 3, 2, true},
-	} {
-		if characters, words, valid := lengthsOf(c.text); characters != c.characters || words != c.words || valid != c.valid {
-			t.Errorf("%q has %d characters and %d words, valid: %v", c.text, characters, words, valid)
-		}
-	}
-}
-
 func TestAMistakeIsReportedWhenPlanning(t *testing.T) {
 	d := plugintest.Dataset{Columns: hostile}
 	for name, c := range map[string]struct {

@@ -119,8 +119,8 @@ func compareWithPandas(t *testing.T, n int) {
 		if !c.Distinct.Exact() {
 			tolerance = 5e-6 // cells of a grid
 		}
-		for i, share := range numberShares {
-			near(fmt.Sprintf("%s's quantile %g", name, share), c.Numbers.Quantile(share), w.Quantiles[i], tolerance)
+		for i, q := range quantileNames {
+			near(fmt.Sprintf("%s's quantile %s", name, q.name), c.Numbers.Quantile(q.share), w.Quantiles[i], tolerance)
 		}
 		if *c.Numbers.Quantile(0) != want.DuckDB[name].Least || *c.Numbers.Quantile(1) != want.DuckDB[name].Most {
 			t.Errorf("%s is from %g to %g", name, *c.Numbers.Quantile(0), *c.Numbers.Quantile(1))

@@ -2,11 +2,11 @@ package profile
 
 import (
 	"fmt"
-	"slices"
 
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/internal/measurement"
+	"github.com/quern-dev/quern/plugins/profile/survey"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -64,7 +64,7 @@ func value(p *measurement.Profile) cty.Value {
 		"warnings":     list(noteType, p.Warnings, note),
 	}
 	if p.Drift != nil {
-		attrs["drift"] = drift(p)
+		attrs["drift"] = driftValue(p)
 	}
 	return cty.ObjectVal(attrs)
 }
@@ -131,7 +131,12 @@ func columnAttributes(c *measurement.ProfileColumn) map[string]cty.Value {
 var quantileNames = []struct {
 	share float64
 	name  string
-}{{0, "min"}, {0.01, "p1"}, {0.05, "p5"}, {0.25, "p25"}, {0.5, "p50"}, {0.75, "p75"}, {0.95, "p95"}, {0.99, "p99"}, {1, "max"}}
+	// ofLengths is set for those that lengths have, too.
+	ofLengths bool
+}{
+	{0, "min", true}, {0.01, "p1", false}, {0.05, "p5", true}, {0.25, "p25", true}, {0.5, "p50", true}, {0.75, "p75", true}, {0.95, "p95", true},
+	{0.99, "p99", true}, {1, "max", true},
+}
 
 func numberAttributes(attrs map[string]cty.Value, n *measurement.Numbers) {
 	if n == nil {
@@ -159,7 +164,7 @@ func timeAttributes(attrs map[string]cty.Value, c *measurement.ProfileColumn) {
 			continue
 		}
 		if v := c.Numbers.Quantile(q.share); v != nil {
-			attrs[q.name] = cty.StringVal(formatTime(c.Type, timeOf(c.Type, *v)))
+			attrs[q.name] = cty.StringVal(survey.TimeText(c.Type, *v))
 		}
 	}
 }
@@ -192,7 +197,7 @@ func lengthAttributes(l *measurement.Lengths) map[string]cty.Value {
 	}
 	attrs := map[string]cty.Value{"total": cty.NumberIntVal(l.Total), "mean": measurement.Number(l.Mean)}
 	for _, q := range quantileNames {
-		if slices.Contains(lengthShares, q.share) {
+		if q.ofLengths {
 			attrs[q.name] = measurement.Number(l.Quantile(q.share))
 		}
 	}
@@ -204,7 +209,7 @@ var driftColumnType = cty.Object(map[string]cty.Type{
 	"p": cty.Number, "p_adjusted": cty.Number, "test": cty.String,
 })
 
-func drift(p *measurement.Profile) cty.Value {
+func driftValue(p *measurement.Profile) cty.Value {
 	columns := map[string]cty.Value{}
 	for i := range p.Columns {
 		columns[p.Columns[i].Name] = cty.NullVal(driftColumnType)
@@ -229,4 +234,11 @@ func numberText(v *float64) string {
 		return "–"
 	}
 	return fmt.Sprintf("%.5g", *v)
+}
+
+func shareOf(n, all int64) float64 {
+	if all == 0 {
+		return 0
+	}
+	return float64(n) / float64(all)
 }

@@ -1,9 +1,6 @@
-package profile
+package survey
 
-import (
-	"math"
-	"time"
-)
+import "math"
 
 // The keys of values are in the order of the values, so that a range of keys is
 // a range of values.
@@ -47,12 +44,4 @@ func mix(k uint64) uint64 {
 	k ^= k >> 33
 	k *= 0xc4ceb9fe1a85ec53
 	return k ^ k>>33
-}
-
-// timeOf returns the time of a key of a date or timestamp column.
-func timeOf(typ string, v float64) time.Time {
-	if typ == "date" {
-		return time.Unix(int64(math.Floor(v))*24*60*60, 0).UTC()
-	}
-	return time.UnixMicro(int64(math.Round(v))).UTC()
 }

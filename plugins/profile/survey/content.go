@@ -1,4 +1,4 @@
-package profile
+package survey
 
 import (
 	"cmp"
@@ -41,19 +41,25 @@ type content struct {
 	predictor *fasttext.Predictor
 	labels    []string
 
-	n               int
-	counts          []float64
-	languages, kind map[string]int
+	// known has what is known about each text, by its id in a series.
+	known map[uint64]fact
+}
+
+// fact is what is known about a text.
+type fact struct {
+	Tokens   float64
+	Language string
+	Kinds    []string
 }
 
 // newContent returns nil if the content is not wanted.
-func newContent(o options) (*content, error) {
-	if o.baseline {
+func newContent(o Options) (*content, error) {
+	if o.Distributions {
 		return nil, nil
 	}
-	c := &content{languages: map[string]int{}, kind: map[string]int{}}
-	if o.tokenizer != noTokenizer {
-		c.tokens = tokens.For(o.tokenizer)
+	c := &content{known: map[uint64]fact{}}
+	if o.Tokenizer != NoTokenizer {
+		c.tokens = tokens.For(o.Tokenizer)
 	}
 	model, err := lid176.Model()
 	if err != nil {
@@ -63,16 +69,29 @@ func newContent(o options) (*content, error) {
 	return c, nil
 }
 
-func (c *content) add(text string) {
-	c.n++
+// add measures a text, if it is not known.
+func (c *content) add(id uint64, text string) {
+	if _, ok := c.known[id]; ok {
+		return
+	}
+	var f fact
 	if c.tokens != nil {
-		c.counts = append(c.counts, c.count(text))
+		f.Tokens = c.count(text)
 	}
 	text = text[:min(len(text), readBytes)]
-	c.languages[c.language(text)]++
-	for _, kind := range redact.Kinds(text) {
-		c.kind[kind]++
+	f.Language, f.Kinds = c.language(text), redact.Kinds(text)
+	c.known[id] = f
+}
+
+// forget removes what is known about texts that are no longer in the sample.
+func (c *content) forget(sampled []uint64) {
+	known := make(map[uint64]fact, len(sampled))
+	for _, id := range sampled {
+		if f, ok := c.known[id]; ok {
+			known[id] = f
+		}
 	}
+	c.known = known
 }
 
 func (c *content) count(text string) float64 {
@@ -94,28 +113,41 @@ func (c *content) language(text string) string {
 }
 
 // describe adds what was found to the description of the texts, of which there
-// are n.
-func (c *content) describe(out *measurement.Texts, n int64, o options) {
-	if c.n == 0 {
+// are n. sampled are the ids of the sampled ones; 0 means none.
+func (c *content) describe(out *measurement.Texts, n int64, sampled []uint64, o Options) {
+	var counts []float64
+	languages, kinds := map[string]int{}, map[string]int{}
+	for _, id := range sampled {
+		if id == 0 {
+			continue
+		}
+		f := c.known[id]
+		counts = append(counts, f.Tokens)
+		languages[f.Language]++
+		for _, kind := range f.Kinds {
+			kinds[kind]++
+		}
+	}
+	if len(counts) == 0 {
 		return
 	}
 	if c.tokens != nil {
-		mean := meanOf(c.counts, o)
-		out.Tokens = &measurement.Tokens{Tokenizer: o.tokenizer, Mean: mean, Total: times(mean, float64(n))}
+		mean := meanOf(counts, o)
+		out.Tokens = &measurement.Tokens{Tokenizer: o.Tokenizer, Mean: mean, Total: times(mean, float64(n))}
 	}
 	if *out.Characters.Mean >= longEnough {
-		out.Languages = c.shares(c.languages, o)
+		out.Languages = shares(languages, len(counts), o)
 		out.Languages = out.Languages[:min(len(out.Languages), mostLanguages)]
 	}
-	out.PII = c.shares(c.kind, o)
+	out.PII = shares(kinds, len(counts), o)
 }
 
-// shares returns the shares of the texts, starting with the largest.
-func (c *content) shares(counts map[string]int, o options) []measurement.Share {
+// shares returns the shares of n texts, starting with the largest.
+func shares(counts map[string]int, n int, o Options) []measurement.Share {
 	out := []measurement.Share{}
 	for name, k := range counts {
-		e := stats.Share(k, c.n, o.confidence)
-		s := measurement.Share{Name: name, Figure: measurement.Figure{Value: &e.Value, Low: &e.Low, High: &e.High, N: int64(c.n)}}
+		e := stats.Share(k, n, o.Confidence)
+		s := measurement.Share{Name: name, Figure: measurement.Figure{Value: &e.Value, Low: &e.Low, High: &e.High, N: int64(n)}}
 		if o.whole {
 			s.Low, s.High = s.Value, s.Value
 		}
@@ -129,19 +161,19 @@ func (c *content) shares(counts map[string]int, o options) []measurement.Share {
 
 // meanOf estimates the mean of a column from the sampled rows, with Student's
 // interval. The mean of all rows is exact.
-func meanOf(sampled []float64, o options) measurement.Figure {
+func meanOf(sampled []float64, o Options) measurement.Figure {
 	var m moments
 	for _, v := range sampled {
 		m.add(v)
 	}
 	mean := m.mean()
-	f := measurement.Figure{Value: known(mean), N: m.n}
+	f := measurement.Figure{Value: known(mean), N: m.N}
 	switch {
 	case o.whole:
 		f.Low, f.High = f.Value, f.Value
-	case m.n > 1:
-		t := distuv.StudentsT{Sigma: 1, Nu: float64(m.n - 1)}.Quantile(1 - (1-o.confidence)/2)
-		reach := t * m.std() / math.Sqrt(float64(m.n))
+	case m.N > 1:
+		t := distuv.StudentsT{Sigma: 1, Nu: float64(m.N - 1)}.Quantile(1 - (1-o.Confidence)/2)
+		reach := t * m.std() / math.Sqrt(float64(m.N))
 		f.Low, f.High = known(mean-reach), known(mean+reach)
 	}
 	return f

@@ -1,8 +1,9 @@
-package profile
+package survey
 
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -17,9 +18,10 @@ const (
 )
 
 // hashes returns a hash for each value of an array that depends only on the value.
-// Equal values have equal hashes, also within lists and structs.
-func hashes(a arrow.Array) ([]uint64, error) {
-	out := make([]uint64, a.Len())
+// Equal values have equal hashes, also within lists and structs. It uses the memory of
+// out, if that is large enough.
+func hashes(a arrow.Array, out []uint64) ([]uint64, error) {
+	out = slices.Grow(out[:0], a.Len())[:a.Len()]
 	each := func(hash func(i int) uint64) ([]uint64, error) {
 		for i := range out {
 			if out[i] = nullHash; a.IsValid(i) {
@@ -51,7 +53,7 @@ func hashes(a arrow.Array) ([]uint64, error) {
 }
 
 func hashLists(a *array.List, out []uint64) ([]uint64, error) {
-	items, err := hashes(a.ListValues())
+	items, err := hashes(a.ListValues(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -70,8 +72,9 @@ func hashLists(a *array.List, out []uint64) ([]uint64, error) {
 }
 
 func hashStructs(a *array.Struct, out []uint64) ([]uint64, error) {
+	clear(out)
 	for f := range a.NumField() {
-		fields, err := hashes(a.Field(f))
+		fields, err := hashes(a.Field(f), nil)
 		if err != nil {
 			return nil, err
 		}

@@ -1,4 +1,4 @@
-package profile
+package survey
 
 import (
 	"math"
@@ -8,41 +8,38 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/quern-dev/quern/internal/measurement"
+	"github.com/quern-dev/quern/plugins/profile/drift"
 )
 
 // scalar profiles numbers, times, and bools.
 type scalar struct {
 	common
-	typ  string
-	of   scale
-	grid *grid
-	// exact is set while the grid counts each value. After that, values counts
-	// those that are frequent.
-	exact   bool
+	typ     string
+	of      scale
+	grid    grid
 	moments moments
-
-	nan, infinite, zeros, negatives int64
-	sampled                         *series
+	odd     oddNumbers
+	sampled series
 }
 
-func newScalar(typ string, o options) *scalar {
-	return &scalar{
-		common: common{values: newValues(o.dir, mix)}, typ: typ, of: scaleOf(typ), grid: newGrid(), exact: true,
-		sampled: &series{numeric: typ != "bool"},
-	}
+// oddNumbers counts numbers that are not like others.
+type oddNumbers struct{ NaN, Infinite, Zeros, Negatives int64 }
+
+func newScalar(typ string, o Options) *scalar {
+	return &scalar{common: newCommon(o, mix), typ: typ, of: scaleOf(typ), grid: newGrid(), sampled: series{numeric: typ != "bool"}}
 }
 
 func (c *scalar) add(a arrow.Array, _ []uint64, sampled []int) error {
 	keys, _ := keysOf(a)
 	for i := range a.Len() {
 		if a.IsNull(i) {
-			c.nulls++
+			c.Nulls++
 			continue
 		}
-		c.valid++
+		c.Valid++
 		k, ok := keys(i)
 		if !ok {
-			c.nan++
+			c.odd.NaN++
 			continue
 		}
 		if err := c.number(k); err != nil {
@@ -59,41 +56,29 @@ func (c *scalar) number(k uint64) error {
 	v := c.of(k)
 	switch {
 	case math.IsInf(v, 0):
-		c.infinite++
+		c.odd.Infinite++
 		return nil
 	case v == 0:
-		c.zeros++
+		c.odd.Zeros++
 	case v < 0:
-		c.negatives++
+		c.odd.Negatives++
 	}
 	c.moments.add(v)
-	fits := c.grid.add(k)
-	if fits && c.exact {
-		return nil
-	}
-	if c.exact {
-		if err := c.approximate(); err != nil {
-			return err
-		}
-	} else if err := c.values.add(k, 1, ""); err != nil {
-		return err
-	}
-	if !fits {
-		c.grid.coarsen()
+	if c.Block.add(k) {
+		return c.empty()
 	}
 	return nil
 }
 
-// approximate passes on the values that the grid has counted exactly, because
-// from now on it does not.
-func (c *scalar) approximate() error {
-	c.exact = false
-	for _, cell := range c.grid.sorted() {
-		if err := c.values.add(cell.low, cell.n, ""); err != nil {
-			return err
-		}
-	}
-	return nil
+// empty empties the block.
+func (c *scalar) empty() error {
+	room := workrooms.Get().(*workroom)
+	defer workrooms.Put(room)
+	runs := c.Block.runs(room)
+	c.grid.add(runs, room)
+	_, err := c.Values.add(runs, room)
+	c.Block.Keys = c.Block.Keys[:0]
+	return err
 }
 
 func (c *scalar) sample(a arrow.Array, keys func(i int) (uint64, bool), i int) {
@@ -112,32 +97,28 @@ func (c *scalar) sample(a arrow.Array, keys func(i int) (uint64, bool), i int) {
 // numberShares are the quantiles of numbers.
 var numberShares = []float64{0, 0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99, 1}
 
-func (c *scalar) finish(out *measurement.ProfileColumn, o options) error {
-	cells := c.grid.sorted()
-	if c.exact {
-		for _, cell := range cells {
-			if err := c.values.add(cell.low, cell.n, ""); err != nil {
-				return err
-			}
-		}
+func (c *scalar) finish(out *measurement.ProfileColumn, o Options) error {
+	if err := c.empty(); err != nil {
+		return err
 	}
-	if err := c.common.finish(out, o, c.text); err != nil || c.typ == "bool" {
+	if err := c.describe(out, o, c.text); err != nil || c.typ == "bool" {
 		return err
 	}
 	n := &measurement.Numbers{
-		NaN: c.nan, Infinite: c.infinite, Zeros: c.zeros, Negatives: c.negatives,
+		NaN: c.odd.NaN, Infinite: c.odd.Infinite, Zeros: c.odd.Zeros, Negatives: c.odd.Negatives,
 		Mean: known(c.moments.mean()), Std: known(c.moments.std()),
 		Quantiles: []measurement.Quantile{}, Histogram: []measurement.Bin{},
 	}
 	out.Numbers = n
-	if len(cells) == 0 {
+	all := c.grid.spans()
+	if len(all) == 0 {
 		return nil
 	}
-	n.Quantiles = quantiles(cells, c.grid.n, numberShares, c.of)
-	n.Histogram = histogram(cells, c.of)
+	n.Quantiles = quantiles(all, c.grid.N, numberShares, c.of)
+	n.Histogram = histogram(all, c.of)
 	low, high := *n.Quantile(0.25), *n.Quantile(0.75)
 	if reach := 3 * (high - low); reach > 0 && !math.IsInf(reach, 0) {
-		outliers := c.grid.n - within(cells, low-reach, high+reach, c.of)
+		outliers := c.grid.N - within(all, low-reach, high+reach, c.of)
 		n.Outliers = &outliers
 	}
 	return nil
@@ -161,21 +142,29 @@ func (c *scalar) text(v frequentValue) string {
 	case "float64":
 		return strconv.FormatFloat(keyFloat(v.id), 'g', -1, 64)
 	}
-	return formatTime(c.typ, timeOf(c.typ, float64(keyInt(v.id))))
+	return TimeText(c.typ, float64(keyInt(v.id)))
 }
 
-func formatTime(typ string, t time.Time) string {
+// TimeText formats a date, by its days since 1970, or a timestamp, by its
+// microseconds.
+func TimeText(typ string, v float64) string {
 	if typ == "date" {
-		return t.Format(time.DateOnly)
+		return time.Unix(int64(math.Floor(v))*24*60*60, 0).UTC().Format(time.DateOnly)
 	}
-	return t.Format(time.RFC3339Nano)
+	return time.UnixMicro(int64(math.Round(v))).UTC().Format(time.RFC3339Nano)
 }
 
-func (c *scalar) series() *series { return c.sampled }
+func (c *scalar) series() *series { return &c.sampled }
 
-func (c *scalar) sketch(s *sketch) {
-	s.grid("values", c.grid)
+func (c *scalar) sketch(s *drift.Column) {
+	s.SetCells("values", c.grid.Level, c.grid.Cells)
 	if c.typ == "bool" {
-		s.classes(c.values)
+		c.classes(s)
 	}
 }
+
+func (c *scalar) parts() []any {
+	return []any{&c.common, &c.grid, &c.moments, &c.odd, &c.sampled}
+}
+
+func (c *scalar) forget(keep []bool) { c.sampled.forget(keep) }

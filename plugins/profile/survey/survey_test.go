@@ -1,4 +1,4 @@
-package profile
+package survey
 
 import (
 	"math"
@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 )
 
@@ -15,16 +16,14 @@ func TestTheGridDoesNotDependOnTheOrderOfValues(t *testing.T) {
 	for i := range values {
 		values[i] = 1e9 + random.NormFloat64()*math.Exp(3*random.NormFloat64())
 	}
-	var first []cell
+	var first []span
 	for range 3 {
 		random.Shuffle(len(values), func(i, j int) { values[i], values[j] = values[j], values[i] })
 		g := newGrid()
-		for _, v := range values {
-			if !g.add(floatKey(v)) {
-				g.coarsen()
-			}
+		for some := range slices.Chunk(values, 5000) {
+			g.add(runsOf(some, floatKey), &workroom{})
 		}
-		cells := g.sorted()
+		cells := g.spans()
 		if len(cells) > gridCells || len(cells) < gridCells/3 {
 			t.Errorf("%d cells have values", len(cells))
 		}
@@ -115,22 +114,43 @@ func TestMomentsOfExtremeNumbers(t *testing.T) {
 	}
 }
 
+// runsOf returns the sorted keys of values, with their counts.
+func runsOf[T any](values []T, key func(T) uint64) []cell {
+	var b block
+	for _, v := range values {
+		b.add(key(v))
+	}
+	return b.runs(&workroom{})
+}
+
+func same(k uint64) uint64 { return k }
+
+// counted counts numbers in blocks.
+func counted(t *testing.T, ids []uint64) *values {
+	t.Helper()
+	v := &values{dir: t.TempDir(), hash: mix}
+	t.Cleanup(v.close)
+	for some := range slices.Chunk(ids, 7000) {
+		if _, err := v.add(runsOf(some, same), &workroom{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return v
+}
+
 func TestDistinctValuesAreEstimated(t *testing.T) {
 	for _, repeats := range []int{1, 3} {
-		v := newValues(t.TempDir(), mix)
 		const n = 300_000
+		var ids []uint64
 		for range repeats {
 			for i := range n {
-				if err := v.add(uint64(i), 1, ""); err != nil {
-					t.Fatal(err)
-				}
+				ids = append(ids, uint64(i))
 			}
 		}
-		distinct, duplicates, err := v.counted(1.96)
+		distinct, duplicates, err := counted(t, ids).counted(1.96)
 		if err != nil {
 			t.Fatal(err)
 		}
-		v.close()
 		if distinct.Low > n || distinct.High < n || math.Abs(float64(distinct.Value)/n-1) > 0.02 {
 			t.Errorf("%d distinct values, want %d", distinct, n)
 		}
@@ -144,18 +164,15 @@ func TestDistinctValuesAreEstimated(t *testing.T) {
 }
 
 func TestFewDuplicatesAmongManyValuesAreFoundExactly(t *testing.T) {
-	v := newValues(t.TempDir(), mix)
-	defer v.close()
 	const n = 200_000
-	for i := range n {
-		id := uint64(i)
+	var ids []uint64
+	for i := range uint64(n) {
 		if i > n-4 {
-			id = uint64(i - 100_000) // three values occur twice
+			i -= 100_000 // three values occur twice
 		}
-		if err := v.add(id, 1, ""); err != nil {
-			t.Fatal(err)
-		}
+		ids = append(ids, i)
 	}
+	v := counted(t, ids)
 	distinct, duplicates, err := v.counted(1.96)
 	if err != nil {
 		t.Fatal(err)
@@ -166,30 +183,29 @@ func TestFewDuplicatesAmongManyValuesAreFoundExactly(t *testing.T) {
 }
 
 func TestFrequentValuesAreFoundAmongManyOthers(t *testing.T) {
-	f := newFrequent()
 	random := rand.New(rand.NewPCG(7, 8))
 	const n = 500_000
 	counts := map[uint64]int64{}
+	var ids []uint64
 	for range n {
 		id := random.Uint64()
 		if u := random.Float64(); u < 0.3 {
 			id = uint64(u * 100) // thirty values with a hundredth of the rows each
-		}
-		if id < 100 {
 			counts[id]++
 		}
-		f.add(id, 1, "")
+		ids = append(ids, id)
 	}
-	if f.lost > 2*n/frequentValues {
-		t.Errorf("counts are too low by up to %d", f.lost)
+	f := &counted(t, ids).Frequent
+	if f.Lost == 0 || f.Lost > n/frequentValues {
+		t.Errorf("counts are too low by up to %d", f.Lost)
 	}
 	top := f.top(30)
 	if len(top) != 30 {
 		t.Fatalf("%d values are frequent", len(top))
 	}
 	for _, v := range top {
-		if want := counts[v.id]; v.n > want || v.n+f.lost < want {
-			t.Errorf("value %d occurs %d to %d times, want %d", v.id, v.n, v.n+f.lost, want)
+		if want := counts[v.id]; v.n > want || v.n+f.Lost < want {
+			t.Errorf("value %d occurs %d to %d times, want %d", v.id, v.n, v.n+f.Lost, want)
 		}
 	}
 }
@@ -203,11 +219,75 @@ func TestRepeatedHashesAreCountedAcrossFiles(t *testing.T) {
 		if i%1000 == 0 {
 			hashes, want = append(hashes, mix(i/2)), want+1
 		}
-		if err := r.add(hashes...); err != nil {
+		if err := r.add(hashes); err != nil {
 			t.Fatal(err)
 		}
 	}
 	if got, err := r.count(); err != nil || got != want {
 		t.Errorf("%d hashes repeat (%v), want %d", got, err, want)
 	}
+}
+
+func TestKeysAreSorted(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 9))
+	for _, n := range []int{0, 1, 2, fewKeys - 1, fewKeys, 5000} {
+		for _, bits := range []int{64, 63, 11, 12, 3, 0} {
+			keys := make([]uint64, n)
+			for i := range keys {
+				keys[i] = random.Uint64()>>(64-bits) | 1<<40
+			}
+			want := slices.Clone(keys)
+			slices.Sort(want)
+			var other []uint64
+			if sortKeys(keys, &other); !slices.Equal(keys, want) {
+				t.Errorf("%d keys of %d bits are not sorted", n, bits)
+			}
+		}
+	}
+}
+
+func TestTheRankOfACount(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 3))
+	var all []cell
+	var counts []int64
+	for i := range 3000 {
+		n := 1 + random.Int64N(1<<random.IntN(20))
+		all, counts = append(all, cell{Key: uint64(i), N: n}), append(counts, n)
+	}
+	slices.Sort(counts)
+	for rank := range counts {
+		if got, want := ranked(all, rank), counts[len(counts)-1-rank]; got != want {
+			t.Fatalf("the count with rank %d is %d, want %d", rank, got, want)
+		}
+	}
+}
+
+func TestTextsAreMeasured(t *testing.T) {
+	for _, c := range []struct {
+		text              string
+		characters, words int64
+		valid             bool
+	}{
+		{"", 0, 0, true}, {" \t\r\n", 4, 0, true}, {"one two  three ", 15, 3, true}, {"ä\u00a0ö", 3, 2, true}, {"a\xffb c", 5, 2, false},
+		{"日本 語", 4, 2, true}, {"\ufffd", 1, 1, true}, {"x\u2028y", 3, 2, true}, {"a\rb", 3, 2, true},
+		{"12345678", 8, 1, true}, {"1234567 9", 9, 2, true}, {"12345678 ", 9, 1, true}, {"12345678é abcdefgh", 18, 2, true},
+	} {
+		if characters, words, valid := lengthsOf(c.text); characters != c.characters || words != c.words || valid != c.valid {
+			t.Errorf("%q has %d characters and %d words, valid: %v", c.text, characters, words, valid)
+		}
+	}
+}
+
+// Eight bytes at a time must give what one character at a time does.
+func FuzzLengthsOf(f *testing.F) {
+	for _, s := range []string{"", "some words, and more of them", "\x00\x08\x09\x0d\x0e\x1f\x20\x21\x7f", "tab\tnew\vline\u0085é ü", "\xff\xfe 12345678\x80"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		characters, words, valid := lengthsOf(s)
+		c, w, v := runes(s, false)
+		if characters != c || words != w || valid != v || words != int64(len(strings.Fields(s))) {
+			t.Errorf("%q has %d characters and %d words (valid: %v), want %d and %d (%v)", s, characters, words, valid, c, w, v)
+		}
+	})
 }

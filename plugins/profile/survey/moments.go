@@ -1,4 +1,4 @@
-package profile
+package survey
 
 import (
 	"math"
@@ -9,11 +9,11 @@ import (
 // rounding before the end, so that the order of the numbers does not matter and
 // large numbers that differ little, such as timestamps, are no problem.
 type moments struct {
-	n   int64
-	sum exactSum
-	// squares contains sums of squares by the size of the numbers, which are
+	N   int64
+	Sum exactSum
+	// Squares contains sums of squares by the size of the numbers, which are
 	// scaled so that their squares are neither infinite nor rounded to 0.
-	squares [3]exactSum
+	Squares [3]exactSum
 }
 
 // What the numbers of each class of size are multiplied with: 2^-560 from 2^480
@@ -21,8 +21,8 @@ type moments struct {
 var squareScales = [3]int{560, 0, -560}
 
 func (m *moments) add(v float64) {
-	m.n++
-	m.sum.add(v)
+	m.N++
+	m.Sum.add(v)
 	class := 1
 	switch size := math.Abs(v); {
 	case size == 0:
@@ -36,8 +36,8 @@ func (m *moments) add(v float64) {
 		v = math.Ldexp(v, squareScales[class])
 	}
 	square := v * v
-	m.squares[class].add(square)
-	m.squares[class].add(math.FMA(v, v, -square))
+	m.Squares[class].add(square)
+	m.Squares[class].add(math.FMA(v, v, -square))
 }
 
 // precision is the number of bits that exact sums of doubles and of their squares
@@ -46,28 +46,28 @@ const precision = 4400
 
 // mean returns the mean; NaN without numbers.
 func (m *moments) mean() float64 {
-	if m.n == 0 {
+	if m.N == 0 {
 		return math.NaN()
 	}
-	mean, _ := new(big.Float).SetPrec(precision).Quo(m.sum.value(), big.NewFloat(float64(m.n))).Float64()
+	mean, _ := new(big.Float).SetPrec(precision).Quo(m.Sum.value(), big.NewFloat(float64(m.N))).Float64()
 	return mean
 }
 
 // std returns the standard deviation of the sample, with n-1; NaN for fewer than
 // two numbers.
 func (m *moments) std() float64 {
-	if m.n < 2 {
+	if m.N < 2 {
 		return math.NaN()
 	}
 	squares := new(big.Float).SetPrec(precision)
-	for class := range m.squares {
-		part := m.squares[class].value()
+	for class := range m.Squares {
+		part := m.Squares[class].value()
 		squares.Add(squares, part.SetMantExp(part, -2*squareScales[class]))
 	}
-	n := big.NewFloat(float64(m.n))
-	sum := m.sum.value()
+	n := big.NewFloat(float64(m.N))
+	sum := m.Sum.value()
 	sum.Mul(sum, sum).Quo(sum, n)
-	squares.Sub(squares, sum).Quo(squares, big.NewFloat(float64(m.n-1)))
+	squares.Sub(squares, sum).Quo(squares, big.NewFloat(float64(m.N-1)))
 	if squares.Sign() <= 0 {
 		return 0
 	}
@@ -80,9 +80,9 @@ func (m *moments) std() float64 {
 // worth 2^32 times as much as the one before, whose upper bits leave room for
 // carries.
 type exactSum struct {
-	limbs [sumLimbs]int64
-	// left is how many more numbers fit before carries must be propagated.
-	left int
+	Limbs [sumLimbs]int64
+	// Left is how many more numbers fit before carries must be propagated.
+	Left int
 }
 
 const (
@@ -101,10 +101,10 @@ func (s *exactSum) add(v float64) {
 	} else {
 		mantissa |= 1 << 52
 	}
-	if s.left == 0 {
+	if s.Left == 0 {
 		s.carry()
 	}
-	s.left--
+	s.Left--
 	at, by := exponent/limbBits, uint(exponent%limbBits)
 	low := int64(mantissa << by & (1<<limbBits - 1))
 	middle := int64(mantissa >> (limbBits - by) & (1<<limbBits - 1))
@@ -112,17 +112,17 @@ func (s *exactSum) add(v float64) {
 	if b>>63 == 1 {
 		low, middle, high = -low, -middle, -high
 	}
-	s.limbs[at] += low
-	s.limbs[at+1] += middle
-	s.limbs[at+2] += high
+	s.Limbs[at] += low
+	s.Limbs[at+1] += middle
+	s.Limbs[at+2] += high
 }
 
 func (s *exactSum) carry() {
-	s.left = addsPerCarry
+	s.Left = addsPerCarry
 	for i := range sumLimbs - 1 {
-		up := s.limbs[i] >> limbBits
-		s.limbs[i] -= up << limbBits
-		s.limbs[i+1] += up
+		up := s.Limbs[i] >> limbBits
+		s.Limbs[i] -= up << limbBits
+		s.Limbs[i+1] += up
 	}
 }
 
@@ -131,7 +131,7 @@ func (s *exactSum) carry() {
 func (s *exactSum) value() *big.Float {
 	sum, limb := new(big.Int), new(big.Int)
 	for i := sumLimbs - 1; i >= 0; i-- {
-		sum.Lsh(sum, limbBits).Add(sum, limb.SetInt64(s.limbs[i]))
+		sum.Lsh(sum, limbBits).Add(sum, limb.SetInt64(s.Limbs[i]))
 	}
 	f := new(big.Float).SetPrec(precision).SetInt(sum)
 	return f.SetMantExp(f, -1074-1)

@@ -1,4 +1,4 @@
-package profile
+package survey
 
 import (
 	"cmp"
@@ -17,23 +17,44 @@ import (
 type series struct {
 	// numeric is set if the numbers have a meaning.
 	numeric bool
-	// numbers are NaN where there is no value. ids identify values; 0 means none.
-	numbers []float64
-	ids     []uint64
+	// Numbers are NaN where there is no value. IDs identify values; 0 means none.
+	Numbers []float64
+	IDs     []uint64
 }
 
-func (s *series) add(v float64, id uint64) {
+// add adds a value, and returns its id.
+func (s *series) add(v float64, hash uint64) (id uint64) {
 	if s.numeric {
-		s.numbers = append(s.numbers, v)
+		s.Numbers = append(s.Numbers, v)
 	}
-	s.ids = append(s.ids, id|1<<63)
+	id = hash | 1<<63
+	s.IDs = append(s.IDs, id)
+	return id
 }
 
 func (s *series) missing() {
 	if s.numeric {
-		s.numbers = append(s.numbers, math.NaN())
+		s.Numbers = append(s.Numbers, math.NaN())
 	}
-	s.ids = append(s.ids, 0)
+	s.IDs = append(s.IDs, 0)
+}
+
+// forget removes the rows that are not to be kept.
+func (s *series) forget(keep []bool) {
+	if s.numeric {
+		s.Numbers = kept(s.Numbers, keep)
+	}
+	s.IDs = kept(s.IDs, keep)
+}
+
+func kept[T any](all []T, keep []bool) []T {
+	out := all[:0]
+	for i, v := range all {
+		if keep[i] {
+			out = append(out, v)
+		}
+	}
+	return out
 }
 
 const (
@@ -47,16 +68,16 @@ const (
 
 // associations returns the associations of all pairs of columns, starting with
 // the strongest.
-func (p *pass) associations(out *measurement.Profile) ([]measurement.Association, error) {
+func (s *Survey) associations(out *measurement.Profile) ([]measurement.Association, error) {
 	var numeric, classes []int
 	for i := range out.Columns {
-		c, s := &out.Columns[i], p.columns[i].series()
+		c, of := &out.Columns[i], s.columns[i].series()
 		distinct := c.Distinct.Value
 		switch {
-		case s == nil || distinct < 2 || c.Identifier:
-		case s.numeric && len(numeric) < mostRelated:
+		case of == nil || distinct < 2 || c.Identifier:
+		case of.numeric && len(numeric) < mostRelated:
 			numeric = append(numeric, i)
-		case !s.numeric && distinct <= mostClasses && len(classes) < mostRelated:
+		case !of.numeric && distinct <= mostClasses && len(classes) < mostRelated:
 			classes = append(classes, i)
 		}
 	}
@@ -73,7 +94,7 @@ func (p *pass) associations(out *measurement.Profile) ([]measurement.Association
 	}
 	found := make([]*measurement.Association, len(pairs))
 	errs := make([]error, len(pairs))
-	parallel.For(len(pairs), runtime.GOMAXPROCS(0), func(i int) { found[i], errs[i] = p.associate(pairs[i]) })
+	parallel.For(len(pairs), runtime.GOMAXPROCS(0), func(i int) { found[i], errs[i] = s.associate(pairs[i]) })
 	all := []measurement.Association{}
 	for i, a := range found {
 		if errs[i] != nil {
@@ -96,16 +117,16 @@ type related struct {
 }
 
 // associate returns nil if the association is not defined.
-func (p *pass) associate(r related) (*measurement.Association, error) {
-	a, b := p.columns[r.a].series(), p.columns[r.b].series()
+func (s *Survey) associate(r related) (*measurement.Association, error) {
+	a, b := s.columns[r.a].series(), s.columns[r.b].series()
 	var e stats.Estimate
 	var err error
 	if r.method == "cramers_v" {
-		e, err = stats.CramersV(contingency(a.ids, b.ids), p.options.confidence)
+		e, err = stats.CramersV(contingency(a.IDs, b.IDs), s.options.Confidence)
 	} else {
 		var x, y []float64
-		for i, v := range a.numbers {
-			if w := b.numbers[i]; !math.IsNaN(v) && !math.IsNaN(w) {
+		for i, v := range a.Numbers {
+			if w := b.Numbers[i]; !math.IsNaN(v) && !math.IsNaN(w) {
 				x, y = append(x, v), append(y, w)
 			}
 		}
@@ -113,7 +134,7 @@ func (p *pass) associate(r related) (*measurement.Association, error) {
 		if r.method == "spearman" {
 			correlate = stats.Spearman
 		}
-		e, err = correlate(x, y, p.options.confidence)
+		e, err = correlate(x, y, s.options.Confidence)
 	}
 	if errors.Is(err, stats.ErrUndefined) || errors.Is(err, stats.ErrNoObservations) {
 		return nil, nil
@@ -122,7 +143,7 @@ func (p *pass) associate(r related) (*measurement.Association, error) {
 		return nil, err
 	}
 	f := figures.Of(e, e.N)
-	return &measurement.Association{A: p.schema[r.a].Name, B: p.schema[r.b].Name, Method: r.method, Figure: f}, nil
+	return &measurement.Association{A: s.schema[r.a].Name, B: s.schema[r.b].Name, Method: r.method, Figure: f}, nil
 }
 
 // contingency counts how often each two values occur together, by the order of

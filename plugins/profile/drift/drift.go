@@ -1,4 +1,4 @@
-package profile
+package drift
 
 import (
 	"cmp"
@@ -61,24 +61,15 @@ func conclude(d *measurement.Drift, confidence float64) {
 		}
 	}
 	for i, adjusted := range stats.Holm(p) {
-		tested[i].PAdjusted = known(adjusted)
+		tested[i].PAdjusted = figures.Known(adjusted)
 		if adjusted < 1-confidence {
 			d.Drifted = append(d.Drifted, tested[i].Name)
 		}
 	}
 }
 
-func (s *Sketches) column(name string) *sketch {
-	for i := range s.Columns {
-		if s.Columns[i].Name == name {
-			return &s.Columns[i]
-		}
-	}
-	return nil
-}
-
 // difference compares two distributions of the same type.
-func difference(was, is *sketch, confidence float64) (*measurement.ColumnDrift, error) {
+func difference(was, is *Column, confidence float64) (*measurement.ColumnDrift, error) {
 	d := &measurement.ColumnDrift{Name: is.Name, Of: "values"}
 	nulls, err := stats.ShareDifference(int(is.Nulls), int(is.Nulls+is.Values), int(was.Nulls), int(was.Nulls+was.Values), confidence)
 	if err != nil {
@@ -104,14 +95,14 @@ func difference(was, is *sketch, confidence float64) (*measurement.ColumnDrift, 
 	}
 	if len(p) > 0 {
 		// Of two tests, the better one counts twice (Bonferroni).
-		d.P = known(min(1, slices.Min(p)*float64(len(p))))
+		d.P = figures.Known(min(1, slices.Min(p)*float64(len(p))))
 	}
 	return d, nil
 }
 
 // compare compares the values that are not null. It returns nil if they cannot be
 // compared.
-func compare(d *measurement.ColumnDrift, was, is *sketch, confidence float64) (*stats.Homogeneity, error) {
+func compare(d *measurement.ColumnDrift, was, is *Column, confidence float64) (*stats.Homogeneity, error) {
 	a, b := classCounts(is, was)
 	binsOfA, binsOfB, test := a, b, stats.ChiSquare
 	if a == nil {
@@ -135,7 +126,7 @@ func compare(d *measurement.ColumnDrift, was, is *sketch, confidence float64) (*
 
 // classCounts returns the counts of classes, or nil if the values are not classes or
 // nearly all of them are too rare for a test.
-func classCounts(is, was *sketch) (a, b []int64) {
+func classCounts(is, was *Column) (a, b []int64) {
 	if is.Classes == nil || was.Classes == nil || is.Type != "string" && is.Type != "bool" {
 		return nil, nil
 	}
@@ -147,12 +138,12 @@ func classCounts(is, was *sketch) (a, b []int64) {
 }
 
 // aligned returns the counts of both grids in the same cells.
-func aligned(is, was sketch) (a, b []int64) {
+func aligned(is, was Column) (a, b []int64) {
 	level := max(is.Level, was.Level)
 	is.coarsen(level)
 	was.coarsen(level)
 	var keys []uint64
-	for _, cells := range [][]slot{is.Cells, was.Cells} {
+	for _, cells := range [][]Cell{is.Cells, was.Cells} {
 		for _, c := range cells {
 			keys = append(keys, c.Key)
 		}
@@ -163,10 +154,10 @@ func aligned(is, was sketch) (a, b []int64) {
 }
 
 // countsOf returns the counts of sorted keys.
-func countsOf(sorted []slot, keys []uint64) []int64 {
+func countsOf(sorted []Cell, keys []uint64) []int64 {
 	out := make([]int64, len(keys))
 	for i, key := range keys {
-		if at, found := slices.BinarySearchFunc(sorted, slot{Key: key}, byKey); found {
+		if at, found := slices.BinarySearchFunc(sorted, Cell{Key: key}, Cell.Compare); found {
 			out[i] = sorted[at].N
 		}
 	}
@@ -206,7 +197,7 @@ const (
 
 // pooled returns the counts of classes in both samples. The last one can contain
 // all rare classes.
-func pooled(is, was []slot) (a, b []int64) {
+func pooled(is, was []Cell) (a, b []int64) {
 	var keys []uint64
 	var n, m int64
 	for _, c := range is {
