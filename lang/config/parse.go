@@ -11,10 +11,11 @@ import (
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
-// pieceBytes is about how much of a file is parsed at a time. The parser keeps
-// all tokens of its input, some forty bytes of them for each byte, in a
-// slice that grows by copying, so longer pieces cost more per byte.
-const pieceBytes = 2 << 10
+// pieceTokens is the most tokens of a file that are parsed at a time, if the file can be
+// cut. The parser keeps all tokens of its input, 96 bytes each, in a slice that grows by
+// copying. Up to 170 tokens, it doubles, and its arrays have sizes that Go's allocator
+// reuses; a piece that almost reaches them leaves the least garbage.
+const pieceTokens = 170
 
 // parse parses a file. The body is nil if nothing could be read.
 //
@@ -53,17 +54,36 @@ func pieces(src []byte) []piece {
 	return out
 }
 
+// cut returns the longest piece with at most pieceTokens tokens, or the shortest one.
 func cut(src []byte) (first, rest []byte) {
-	if len(src) <= pieceBytes {
-		return src, nil
-	}
 	const end = "\n}\n"
-	i := bytes.Index(src[pieceBytes:], []byte(end))
-	if i < 0 {
-		return src, nil
+	at, tokens := 0, 0
+	for at < len(src) {
+		next := len(src)
+		if i := bytes.Index(src[at:], []byte(end)); i >= 0 {
+			next = at + i + len(end)
+		}
+		tokens += mostTokens(src[at:next])
+		if at > 0 && tokens > pieceTokens {
+			break
+		}
+		at = next
 	}
-	i += pieceBytes + len(end)
-	return src[:i], src[i:]
+	return src[:at], src[at:]
+}
+
+// mostTokens returns a number of tokens that a text does not exceed: each byte that is
+// neither a space nor in the middle of a word may be one.
+func mostTokens(src []byte) int {
+	n, inWord := 0, false
+	for _, b := range src {
+		word := b == '_' || b >= '0' && b <= '9' || b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= 0x80
+		if b != ' ' && !(word && inWord) {
+			n++
+		}
+		inWord = word
+	}
+	return n
 }
 
 // parsePieces returns the body that the pieces form together, or nil if there is
