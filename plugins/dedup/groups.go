@@ -154,7 +154,7 @@ func (r *rowset) joinEqual(c components) (copies bitmap) {
 		values[i] = valued{r.print(row), row}
 	}
 	slices.SortFunc(values, func(a, b valued) int {
-		return cmp.Or(cmp.Compare(a.high, b.high), cmp.Compare(a.low, b.low), cmp.Compare(a.row, b.row))
+		return cmp.Or(a.compare(b.digest), cmp.Compare(a.row, b.row))
 	})
 	copies = newBitmap(r.rows())
 	for i := 1; i < len(values); i++ {
@@ -212,8 +212,7 @@ func (r *rowset) joinBucket(c components, keyed []uint64, least int) {
 	}
 	if len(keyed) > widest {
 		slices.SortFunc(keyed, func(a, b uint64) int {
-			x, y := r.print(uint32(a)), r.print(uint32(b))
-			return cmp.Or(cmp.Compare(x.high, y.high), cmp.Compare(x.low, y.low))
+			return r.print(uint32(a)).compare(r.print(uint32(b)))
 		})
 	}
 	for i := range keyed {

@@ -3,16 +3,11 @@ package dedup
 import (
 	"cmp"
 	"context"
-	"fmt"
-	"math"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
-	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/zeebo/xxh3"
 
 	"github.com/quern-dev/quern/plugins/dedup/minhash"
-	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -31,8 +26,8 @@ type election struct {
 	ranks []uint64 // by row; nil if all are equal
 	// content has a hash of all columns for the rows that nothing else orders.
 	content map[uint32]uint64
-	// shingles are those of texts whose similarity is computed.
-	shingles map[uint32][]uint64
+	// verifier computes similarities; nil if they are estimated.
+	verifier *verifier
 }
 
 // hold divides sets of rows into groups. In the order of ranks, each row joins the first
@@ -44,19 +39,39 @@ func (e *election) hold(ctx context.Context, sets [][]uint32) (*groups, error) {
 	if err := e.breakTies(ctx, sets); err != nil {
 		return nil, err
 	}
-	if e.run.Args.Verify {
-		if err := e.readShingles(ctx, sets); err != nil {
-			return nil, err
-		}
-	}
 	g := &groups{leader: newComponents(e.rows.rows()), similarity: map[uint32]float64{}}
+	if !e.run.Args.Verify {
+		_, err := e.divideAll(ctx, g, sets)
+		return g, err
+	}
+	var err error
+	if e.verifier, err = newVerifier(e.files); err != nil {
+		return nil, err
+	}
+	unknown, err := e.divideAll(ctx, g, sets)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.readShingles(ctx, unknown); err != nil {
+		return nil, err
+	}
+	if _, err := e.divideAll(ctx, g, unknown); err != nil {
+		return nil, err
+	}
+	return g, e.verifier.keep(e.files)
+}
+
+// divideAll divides sets, and returns those of which a similarity is not known.
+func (e *election) divideAll(ctx context.Context, g *groups, sets [][]uint32) (unknown [][]uint32, err error) {
 	for _, set := range sets {
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		e.divide(g, set)
+		if !e.divide(g, set) {
+			unknown = append(unknown, set)
+		}
 	}
-	return g, nil
+	return unknown, nil
 }
 
 // candidate is a row with what orders it.
@@ -76,156 +91,77 @@ func (e *election) candidates(set []uint32) []candidate {
 		}
 	}
 	slices.SortFunc(out, func(a, b candidate) int {
-		return cmp.Or(cmp.Compare(b.rank, a.rank), cmp.Compare(a.value.high, b.value.high), cmp.Compare(a.value.low, b.value.low),
-			cmp.Compare(a.content, b.content), cmp.Compare(a.row, b.row))
+		return cmp.Or(cmp.Compare(b.rank, a.rank), a.value.compare(b.value), cmp.Compare(a.content, b.content), cmp.Compare(a.row, b.row))
 	})
 	return out
 }
 
-func (e *election) divide(g *groups, set []uint32) {
+// divide divides a set into groups. It returns false if it needs a similarity that is not
+// known.
+func (e *election) divide(g *groups, set []uint32) bool {
 	type place struct {
 		leader     uint32
 		similarity float64
 	}
 	var leaders []uint32
-	known := map[digest]place{} // where equal values are
+	placed := map[digest]place{} // where equal values are
 	for _, c := range e.candidates(set) {
-		at, ok := known[c.value]
+		at, ok := placed[c.value]
 		for i := 0; !ok && i < len(leaders); i++ {
-			if at.similarity, ok = e.similar(leaders[i], c.row); ok {
-				at.leader = leaders[i]
+			known := false
+			if at.similarity, ok, known = e.similar(leaders[i], c.row); !known {
+				return false
 			}
+			at.leader = leaders[i]
 		}
 		if !ok {
 			leaders = append(leaders, c.row)
-			known[c.value] = place{c.row, 1}
+			placed[c.value] = place{c.row, 1}
 			continue
 		}
-		known[c.value] = at
+		placed[c.value] = at
 		g.leader[c.row] = at.leader
 		if at.similarity < 1 {
 			g.similarity[c.row] = at.similarity
 		}
 	}
+	return true
 }
 
-// similar returns the similarity of two rows with different values, and whether they are
-// duplicates.
-func (e *election) similar(a, b uint32) (float64, bool) {
+// similar returns the similarity of two rows with different values, whether they are
+// duplicates, and whether that is known.
+func (e *election) similar(a, b uint32) (similarity float64, duplicates, known bool) {
 	if e.run.Args.Method == "exact" {
-		return 0, false
+		return 0, false, true
 	}
-	if e.shingles != nil {
-		s := minhash.Jaccard(e.shingles[a], e.shingles[b])
-		return s, s >= e.run.Args.Threshold
+	if e.verifier != nil {
+		s, known := e.verifier.similarity(e.rows, a, b)
+		return s, s >= e.run.Args.Threshold, known
 	}
 	equal := minhash.Equal(e.rows.slots(a), e.rows.slots(b))
-	return e.params.Similarity(equal), equal >= e.params.LeastEqual(e.run.Args.Threshold)
+	return e.params.Similarity(equal), equal >= e.params.LeastEqual(e.run.Args.Threshold), true
 }
 
-// rank reads what "keep" ranks rows by, as numbers that compare alike.
-func (e *election) rank(ctx context.Context) error {
-	keep := e.run.Args.Keep
-	if !keep.IsSet() {
-		return nil
-	}
-	e.ranks = make([]uint64, 0, e.rows.rows())
-	for rec, err := range e.in.Batches(ctx, data.Arguments.Refs(keep.Key)) {
-		if err != nil {
-			return err
-		}
-		for i := range int(rec.NumRows()) {
-			rank, err := ordered(rec.Column(0), i)
-			if err != nil {
+// byShard calls work for each shard with some of these rows, which ascend. first is the
+// shard's first row.
+func (s *scan) byShard(wanted []uint32, work func(shard data.Shard, first uint32, here []uint32) error) error {
+	first := uint32(0)
+	for _, shard := range s.in.Shards() {
+		end := first + uint32(shard.Rows)
+		n, _ := slices.BinarySearch(wanted, end)
+		if n > 0 {
+			if err := work(shard, first, wanted[:n]); err != nil {
 				return err
 			}
-			e.ranks = append(e.ranks, rank)
 		}
+		wanted, first = wanted[n:], end
 	}
 	return nil
 }
 
-// ordered returns a number that is larger for a larger value. Null and NaN are lowest.
-func ordered(a arrow.Array, i int) (uint64, error) {
-	if a.IsNull(i) {
-		return 0, nil
-	}
-	switch a := a.(type) {
-	case *array.Int64:
-		return max(1, uint64(a.Value(i))^1<<63), nil
-	case *array.Float64:
-		v := a.Value(i) + 0 // no negative zero
-		if math.IsNaN(v) {
-			return 0, nil
-		}
-		if n := math.Float64bits(v); n>>63 == 0 {
-			return n | 1<<63, nil
-		}
-		return max(1, ^math.Float64bits(v)), nil
-	}
-	return 0, fmt.Errorf("keep has values of type %s", a.DataType())
-}
-
-// breakTies reads the other columns of rows that have equal values and equal ranks.
-func (e *election) breakTies(ctx context.Context, sets [][]uint32) error {
-	var tied []uint32
-	for _, set := range sets {
-		all := e.candidates(set)
-		for i := 1; i < len(all); i++ {
-			if all[i].value == all[i-1].value && all[i].rank == all[i-1].rank {
-				tied = append(tied, all[i-1].row, all[i].row)
-			}
-		}
-	}
-	slices.Sort(tied)
-	e.content = map[uint32]uint64{}
-	columns := data.Columns.Refs(e.in.Schema.Names()...)
-	var value []byte
-	return e.each(ctx, slices.Compact(tied), columns, func(row uint32, rec arrow.RecordBatch, i int) (err error) {
-		value = value[:0]
-		for _, c := range rec.Columns() {
-			if value, err = rows.AppendValue(value, c, i); err != nil {
-				return err
-			}
-		}
-		e.content[row] = xxh3.Hash(value)
-		return nil
-	})
-}
-
-// readShingles reads the texts of rows that may be duplicates, and of which several
-// values exist.
-func (e *election) readShingles(ctx context.Context, sets [][]uint32) error {
-	var wanted []uint32
-	for _, set := range sets {
-		first := e.rows.print(set[0])
-		if slices.ContainsFunc(set, func(row uint32) bool { return e.rows.print(row) != first }) {
-			wanted = append(wanted, set...)
-		}
-	}
-	slices.Sort(wanted)
-	e.shingles = map[uint32][]uint64{}
-	signer := minhash.NewSigner(e.params)
-	return e.each(ctx, wanted, []data.Ref{e.compared}, func(row uint32, rec arrow.RecordBatch, i int) error {
-		e.shingles[row] = slices.Clone(signer.Shingles(rec.Column(0).(*array.String).Value(i)))
-		return nil
-	})
-}
-
 // each reads some rows, ascending, from the shards that contain them.
 func (s *scan) each(ctx context.Context, wanted []uint32, refs []data.Ref, work func(row uint32, rec arrow.RecordBatch, i int) error) error {
-	shards := s.in.Shards()
-	first := uint32(0)
-	for _, shard := range shards {
-		end := first + uint32(shard.Rows)
-		n, _ := slices.BinarySearch(wanted, end)
-		here := wanted[:n]
-		wanted = wanted[n:]
-		at := first
-		first = end
-		if len(here) == 0 {
-			continue
-		}
+	return s.byShard(wanted, func(shard data.Shard, at uint32, here []uint32) error {
 		for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, refs, 0) {
 			if err != nil {
 				return err
@@ -239,6 +175,6 @@ func (s *scan) each(ctx context.Context, wanted []uint32, refs []data.Ref, work 
 				break
 			}
 		}
-	}
-	return nil
+		return nil
+	})
 }

@@ -2,11 +2,10 @@ package dedup
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"os"
-	"path/filepath"
-	"strings"
 	"syscall"
 
 	"github.com/quern-dev/quern/plugins/dedup/minhash"
@@ -14,6 +13,10 @@ import (
 
 // digest identifies a value by 128 bits of hash. The zero digest is that of null.
 type digest struct{ high, low uint64 }
+
+func (p digest) compare(q digest) int {
+	return cmp.Or(cmp.Compare(p.high, q.high), cmp.Compare(p.low, q.low))
+}
 
 func (p digest) String() string { return fmt.Sprintf("%016x%016x", p.high, p.low) }
 
@@ -128,26 +131,4 @@ func mapFile(path string) ([]byte, error) {
 		return nil, fmt.Errorf("map %s into memory: %w", path, err)
 	}
 	return content, nil
-}
-
-// writeFile writes a file that appears under its name when it is complete.
-func writeFile(dir, name string, content []byte) error {
-	f, err := os.CreateTemp(filepath.Dir(dir), "incomplete-")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(f.Name()) // it has been renamed, unless something failed
-	if _, err := f.Write(content); err != nil {
-		f.Close()
-		return err
-	}
-	if err := f.Close(); err != nil {
-		return err
-	}
-	return os.Rename(f.Name(), filepath.Join(dir, name))
-}
-
-// fileName returns the name of a kept file about values with these digests.
-func fileName(kind string, digests ...string) string {
-	return kind + "-" + strings.ReplaceAll(strings.Join(digests, "-"), "sha256:", "")
 }

@@ -3,12 +3,12 @@ package dedup
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -176,8 +176,7 @@ func (w *writing) clustersOut(ctx context.Context) error {
 		leaders = append(leaders, leader)
 	}
 	slices.SortFunc(leaders, func(a, b uint32) int {
-		x, y := w.rows.print(a), w.rows.print(b)
-		return cmp.Or(cmp.Compare(sizes[b], sizes[a]), cmp.Compare(x.high, y.high), cmp.Compare(x.low, y.low))
+		return cmp.Or(cmp.Compare(sizes[b], sizes[a]), w.rows.print(a).compare(w.rows.print(b)))
 	})
 	largest := int64(0)
 	if len(leaders) > 0 {
@@ -209,12 +208,27 @@ func (w *writing) clustersOut(ctx context.Context) error {
 	return w.run.Write("clusters", rec)
 }
 
-// texts returns the beginnings of what was compared.
+// textsFile has the texts of the groups that were shown, as a JSON object by group.
+const textsFile = "texts"
+
+// texts returns the beginnings of what was compared. It reads only those that the last
+// run did not show.
 func (w *writing) texts(ctx context.Context, leaders []uint32) (map[uint32]string, error) {
-	wanted := slices.Clone(leaders)
-	slices.Sort(wanted)
-	out := map[uint32]string{}
-	return out, w.each(ctx, wanted, []data.Ref{w.compared}, func(row uint32, rec arrow.RecordBatch, i int) error {
+	known, err := w.knownTexts()
+	if err != nil {
+		return nil, err
+	}
+	var missing []uint32
+	out, shown := map[uint32]string{}, map[string]string{}
+	for _, leader := range leaders {
+		if text, ok := known[w.rows.print(leader).String()]; ok {
+			out[leader] = text
+		} else {
+			missing = append(missing, leader)
+		}
+	}
+	slices.Sort(missing)
+	err = w.each(ctx, missing, []data.Ref{w.compared}, func(row uint32, rec arrow.RecordBatch, i int) error {
 		if texts, ok := rec.Column(0).(*array.String); ok {
 			out[row] = beginning(texts.Value(i))
 			return nil
@@ -222,17 +236,36 @@ func (w *writing) texts(ctx context.Context, leaders []uint32) (map[uint32]strin
 		out[row] = beginning(fmt.Sprint(rec.Column(0).GetOneForMarshal(i)))
 		return nil
 	})
+	if err != nil {
+		return nil, err
+	}
+	for leader, text := range out {
+		shown[w.rows.print(leader).String()] = text
+	}
+	content, err := json.Marshal(shown)
+	if err != nil {
+		return nil, err
+	}
+	return out, w.files.put(textsFile, content)
 }
 
+// knownTexts returns the texts that the last run showed.
+func (w *writing) knownTexts() (map[string]string, error) {
+	content, err := w.files.read(textsFile)
+	if err != nil || content == nil {
+		return nil, err
+	}
+	var known map[string]string
+	return known, json.Unmarshal(content, &known)
+}
+
+// beginning returns the first characters of a text, as valid UTF-8.
 func beginning(text string) string {
 	n := 0
 	for i := range text {
 		if n++; n > shownCharacters {
-			return strings.Clone(text[:i]) + "…"
+			return strings.ToValidUTF8(text[:i], "\uFFFD") + "…"
 		}
 	}
-	if !utf8.ValidString(text) {
-		return strings.ToValidUTF8(text, "\uFFFD")
-	}
-	return strings.Clone(text)
+	return strings.Clone(strings.ToValidUTF8(text, "\uFFFD"))
 }

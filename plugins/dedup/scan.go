@@ -28,7 +28,7 @@ type scan struct {
 	in       *plugin.DatasetInput
 	params   minhash.Params
 	compared data.Ref
-	folder   string // of new files
+	files    *files
 	done     atomic.Int64
 
 	prints []*prints // by shard
@@ -43,13 +43,13 @@ type place struct {
 }
 
 func newScan(r *plugin.Run[dedupArgs]) (*scan, error) {
-	folder, err := r.KeepFolder()
+	f, err := newFiles(r)
 	if err != nil {
 		return nil, err
 	}
 	in := r.Dataset(r.Args.Input)
 	return &scan{
-		run: r, in: in, params: r.Args.params, folder: folder,
+		run: r, in: in, params: r.Args.params, files: f,
 		compared: data.Ref{Namespace: data.Arguments, Name: r.Args.compared().Key}, prints: make([]*prints, len(in.Shards())),
 	}, nil
 }
@@ -58,18 +58,10 @@ func newScan(r *plugin.Run[dedupArgs]) (*scan, error) {
 func (s *scan) all(ctx context.Context) error {
 	names := make([]string, len(s.prints))
 	fresh := map[string][]int{} // shards to read, by the name of their file
-	used := map[string]bool{}
-	kept := s.run.Kept()
 	for i, shard := range s.in.Shards() {
-		if digest := shard.Digest(s.compared); digest != "" {
-			names[i] = fileName("values", digest)
-		}
-		path := filepath.Join(s.folder, names[i])
-		if f, ok := kept[names[i]]; ok {
-			path = f.Path
-		}
+		names[i] = fileName("values", shard, s.compared)
 		if names[i] != "" {
-			p, err := openPrints(path, int(shard.Rows), s.params)
+			p, err := openPrints(s.files.path(names[i]), int(shard.Rows), s.params)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
@@ -80,15 +72,12 @@ func (s *scan) all(ctx context.Context) error {
 			continue
 		}
 		s.done.Add(shard.Rows)
-		if _, ok := kept[names[i]]; ok && !used[names[i]] {
-			s.run.KeepAgain(names[i])
-		}
-		used[names[i]] = true
+		s.files.keep(names[i])
 	}
 	if len(fresh) == 0 {
 		return nil
 	}
-	if err := s.remember(kept, used); err != nil {
+	if err := s.remember(); err != nil {
 		return err
 	}
 	g, ctx := parallel.WithContext(ctx)
@@ -107,10 +96,10 @@ func (s *scan) all(ctx context.Context) error {
 
 // remember finds the rows of shards that no longer exist, among which the rows of new
 // shards probably are.
-func (s *scan) remember(kept map[string]plugin.File, used map[string]bool) error {
+func (s *scan) remember() error {
 	s.places = map[digest]place{}
-	for name, f := range kept {
-		if used[name] || !strings.HasPrefix(name, "values-") {
+	for name, f := range s.files.former {
+		if s.files.again[name] || !strings.HasPrefix(name, "values-") {
 			continue
 		}
 		p, err := openPrints(f.Path, -1, s.params)
@@ -151,10 +140,10 @@ func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 	if name == "" {
 		return nil
 	}
-	if err := writeFile(s.folder, name, p.content); err != nil {
+	if err := writeFile(s.files.folder, name, p.content); err != nil {
 		return fmt.Errorf("keep what is known about a shard: %w", err)
 	}
-	mapped, err := openPrints(filepath.Join(s.folder, name), p.rows, s.params)
+	mapped, err := openPrints(filepath.Join(s.files.folder, name), p.rows, s.params)
 	if err != nil {
 		return err
 	}
