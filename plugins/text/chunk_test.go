@@ -6,11 +6,11 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"github.com/apparentlymart/go-textseg/v15/textseg"
 
 	"github.com/quern-dev/quern/internal/reference"
+	"github.com/quern-dev/quern/internal/spacy"
 	"github.com/quern-dev/quern/internal/tokens"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -42,8 +42,51 @@ func TestChunksEndWhereParagraphsSentencesAndWordsEnd(t *testing.T) {
 		{"e\u0301e\u0301e\u0301", 2, 0, "e\u0301e\u0301|e\u0301"},
 		{"a\r\nb\r\nc", 3, 0, "a\r\n|b\r\nc"},
 	} {
-		if got := strings.Join(cutText(c.text, c.size, c.overlap, nil), "|"); got != c.want {
+		if got := strings.Join(parts(c.text, limit{size: c.size, overlap: c.overlap}.prose(c.text)), "|"); got != c.want {
 			t.Errorf("%q by %d, overlapping by %d: got %q, want %q", c.text, c.size, c.overlap, got, c.want)
+		}
+	}
+}
+
+func TestChunksOfSentencesMarkdownAndCode(t *testing.T) {
+	for _, c := range []struct {
+		by, text      string
+		size, overlap int
+		want          string
+	}{
+		{"sentence", "Dr. No left. He said: \"Stop!\" Why?", 0, 0, `Dr. No left. |He said: "Stop!" |Why?`},
+		{"sentence", "A title\n\nOne two. Three\nfour.  Five", 0, 0, "A title\n\n|One two. |Three\nfour.  |Five"},
+		{"sentence", "一二三。 四五六！「七。」八", 0, 0, "一二三。 |四五六！|「七。」|八"},
+		{"sentence", "One. Two. Three four five.", 11, 0, "One. Two. |Three four |five."},
+		{"sentence", "One. Two. Three. Four.", 13, 6, "One. Two. |Two. Three. |Four."},
+		{"sentence", " \n", 0, 0, " \n"},
+		{"markdown", "# A\n\n## B\n\ntext\n\n# C\n", 0, 0, "# A\n\n## B\n\ntext\n\n[A/B]|# C\n[C]"},
+		{"markdown", "intro\n\nA *b*\n===\ntext\n### C ##\n## D\n", 0, 0, "intro\n\n[]|A *b*\n===\ntext\n[A *b*]|### C ##\n[A *b*/C]|## D\n[A *b*/D]"},
+		{"markdown", "---\ntitle: x\n---\n# A\n", 0, 0, "---\ntitle: x\n---\n[]|# A\n[A]"},
+		{"markdown", "---\n\n# A\n", 0, 0, "---\n\n[]|# A\n[A]"},
+		{"markdown", "# A\n```\n# B\n\nx\n```\ny", 0, 0, "# A\n```\n# B\n\nx\n```\ny[A]"},
+		{"markdown", "# A\none two\n```\na b\n\nc d\n```\nthree", 21, 0, "# A\none two\n[A]|```\na b\n\nc d\n```\n[A]|three[A]"},
+		{"markdown", "```\naaaa bbbb\ncccc dddd\n```\n", 12, 0, "```\n[]|aaaa bbbb\n[]|cccc dddd\n[]|```\n[]"},
+		{"code", "import a\n\ndef f():\n    x\n\n    y\n\n\ndef g():\n    z\n", 0, 0, "import a\n\n|def f():\n    x\n\n    y\n\n\n|def g():\n    z\n"},
+		{"code", "def f():\n    if a:\n        b\n    else:\n        c\n    d\n", 36, 0, "def f():\n    if a:\n        b\n|    else:\n        c\n    d\n"},
+		{"code", "f(\n  a,\n)\ng()\n", 12, 0, "f(\n  a,\n)\n|g()\n"},
+		{"code", "a-very-long-line\nb\n", 4, 0, "a-very-long-line\n|b\n"},
+		{"code", "a\nb\nc\nd\n", 4, 2, "a\nb\n|b\nc\n|c\nd\n"},
+	} {
+		l := limit{size: c.size, overlap: c.overlap}
+		var all []string
+		switch c.by {
+		case "sentence":
+			all = parts(c.text, l.sentences(c.text, spacy.English()))
+		case "code":
+			all = parts(c.text, l.code(c.text))
+		default:
+			for _, p := range l.markdown(c.text) {
+				all = append(all, c.text[p.start:p.end]+"["+strings.Join(p.headings, "/")+"]")
+			}
+		}
+		if got := strings.Join(all, "|"); got != c.want {
+			t.Errorf("%q by %s and %d, overlapping by %d: got\n %q, want\n %q", c.text, c.by, c.size, c.overlap, got, c.want)
 		}
 	}
 }
@@ -64,53 +107,86 @@ func TestChunksKeepEveryByteAndTheirSize(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range reference.Rounds(400, 20_000) {
 		text := randomText(rng)
-		size := 1 + rng.IntN(60)
-		overlap := rng.IntN(size)
-		var count *tokens.Counter
+		l := limit{size: 1 + rng.IntN(60)}
+		l.overlap = rng.IntN(l.size)
 		if rng.IntN(4) == 0 {
-			count = tokens.For("o200k_base")
+			l.count = tokens.For("o200k_base")
 		}
-		if got := strings.Join(cutText(text, size, 0, count), ""); got != text {
-			t.Fatalf("%q by %d came out as %q", text, size, got)
-		}
-		checkChunks(t, text, cutText(text, size, overlap, count), size, overlap, count)
+		checkChunks(t, text, l)
 	}
 }
 
-// checkChunks checks that chunks cover a text in order, are of the size, overlap by
+func FuzzChunksRestoreTheText(f *testing.F) {
+	f.Add("# A\n\nOne. Two.\n\n## B\n\n```\nx\n```\n\n- y\n", uint8(9), uint8(3))
+	f.Add("---\na: b\n---\nTitle\n=====\n<pre>\n# no\n\n</pre>\n> # quoted\n", uint8(5), uint8(0))
+	f.Add("def f():\n\treturn [\n\t\t1,\n\t]\n\n\nclass A:\n    x = 1\n\r\n\rend", uint8(20), uint8(4))
+	f.Add("Dr. No said: \"Ja!\" (Quite so.) e\u0301 \u3002\u300d\u4e00\u3002", uint8(1), uint8(0))
+	f.Fuzz(func(t *testing.T, text string, size, overlap uint8) {
+		l := limit{size: int(size)}
+		if size > 0 {
+			l.overlap = int(overlap) % int(size)
+		}
+		checkChunks(t, text, l)
+	})
+}
+
+// checkChunks checks what all ways to split a text promise.
+func checkChunks(t *testing.T, text string, l limit) {
+	t.Helper()
+	whole := l
+	whole.overlap = 0
+	words := spacy.English()
+	for name, split := range map[string]func(l limit) []chunk{
+		"prose":    func(l limit) []chunk { return l.prose(text) },
+		"sentence": func(l limit) []chunk { return l.sentences(text, words) },
+		"markdown": func(l limit) []chunk { return l.markdown(text) },
+		"code":     func(l limit) []chunk { return l.code(text) },
+	} {
+		if got := strings.Join(parts(text, split(whole)), ""); got != text {
+			t.Fatalf("%q by %s and %d came out as %q", text, name, l.size, got)
+		}
+		if l.size > 0 {
+			checkLimits(t, name, text, split(l), l)
+		}
+	}
+}
+
+// checkLimits checks that chunks cover a text in order, are of the size, overlap by
 // no more than they may, and split no character.
-func checkChunks(t *testing.T, text string, chunks []string, size, overlap int, count *tokens.Counter) {
+func checkLimits(t *testing.T, name, text string, chunks []chunk, l limit) {
 	t.Helper()
 	edges := characterEdges(text)
 	long := func(s string) int {
-		if count != nil {
-			return int(count.Text(s))
+		if l.count != nil {
+			return int(l.count.Text(s))
 		}
 		return len(characterEdges(s)) - 1
 	}
 	end := 0 // byte of the text where the last chunk ended
-	for i, chunk := range chunks {
-		if !utf8.ValidString(chunk) {
-			t.Fatalf("chunk %d of %q is not UTF-8: %q", i, text, chunk)
+	for i, c := range chunks {
+		part := text[c.start:c.end]
+		if c.start > end || c.end <= end || i > 0 && c.start <= chunks[i-1].start || !edges[c.start] || !edges[c.end] {
+			t.Fatalf("%s: chunk %d of %q by %+v is from %d to %d, after byte %d", name, i, text, l, c.start, c.end, end)
 		}
-		from := -1
-		for at := end; at >= 0; at-- {
-			if edges[at] && strings.HasPrefix(text[at:], chunk) && long(text[at:end]) <= overlap && at+len(chunk) > end {
-				from = at
-				break
-			}
+		if n := long(text[c.start:end]); n > l.overlap {
+			t.Fatalf("%s: chunk %d of %q by %+v repeats %d units", name, i, text, l, n)
 		}
-		if from < 0 || !edges[from+len(chunk)] {
-			t.Fatalf("chunk %d of %q by %d, overlapping by %d, does not follow byte %d: %q", i, text, size, overlap, end, chunk)
+		lines := strings.Count(strings.ReplaceAll(part[:len(part)-1], "\r\n", "\n"), "\n")
+		if n := long(part); n > l.size && len(characterEdges(part)) > 2 && (name != "code" || lines > 0) {
+			t.Fatalf("%s: chunk %d of %q has the size %d, not %d: %q", name, i, text, n, l.size, part)
 		}
-		if n := long(chunk); n > size && len(characterEdges(chunk)) > 2 {
-			t.Fatalf("chunk %d of %q has the size %d, not %d: %q", i, text, n, size, chunk)
-		}
-		end = from + len(chunk)
+		end = c.end
 	}
 	if end != len(text) {
-		t.Fatalf("the chunks of %q end at byte %d of %d", text, end, len(text))
+		t.Fatalf("%s: the chunks of %q end at byte %d of %d", name, text, end, len(text))
 	}
+}
+
+func parts(text string, chunks []chunk) (out []string) {
+	for _, c := range chunks {
+		out = append(out, text[c.start:c.end])
+	}
+	return out
 }
 
 // characterEdges are the bytes at which characters begin or end.
@@ -140,7 +216,7 @@ func TestChunkMakesRowsOfATextAndDropsIt(t *testing.T) {
 	if names := got.Columns.Names(); !slices.Equal(names, []string{"id", "chunk", "chunk_index"}) {
 		t.Errorf("the columns are %v", names)
 	}
-	for _, args := range []map[string]any{{"size": 0}, {"size": 5, "overlap": 5}, {"size": 5, "overlap": -1}} {
+	for _, args := range []map[string]any{{}, {"size": 0}, {"size": 5, "overlap": 5}, {"size": 5, "overlap": -1}, {"by": "code", "overlap": 1}} {
 		args["text"] = plugintest.Row("text")
 		if _, err := expand(t, "chunk", args, nil, rows); err == nil {
 			t.Errorf("%v was accepted", args)

@@ -1,6 +1,7 @@
 package text
 
 import (
+	"math"
 	"sort"
 	"unicode"
 	"unicode/utf8"
@@ -10,50 +11,101 @@ import (
 	"github.com/quern-dev/quern/internal/tokens"
 )
 
-// breakKind says what ends after a character, and therefore whether a chunk may
-// end there.
-type breakKind uint8
+// rank says how good a place after a character is for the end of a chunk. Zero
+// means that it splits something that should stay whole.
+type rank uint8
 
+// The ranks of places in prose.
 const (
-	withinWord breakKind = iota
+	withinWord rank = iota
 	afterWord
 	afterSentence
 	afterParagraph
 )
 
+// limit is the size of chunks.
+type limit struct {
+	size    int // 0: no limit
+	overlap int
+	count   *tokens.Counter // nil: sizes are in characters
+}
+
 // cut is a text that is being cut into chunks. Positions count characters, that
 // is, grapheme clusters, which are never split.
 type cut struct {
-	text   string
-	ends   []int       // byte offset where each character ends
-	breaks []breakKind // after each character
-	size   int
-	count  *tokens.Counter // nil: sizes are in characters
+	limit
+	text  string
+	ends  []int  // byte offset where each character ends
+	ranks []rank // after each character
+	// unit is the lowest rank of places between units, which stay whole if they
+	// fit into a chunk, and overlaps consist of.
+	unit rank
+	// part is the part of a chunk, 1/part, that is full before the place with the
+	// highest rank counts instead of the last unit that fits. 0: nothing.
+	part int
+	// solid chunks are too long rather than split within a unit.
+	solid bool
 	// tokens contains the number of tokens of the whole text that have ended at
 	// each position. A slice of the text has about as many tokens by itself:
 	// only those at its ends can differ.
 	tokens []int
 }
 
-// cutText cuts a text into chunks of at most size characters, or tokens if
-// count is not nil. Each chunk begins at most overlap before the end of the
-// previous chunk, and ends after it.
-func cutText(text string, size, overlap int, count *tokens.Counter) []string {
-	c := &cut{text: text, size: size, count: count}
-	c.scan()
+// newCut finds the characters of a text.
+func (l limit) newCut(text string) *cut {
+	c := &cut{limit: l, text: text, unit: afterWord, part: 2}
+	for rest, at := []byte(text), 0; len(rest) > 0; {
+		n, _, err := textseg.ScanGraphemeClusters(rest, true)
+		if err != nil || n == 0 {
+			n = len(rest)
+		}
+		rest, at = rest[n:], at+n
+		c.ends = append(c.ends, at)
+	}
+	c.ranks = make([]rank, len(c.ends))
+	return c
+}
+
+// prose cuts a text into chunks that end where paragraphs, sentences, and words
+// end.
+func (l limit) prose(text string) []chunk {
+	c := l.newCut(text)
+	c.rankProse(true)
+	return c.chunks()
+}
+
+// chunks cuts the text into chunks of at most size characters, or tokens. Each
+// chunk begins at most overlap before the end of the previous chunk, and ends
+// after it. Without a size, each unit is a chunk.
+func (c *cut) chunks() []chunk {
+	if c.size == 0 {
+		return c.units()
+	}
 	c.tokenize()
-	var chunks []string
-	for from, end := 0, 0; end < len(c.ends); from = c.overlapping(from, end, overlap) {
+	var chunks []chunk
+	for from, end := 0, 0; end < len(c.ends); from = c.overlapping(from, end) {
 		from, end = c.next(from, end)
-		chunks = append(chunks, c.slice(from, end))
+		chunks = append(chunks, chunk{start: c.byteAt(from), end: c.byteAt(end)})
+	}
+	return chunks
+}
+
+func (c *cut) units() []chunk {
+	var chunks []chunk
+	start := 0
+	for i, end := range c.ends {
+		if c.ranks[i] >= c.unit || i == len(c.ends)-1 {
+			chunks = append(chunks, chunk{start: start, end: end})
+			start = end
+		}
 	}
 	return chunks
 }
 
 // next returns the chunk that begins at from, or at the end of the previous
-// chunk if that is the only way not to split a word.
+// chunk if that is the only way not to split a unit.
 func (c *cut) next(from, before int) (start, end int) {
-	if end = c.chunk(from, before); from == before || c.whole(end) {
+	if end = c.chunk(from, before); from == before || c.whole(end) && (!c.solid || c.measure(from, end) <= c.size) {
 		return from, end
 	}
 	if alone := c.chunk(before, before); c.whole(alone) {
@@ -62,42 +114,44 @@ func (c *cut) next(from, before int) (start, end int) {
 	return from, end
 }
 
-// whole reports whether a position is not inside a word.
-func (c *cut) whole(at int) bool { return at == len(c.ends) || c.breaks[at-1] != withinWord }
+// whole reports whether a position is not inside a unit.
+func (c *cut) whole(at int) bool { return c.rankAt(at) >= c.unit }
 
-// scan finds the characters of the text and what ends after each of them.
-func (c *cut) scan() {
-	rest, at := []byte(c.text), 0
-	for len(rest) > 0 {
-		n, _, err := textseg.ScanGraphemeClusters(rest, true)
-		if err != nil || n == 0 {
-			n = len(rest)
-		}
-		rest, at = rest[n:], at+n
-		c.ends = append(c.ends, at)
+// rankAt returns the rank of a position.
+func (c *cut) rankAt(at int) rank {
+	if at == 0 || at == len(c.ends) {
+		return math.MaxUint8
 	}
-	c.breaks = make([]breakKind, len(c.ends))
+	return c.ranks[at-1]
+}
+
+// rankProse ranks places by what ends there. Without guess, only what is sure ends
+// a sentence: an empty line, and the stops of scripts without spaces.
+func (c *cut) rankProse(guess bool) {
 	var seen before
 	for i := range c.ends {
 		r, _ := utf8.DecodeRuneInString(c.character(i))
 		switch {
 		case unicode.IsSpace(r):
+			if seen.wide && seen.spaces == 0 {
+				c.ranks[i-1] = withinWord // the white space belongs to the sentence
+			}
 			seen.space(r)
 			continue
 		case i > 0 && seen.spaces > 0:
-			c.breaks[i-1] = seen.kind()
+			c.ranks[i-1] = seen.rank(guess)
 			seen = before{}
 		}
 		switch {
 		case wideStop(r): // needs no white space after it
-			c.breaks[i] = afterSentence
+			c.ranks[i] = afterSentence
 			seen.stop, seen.wide = true, true
 		case endsSentence(r):
 			seen.stop = true
 		case !closes(r):
 			seen.stop, seen.wide = false, false
 		case seen.wide:
-			c.breaks[i-1], c.breaks[i] = withinWord, afterSentence
+			c.ranks[i-1], c.ranks[i] = withinWord, afterSentence
 		}
 	}
 }
@@ -131,12 +185,12 @@ func (b *before) space(r rune) {
 	}
 }
 
-// kind returns what ends after the white space.
-func (b *before) kind() breakKind {
+// rank returns the rank of the place after the white space.
+func (b *before) rank(guess bool) rank {
 	switch {
 	case b.lines > 1:
 		return afterParagraph
-	case b.stop || b.lines == 1:
+	case b.wide, guess && (b.stop || b.lines == 1):
 		return afterSentence
 	}
 	return afterWord
@@ -180,18 +234,33 @@ func (c *cut) chunk(from, before int) int {
 	if most == len(c.ends) {
 		return most
 	}
-	half := max(before, from+(most-from)/2)
-	for _, want := range []struct {
-		kind  breakKind
-		least int
-	}{{afterParagraph, half}, {afterSentence, half}, {afterWord, before}} {
-		for end := most; end > want.least; end-- {
-			if c.breaks[end-1] >= want.kind && c.measure(from, end) <= c.size {
-				return end
-			}
+	least := before
+	if c.part > 0 {
+		least = max(before, from+(most-from)/c.part)
+	}
+	if end := c.best(from, least, most); end > 0 {
+		return end
+	}
+	for end := least; end > before; end-- {
+		if c.ranks[end-1] > 0 && c.measure(from, end) <= c.size {
+			return end
 		}
 	}
+	for c.solid && most < len(c.ends) && c.ranks[most-1] == 0 {
+		most++
+	}
 	return most
+}
+
+// best returns the last of the places with the highest rank after least at which a
+// chunk can end, or 0.
+func (c *cut) best(from, least, most int) (best int) {
+	for end := most; end > least; end-- {
+		if r := c.ranks[end-1]; r > 0 && (best == 0 || r > c.ranks[best-1]) && c.measure(from, end) <= c.size {
+			best = end
+		}
+	}
+	return best
 }
 
 // reach returns the last position at which a chunk that begins at from can end.
@@ -212,27 +281,28 @@ func (c *cut) reach(from, before int) int {
 }
 
 // overlapping returns the beginning of the chunk after the chunk from … to: the
-// first word that begins at most overlap before its end. It is inside a word
-// only if that chunk ends inside a word.
-func (c *cut) overlapping(from, to, overlap int) int {
-	if overlap == 0 || to == len(c.ends) {
+// first unit that begins at most overlap before its end. It is inside a unit only
+// if that chunk ends inside one.
+func (c *cut) overlapping(from, to int) int {
+	if c.overlap == 0 || to == len(c.ends) {
 		return to
 	}
-	fits := func(at int) bool { return c.measure(at, to) <= overlap && c.measure(at, to+1) <= c.size }
-	guess := to - overlap
+	fits := func(at int) bool { return c.measure(at, to) <= c.overlap && c.measure(at, to+1) <= c.size }
+	guess := to - c.overlap
 	if c.count != nil {
-		guess = sort.SearchInts(c.tokens, c.tokens[to]-overlap)
+		guess = sort.SearchInts(c.tokens, c.tokens[to]-c.overlap)
 	}
 	first := searchNear(from+1, to, guess, fits)
 	for first < to && !fits(first) {
 		first++
 	}
+	lowest := max(min(c.unit, c.rankAt(to)), 1)
 	for at := first; at < to; at++ {
-		if c.whole(at) && fits(at) {
+		if c.rankAt(at) >= lowest && fits(at) {
 			return at
 		}
 	}
-	if c.whole(to) {
+	if c.rankAt(to) > 0 {
 		return to
 	}
 	return first

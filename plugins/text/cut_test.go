@@ -22,7 +22,7 @@ func BenchmarkChunksOfTokens(b *testing.B) {
 		b.Run(fmt.Sprintf("overlap=%d", overlap), func(b *testing.B) {
 			b.SetBytes(int64(text.Len()))
 			for b.Loop() {
-				cutText(text.String(), 500, overlap, count)
+				limit{500, overlap, count}.prose(text.String())
 			}
 		})
 	}
