@@ -38,7 +38,7 @@ var mayImport = map[string][]string{
 	"runner/engine":               {"runner/events", "runner/failure", "runner/modelhost", "planner/plan", "lang/value", "store/artifact", "store/pending", "sdk"},
 	"runner/engine/local":         {"runner/engine", "runner/events", "runner/failure", "runner/modelhost", "runner/overlap", "runner/rowwise", "runner/stage", "planner/plan", "planner/fingerprint", "lang/addr", "lang/diag", "lang/expr", "lang/secret", "lang/value", "store", "sdk", "internal"},
 	"tester":                      {"tester", "inspect", "lang", "planner", "registry", "runner", "store", "sdk", "internal"},
-	"inspect":                     {"inspect", "planner/plan", "planner/contract", "planner/fingerprint", "plugins/figures", "plugins/stats", "lang/addr", "lang/diag", "lang/kind", "lang/value", "store", "ui/export", "ui/results", "sdk", "internal"},
+	"inspect":                     {"inspect", "planner/plan", "planner/contract", "planner/fingerprint", "plugins/figures", "plugins/profile/drift", "plugins/profile/survey", "plugins/stats", "lang/addr", "lang/diag", "lang/kind", "lang/value", "store", "ui/export", "ui/results", "sdk", "internal"},
 	"ui":                          {"ui", "planner/plan", "lang/diag", "lang/value", "store", "sdk", "internal"},
 	"cmd":                         {"cmd", "inspect", "ui", "tester", "runner", "planner", "registry", "importers", "lang", "store", "plugins/builtin", "sdk", "internal"},
 	"cmd/quern-plugin-sql":        {"plugins/sql", "sdk", "internal"},

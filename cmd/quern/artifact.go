@@ -18,9 +18,9 @@ import (
 func artifactCommand(ui *terminal) *cli.Command {
 	return &cli.Command{
 		Name:  "artifact",
-		Usage: "list, show, locate, export, verify, and pin artifacts",
+		Usage: "list, show, profile, locate, export, verify, and pin artifacts",
 		Commands: []*cli.Command{
-			artifactListCommand(ui), artifactShowCommand(ui), artifactFilesCommand(ui), artifactExportCommand(ui),
+			artifactListCommand(ui), artifactShowCommand(ui), artifactProfileCommand(ui), artifactFilesCommand(ui), artifactExportCommand(ui),
 			artifactVerifyCommand(ui), artifactPinCommand(ui), artifactUnpinCommand(ui), artifactPinsCommand(ui),
 		},
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"time"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
@@ -142,6 +143,9 @@ func instanceLines(i *compare.Instance) []string {
 			lines = append(lines, line)
 		}
 	}
+	if i.Profiles != nil {
+		lines = append(lines, profileLines(i.Profiles)...)
+	}
 	if line := workLine(i); line != "" {
 		lines = append(lines, line)
 	}
@@ -219,6 +223,38 @@ func figureLine(f compare.Figure) string {
 		line += fmt.Sprintf("; difference %s %s, corrected p = %s (paired, %s)", m.Change(d.Value), m.ChangeInterval(d.Figure), results.Probability(d.PAdjusted), english.Count(d.N, "row"))
 	}
 	return line
+}
+
+// profileLines describes how the datasets of two profiles differ.
+func profileLines(p *compare.Profiles) []string {
+	text := english.Count(p.After.Rows, "row")
+	if p.Before.Rows != p.After.Rows {
+		text = english.Number(p.Before.Rows) + " → " + text
+	}
+	if p.Before.DuplicateRows != p.After.DuplicateRows {
+		text += fmt.Sprintf(", duplicates %s → %s", english.Number(p.Before.DuplicateRows), english.Number(p.After.DuplicateRows))
+	}
+	lines := []string{text}
+	for _, of := range []struct {
+		names []string
+		what  string
+	}{{p.Drift.Added, "was added"}, {p.Drift.Removed, "was removed"}, {p.Drift.Retyped, "has another type"}} {
+		for _, name := range of.names {
+			lines = append(lines, "column "+name+" "+of.what)
+		}
+	}
+	for i := range p.Drift.Columns {
+		d := &p.Drift.Columns[i]
+		if !slices.Contains(p.Drift.Drifted, d.Name) {
+			continue
+		}
+		was, is := p.Column(d.Name)
+		lines = append(lines, fmt.Sprintf("column %s has drifted: %s", d.Name, results.ColumnDrift(d, is, was)))
+	}
+	if steady := len(p.Drift.Columns) - len(p.Drift.Drifted); steady > 0 {
+		lines = append(lines, fmt.Sprintf("no drift was found in %s", english.Count(steady, "column")))
+	}
+	return lines
 }
 
 // workLine says what the runs did with an instance, if either did more than to keep it.

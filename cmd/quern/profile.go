@@ -22,9 +22,16 @@ func showProfile(ui *terminal, format string, s *store.Store, st *state.State, i
 		return printInstance(ui, s, inspect.NewEntry(st, inst))
 	case err != nil:
 		return err
-	case format == "csv":
+	}
+	return printProfileAs(ui, format, p)
+}
+
+// printProfileAs prints a profile as csv, markdown, or text.
+func printProfileAs(ui *terminal, format string, p *results.Profile) error {
+	switch format {
+	case "csv":
 		return p.ColumnTable().CSV(ui.out)
-	case format == "markdown":
+	case "markdown":
 		return printProfile(ui, p, "## %s\n\n%s\n\n", "\n### %s\n\n", longestAnswer, (*results.Table).Markdown)
 	}
 	return printProfile(ui, p, "%s: %s\n\n", "\n%s:\n\n", longestCell, func(t *results.Table, w io.Writer, longest int) error {

@@ -7,8 +7,10 @@ import (
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
+	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
+	"github.com/quern-dev/quern/internal/arrowjson"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -179,7 +181,7 @@ func rowTexts(rec arrow.RecordBatch, i int) []string {
 	for c, col := range rec.Columns() {
 		text := "-"
 		if !col.IsNull(i) {
-			text = strings.Join(strings.Fields(col.ValueStr(i)), " ")
+			text = strings.Join(strings.Fields(valueText(col, i)), " ")
 		}
 		if runes := []rune(text); len(runes) > longestCell {
 			text = string(runes[:longestCell-1]) + "…"
@@ -187,4 +189,16 @@ func rowTexts(rec arrow.RecordBatch, i int) []string {
 		texts[c] = text
 	}
 	return texts
+}
+
+// valueText formats a value for people. Lists and structs are JSON, unless JSON cannot
+// represent them.
+func valueText(col arrow.Array, i int) string {
+	switch col.(type) {
+	case *array.List, *array.Struct:
+		if text, err := (arrowjson.Encoder{NonFinite: true}).Append(nil, col, i); err == nil {
+			return string(text)
+		}
+	}
+	return col.ValueStr(i)
 }

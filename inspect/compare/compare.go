@@ -83,6 +83,8 @@ type Instance struct {
 	Reasons   []plan.Reason `json:"reasons,omitempty"`
 	Artifacts []Artifact    `json:"artifacts,omitempty"`
 	Figures   []Figure      `json:"figures,omitempty"`
+	// Profiles is how what profiles found differs. It is nil for anything else.
+	Profiles *Profiles `json:"profiles,omitempty"`
 	// Before and After are what the runs did with it, or nil if they did nothing.
 	Before *Work `json:"before,omitempty"`
 	After  *Work `json:"after,omitempty"`
@@ -358,6 +360,12 @@ func (c *comparer) changed(a, b *state.Instance) (*Instance, error) {
 		return nil, err
 	}
 	i.Figures = figures
+	if note != "" {
+		i.Notes = append(i.Notes, note)
+	}
+	if i.Profiles, note, err = c.profiles(a, b); err != nil {
+		return nil, err
+	}
 	if note != "" {
 		i.Notes = append(i.Notes, note)
 	}

@@ -21,7 +21,7 @@ type Profile struct {
 // ReadProfile reads a profile. The error is measurement.ErrNoProfile if the
 // instance is something else.
 func ReadProfile(s *store.Store, inst *state.Instance) (*Profile, error) {
-	text, err := reportFile(s, inst, measurement.File)
+	text, err := ReportFile(s, inst, measurement.File)
 	if err != nil {
 		return nil, err
 	}
@@ -57,6 +57,35 @@ func (p *Profile) DriftTable() *Table {
 		return nil
 	}
 	return DriftTable(p.Drift)
+}
+
+// ColumnDrift says how the values of a column differ from those of a baseline, of
+// which c and was are the descriptions.
+func ColumnDrift(d *measurement.ColumnDrift, c, was *measurement.ProfileColumn) string {
+	var parts []string
+	for _, f := range []struct {
+		name string
+		of   measurement.Figure
+	}{{"PSI", d.PSI}, {"distance", d.Distance}} {
+		if text := shortFigure(f.of); text != "" {
+			if d.Of != "values" {
+				text = "of " + d.Of + " " + text
+			}
+			parts = append(parts, f.name+" "+text)
+		}
+	}
+	if d.PAdjusted != nil {
+		parts = append(parts, fmt.Sprintf("corrected p = %s (%s)", Probability(d.PAdjusted), d.Test))
+	}
+	for _, f := range []struct{ name, was, is string }{
+		{"nulls", ShareText(was.Nulls, was.Nulls+was.Values), ShareText(c.Nulls, c.Nulls+c.Values)},
+		{"distinct", DistinctText(was), DistinctText(c)},
+	} {
+		if f.was != f.is {
+			parts = append(parts, fmt.Sprintf("%s %s → %s", f.name, f.was, f.is))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // DriftTable says how columns differ from those of a baseline.

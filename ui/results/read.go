@@ -100,7 +100,7 @@ func valueOf(inst *state.Instance) (*found, error) {
 // description reads the report's file for programs, if it exists.
 func description(s *store.Store, inst *state.Instance) (*described, error) {
 	about := &described{}
-	text, err := reportFile(s, inst, measurement.File)
+	text, err := ReportFile(s, inst, measurement.File)
 	// A report in a different form says nothing about the order.
 	if err != nil || text == nil || json.Unmarshal(text, about) != nil {
 		return &described{}, err
@@ -108,9 +108,9 @@ func description(s *store.Store, inst *state.Instance) (*described, error) {
 	return about, nil
 }
 
-// reportFile reads a file of an evaluator's report, or returns nil if it has no
+// ReportFile reads a file of an evaluator's report, or returns nil if it has no
 // such file.
-func reportFile(s *store.Store, inst *state.Instance, name string) ([]byte, error) {
+func ReportFile(s *store.Store, inst *state.Instance, name string) ([]byte, error) {
 	ref, ok := inst.Outputs[""]
 	if !ok || ref.Kind != artifact.Report {
 		return nil, nil

@@ -34,6 +34,11 @@ type Options struct {
 	whole bool
 }
 
+// Defaults returns the options that evaluate "profile" has by default.
+func Defaults() Options {
+	return Options{Top: 10, Confidence: 0.95, Tokenizer: "o200k_base", Sample: 10_000}
+}
+
 // Survey reads the rows of a dataset once. The columns of a batch are processed in
 // parallel, so each column sees its values in order.
 type Survey struct {

@@ -65,6 +65,30 @@ func (a *ArtifactFiles) Parse(given Positional) hcl.Diagnostics {
 	return given.one(&a.Artifact, "an artifact")
 }
 
+// ArtifactProfile is quern artifact profile.
+type ArtifactProfile struct {
+	Environment
+	Form
+	Columns  Flag[[]string]
+	Artifact string
+	// Chosen is the format.
+	Chosen string
+}
+
+// Flags implements [Set].
+func (a *ArtifactProfile) Flags() []cli.Flag {
+	return append(a.Environment.flags(), a.flag(), a.formatFlag("text", "print the profile as text, markdown, csv, or json"),
+		declare(&a.Columns, cli.StringSliceFlag{Name: "column", Usage: "profile only the column `NAME`; can be repeated"}))
+}
+
+// Parse implements [Set].
+func (a *ArtifactProfile) Parse(given Positional) hcl.Diagnostics {
+	diags := given.one(&a.Artifact, "a dataset")
+	format, more := a.In(given.Command, []string{"text", "markdown", "csv", "json"})
+	a.Chosen = format
+	return append(diags, more...)
+}
+
 // ArtifactVerify is quern artifact verify.
 type ArtifactVerify struct {
 	Environment
