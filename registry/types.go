@@ -83,8 +83,8 @@ func (r *Registry) Missing(kind, name string) error {
 			continue
 		}
 		return fmt.Errorf("%s type %q is served by the program %s, which is missing: it must be in the same folder as quern (%s). "+
-			"Run quern from the folder that the whole release archive was unpacked to, or, in a clone of quern, build all programs with \"make programs\"",
-			kind, name, programName(plugin), filepath.Dir(r.options.Program))
+			"Run quern from the folder that the whole release archive was unpacked to, install it with \"pip install 'quern-dev[%s]'\", or, in a clone of quern, build all programs with \"make programs\"",
+			kind, name, programName(plugin), filepath.Dir(r.options.Program), plugin)
 	}
 	return nil
 }

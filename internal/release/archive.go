@@ -130,11 +130,21 @@ func stageRelease(ctx context.Context, stage string, t target) error {
 // program is one of the programs of a release.
 type program struct {
 	name string
-	cgo  bool
+	// about says what it is for, in a sentence without a period.
+	about string
+	cgo   bool
 }
 
-// programs are the programs of a release. One contains DuckDB, a C++ library.
-var programs = []program{{name: "quern"}, {name: "quern-plugin-sql", cgo: true}, {name: "quern-plugin-database"}, {name: "quern-plugin-documents"}, {name: "quern-plugin-kubernetes"}, {name: "quern-plugin-storage"}}
+// programs are the programs of a release, starting with quern itself. One contains
+// DuckDB, a C++ library.
+var programs = []program{
+	{name: "quern", about: "Compiles pipelines and runs them"},
+	{name: "quern-plugin-sql", about: "SQL over datasets in quern, by DuckDB", cgo: true},
+	{name: "quern-plugin-database", about: "Databases as sources of quern"},
+	{name: "quern-plugin-documents", about: "Documents as sources of quern"},
+	{name: "quern-plugin-kubernetes", about: "Deployments of quern to Kubernetes"},
+	{name: "quern-plugin-storage", about: "Object stores as sources of quern"},
+}
 
 // buildTags are the same as in the Makefile, which explains them.
 const buildTags = "duckdb_arrow,arrow_json_stdlib"
@@ -289,7 +299,7 @@ func checksumsCommand(_ context.Context, args []string) error {
 		return err
 	}
 	var files []string
-	for _, pattern := range []string{"quern_*.tar.gz", "quern_dev-*.whl"} {
+	for _, pattern := range []string{"quern_*.tar.gz", "quern_*.whl"} {
 		found, err := filepath.Glob(filepath.Join(*dir, pattern))
 		if err != nil {
 			return err

@@ -4,6 +4,7 @@ import (
 	"archive/tar"
 	"compress/gzip"
 	"context"
+	_ "embed"
 	"errors"
 	"flag"
 	"fmt"
@@ -11,8 +12,12 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strconv"
 	"strings"
+	"text/template"
+
+	"github.com/quern-dev/quern/internal/version"
 )
 
 // wheelTag returns the tag of the wheels for a platform. The programs do not
@@ -25,12 +30,12 @@ func wheelTag(t target) string {
 	return tag + "manylinux_" + strings.ReplaceAll(oldestGlibc, ".", "_") + "_" + map[string]string{"amd64": "x86_64", "arm64": "aarch64"}[t.arch]
 }
 
-// wheelCommand packs the Python SDK and the programs of an archive into a wheel.
-// sdk/python/hatch_build.py adds the programs.
+// wheelCommand packs the programs of an archive into wheels, quern itself together
+// with the Python SDK. sdk/python/hatch_build.py adds the programs.
 func wheelCommand(ctx context.Context, args []string) error {
 	flags := flag.NewFlagSet("wheel", flag.ContinueOnError)
 	platform := flags.String("target", runtime.GOOS+"/"+runtime.GOARCH, "the platform, such as linux/arm64")
-	dir := flags.String("dir", "dist", "the folder that has the archive, and to write the wheel to")
+	dir := flags.String("dir", "dist", "the folder that has the archive, and to write the wheels to")
 	if err := parse(flags, args); err != nil {
 		return err
 	}
@@ -59,12 +64,48 @@ func wheelCommand(ctx context.Context, args []string) error {
 		return fmt.Errorf("%w; run \"make release TARGET=%s\"", err, t)
 	}
 	env := []string{"QUERN_RELEASE=" + stage, "QUERN_WHEEL_TAG=" + wheelTag(t), "SOURCE_DATE_EPOCH=" + strconv.FormatInt(at.Unix(), 10)}
-	built, err := output(ctx, filepath.Join("sdk", "python"), env, python, "-m", "hatchling", "build", "-t", "wheel", "-d", out)
-	if err != nil {
-		return err
+	var required []string
+	for _, p := range programs[1:] {
+		required = append(required, p.name+"=="+version.Number)
 	}
-	fmt.Print(built)
+	for i, p := range programs {
+		project, env := filepath.Join("sdk", "python"), append(slices.Clone(env), "QUERN_WHEEL_PROGRAM="+p.name)
+		if i == 0 {
+			env = append(env, "QUERN_WHEEL_REQUIRES="+strings.Join(required, " "))
+		} else if project, err = p.project(stage); err != nil {
+			return err
+		}
+		built, err := output(ctx, project, env, python, "-m", "hatchling", "build", "-t", "wheel", "-d", out)
+		if err != nil {
+			return err
+		}
+		fmt.Print(built)
+	}
 	return nil
+}
+
+//go:embed pyproject.toml.tmpl
+var pyproject string
+
+// project writes the Python project of a program's wheel and returns its folder.
+func (p program) project(stage string) (string, error) {
+	dir := filepath.Join(stage, "wheels", p.name)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return "", err
+	}
+	for to, from := range map[string]string{"hatch_build.py": "sdk/python/hatch_build.py", "LICENSE": "LICENSE"} {
+		if err := copyFile(filepath.Join(dir, to), filepath.FromSlash(from)); err != nil {
+			return "", err
+		}
+	}
+	var text strings.Builder
+	err := template.Must(template.New("pyproject").Parse(pyproject)).Execute(&text, map[string]string{
+		"Name": p.name, "About": p.about, "Version": version.Number, "Extra": strings.TrimPrefix(p.name, "quern-plugin-"),
+	})
+	if err != nil {
+		return "", err
+	}
+	return dir, os.WriteFile(filepath.Join(dir, "pyproject.toml"), []byte(text.String()), 0o644)
 }
 
 // unpackFile unpacks an archive to a folder, without the archive's own folder.

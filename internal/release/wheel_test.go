@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -57,60 +58,68 @@ func TestAnArchiveIsUnpackedWithItsModes(t *testing.T) {
 	}
 }
 
-// wheel returns the wheel of this machine in the folder QUERN_TEST_WHEEL, and
-// the program of a tool that releases are built with.
-func wheel(t *testing.T) (path string, tool func(name string) string) {
+// wheels returns the folder QUERN_TEST_WHEEL, the names of its wheels for this
+// machine, starting with quern's own, and the program of a tool that releases are
+// built with.
+func wheels(t *testing.T) (dir string, names []string, tool func(name string) string) {
 	t.Helper()
-	dir := os.Getenv("QUERN_TEST_WHEEL")
+	dir = os.Getenv("QUERN_TEST_WHEEL")
 	if dir == "" {
 		t.Skip("QUERN_TEST_WHEEL is not set: make test-wheel")
 	}
-	path = filepath.Join(dir, "quern_dev-"+version.Number+"-"+wheelTag(target{runtime.GOOS, runtime.GOARCH})+".whl")
+	for i, p := range programs {
+		name := strings.ReplaceAll(p.name, "-", "_")
+		if i == 0 {
+			name = "quern_dev"
+		}
+		names = append(names, name+"-"+version.Number+"-"+wheelTag(target{runtime.GOOS, runtime.GOARCH})+".whl")
+	}
 	tools := filepath.Dir(os.Getenv("QUERN_RELEASE_PYTHON"))
-	return path, func(name string) string { return filepath.Join(tools, name) }
+	return dir, names, func(name string) string { return filepath.Join(tools, name) }
 }
 
-func TestAWheelIsSmallValidAndReproducible(t *testing.T) {
-	path, tool := wheel(t)
-	info, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%s has %d bytes", filepath.Base(path), info.Size())
-	if info.Size() > largestWheel {
-		t.Errorf("the wheel has %d bytes, more than %d", info.Size(), largestWheel)
-	}
-	if out, err := exec.Command(tool("twine"), "check", "--strict", path).CombinedOutput(); err != nil {
-		t.Errorf("twine: %v\n%s", err, out)
-	}
-	before, err := digest(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+func TestWheelsAreSmallValidAndReproducible(t *testing.T) {
+	dir, names, tool := wheels(t)
 	// A second time, from the same archive in another folder.
-	dir := t.TempDir()
+	again := t.TempDir()
 	archive := archiveName(target{runtime.GOOS, runtime.GOARCH}) + ".tar.gz"
-	if err := os.Symlink(filepath.Join(filepath.Dir(path), archive), filepath.Join(dir, archive)); err != nil {
+	if err := os.Symlink(filepath.Join(dir, archive), filepath.Join(again, archive)); err != nil {
 		t.Fatal(err)
 	}
 	t.Chdir("../..")
-	if err := wheelCommand(t.Context(), []string{"-dir", dir}); err != nil {
+	if err := wheelCommand(t.Context(), []string{"-dir", again}); err != nil {
 		t.Fatal(err)
 	}
-	again, err := digest(filepath.Join(dir, filepath.Base(path)))
-	if err != nil || string(before) != string(again) {
-		t.Errorf("two wheels of one archive differ (%v)", err)
+	for _, name := range names {
+		path := filepath.Join(dir, name)
+		info, err := os.Stat(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s has %d bytes", name, info.Size())
+		if info.Size() > largestWheel {
+			t.Errorf("%s has %d bytes, more than %d", name, info.Size(), largestWheel)
+		}
+		if out, err := exec.Command(tool("twine"), "check", "--strict", path).CombinedOutput(); err != nil {
+			t.Errorf("twine: %v\n%s", err, out)
+		}
+		first, err := digest(path)
+		second, err2 := digest(filepath.Join(again, name))
+		if err := errors.Join(err, err2); err != nil || string(first) != string(second) {
+			t.Errorf("two wheels %s of one archive differ (%v)", name, err)
+		}
 	}
 }
 
-// The wheel brings everything: an empty environment runs the README's pipeline,
+// The wheels bring everything: an empty environment runs the README's pipeline,
 // and no Go is on the machine's path.
 func TestAWheelRunsTheReadme(t *testing.T) {
-	path, tool := wheel(t)
+	dir, names, tool := wheels(t)
+	path := filepath.Join(dir, names[0])
 	home, environment := t.TempDir(), filepath.Join(t.TempDir(), "venv")
 	for _, args := range [][]string{
 		{tool("python"), "-m", "venv", environment},
-		{filepath.Join(environment, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", path},
+		{filepath.Join(environment, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--find-links", dir, path},
 		{filepath.Join(environment, "bin", "pip"), "check"},
 	} {
 		if out, err := exec.Command(args[0], args[1:]...).CombinedOutput(); err != nil {
@@ -142,12 +151,26 @@ func TestAWheelRunsTheReadme(t *testing.T) {
 	}
 	// Without an installation, as a user of uv does. The plan finds what the other
 	// program computed.
-	if out := uv(tool("uvx"), "--from", path, "quern", "-chdir="+example, "plan"); !strings.Contains(out, "No changes") {
+	if out := uv(tool("uvx"), "--find-links", dir, "--from", path, "quern", "-chdir="+example, "plan"); !strings.Contains(out, "No changes") {
 		t.Errorf("got %s", out)
 	}
 	// uv links the program from another folder.
-	uv(tool("uv"), "tool", "install", "--quiet", path)
+	uv(tool("uv"), "tool", "install", "--quiet", "--find-links", dir, path)
 	if out := clean(filepath.Join(home, ".local", "bin", "quern"), "-chdir="+example, "plan"); !strings.Contains(out, "No changes") {
+		t.Errorf("got %s", out)
+	}
+	// A program with large libraries is an extra of the package.
+	uv(filepath.Join(environment, "bin", "pip"), "install", "--quiet", "--disable-pip-version-check", "--find-links", dir, "quern-dev[documents]=="+version.Number)
+	pages := t.TempDir()
+	for name, text := range map[string]string{
+		"main.quern.hcl": "source \"html\" \"pages\" {\n  path = \"*.html\"\n}\n",
+		"a.html":         "<html><body><p>" + strings.Repeat("A page about wheels. ", 20) + "</p></body></html>",
+	} {
+		if err := os.WriteFile(filepath.Join(pages, name), []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if out := clean(program, "-chdir="+pages, "apply", "-auto-approve"); !strings.Contains(out, "(1 row)") {
 		t.Errorf("got %s", out)
 	}
 }
