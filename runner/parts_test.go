@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -185,6 +186,36 @@ func TestHuntReadingPartsGivesWhatReadingAllGives(t *testing.T) {
 		fresh.mustApply(chaptersSource)
 		if p.digests("source.a") != fresh.digests("source.a") {
 			t.Fatalf("round %d: the rows differ for %q", round, lines)
+		}
+	}
+}
+
+// TestADamagedShardIsReadAgain damages a shard of which a new reading takes a part of
+// the rows, and one that it shares.
+func TestADamagedShardIsReadAgain(t *testing.T) {
+	lines := []string{"a 20000", "b 20000", "c 20000", "d 20000", "e 20000"}
+	for _, last := range []bool{false, true} {
+		p := newChapters(t)
+		p.world.set("book", lines...)
+		p.mustApply(chaptersSource)
+		p.world.taken("part")
+		shards := p.dataset("source.a").Shards
+		damaged := shards[0].Groups[0].Blob
+		want := 1 // that shard is shared, and nobody reads it
+		if last {
+			damaged, want = shards[len(shards)-1].Groups[0].Blob, 1+6 // the new one, and then all
+		}
+		path, err := p.store.Blobs.Local(damaged)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := errors.Join(os.Remove(path), os.WriteFile(path, []byte("damaged"), 0o444)); err != nil {
+			t.Fatal(err)
+		}
+		p.world.set("book", append(slices.Clone(lines), "f 10")...)
+		p.mustApply(chaptersSource)
+		if n := p.world.taken("part"); n != want {
+			t.Errorf("last shard %v: %d parts were read, want %d", last, n, want)
 		}
 	}
 }

@@ -35,9 +35,11 @@ type part struct {
 type span struct{ from, to int64 }
 
 // formerRead is an earlier reading of a source, from which a new reading may
-// copy rows.
+// take rows.
 type formerRead struct {
-	shards  []data.Shard
+	blobs   *blob.Store
+	rows    *dataset.Manifest
+	starts  []int64 // first row of each shard
 	columns []string
 	// parts are the spans of rows of each part, by fingerprint. Equal parts
 	// have several spans.
@@ -63,11 +65,15 @@ func (a *attempt) formerRead(ctx context.Context, columns data.Schema) (*formerR
 	if rows == nil || list == nil || !rows.Schema.Equal(columns) || !list.Schema.Equal(partsSchema) && !list.Schema.Equal(unnamedSchema) {
 		return nil, nil
 	}
-	shards, err := rows.Files(a.Store.Blobs, nil)
-	if err != nil {
-		return nil, unlessUnavailable(err)
+	if slices.ContainsFunc(rows.Blobs(), func(b string) bool { return !a.Store.Blobs.Has(b) }) {
+		return nil, nil
 	}
-	f := &formerRead{shards: shards, columns: columns.Names(), parts: map[string][]span{}, stop: func() {}}
+	f := &formerRead{blobs: a.Store.Blobs, rows: rows, columns: columns.Names(), parts: map[string][]span{}, stop: func() {}}
+	first := int64(0)
+	for _, s := range rows.Shards {
+		f.starts = append(f.starts, first)
+		first += s.Rows
+	}
 	if err := f.load(ctx, a.Store.Blobs, list); err != nil {
 		return nil, unlessUnavailable(err)
 	}
@@ -148,28 +154,61 @@ func (f *formerRead) take(fingerprint string) (span, bool) {
 	return all[0], true
 }
 
-// copy passes a span of rows to write.
-func (f *formerRead) copy(ctx context.Context, s span, write func(context.Context, arrow.RecordBatch) error) error {
+// copy adds a span of rows to a dataset: shards that are in the span as a whole, and the
+// rows of others. last is set if no rows follow.
+func (f *formerRead) copy(ctx context.Context, s span, last bool, to *dataset.Writer) error {
 	for s.from < s.to {
-		if err := f.seek(ctx, s.from); err != nil {
+		n, err := f.share(ctx, s, last, to)
+		if n == 0 && err == nil {
+			n, err = f.copyRows(ctx, s, to)
+		}
+		if err != nil {
 			return fmt.Errorf("reuse rows of the previous read: %w", err)
 		}
-		until := min(s.to, f.base+f.current.NumRows())
-		rec := f.current.NewSlice(s.from-f.base, until-f.base)
-		err := write(ctx, rec)
-		rec.Release()
-		if err != nil {
-			return err
-		}
-		s.from = until
+		s.from += n
 	}
 	return nil
+}
+
+// share adds the shards at the beginning of a span, and returns the number of their
+// rows. Where the last shard ended, the rows ended: other rows would continue it.
+func (f *formerRead) share(ctx context.Context, s span, last bool, to *dataset.Writer) (rows int64, err error) {
+	first, ok := slices.BinarySearch(f.starts, s.from)
+	if !ok || !to.AtBoundary() {
+		return 0, nil
+	}
+	end := first
+	for ; end < len(f.starts); end++ {
+		n := rows + f.rows.Shards[end].Rows
+		if n > s.to-s.from || end == len(f.starts)-1 && !last {
+			break
+		}
+		rows = n
+	}
+	if rows == 0 {
+		return 0, nil
+	}
+	return rows, to.Share(ctx, f.rows.Shards[first:end])
+}
+
+// copyRows writes the rows at the beginning of a span, of one batch and one shard, and
+// returns their number.
+func (f *formerRead) copyRows(ctx context.Context, s span, to *dataset.Writer) (int64, error) {
+	if err := f.seek(ctx, s.from); err != nil {
+		return 0, err
+	}
+	until := min(s.to, f.base+f.current.NumRows())
+	rec := f.current.NewSlice(s.from-f.base, until-f.base)
+	defer rec.Release()
+	return until - s.from, to.Write(ctx, rec)
 }
 
 // seek makes the batch that contains a row current.
 func (f *formerRead) seek(ctx context.Context, row int64) error {
 	if f.next == nil || row < f.base || row >= f.end {
-		f.open(ctx, row)
+		if err := f.open(ctx, row); err != nil {
+			return err
+		}
 	}
 	for f.current == nil || row >= f.base+f.current.NumRows() {
 		if f.current != nil {
@@ -189,18 +228,20 @@ func (f *formerRead) seek(ctx context.Context, row int64) error {
 }
 
 // open opens the shard that contains a row.
-func (f *formerRead) open(ctx context.Context, row int64) {
+func (f *formerRead) open(ctx context.Context, row int64) error {
 	f.stop()
-	f.current, f.base, f.end = nil, 0, 0
-	var shard []data.Shard
-	for _, s := range f.shards {
-		f.base, f.end = f.end, f.end+s.Rows
-		if row < f.end {
-			shard = []data.Shard{s}
-			break
-		}
+	f.next, f.stop, f.current = nil, func() {}, nil
+	i, ok := slices.BinarySearch(f.starts, row)
+	if !ok {
+		i--
 	}
-	f.next, f.stop = iter.Pull2(data.Read(ctx, shard, f.columns, 0))
+	files, err := f.rows.Shards[i].Files(f.blobs, f.columns)
+	if err != nil {
+		return err
+	}
+	f.base, f.end = f.starts[i], f.starts[i]+f.rows.Shards[i].Rows
+	f.next, f.stop = iter.Pull2(data.Read(ctx, []data.Shard{files}, f.columns, 0))
+	return nil
 }
 
 func (f *formerRead) close() {
@@ -222,7 +263,7 @@ type parts struct {
 
 // add adds a part. received is the number of rows that the plugin has sent so
 // far.
-func (p *parts) add(ctx context.Context, received int64, e *pluginv1.Part, write func(context.Context, arrow.RecordBatch) error) (fault string, err error) {
+func (p *parts) add(ctx context.Context, received int64, e *pluginv1.Part, to *dataset.Writer) (fault string, err error) {
 	if !e.GetKnown() {
 		p.read += e.GetRows()
 		p.all = append(p.all, part{e.GetFingerprint(), e.GetRows(), e.GetQuarantined(), e.GetName()})
@@ -237,7 +278,7 @@ func (p *parts) add(ctx context.Context, received int64, e *pluginv1.Part, write
 	}
 	p.all = append(p.all, part{e.GetFingerprint(), s.to - s.from, 0, e.GetName()})
 	if s.from != p.waiting.to {
-		if err := p.flush(ctx, write); err != nil {
+		if err := p.flush(ctx, false, to); err != nil {
 			return "", err
 		}
 		p.waiting = s
@@ -246,11 +287,11 @@ func (p *parts) add(ctx context.Context, received int64, e *pluginv1.Part, write
 	return "", nil
 }
 
-// flush copies the waiting rows.
-func (p *parts) flush(ctx context.Context, write func(context.Context, arrow.RecordBatch) error) error {
+// flush adds the waiting rows to a dataset. last is set if no rows follow.
+func (p *parts) flush(ctx context.Context, last bool, to *dataset.Writer) error {
 	s := p.waiting
 	p.waiting = span{s.to, s.to}
-	return p.former.copy(ctx, s, write)
+	return p.former.copy(ctx, s, last, to)
 }
 
 // partsDataset returns the list of parts, or nil if there is only one.

@@ -37,8 +37,21 @@ func (a *attempt) read(ctx context.Context) (*product, error) {
 	if err != nil {
 		return nil, err
 	}
+	made, err := a.readAfter(ctx, port, former)
+	if former != nil && blob.Unavailable(err) { // it was set aside
+		return a.readAfter(ctx, port, nil)
+	}
+	return made, err
+}
+
+// readAfter reads a source, except for what is known from a former reading.
+func (a *attempt) readAfter(ctx context.Context, port *plan.Port, former *formerRead) (*product, error) {
 	defer former.close()
 	p, err := a.Plugins.Client(ctx, a.Plugin)
+	if err != nil {
+		return nil, err
+	}
+	points, err := a.Store.Memo.Checkpoints(a.task.Definition, port.Name)
 	if err != nil {
 		return nil, err
 	}
@@ -46,7 +59,7 @@ func (a *attempt) read(ctx context.Context) (*product, error) {
 		Stage: a.Stage, guard: a.guard, redactor: a.redactor, blobs: a.Store.Blobs,
 		progress:    progress{sink: a.run.Events, address: a.Address},
 		environment: a.task.Environment,
-		rows:        dataset.NewWriter(a.Store.Blobs, port.Columns), schema: port.Columns.Arrow(), parts: parts{former: former},
+		rows:        dataset.NewContinuation(a.Store.Blobs, port.Columns, points), schema: port.Columns.Arrow(), parts: parts{former: former},
 	}
 	defer rd.abort()
 	if err := rd.all(ctx, p, a.task.Memo); err != nil {
@@ -57,10 +70,11 @@ func (a *attempt) read(ctx context.Context) (*product, error) {
 		return nil, err
 	}
 	made, err := rd.finish(ctx)
-	if err == nil {
-		made.memo = memo
+	if err != nil {
+		return nil, err
 	}
-	return made, err
+	made.memo = memo
+	return made, a.Store.Memo.PutCheckpoints(a.task.Definition, port.Name, points)
 }
 
 // unchanged checks that the source still has the content that the action key
@@ -131,7 +145,7 @@ func (rd *reading) end(ctx context.Context) error {
 	if len(rd.parts.all) > 0 && rd.count != rd.parts.read {
 		return rd.Faulty(fmt.Sprintf("it sent %d rows, but the parts of its source have %d", rd.count, rd.parts.read))
 	}
-	return rd.parts.flush(ctx, rd.rows.Write)
+	return rd.parts.flush(ctx, true, rd.rows)
 }
 
 func (rd *reading) event(ctx context.Context, resp *pluginv1.ReadResponse) error {
@@ -141,7 +155,7 @@ func (rd *reading) event(ctx context.Context, resp *pluginv1.ReadResponse) error
 		if err != nil {
 			return err
 		}
-		if err := rd.parts.flush(ctx, rd.rows.Write); err != nil {
+		if err := rd.parts.flush(ctx, false, rd.rows); err != nil {
 			return err
 		}
 		if rec, err = rd.guard.rows(ctx, rec); err != nil {
@@ -151,7 +165,7 @@ func (rd *reading) event(ctx context.Context, resp *pluginv1.ReadResponse) error
 		return rd.rows.Write(ctx, rec)
 	case *pluginv1.ReadResponse_Part:
 		e.Part.Name = rd.redactor.Text(e.Part.GetName())
-		fault, err := rd.parts.add(ctx, rd.count, e.Part, rd.rows.Write)
+		fault, err := rd.parts.add(ctx, rd.count, e.Part, rd.rows)
 		if fault != "" {
 			return rd.Faulty(fault)
 		}
