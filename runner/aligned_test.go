@@ -198,6 +198,41 @@ func TestAShardThatLosesTheSameRowsIsNotWrittenAgain(t *testing.T) {
 	}
 }
 
+func TestRowArgumentsOfAStageThatKeepsFilesAreKept(t *testing.T) {
+	p := newCounted(t)
+	src := strings.Replace(countedStage, "row.text", `"${lower(row.text)}!"`, 1)
+	kept := func() (groups []string) {
+		for part, err := range p.store.Memo.Parts(p.state.Instances["transform.c"].Definition) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if part.Arguments != nil {
+				groups = append(groups, part.Arguments.Blob)
+			}
+		}
+		return groups
+	}
+	var last []string
+	for _, lines := range [][]string{{"A 20000", "C 9000", "A 20000"}, {"A 20000", "C 9000", "A 20000", "D 5"}, {"D 5"}} {
+		p.world.set("book", lines...)
+		p.mustApply(src)
+		now := kept()
+		if want := len(p.dataset("source.a").Shards); len(now) != want {
+			t.Errorf("%q: the arguments of %d shards are kept, want %d", lines, len(now), want)
+		}
+		if len(lines) == 4 && !slices.ContainsFunc(now, func(b string) bool { return slices.Contains(last, b) }) {
+			t.Errorf("%q: no argument is that of the last run", lines)
+		}
+		last = now
+		fresh := newCounted(t)
+		fresh.world.set("book", lines...)
+		fresh.mustApply(src)
+		if p.digests("transform.c") != fresh.digests("transform.c") {
+			t.Errorf("%q: the result differs from that of a run from nothing", lines)
+		}
+	}
+}
+
 func TestAPluginThatMisusesAnAlignedOutputIsBlamed(t *testing.T) {
 	for wrong, want := range map[string]string{
 		"short": "sent fewer rows than the 60000", "long": "sent more rows than the 60000",

@@ -58,7 +58,7 @@ func (c *deployer) deploy(ctx context.Context, n *plan.Node, res *StageResult) (
 		return err
 	}
 	defer d.place.Clear(&err)
-	if d.inputs, err = s.Files(ctx, c.publisher.store.Blobs, d.place.Arguments); err != nil {
+	if d.inputs, err = s.Files(ctx, c.publisher.store.Blobs, d.place.Arguments, nil); err != nil {
 		return err
 	}
 	if res.Action, err = d.decide(ctx); err != nil {

@@ -17,13 +17,13 @@ import (
 // Files provides a stage's inputs as files in the store, including row
 // arguments. An argument that is only a column is passed as the input's own
 // column; others are computed into column groups in the folder arguments.
-func (s *Stage) Files(ctx context.Context, blobs *blob.Store, arguments string) (map[string]*pluginv1.Artifact, error) {
+func (s *Stage) Files(ctx context.Context, blobs *blob.Store, arguments string, known *Computed) (map[string]*pluginv1.Artifact, error) {
 	out := make(map[string]*pluginv1.Artifact, len(s.Inputs))
 	for _, key := range slices.Sorted(maps.Keys(s.Inputs)) {
 		in := s.Inputs[key]
 		a, err := in.Files(blobs)
 		if err == nil && in.Artifact.Dataset != nil {
-			err = s.DatasetFiles(ctx, blobs, in, a, filepath.Join(arguments, key))
+			err = s.DatasetFiles(ctx, blobs, in, a, filepath.Join(arguments, key), known)
 		}
 		if err != nil {
 			return nil, err
@@ -45,7 +45,7 @@ func (in *Input) Files(blobs *blob.Store) (*pluginv1.Artifact, error) {
 // DatasetFiles adds a dataset's columns and shards: the columns that the plugin
 // requested, and the row arguments by key. Those that have to be computed are
 // written to the folder dir, which it creates.
-func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, a *pluginv1.Artifact, dir string) error {
+func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, a *pluginv1.Artifact, dir string, known *Computed) error {
 	m := in.Artifact.Dataset
 	names := m.Schema.Names() // a dataset that is deployed is passed with all columns
 	if s.Mode == plan.ModeRun && in.Of.Kind == plan.KindDataset {
@@ -70,7 +70,7 @@ func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, 
 		handOut(&shards[i], m.Shards[i], seen)
 	}
 	if len(computed) > 0 {
-		if err := s.computeArguments(ctx, blobs, in, computed, shards, dir); err != nil {
+		if err := s.computeArguments(ctx, blobs, in, computed, shards, dir, known); err != nil {
 			return err
 		}
 	}

@@ -70,6 +70,9 @@ type Results struct {
 	// Kept are the files that the last run of a stage on whole datasets kept for the
 	// next one. The shard key is that of KeptKey.
 	Kept []File `json:"kept,omitempty"`
+	// Arguments are columns of row arguments that were computed for a stage on whole
+	// datasets that keeps files.
+	Arguments *dataset.Group `json:"arguments,omitempty"`
 	// Checkpoints are those of a dataset that the last run produced. The shard key is
 	// that of CheckpointsKey.
 	Checkpoints []dataset.Checkpoint `json:"checkpoints,omitempty"`
@@ -115,6 +118,9 @@ func (r *Results) Groups() []dataset.Group {
 		for _, s := range r.Selection.Shards {
 			out = append(out, s.Groups...)
 		}
+	}
+	if r.Arguments != nil {
+		out = append(out, *r.Arguments)
 	}
 	return out
 }
@@ -473,6 +479,24 @@ func (s *Store) Drop(p *Part) error {
 	}
 	if err := s.backend.Delete(s.ctx, at, backend.Any); err != nil {
 		return fmt.Errorf("drop a part: %w", err)
+	}
+	return nil
+}
+
+// Forget removes the parts of a definition that are of no more use.
+func (s *Store) Forget(definition string, useless func(*Part) bool) error {
+	for part, err := range s.Parts(definition) {
+		if damaged := (*document.Damaged)(nil); errors.As(err, &damaged) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if useless(part) {
+			if err := s.Drop(part); err != nil {
+				return err
+			}
+		}
 	}
 	return nil
 }

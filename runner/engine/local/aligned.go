@@ -290,20 +290,7 @@ func (w *aligned) isWhole() bool {
 // forget drops the parts of the memo that this result does not use, because rewritten
 // shards are as large as the dataset.
 func (w *aligned) forget() error {
-	for part, err := range w.memo.Parts(w.definition) {
-		if damaged := (*document.Damaged)(nil); errors.As(err, &damaged) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if part.Selection != nil && !slices.Contains(w.used, part.ShardKey) {
-			if err := w.memo.Drop(part); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
+	return w.memo.Forget(w.definition, func(p *memo.Part) bool { return p.Selection != nil && !slices.Contains(w.used, p.ShardKey) })
 }
 
 func (w *aligned) abort() {

@@ -20,12 +20,14 @@ type kept struct {
 	definition string
 	part       *memo.Part // of the last run, or nil
 	files      []*pluginv1.File
+	// arguments are the row arguments that quern keeps if the plugin keeps files.
+	arguments *stage.Computed
 }
 
 // kept returns the files that the last run kept. There are none if any of them is
 // missing or damaged, or if a new result was requested.
 func (a *attempt) kept() (*kept, error) {
-	k := &kept{memo: a.Store.Memo, definition: a.task.Definition}
+	k := &kept{memo: a.Store.Memo, definition: a.task.Definition, arguments: stage.NewComputed(a.Store, a.task.Definition)}
 	if stage.Forced(a.Node) {
 		return k, nil
 	}
@@ -74,6 +76,11 @@ func (k *kept) keep(c *running, done *pluginv1.Done) error {
 	for i := 1; i < len(files); i++ {
 		if files[i-1].Name == files[i].Name {
 			return c.Faulty(fmt.Sprintf("it keeps two files with the name %q", files[i].Name))
+		}
+	}
+	if len(files) > 0 {
+		if err := k.arguments.Keep(); err != nil {
+			return err
 		}
 	}
 	if slices.Equal(files, k.former()) {

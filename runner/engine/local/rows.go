@@ -181,7 +181,7 @@ func (a *attempt) otherInputs(ctx context.Context, rowsOf string) (inputs map[st
 			return nil, nil, err
 		}
 		discard = place.Remove
-		if err := a.DatasetFiles(ctx, a.Store.Blobs, in, inputs[key], filepath.Join(place.Arguments, key)); err != nil {
+		if err := a.DatasetFiles(ctx, a.Store.Blobs, in, inputs[key], filepath.Join(place.Arguments, key), nil); err != nil {
 			return nil, nil, err
 		}
 	}

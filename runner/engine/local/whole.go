@@ -42,15 +42,15 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 			return nil, err
 		}
 	}
-	inputs, err := a.Files(ctx, a.Store.Blobs, place.Arguments)
+	former, err := a.kept()
+	if err != nil {
+		return nil, err
+	}
+	inputs, err := a.Files(ctx, a.Store.Blobs, place.Arguments, former.arguments)
 	if err != nil {
 		return nil, err
 	}
 	p, err := a.Plugins.Client(ctx, a.Plugin)
-	if err != nil {
-		return nil, err
-	}
-	former, err := a.kept()
 	if err != nil {
 		return nil, err
 	}
