@@ -18,15 +18,19 @@ import (
 
 // How much garbage is allowed on top of live memory, in percent. A plan keeps
 // most of what it allocates, so collecting a little earlier than Go's default
-// saves memory and costs almost no time. Applying keeps little, and much memory
-// passes through.
+// saves memory and costs almost no time. Applying usually keeps little, and much
+// memory passes through.
 const (
 	usual   = 60
 	working = 300
 )
 
-// small is the size of a heap, in bytes, up to which more garbage is allowed.
-const small = 80 << 20
+// small is the size of a heap, in bytes, up to which more garbage is allowed, and
+// workspace is how much of it data that is processed may leave.
+const (
+	small     = 80 << 20
+	workspace = 256 << 20
+)
 
 // first is the percentage until the first collection.
 const first = 640
@@ -43,16 +47,14 @@ func watch() {
 	value := new([64]byte) // too large to share its memory, and therefore its lifetime, with other values
 	runtime.AddCleanup(value, func(struct{}) {
 		debug.SetGCPercent(percent(live()))
-		if !works.Load() {
-			watch()
-		}
+		watch()
 	}, struct{}{})
 }
 
 // percent returns how much garbage is allowed on top of live memory.
 func percent(live uint64) int {
 	if works.Load() {
-		return working
+		return min(working, max(usual, int(100*workspace/max(live, 1))))
 	}
 	return max(usual, int(100*small/max(live, 1))-100)
 }

@@ -5,6 +5,7 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
 )
 
 // Row is one row of a batch.
@@ -77,11 +78,34 @@ func appendElements(b *array.ListBuilder, a *array.List, i int) error {
 	return nil
 }
 
-// BatchBytes estimates the memory that the values of a batch take.
-func BatchBytes(rec arrow.RecordBatch) int64 {
+// Buffers counts the memory of batches that are kept. Batches can be slices of
+// larger ones, and a buffer can be twice as large as its values, so each buffer
+// counts once and with all of its memory.
+type Buffers map[*memory.Buffer]struct{}
+
+// Add returns the bytes that are kept because of a batch, but not because of
+// earlier ones.
+func (b Buffers) Add(rec arrow.RecordBatch) int64 {
 	total := int64(0)
 	for _, c := range rec.Columns() {
-		total += arrayBytes(c)
+		total += b.add(c.Data())
+	}
+	return total
+}
+
+func (b Buffers) add(d arrow.ArrayData) int64 {
+	total := int64(0)
+	for _, buffer := range d.Buffers() {
+		if buffer == nil {
+			continue
+		}
+		if _, counted := b[buffer]; !counted {
+			b[buffer] = struct{}{}
+			total += int64(buffer.Cap())
+		}
+	}
+	for _, child := range d.Children() {
+		total += b.add(child)
 	}
 	return total
 }

@@ -22,6 +22,7 @@ type Sorter struct {
 
 	entries []entry
 	batches []arrow.RecordBatch // retained; entries refer to them
+	buffers Buffers             // of the batches
 	keys    arena
 	used    int64
 	runs    []string // paths of sorted runs, in the order of their rows
@@ -42,7 +43,7 @@ const entryBytes = 40
 // NewSorter returns a sorter of rows whose batches have a schema. It uses about
 // memory bytes, and writes files to folder if that is not enough.
 func NewSorter(schema *arrow.Schema, folder string, memory int64) *Sorter {
-	return &Sorter{schema: schema, folder: folder, memory: memory}
+	return &Sorter{schema: schema, folder: folder, memory: memory, buffers: Buffers{}}
 }
 
 // Add adds a row. Rows with equal keys keep the order of their batches and, in
@@ -56,7 +57,7 @@ func (s *Sorter) Add(key []byte, r Row) error {
 		}
 		r.Batch.Retain()
 		s.batches = append(s.batches, r.Batch)
-		s.used += BatchBytes(r.Batch)
+		s.used += s.buffers.Add(r.Batch)
 	}
 	key = s.keys.copy(key)
 	s.entries = append(s.entries, entry{prefixOf(key), key, int32(len(s.batches) - 1), int32(r.Index)})
@@ -124,7 +125,7 @@ func (s *Sorter) forget() {
 	for _, b := range s.batches {
 		b.Release()
 	}
-	s.entries, s.batches, s.keys, s.used = s.entries[:0], nil, arena{}, 0
+	s.entries, s.batches, s.buffers, s.keys, s.used = s.entries[:0], nil, Buffers{}, arena{}, 0
 }
 
 // Entry is a row with its key. Both are valid until the next iteration; retain

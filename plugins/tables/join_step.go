@@ -112,8 +112,9 @@ func (j *joining) table(ctx context.Context) (t *lookup, fits bool, err error) {
 	t = &lookup{chains: map[string]chain{}}
 	var used int64
 	var key []byte
+	buffers := ordering.Buffers{}
 	err = j.eachOther(ctx, func(rec arrow.RecordBatch, keys []arrow.Array) error {
-		if used += ordering.BatchBytes(rec) + rowBytes*rec.NumRows(); used > j.memory || len(t.rows) > mostRows {
+		if used += buffers.Add(rec) + rowBytes*rec.NumRows(); used > j.memory || len(t.rows) > mostRows {
 			return errTooLarge
 		}
 		rec.Retain()
