@@ -187,13 +187,13 @@ func textsText(t *measurement.Texts) string {
 	return text
 }
 
-// NumberText formats a number that may not be known: 12, 1,000, 0.5, 1.2e+10.
+// NumberText formats a number that may not be known: 12, 1,000, 1,235, 0.5, 1.2e+10.
 func NumberText(v *float64) string {
 	switch {
 	case v == nil:
 		return "–"
-	case math.Abs(*v) < 1e9 && *v == math.Trunc(*v):
-		return english.Number(int64(*v))
+	case math.Abs(*v) < 1e9 && (*v == math.Trunc(*v) || math.Abs(*v) >= 1000):
+		return english.Number(int64(math.Round(*v)))
 	}
 	return fmt.Sprintf("%.4g", *v)
 }
