@@ -213,22 +213,8 @@ type result struct {
 }
 
 func (a *args) answers(ctx context.Context, b *batch) iter.Seq2[plugin.BatchAnswer, error] {
-	return func(yield func(plugin.BatchAnswer, error) bool) {
-		call, err := a.results(ctx, b)
-		if err != nil {
-			yield(plugin.BatchAnswer{}, err)
-			return
-		}
-		for line, err := range call.Lines(ctx) {
-			var answer plugin.BatchAnswer
-			if err == nil {
-				answer, err = a.answer(call, line)
-			}
-			if !yield(answer, err) || err != nil {
-				return
-			}
-		}
-	}
+	results := func() (*provider.Call, error) { return a.results(ctx, b) }
+	return provider.Answers(ctx, []func() (*provider.Call, error){results}, a.answer)
 }
 
 // answer converts a line of results.

@@ -272,27 +272,13 @@ type outcome struct {
 
 // answers reads the files of a batch.
 func (a *args) answers(ctx context.Context, b *batch) iter.Seq2[plugin.BatchAnswer, error] {
-	return func(yield func(plugin.BatchAnswer, error) bool) {
-		for _, file := range []string{b.OutputFileID, b.ErrorFileID} {
-			if file == "" {
-				continue
-			}
-			call, err := a.call(ctx, "files/"+url.PathEscape(file)+"/content")
-			if err != nil {
-				yield(plugin.BatchAnswer{}, err)
-				return
-			}
-			for line, err := range call.Lines(ctx) {
-				var answer plugin.BatchAnswer
-				if err == nil {
-					answer, err = a.outcome(call, line)
-				}
-				if !yield(answer, err) || err != nil {
-					return
-				}
-			}
+	var files []func() (*provider.Call, error)
+	for _, file := range []string{b.OutputFileID, b.ErrorFileID} {
+		if file != "" {
+			files = append(files, func() (*provider.Call, error) { return a.call(ctx, "files/"+url.PathEscape(file)+"/content") })
 		}
 	}
+	return provider.Answers(ctx, files, a.outcome)
 }
 
 // outcome converts a line of a file. What happened to one request is no error of

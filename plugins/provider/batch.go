@@ -1,6 +1,8 @@
 package provider
 
 import (
+	"context"
+	"iter"
 	"strings"
 
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -40,4 +42,27 @@ func (b *Batching) Of(table *llm.Price) *llm.Price {
 		return &h
 	}
 	return &llm.Price{Input: half(table.Input), Output: half(table.Output), CachedInput: half(table.CachedInput), Source: strings.TrimSpace(table.Source + ", at half price for batches")}
+}
+
+// Answers reads the answers of a batch, one from each line of what the calls
+// return. A call that cannot be opened, and a line that cannot be read, end it.
+func Answers(ctx context.Context, open []func() (*Call, error), read func(*Call, []byte) (plugin.BatchAnswer, error)) iter.Seq2[plugin.BatchAnswer, error] {
+	return func(yield func(plugin.BatchAnswer, error) bool) {
+		for _, open := range open {
+			call, err := open()
+			if err != nil {
+				yield(plugin.BatchAnswer{}, err)
+				return
+			}
+			for line, err := range call.Lines(ctx) {
+				var answer plugin.BatchAnswer
+				if err == nil {
+					answer, err = read(call, line)
+				}
+				if !yield(answer, err) || err != nil {
+					return
+				}
+			}
+		}
+	}
 }
