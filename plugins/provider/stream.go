@@ -86,8 +86,10 @@ func (c *Call) Upload(ctx context.Context, contentType string, write func(io.Wri
 		written <- err
 	}()
 	_, failure, _ = c.send(ctx, http.MethodPost, contentType, r, answer)
-	_ = r.CloseWithError(errUploaded) // an endpoint may refuse a body before it has read it
-	if err := <-written; err != nil && !errors.Is(err, errUploaded) {
+	// An endpoint may refuse a body before it has read it. The transport may close it
+	// before this does.
+	_ = r.CloseWithError(errUploaded)
+	if err := <-written; err != nil && !errors.Is(err, errUploaded) && !errors.Is(err, io.ErrClosedPipe) {
 		return nil, err
 	}
 	return failure, nil
