@@ -15,17 +15,17 @@ const modulePath = "github.com/quern-dev/quern/"
 // mayImport says, for each folder, which other folders of the module its
 // packages can import. The longest matching folder applies.
 var mayImport = map[string][]string{
-	"internal":          {"internal", "sdk"},
-	"sdk":               {"sdk"},
-	"plugins":           {"sdk", "plugins", "internal"},
-	"plugins/directory": {"sdk", "plugins", "internal", "ui/export"}, // the formats of exports
-	"lang":              {"lang", "sdk", "internal"},
-	"store":             {"store", "sdk", "lang/value", "internal"},
-	"planner":           {"planner", "lang", "store", "sdk", "internal"},
-	"registry":          {"registry", "planner/plan", "lang/diag", "lang/kind", "lang/limit", "lang/value", "store/disk", "sdk", "internal"},
-	"importers":         {"importers", "lang", "sdk", "internal"},
-	"planner/plan":      {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/value", "store", "sdk", "internal"},
-	"runner":            {"runner", "planner/plan", "planner/contract", "planner/fingerprint", "lang/addr", "lang/columnar", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
+	"internal":            {"internal", "sdk"},
+	"sdk":                 {"sdk"},
+	"plugins":             {"sdk", "plugins", "internal"},
+	"plugins/publication": {"sdk", "plugins", "internal", "ui/export"}, // the formats of exports
+	"lang":                {"lang", "sdk", "internal"},
+	"store":               {"store", "sdk", "lang/value", "internal"},
+	"planner":             {"planner", "lang", "store", "sdk", "internal"},
+	"registry":            {"registry", "planner/plan", "lang/diag", "lang/kind", "lang/limit", "lang/value", "store/disk", "sdk", "internal"},
+	"importers":           {"importers", "lang", "sdk", "internal"},
+	"planner/plan":        {"lang/addr", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/value", "store", "sdk", "internal"},
+	"runner":              {"runner", "planner/plan", "planner/contract", "planner/fingerprint", "lang/addr", "lang/columnar", "lang/diag", "lang/expr", "lang/funcs", "lang/kind", "lang/limit", "lang/secret", "lang/value", "store", "sdk", "internal"},
 	// The walls inside the runner separate the description of a stage, the
 	// reason for a failure, the interface for executing a stage, and its
 	// implementation, which knows no run.

@@ -279,13 +279,48 @@ deploy "huggingface" "live" {
   repo     = "acme/m"
 }
 `
-	p.serving = func() (string, error) {
-		files := hub.Files("acme/m", "main")
+	p.serving = published(hub, "acme/m")
+	killDeployments(t, p)
+}
+
+func TestCrashOfDeploymentsOfDatasetsToTheHuggingFaceHub(t *testing.T) {
+	const token = "hf_0123456789"
+	p, hub := &place{}, hubtest.New(token)
+	hub.LargeFrom = 10
+	isWrite := func(r *http.Request) bool {
+		return strings.HasPrefix(r.URL.Path, "/storage/") || strings.Contains(r.URL.Path, "/commit/") || strings.Contains(r.URL.Path, "/repos/")
+	}
+	p.serve(t, hub, isWrite)
+	p.env = []string{"HF_TOKEN=" + token, "HF_ENDPOINT=" + p.url}
+	p.train = datasetOfVersions
+	p.deploy = `
+deploy "huggingface" "live" {
+  dataset = transform.m
+  repo    = "acme/m"
+  format  = "jsonl"
+}
+`
+	p.serving = published(hub, "datasets/acme/m")
+	killDeployments(t, p)
+}
+
+// datasetOfVersions takes the place of a model.
+const datasetOfVersions = `
+transform "map" "m" {
+  input   = source.texts
+  columns = { versioned = "${row.text} ${var.epochs}" }
+}
+`
+
+// published returns what a repository contains: files that belong together.
+func published(hub *hubtest.Hub, repo string) func() (string, error) {
+	return func() (string, error) {
+		files := hub.Files(repo, "main")
 		card := files["README.md"]
 		if card == "" {
 			return "", nil
 		}
-		// Besides .gitattributes and the card, there must be all files of one model.
+		// Besides .gitattributes and the card, there must be all files of one version.
 		_, digest, _ := strings.Cut(card, "quern_artifact: ")
 		digest, _, _ = strings.Cut(digest, "\n")
 		sum := sha256.New()
@@ -296,7 +331,6 @@ deploy "huggingface" "live" {
 		}
 		return fmt.Sprintf("%s with %x", digest, sum.Sum(nil)), nil
 	}
-	killDeployments(t, p)
 }
 
 func TestCrashOfDeploymentsToKubernetes(t *testing.T) {

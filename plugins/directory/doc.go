@@ -26,6 +26,6 @@ import (
 func Types(root func() string) []plugin.Type {
 	return []plugin.Type{
 		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "directory", Doc: doc, BehaviorVersion: 1}, deployment[args]{root, files{}}),
-		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "dataset", Doc: datasetDoc, BehaviorVersion: 1}, deployment[datasetArgs]{root, publication{}}),
+		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "dataset", Doc: datasetDoc, BehaviorVersion: 1}, deployment[datasetArgs]{root, rowFiles{}}),
 	}
 }

@@ -13,20 +13,34 @@ import (
 
 	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/plugins/provenance"
+	"github.com/quern-dev/quern/plugins/publication"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// cardFile is the name of the model card.
-const cardFile = "README.md"
+// cardFile is the name of the card.
+const cardFile = publication.CardFile
 
 // card is what the configuration says on the model card.
 type card struct {
 	License     string   `json:"license,omitempty"`
 	Description string   `json:"description,omitempty"`
 	Tags        []string `json:"tags,omitempty"`
+	// Format is that of the files of a dataset.
+	Format string `json:"format,omitempty"`
 }
 
-func cardOf(a *args) card { return card{a.License, a.Description, a.Tags} }
+func cardOf(a *args) card {
+	c := card{License: a.License, Description: a.Description, Tags: a.Tags}
+	if a.Dataset.IsSet() {
+		c.Format = a.Format
+	}
+	return c
+}
+
+// publication returns what describes a dataset.
+func (c card) publication() *publication.Args {
+	return &publication.Args{Format: c.Format, License: c.License, Description: c.Description, Tags: c.Tags}
+}
 
 // frontMatter is the card's metadata, which the Hub reads.
 type frontMatter struct {
@@ -40,7 +54,7 @@ type frontMatter struct {
 
 // render writes the card. Everything on it except for the description is a fact
 // that quern knows.
-func (c card) render(in, report *plugin.ArtifactInput, model *provenance.Model, name, commit string) ([]byte, error) {
+func (c card) render(in, report *plugin.ArtifactInput, model *provenance.Model, name, commit string) (string, error) {
 	f := frontMatter{License: c.License, Tags: append([]string{"quern"}, c.Tags...), Artifact: in.Digest}
 	f.BaseModel, _ = model.Base["repo"].(string)
 	switch in.Model.Format {
@@ -51,7 +65,7 @@ func (c card) render(in, report *plugin.ArtifactInput, model *provenance.Model, 
 	}
 	head, err := yaml.Marshal(f)
 	if err != nil {
-		return nil, fmt.Errorf("write the card: %w", err)
+		return "", fmt.Errorf("write the card: %w", err)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "---\n%s---\n\n# %s\n", head, path.Base(name))
@@ -59,16 +73,16 @@ func (c card) render(in, report *plugin.ArtifactInput, model *provenance.Model, 
 		fmt.Fprintf(&b, "\n%s\n", c.Description)
 	}
 	if err := training(&b, model); err != nil {
-		return nil, err
+		return "", err
 	}
 	if err := evaluation(&b, report); err != nil {
-		return nil, err
+		return "", err
 	}
 	fmt.Fprintf(&b, "\n## Provenance\n\nThis model was trained and published with quern.\n\n| | |\n| --- | --- |\n| artifact | `%s` |\n", in.Digest)
 	if commit != "" {
 		fmt.Fprintf(&b, "| source commit | `%s` |\n", commit)
 	}
-	return []byte(b.String()), nil
+	return b.String(), nil
 }
 
 // training writes how the model was trained, as far as that is known.

@@ -34,14 +34,6 @@ const (
 	lfsType = "application/vnd.git-lfs+json"
 )
 
-// open returns the content of a file.
-func (f *file) open() (io.ReadCloser, error) {
-	if f.path == "" {
-		return io.NopCloser(bytes.NewReader(f.text)), nil
-	}
-	return os.Open(f.path)
-}
-
 // is reports whether a file of a branch has this content.
 func (f *file) is(e entry) (bool, error) {
 	switch {
@@ -65,7 +57,7 @@ func (f *file) is(e entry) (bool, error) {
 }
 
 // preupload asks the Hub which files go to its LFS storage.
-func (h *hub) preupload(ctx context.Context, n *notes, files []file) (map[string]bool, error) {
+func (h *hub) preupload(ctx context.Context, n *notes, files []*file) (map[string]bool, error) {
 	large := map[string]bool{}
 	for some := range slices.Chunk(files, preuploadFiles) {
 		type described struct {
@@ -90,19 +82,19 @@ func (h *hub) preupload(ctx context.Context, n *notes, files []file) (map[string
 				Ignore bool   `json:"shouldIgnore"`
 			} `json:"files"`
 		}
-		if err := h.call(ctx, http.MethodPost, "/api/models/"+n.Repo+"/preupload/"+url.PathEscape(n.Revision), request, &response); err != nil {
+		if err := h.call(ctx, http.MethodPost, n.api()+"/preupload/"+url.PathEscape(n.Revision), request, &response); err != nil {
 			return nil, fmt.Errorf("announce the files of %s: %w", n.Repo, err)
 		}
 		for _, f := range response.Files {
 			if f.Ignore {
-				return nil, fmt.Errorf("the .gitignore of %s excludes %s, which belongs to the model", n.Repo, f.Path)
+				return nil, fmt.Errorf("the .gitignore of %s excludes %s, which is to be published", n.Repo, f.Path)
 			}
 			large[f.Path] = f.Mode == "lfs"
 		}
 	}
 	for _, f := range files {
 		if f.size == 0 || f.digest == "" {
-			large[f.name] = false // the storage refuses empty files, and the card is a text
+			large[f.name] = false // the storage refuses empty files, and cards and checksums are texts
 		}
 		if !large[f.name] && f.size > maxInline {
 			return nil, fmt.Errorf("the Hub wants %s as a part of the commit, but it has %d bytes, and at most %d are possible", f.name, f.size, int64(maxInline))
@@ -127,7 +119,7 @@ type action struct {
 }
 
 // upload sends the large files that the Hub does not have.
-func (h *hub) upload(ctx context.Context, n *notes, files []file, large map[string]bool) error {
+func (h *hub) upload(ctx context.Context, n *notes, files []*file, large map[string]bool) error {
 	type object struct {
 		OID     string             `json:"oid"`
 		Size    int64              `json:"size"`
@@ -136,7 +128,7 @@ func (h *hub) upload(ctx context.Context, n *notes, files []file, large map[stri
 			Message string `json:"message"`
 		} `json:"error,omitempty"`
 	}
-	byDigest := map[string]file{}
+	byDigest := map[string]*file{}
 	var objects []object
 	for _, f := range files {
 		if _, seen := byDigest[f.digest]; large[f.name] && !seen {
@@ -154,7 +146,7 @@ func (h *hub) upload(ctx context.Context, n *notes, files []file, large map[stri
 	if err != nil {
 		return err
 	}
-	resp, err := h.send(ctx, http.MethodPost, h.endpoint+"/"+n.Repo+".git/info/lfs/objects/batch", body, lfsType)
+	resp, err := h.send(ctx, http.MethodPost, h.endpoint+n.page()+".git/info/lfs/objects/batch", body, lfsType)
 	if err != nil {
 		return fmt.Errorf("ask where to send the files of %s: %w", n.Repo, err)
 	}
@@ -176,7 +168,7 @@ func (h *hub) upload(ctx context.Context, n *notes, files []file, large map[stri
 			if o.Error != nil {
 				return fmt.Errorf("send %s: %s", f.name, o.Error.Message)
 			}
-			if err := h.store(inner, &f, o.Actions["upload"], o.Actions["verify"]); err != nil {
+			if err := h.store(inner, f, o.Actions["upload"], o.Actions["verify"]); err != nil {
 				return fmt.Errorf("send %s: %w", f.name, err)
 			}
 			return nil
@@ -187,6 +179,9 @@ func (h *hub) upload(ctx context.Context, n *notes, files []file, large map[stri
 
 // store sends a file to the LFS storage.
 func (h *hub) store(ctx context.Context, f *file, upload, verify *action) error {
+	if err := f.write(); err != nil {
+		return err
+	}
 	var err error
 	if size := upload.Header["chunk_size"]; size != "" {
 		err = h.storeParts(ctx, f, upload, size)
@@ -271,7 +266,7 @@ func put(ctx context.Context, f *file, offset, size int64, address string, heade
 }
 
 // commit makes a commit with parent as its parent. It returns the commit.
-func (h *hub) commit(ctx context.Context, n *notes, parent string, files []file, large map[string]bool, gone []string) (string, error) {
+func (h *hub) commit(ctx context.Context, n *notes, parent string, files []*file, large map[string]bool, gone []string) (string, error) {
 	summary := "Publish " + n.Artifact
 	if len(files) == 0 {
 		summary = "Delete what quern published"
@@ -280,7 +275,7 @@ func (h *hub) commit(ctx context.Context, n *notes, parent string, files []file,
 	if err != nil {
 		return "", err
 	}
-	address := h.endpoint + "/api/models/" + n.Repo + "/commit/" + url.PathEscape(n.Revision)
+	address := h.endpoint + n.api() + "/commit/" + url.PathEscape(n.Revision)
 	// A commit is tried once: if an answer is lost, the branch has moved.
 	resp, err := h.try(ctx, http.MethodPost, address, body, "application/x-ndjson")
 	var r *refused
@@ -301,7 +296,7 @@ func (h *hub) commit(ctx context.Context, n *notes, parent string, files []file,
 }
 
 // payload returns the request of a commit: one JSON object per line.
-func payload(summary, parent string, files []file, large map[string]bool, gone []string) ([]byte, error) {
+func payload(summary, parent string, files []*file, large map[string]bool, gone []string) ([]byte, error) {
 	var b bytes.Buffer
 	lines := json.NewEncoder(&b)
 	line := func(key string, value map[string]any) error {

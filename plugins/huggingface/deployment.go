@@ -12,28 +12,32 @@ import (
 
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/plugins/provenance"
+	"github.com/quern-dev/quern/plugins/publication"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
 type args struct {
-	Artifact    plugin.Artifact `quern:"artifact,required" doc:"The trained model to publish."`
+	Artifact    plugin.Artifact `quern:"artifact" doc:"The trained model to publish. Set this or dataset."`
+	Dataset     plugin.Dataset  `quern:"dataset" doc:"The dataset to publish. Changing from a model to a dataset replaces the deployment."`
+	Format      string          `quern:"format" default:"\"parquet\"" oneof:"parquet,jsonl,csv" doc:"The format of the files of a dataset."`
 	Repo        string          `quern:"repo,required" doc:"The repository: OWNER/NAME. It is created if it does not exist. Changing it replaces the deployment."`
 	Revision    string          `quern:"revision" default:"\"main\"" doc:"The branch to commit to. It is created if it does not exist. Changing it replaces the deployment."`
 	Private     bool            `quern:"private" default:"true" doc:"Whether only the owner and members of the organization can see the repository."`
-	License     string          `quern:"license" doc:"The license of the model, by the Hub's name for it, such as 'apache-2.0'."`
-	Description string          `quern:"description" doc:"What the card says about the model before the facts, in Markdown."`
+	License     string          `quern:"license" doc:"The license, by the Hub's name for it, such as 'apache-2.0'."`
+	Description string          `quern:"description" doc:"What the card says before the facts, in Markdown."`
 	Tags        []string        `quern:"tags" doc:"The card's tags, in addition to 'quern'."`
-	Report      plugin.Artifact `quern:"report" doc:"The report of an evaluation, such as evaluate.test. The card shows its metrics with their intervals."`
+	Report      plugin.Artifact `quern:"report" doc:"The report of an evaluation, such as evaluate.test, or of a profile. The card shows it."`
 	Token       string          `quern:"token,sensitive,operational" doc:"The access token, from a variable with sensitive = true. Without it, the token is in the environment variable HF_TOKEN."`
 	Endpoint    string          `quern:"endpoint,operational" doc:"The address of the Hub. Without it, the address is in the environment variable HF_ENDPOINT, or else https://huggingface.co."`
 }
 
-const doc = `Publishes a trained model in a repository of the Hugging Face Hub, with a model card.
+const doc = `Publishes a trained model or a dataset in a repository of the Hugging Face Hub, with a card.
 
-quern sends only the files that the Hub does not have, and then makes a single commit: whoever downloads the revision gets the old or the new model. If nothing has changed, it makes no commit. If somebody else commits to the branch between the plan and the commit, quern makes no commit, either: it never overwrites what it has not seen.
+quern sends only the files that the Hub does not have, and then makes a single commit: whoever downloads the revision gets the old or the new files. If nothing has changed, it makes no commit. If somebody else commits to the branch between the plan and the commit, quern makes no commit, either: it never overwrites what it has not seen.
 
-The card, README.md, is written from facts: the base model, the method and arguments of training, the digests of the datasets, the metrics of ` + "`report`" + `, the digest of the artifact, and the Git commit of the configuration. It replaces a README.md of the model.
+The card of a model, README.md, is written from facts: the base model, the method and arguments of training, the digests of the datasets, the metrics of ` + "`report`" + `, the digest of the artifact, and the Git commit of the configuration. It replaces a README.md of the model.
+
+Of a dataset, the repository contains the rows in ` + "`data`" + `, so that ` + "`load_dataset`" + ` finds them, the SHA-256 of each file in ` + "`SHA256SUMS`" + `, and a card with the number of rows, the columns with their types, and the digest. Files whose rows have not changed since the last apply are neither written nor sent again.
 
 quern does not take over a branch that contains files which it did not publish. If somebody commits to the branch later, the next plan shows it, and the next apply restores the files that quern published. Other files remain. Destroying the deployment deletes the repository if quern created it and nobody else has committed to the branch; otherwise, it deletes the files that quern published, with a commit.
 
@@ -46,6 +50,13 @@ deploy "huggingface" "hub" {
   license    = "apache-2.0"
   report     = evaluate.test
   depends_on = [gate.ship]
+}
+
+deploy "huggingface" "corpus" {
+  dataset = transform.training
+  repo    = "acme/corpus"
+  license = "cc-by-4.0"
+  report  = evaluate.profile
 }
 ` + "```"
 
@@ -65,18 +76,36 @@ type deployment struct{}
 // notes is the private part of the deployment's state: what was published.
 type notes struct {
 	Endpoint string `json:"endpoint"`
-	Repo     string `json:"repo"`
-	Revision string `json:"revision"`
+	target
 	// Created and Branched are set if quern created the repository and the branch.
 	Created  bool `json:"created"`
 	Branched bool `json:"branched,omitempty"`
 	Private  bool `json:"private"`
-	// Commit is the commit that quern made, or found to contain the model already.
+	// Commit is the commit that quern made, or found to contain the files already.
 	Commit   string   `json:"commit"`
 	Files    []string `json:"files"`
 	Artifact string   `json:"artifact"`
 	Report   string   `json:"report,omitempty"`
 	Card     card     `json:"card"`
+	// Rows are the files of a dataset.
+	Rows []publication.File `json:"rows,omitempty"`
+}
+
+// target is where a configuration publishes.
+func (a *args) target() target {
+	t := target{Repo: a.Repo, Revision: a.Revision}
+	if a.Dataset.IsSet() {
+		t.Kind = datasetKind
+	}
+	return t
+}
+
+// key is the argument with what is published.
+func (t *target) key() string {
+	if t.Kind == datasetKind {
+		return datasetKind
+	}
+	return "artifact"
 }
 
 // repoName is a repository with its owner.
@@ -89,6 +118,14 @@ func (deployment) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	}
 	if p.Known("revision") && (p.Args.Revision == "" || isCommit(p.Args.Revision)) {
 		p.Errorf("revision", "%q is not a branch\nUse the name of a branch, such as \"main\".", p.Args.Revision)
+	}
+	if p.Args.Artifact.IsSet() == p.Args.Dataset.IsSet() {
+		p.Errorf("artifact", "Set either artifact or dataset\nA deployment publishes a trained model or a dataset.")
+	}
+	if in := p.Input(datasetKind); in != nil && p.Known("format") {
+		if problem := cardOf(p.Args).publication().Problem(in.Schema); problem != "" {
+			p.Errorf("format", "%s", problem)
+		}
 	}
 	if in := p.Input("artifact"); in != nil && (in.Kind != plugin.KindModel || in.Format == "") {
 		p.Errorf("artifact", "Only a trained model can be published\nUse a model that a stage trained.")
@@ -125,7 +162,7 @@ func (deployment) Read(ctx context.Context, r *plugin.DeploymentReadRequest[args
 	if err != nil {
 		return nil, err
 	}
-	found, err := h.repo(ctx, n.Repo, n.Revision)
+	found, err := h.repo(ctx, &n.target)
 	if errors.Is(err, errNotFound) {
 		return nil, nil
 	}
@@ -160,14 +197,17 @@ func (deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[args
 	if r.Known("revision") {
 		change(plugin.ActionReplace, "revision", n.Revision, r.Args.Revision)
 	}
-	if digest, known := r.Digest("artifact"); known {
-		change(plugin.ActionUpdate, "artifact", n.Artifact, digest)
+	to := r.Args.target()
+	if to.Kind != n.Kind {
+		change(plugin.ActionReplace, to.key(), n.kind(), to.kind())
+	} else if digest, known := r.Digest(to.key()); known {
+		change(plugin.ActionUpdate, to.key(), n.Artifact, digest)
 	}
 	if digest, known := r.Digest("report"); known || !r.Args.Report.IsSet() {
 		change(plugin.ActionUpdate, "report", n.Report, digest)
 	}
 	if drift := r.Prior.Text("drift"); drift != "" {
-		change(plugin.ActionUpdate, "artifact", drift, "commit "+n.Commit)
+		change(plugin.ActionUpdate, to.key(), drift, "commit "+n.Commit)
 	}
 	if private := r.Prior.Value.GetAttr("private"); r.Known("private") && private.IsKnown() && !private.IsNull() {
 		change(plugin.ActionUpdate, "private", fmt.Sprint(private.True()), fmt.Sprint(r.Args.Private))
@@ -175,7 +215,7 @@ func (deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[args
 	is := cardOf(r.Args)
 	for _, c := range []struct{ argument, before, after string }{
 		{"license", n.Card.License, is.License}, {"description", n.Card.Description, is.Description},
-		{"tags", strings.Join(n.Card.Tags, ", "), strings.Join(is.Tags, ", ")},
+		{"tags", strings.Join(n.Card.Tags, ", "), strings.Join(is.Tags, ", ")}, {"format", n.Card.Format, is.Format},
 	} {
 		if r.Known(c.argument) {
 			change(plugin.ActionUpdate, c.argument, c.before, c.after)
@@ -195,7 +235,8 @@ func planCreate(ctx context.Context, r *plugin.DeploymentPlanRequest[args]) (*pl
 	if err != nil {
 		return nil, err
 	}
-	found, err := h.repo(ctx, r.Args.Repo, r.Args.Revision)
+	to := r.Args.target()
+	found, err := h.repo(ctx, &to)
 	if errors.Is(err, errNotFound) {
 		return out, nil
 	}
@@ -223,7 +264,7 @@ func (deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[ar
 	if err != nil {
 		return nil, err
 	}
-	n := &notes{Endpoint: h.endpoint, Repo: r.Args.Repo, Revision: r.Args.Revision}
+	n := &notes{Endpoint: h.endpoint, target: r.Args.target()}
 	seen := "" // the commit that the user has seen in the plan
 	if r.Prior != nil {
 		if n, err = notesOf(r.Prior); err != nil {
@@ -231,14 +272,10 @@ func (deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[ar
 		}
 		h.endpoint, seen = n.Endpoint, r.Prior.Text("commit")
 	}
-	in := r.Artifact(r.Args.Artifact)
-	model, err := provenance.Read(in.Files)
+	was := n.Files
+	files, err := n.content(ctx, r)
 	if err != nil {
-		return nil, &plugin.ArgumentError{Argument: "artifact", Err: err}
-	}
-	readme, err := cardOf(r.Args).render(in, r.Artifact(r.Args.Report), model, r.Args.Repo, provenance.Commit(ctx))
-	if err != nil {
-		return nil, err
+		return r.Prior, err
 	}
 	found, err := h.ensure(ctx, n, r.Args.Private)
 	if err != nil {
@@ -250,9 +287,7 @@ func (deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[ar
 	if r.Prior != nil && found.Commit != n.Commit && found.Commit != seen {
 		return nil, plugin.ArgumentErrorf("revision", "Somebody committed to %s since the plan\nThe branch %q is now at %s. Make a new plan, which shows what would be replaced.", n.Repo, n.Revision, found.Commit)
 	}
-	was := n.Files
-	n.publish(in, r.Artifact(r.Args.Report), cardOf(r.Args))
-	commit, err := h.publish(ctx, n, found.Commit, content(in.Files, readme), was)
+	commit, err := h.publish(ctx, n, found.Commit, files, was)
 	if err != nil {
 		// Nothing was committed, but the repository may have been created.
 		return r.Prior, err
@@ -260,7 +295,7 @@ func (deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[ar
 	n.Commit = commit
 	found.Commit = commit
 	if found.Private != r.Args.Private {
-		if err := h.setVisibility(ctx, n.Repo, r.Args.Private); err != nil {
+		if err := h.setVisibility(ctx, &n.target, r.Args.Private); err != nil {
 			state, stateErr := n.state(found)
 			return state, errors.Join(err, stateErr)
 		}
@@ -268,19 +303,6 @@ func (deployment) Apply(ctx context.Context, r *plugin.DeploymentApplyRequest[ar
 	}
 	n.Private = found.Private
 	return n.state(found)
-}
-
-// publish notes what is published.
-func (n *notes) publish(in, report *plugin.ArtifactInput, c card) {
-	n.Artifact, n.Card, n.Files, n.Report = in.Digest, c, []string{cardFile}, ""
-	if report != nil {
-		n.Report = report.Digest
-	}
-	for _, f := range in.Files {
-		if f.Name != cardFile {
-			n.Files = append(n.Files, f.Name)
-		}
-	}
 }
 
 // Delete deletes the repository if it is quern's alone, and otherwise the files
@@ -294,7 +316,7 @@ func (deployment) Delete(ctx context.Context, r *plugin.DeploymentDeleteRequest[
 	if err != nil {
 		return err
 	}
-	found, err := h.repo(ctx, n.Repo, n.Revision)
+	found, err := h.repo(ctx, &n.target)
 	if errors.Is(err, errNotFound) {
 		return nil
 	}
@@ -304,9 +326,9 @@ func (deployment) Delete(ctx context.Context, r *plugin.DeploymentDeleteRequest[
 	own := found.Commit == n.Commit
 	switch {
 	case own && n.Created:
-		return h.deleteRepo(ctx, n.Repo)
+		return h.deleteRepo(ctx, &n.target)
 	case own && n.Branched:
-		return h.deleteBranch(ctx, n.Repo, n.Revision)
+		return h.deleteBranch(ctx, &n.target)
 	}
 	if n.Created || n.Branched {
 		r.Warnf("The repository was not deleted\nSomebody else has committed to the branch %q of %s. Only the files that quern published were deleted.", n.Revision, n.Repo)
@@ -336,7 +358,7 @@ func (n *notes) state(found *repo) (*plugin.DeploymentState, error) {
 	return &plugin.DeploymentState{
 		Value: cty.ObjectVal(map[string]cty.Value{
 			"repo": cty.StringVal(n.Repo), "revision": cty.StringVal(n.Revision), "commit": cty.StringVal(found.Commit),
-			"artifact": cty.StringVal(n.Artifact), "url": cty.StringVal(n.Endpoint + "/" + n.Repo), "private": cty.BoolVal(found.Private),
+			"artifact": cty.StringVal(n.Artifact), "url": cty.StringVal(n.Endpoint + n.page()), "private": cty.BoolVal(found.Private),
 			"drift": cty.StringVal(drift),
 		}),
 		Private: private,

@@ -2,6 +2,7 @@ package huggingface
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -14,7 +15,6 @@ import (
 	"time"
 
 	"github.com/quern-dev/quern/plugins/provider"
-	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
 // hub is the HTTP API of a Hugging Face Hub.
@@ -60,10 +60,35 @@ func (r *repo) isForeign() bool {
 	return false
 }
 
-func (h *hub) repo(ctx context.Context, name, revision string) (*repo, error) {
+// target is a branch of a repository.
+type target struct {
+	// Kind is datasetKind, or empty for a model.
+	Kind     string `json:"kind,omitempty"`
+	Repo     string `json:"repo"`
+	Revision string `json:"revision"`
+}
+
+// datasetKind is the Hub's name for repositories of datasets.
+const datasetKind = "dataset"
+
+// kind is the Hub's name for the kind of repository.
+func (t *target) kind() string { return cmp.Or(t.Kind, "model") }
+
+// api is the path of the repository in the Hub's API.
+func (t *target) api() string { return "/api/" + t.kind() + "s/" + t.Repo }
+
+// page is the path of the repository for people and Git.
+func (t *target) page() string {
+	if t.Kind == datasetKind {
+		return "/datasets/" + t.Repo
+	}
+	return "/" + t.Repo
+}
+
+func (h *hub) repo(ctx context.Context, t *target) (*repo, error) {
 	out := &repo{}
-	if err := h.call(ctx, http.MethodGet, "/api/models/"+name+"/revision/"+url.PathEscape(revision), nil, out); err != nil {
-		return nil, fmt.Errorf("look up %s at %s: %w", name, revision, err)
+	if err := h.call(ctx, http.MethodGet, t.api()+"/revision/"+url.PathEscape(t.Revision), nil, out); err != nil {
+		return nil, fmt.Errorf("look up %s at %s: %w", t.Repo, t.Revision, err)
 	}
 	return out, nil
 }
@@ -71,7 +96,7 @@ func (h *hub) repo(ctx context.Context, name, revision string) (*repo, error) {
 // ensure creates the repository and the branch if they do not exist, and returns
 // the branch.
 func (h *hub) ensure(ctx context.Context, n *notes, private bool) (*repo, error) {
-	found, err := h.repo(ctx, n.Repo, n.Revision)
+	found, err := h.repo(ctx, &n.target)
 	if !errors.Is(err, errNotFound) {
 		return found, err
 	}
@@ -80,19 +105,19 @@ func (h *hub) ensure(ctx context.Context, n *notes, private bool) (*repo, error)
 	if private {
 		visibility = "private"
 	}
-	err = h.call(ctx, http.MethodPost, "/api/repos/create", map[string]any{"name": name, "organization": owner, "type": "model", "visibility": visibility}, nil)
+	err = h.call(ctx, http.MethodPost, "/api/repos/create", map[string]any{"name": name, "organization": owner, "type": n.kind(), "visibility": visibility}, nil)
 	n.Created = err == nil
 	if err != nil && !isConflict(err) {
 		return nil, fmt.Errorf("create the repository %s: %w", n.Repo, err)
 	}
 	if n.Revision != "main" {
-		err := h.call(ctx, http.MethodPost, "/api/models/"+n.Repo+"/branch/"+url.PathEscape(n.Revision), map[string]any{}, nil)
+		err := h.call(ctx, http.MethodPost, n.api()+"/branch/"+url.PathEscape(n.Revision), map[string]any{}, nil)
 		n.Branched = err == nil
 		if err != nil && !isConflict(err) {
 			return nil, fmt.Errorf("create the branch %s of %s: %w", n.Revision, n.Repo, err)
 		}
 	}
-	return h.repo(ctx, n.Repo, n.Revision)
+	return h.repo(ctx, &n.target)
 }
 
 func isConflict(err error) bool {
@@ -100,30 +125,30 @@ func isConflict(err error) bool {
 	return errors.As(err, &r) && r.status == http.StatusConflict
 }
 
-func (h *hub) setVisibility(ctx context.Context, name string, private bool) error {
+func (h *hub) setVisibility(ctx context.Context, t *target, private bool) error {
 	visibility := "public"
 	if private {
 		visibility = "private"
 	}
-	if err := h.call(ctx, http.MethodPut, "/api/models/"+name+"/settings", map[string]any{"visibility": visibility}, nil); err != nil {
-		return fmt.Errorf("make %s %s: %w", name, visibility, err)
+	if err := h.call(ctx, http.MethodPut, t.api()+"/settings", map[string]any{"visibility": visibility}, nil); err != nil {
+		return fmt.Errorf("make %s %s: %w", t.Repo, visibility, err)
 	}
 	return nil
 }
 
-func (h *hub) deleteRepo(ctx context.Context, repo string) error {
-	owner, name, _ := strings.Cut(repo, "/")
-	err := h.call(ctx, http.MethodDelete, "/api/repos/delete", map[string]any{"name": name, "organization": owner, "type": "model"}, nil)
+func (h *hub) deleteRepo(ctx context.Context, t *target) error {
+	owner, name, _ := strings.Cut(t.Repo, "/")
+	err := h.call(ctx, http.MethodDelete, "/api/repos/delete", map[string]any{"name": name, "organization": owner, "type": t.kind()}, nil)
 	if err != nil && !errors.Is(err, errNotFound) {
-		return fmt.Errorf("delete the repository %s: %w", repo, err)
+		return fmt.Errorf("delete the repository %s: %w", t.Repo, err)
 	}
 	return nil
 }
 
-func (h *hub) deleteBranch(ctx context.Context, repo, branch string) error {
-	err := h.call(ctx, http.MethodDelete, "/api/models/"+repo+"/branch/"+url.PathEscape(branch), nil, nil)
+func (h *hub) deleteBranch(ctx context.Context, t *target) error {
+	err := h.call(ctx, http.MethodDelete, t.api()+"/branch/"+url.PathEscape(t.Revision), nil, nil)
 	if err != nil && !errors.Is(err, errNotFound) {
-		return fmt.Errorf("delete the branch %s of %s: %w", branch, repo, err)
+		return fmt.Errorf("delete the branch %s of %s: %w", t.Revision, t.Repo, err)
 	}
 	return nil
 }
@@ -140,19 +165,19 @@ type entry struct {
 }
 
 // tree returns the files of a commit.
-func (h *hub) tree(ctx context.Context, repo, commit string) (map[string]entry, error) {
+func (h *hub) tree(ctx context.Context, t *target, commit string) (map[string]entry, error) {
 	out := map[string]entry{}
-	next := h.endpoint + "/api/models/" + repo + "/tree/" + commit + "?recursive=true"
+	next := h.endpoint + t.api() + "/tree/" + commit + "?recursive=true"
 	for next != "" {
 		resp, err := h.send(ctx, http.MethodGet, next, nil, "")
 		if err != nil {
-			return nil, fmt.Errorf("list the files of %s: %w", repo, err)
+			return nil, fmt.Errorf("list the files of %s: %w", t.Repo, err)
 		}
 		var page []entry
 		err = json.NewDecoder(resp.Body).Decode(&page)
 		resp.Body.Close()
 		if err != nil {
-			return nil, fmt.Errorf("list the files of %s: %w", repo, err)
+			return nil, fmt.Errorf("list the files of %s: %w", t.Repo, err)
 		}
 		for _, e := range page {
 			if e.Type == "file" {
@@ -264,34 +289,15 @@ func answered(resp *http.Response, err error) (*http.Response, error) {
 	return nil, &refused{resp.StatusCode, message}
 }
 
-// file is a file to publish.
-type file struct {
-	name, path string
-	digest     string // SHA-256 in hexadecimal; "" for the card
-	size       int64
-	text       []byte // of the card
-}
-
-// content returns the files to publish: those of the model, and the card.
-func content(files []plugin.File, readme []byte) []file {
-	out := []file{{name: cardFile, text: readme, size: int64(len(readme))}}
-	for _, f := range files {
-		if f.Name != cardFile {
-			out = append(out, file{name: f.Name, path: f.Path, digest: strings.TrimPrefix(f.Digest, "sha256:"), size: f.Size})
-		}
-	}
-	return out
-}
-
 // publish makes the commit that gives the branch these files and deletes others
 // that quern published before. It returns the commit that contains them: parent
 // if it already does.
-func (h *hub) publish(ctx context.Context, n *notes, parent string, files []file, before []string) (string, error) {
-	there, err := h.tree(ctx, n.Repo, parent)
+func (h *hub) publish(ctx context.Context, n *notes, parent string, files []*file, before []string) (string, error) {
+	there, err := h.tree(ctx, &n.target, parent)
 	if err != nil {
 		return "", err
 	}
-	var changed []file
+	var changed []*file
 	kept := map[string]bool{}
 	for _, f := range files {
 		kept[f.name] = true

@@ -1,6 +1,8 @@
 package huggingface
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -298,6 +300,102 @@ func TestAWrongTokenIsReportedWithoutTheToken(t *testing.T) {
 	t.Setenv(tokenVariable, "")
 	if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "There is no token") {
 		t.Errorf("got %v", err)
+	}
+}
+
+// rows replaces the dataset to deploy, with some rows in each of three files, of which
+// the last one has the text.
+func (d *deployed) rows(digest, text string) {
+	d.t.Helper()
+	var rows []map[string]any
+	for i := range 300 {
+		row := map[string]any{"id": i, "text": strings.Repeat("a long text ", 20)}
+		if i == 299 {
+			row["text"] = text
+		}
+		rows = append(rows, row)
+	}
+	d.set("dataset", plugintest.Dataset{Rows: rows})
+	d.Digests["dataset"] = "sha256:" + strings.Repeat(digest, 64)
+}
+
+func deployDataset(t *testing.T) *deployed {
+	t.Helper()
+	d := deploy(t)
+	d.args = map[string]any{"repo": "acme/corpus", "format": "jsonl", "license": "cc-by-4.0"}
+	d.Deployed = plugintest.Deploy(t, Plugin("1.0.0"), plugintest.Case{Kind: plugin.KindDeploy, Type: "huggingface", Args: d.args, ShardRows: 100})
+	d.rows("1", "one")
+	return d
+}
+
+func TestADatasetIsPublished(t *testing.T) {
+	d := deployDataset(t)
+	d.plan(plugin.ActionCreate)
+	d.apply()
+	const repo = "datasets/acme/corpus"
+	got := d.hub.Files(repo, "main")
+	if len(got) != 6 || strings.Count(got["data/part-00001.jsonl"], "\n") != 100 || !d.hub.Private(repo) {
+		t.Errorf("published are %v", slices.Sorted(maps.Keys(got)))
+	}
+	for _, part := range []string{"---\nlicense: cc-by-4.0\n", "data_files: data/*.jsonl", "quern_artifact: sha256:1111", "# corpus\n", "| rows | 300 |", "| files | 3, jsonl |", "| `text` | `string` |"} {
+		if !strings.Contains(got[cardFile], part) {
+			t.Errorf("the card does not contain %q:\n%s", part, got[cardFile])
+		}
+	}
+	sums := strings.Split(strings.TrimSpace(got["SHA256SUMS"]), "\n")
+	for _, line := range sums {
+		sum, name, _ := strings.Cut(line, "  ")
+		if is := sha256.Sum256([]byte(got[name])); hex.EncodeToString(is[:]) != sum {
+			t.Errorf("the checksum of %s is %s", name, sum)
+		}
+	}
+	if len(sums) != 4 {
+		t.Errorf("%d files have checksums", len(sums))
+	}
+	if url := d.Value().GetAttr("url").AsString(); !strings.HasSuffix(url, "/datasets/acme/corpus") {
+		t.Errorf("the address is %s", url)
+	}
+	d.read()
+	d.plan(plugin.ActionNone)
+	d.apply()
+	if got := d.hub.Commits(repo); len(got) != 1 {
+		t.Errorf("a push without changes made a commit: %v", got)
+	}
+
+	// Only the file whose rows changed is sent.
+	d.sent.Store(0)
+	d.rows("2", "two")
+	d.plan(plugin.ActionUpdate, "dataset")
+	d.apply()
+	last := d.hub.Files(repo, "main")["data/part-00002.jsonl"]
+	if got := d.sent.Load(); got != int64(len(last)) || !strings.Contains(last, "two") {
+		t.Errorf("sent %d bytes, want %d", got, len(last))
+	}
+
+	d.set("format", "csv")
+	d.plan(plugin.ActionUpdate, "format")
+	d.apply()
+	if got := d.hub.Files(repo, "main"); got["data/part-00000.jsonl"] != "" || got["data/part-00000.csv"] == "" || len(got) != 6 {
+		t.Errorf("published are %v", slices.Sorted(maps.Keys(got)))
+	}
+	if err := d.Delete(); err != nil {
+		t.Fatal(err)
+	}
+	if d.hub.Files(repo, "main") != nil {
+		t.Error("the repository exists after it was deleted")
+	}
+}
+
+func TestADeploymentPublishesEitherAModelOrADataset(t *testing.T) {
+	d := deployDataset(t)
+	d.apply()
+	delete(d.args, "dataset")
+	d.model("3", model("three"))
+	d.plan(plugin.ActionReplace, "artifact", "format")
+	d.rows("4", "four")
+	got, err := plugintest.Prepare(t, Plugin("1.0.0"), plugintest.Case{Kind: plugin.KindDeploy, Type: "huggingface", Args: d.args})
+	if err != nil || len(got.Errors) != 1 || !strings.Contains(got.Errors[0].Text, "Set either artifact or dataset") {
+		t.Errorf("got %+v, %v", got, err)
 	}
 }
 

@@ -34,9 +34,9 @@ type Hub struct {
 
 	api, files *http.ServeMux
 	mu         sync.Mutex
-	repos      map[string]*repository
-	large      map[string][]byte // by SHA-256 in hexadecimal
-	parts      map[string][]byte // by SHA-256 and number
+	repos      map[string]*repository // those of datasets begin with datasets/
+	large      map[string][]byte      // by SHA-256 in hexadecimal
+	parts      map[string][]byte      // by SHA-256 and number
 }
 
 type repository struct {
@@ -59,14 +59,14 @@ func New(token string) *Hub {
 	for pattern, handle := range map[string]http.HandlerFunc{
 		"POST /api/repos/create":                             h.create,
 		"DELETE /api/repos/delete":                           h.remove,
-		"PUT /api/models/{owner}/{name}/settings":            h.settings,
-		"POST /api/models/{owner}/{name}/branch/{branch}":    h.branch,
-		"DELETE /api/models/{owner}/{name}/branch/{branch}":  h.unbranch,
-		"GET /api/models/{owner}/{name}":                     h.info,
-		"GET /api/models/{owner}/{name}/revision/{revision}": h.info,
-		"GET /api/models/{owner}/{name}/tree/{revision}":     h.tree,
-		"POST /api/models/{owner}/{name}/preupload/{branch}": h.preupload,
-		"POST /api/models/{owner}/{name}/commit/{branch}":    h.commit,
+		"PUT /api/{kind}/{owner}/{name}/settings":            h.settings,
+		"POST /api/{kind}/{owner}/{name}/branch/{branch}":    h.branch,
+		"DELETE /api/{kind}/{owner}/{name}/branch/{branch}":  h.unbranch,
+		"GET /api/{kind}/{owner}/{name}":                     h.info,
+		"GET /api/{kind}/{owner}/{name}/revision/{revision}": h.info,
+		"GET /api/{kind}/{owner}/{name}/tree/{revision}":     h.tree,
+		"POST /api/{kind}/{owner}/{name}/preupload/{branch}": h.preupload,
+		"POST /api/{kind}/{owner}/{name}/commit/{branch}":    h.commit,
 		"POST /api/complete/{oid}":                           h.complete,
 		"POST /api/verify":                                   h.verify,
 		"GET /api/whoami-v2":                                 h.whoami,
@@ -86,10 +86,31 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.api.ServeHTTP(w, r)
 		return
 	}
+	// Unlike those of models, the addresses of datasets begin with their kind.
+	if path, ok := strings.CutPrefix(r.URL.Path, "/"+datasets); ok {
+		r = r.Clone(r.Context())
+		r.URL.Path = "/" + path
+		r.Header.Set(kindHeader, datasets)
+	}
 	h.files.ServeHTTP(w, r)
 }
 
-// Files returns the content of a branch, or nil if it does not exist.
+const (
+	datasets   = "datasets/"
+	kindHeader = "X-Test-Kind"
+)
+
+// nameOf returns the name of the repository of a request, as Files has it.
+func nameOf(r *http.Request) string {
+	kind := r.Header.Get(kindHeader)
+	if r.PathValue("kind") == "datasets" {
+		kind = datasets
+	}
+	return kind + r.PathValue("owner") + "/" + r.PathValue("name")
+}
+
+// Files returns the content of a branch, or nil if it does not exist. The names of
+// repositories of datasets begin with datasets/, here and below.
 func (h *Hub) Files(repo, branch string) map[string]string {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -189,7 +210,7 @@ func decode(w http.ResponseWriter, r *http.Request, into any) bool {
 // at returns the repository of a request. It answers and returns nil if there is
 // none.
 func (h *Hub) at(w http.ResponseWriter, r *http.Request) *repository {
-	repo := h.repos[r.PathValue("owner")+"/"+r.PathValue("name")]
+	repo := h.repos[nameOf(r)]
 	if repo == nil {
 		w.Header().Set("X-Error-Code", "RepoNotFound")
 		refuse(w, http.StatusNotFound, "Repository not found")
@@ -216,7 +237,12 @@ type named struct {
 	Private                              bool
 }
 
-func (n *named) repo() string { return path.Join(n.Organization, n.Name) }
+func (n *named) repo() string {
+	if n.Type == "dataset" {
+		return datasets + path.Join(n.Organization, n.Name)
+	}
+	return path.Join(n.Organization, n.Name)
+}
 
 func (h *Hub) create(w http.ResponseWriter, r *http.Request) {
 	var n named
