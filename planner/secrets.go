@@ -36,7 +36,10 @@ func (s nameSet) conditions(all []plan.Condition) {
 
 func (s nameSet) body(b *plan.Body) {
 	if b != nil {
-		b.Expressions(func(_ string, _ *plan.Arg, e *expr.Compiled) { s.expression(e) })
+		b.AnyExpression(func(e *expr.Compiled) bool {
+			s.add(e.Secrets)
+			return false
+		})
 	}
 }
 

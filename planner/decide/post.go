@@ -15,8 +15,11 @@ import (
 // checkPost checks the postconditions of an instance that has a result. It
 // returns false if one is not met.
 func (d *Decider) checkPost(n *Instance) bool {
-	made := d.Made(n.Node, &n.Result, len(n.Stage.Config.Post) > 0)
-	if made == nil || d.RefreshOnly {
+	if len(n.Stage.Config.Post) == 0 || d.RefreshOnly {
+		return true
+	}
+	made := d.Made(n.Node, &n.Result, true)
+	if made == nil {
 		return true
 	}
 	ok := true

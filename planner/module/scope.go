@@ -163,20 +163,26 @@ func (m *Module) localValues(all *Refs) (values, handles cty.Value) {
 
 // stageValues adds the stages under their kinds.
 func (m *Module) stageValues(r *Refs, values, handles map[string]cty.Value) {
-	v, h := map[string]map[string]cty.Value{}, map[string]map[string]cty.Value{}
 	for _, a := range r.Stages {
-		s := m.Stage(a)
-		if s == nil {
+		if _, done := values[a.Kind]; done || m.Stage(a) == nil {
 			continue
 		}
-		if v[a.Kind] == nil {
-			v[a.Kind], h[a.Kind] = map[string]cty.Value{}, map[string]cty.Value{}
+		values[a.Kind], handles[a.Kind] = m.stagesOf(a.Kind, r)
+	}
+}
+
+// stagesOf returns the stages of a kind, by name.
+func (m *Module) stagesOf(kind string, r *Refs) (values, handles cty.Value) {
+	v, h := map[string]cty.Value{}, map[string]cty.Value{}
+	for _, a := range r.Stages {
+		if a.Kind != kind {
+			continue
 		}
-		v[a.Kind][a.Name], h[a.Kind][a.Name] = m.value(s, r.readPlain(s))
+		if s := m.Stage(a); s != nil {
+			v[a.Name], h[a.Name] = m.value(s, r.readPlain(s))
+		}
 	}
-	for kind := range v {
-		values[kind], handles[kind] = cty.ObjectVal(v[kind]), cty.ObjectVal(h[kind])
-	}
+	return cty.ObjectVal(v), cty.ObjectVal(h)
 }
 
 func pick(all map[string]cty.Value, names []string) cty.Value {

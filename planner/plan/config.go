@@ -40,13 +40,22 @@ func encodeConfig(v cty.Value) ([]byte, error) {
 // appendType appends a type as its method MarshalJSON encodes it.
 func appendType(to []byte, t cty.Type) ([]byte, error) {
 	switch {
-	case t == cty.String:
-		return append(to, `"string"`...), nil
+	case t == cty.String, t == cty.Number, t == cty.Bool:
+		return append(append(append(to, '"'), t.FriendlyName()...), '"'), nil
+	case t.IsListType():
+		return appendCollection(to, `["list",`, t.ElementType())
+	case t.IsMapType():
+		return appendCollection(to, `["map",`, t.ElementType())
 	case t.IsObjectType() && len(t.OptionalAttributes()) == 0:
 		return appendObject(to, t.AttributeTypes())
 	}
 	encoded, err := t.MarshalJSON()
 	return append(to, encoded...), err
+}
+
+func appendCollection(to []byte, begin string, element cty.Type) ([]byte, error) {
+	to, err := appendType(append(to, begin...), element)
+	return append(to, ']'), err
 }
 
 func appendObject(to []byte, attrs map[string]cty.Type) ([]byte, error) {
@@ -55,22 +64,22 @@ func appendObject(to []byte, attrs map[string]cty.Type) ([]byte, error) {
 		if i > 0 {
 			to = append(to, ',')
 		}
-		key, err := jsonName(name)
-		if err != nil {
+		var err error
+		if to, err = appendName(to, name); err != nil {
 			return nil, err
 		}
-		if to, err = appendType(append(append(to, key...), ':'), attrs[name]); err != nil {
+		if to, err = appendType(append(to, ':'), attrs[name]); err != nil {
 			return nil, err
 		}
 	}
 	return append(to, "}]"...), nil
 }
 
-// jsonName returns a name as a JSON string. An identifier needs no escapes.
-func jsonName(name string) (string, error) {
+// appendName appends a name as a JSON string. An identifier needs no escapes.
+func appendName(to []byte, name string) ([]byte, error) {
 	if addr.ValidIdentifier(name) {
-		return `"` + name + `"`, nil
+		return append(append(append(to, '"'), name...), '"'), nil
 	}
 	encoded, err := json.Marshal(name)
-	return string(encoded), err
+	return append(to, encoded...), err
 }

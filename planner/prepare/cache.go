@@ -81,11 +81,11 @@ func (c *Cache) sealed(prefix string, m proto.Message) string {
 	if c.path == "" {
 		return ""
 	}
-	b, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	text, err := proto.MarshalOptions{Deterministic: true}.MarshalAppend([]byte(prefix), m)
 	if err != nil {
 		return ""
 	}
-	key, err := c.seal(append([]byte(prefix), b...))
+	key, err := c.seal(text)
 	if err != nil {
 		return ""
 	}

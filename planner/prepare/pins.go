@@ -21,7 +21,8 @@ type Pins struct {
 	// known are the locked ones and those that were resolved.
 	known plan.Pins
 	used  plan.Pins
-	// partial are plugins with instances whose pins are not all known.
+	// partial are plugins with locked pins and with instances whose pins are not all
+	// known.
 	partial map[string]bool
 }
 
@@ -58,7 +59,7 @@ func (p *Pins) given(plugin string) map[string]string { return maps.Clone(p.know
 func (p *Pins) take(questions []*question) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, q := range questions {
-		if q.failed || q.answer == nil || !q.Bound.Config.IsWhollyKnown() {
+		if len(p.locked[q.Plugin]) > 0 && (q.failed || q.answer == nil || !q.Bound.Config.IsWhollyKnown()) {
 			p.partial[q.Plugin] = true
 		}
 		for _, name := range ordered.Keys(q.answer.GetPins()) {

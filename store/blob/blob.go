@@ -244,7 +244,7 @@ func (s *Store) read(digest, path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := io.ReadAll(f)
+	b, err := disk.ReadAll(f)
 	if err != nil {
 		return nil, s.readError(digest, err)
 	}

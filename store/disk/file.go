@@ -116,12 +116,12 @@ func ReadFile(path string) ([]byte, error) {
 		return nil, err
 	}
 	defer f.Close()
-	b, err := readAll(f)
+	b, err := ReadAll(f)
 	return b, Explain(err)
 }
 
-// readAll is io.ReadAll for a file. It knows how much memory that takes.
-func readAll(f *os.File) ([]byte, error) {
+// ReadAll is io.ReadAll for a file. It knows how much memory that takes.
+func ReadAll(f *os.File) ([]byte, error) {
 	info, err := f.Stat()
 	if err != nil {
 		return nil, err
