@@ -32,6 +32,7 @@ func Plugin(version string) plugin.Plugin {
 			files.NewDocumentSource[epubArgs](plugin.Info{Name: "epub", Doc: epubDoc, BehaviorVersion: 1}, root),
 			files.NewDocumentSource[excelArgs](plugin.Info{Name: "excel", Doc: excelDoc, BehaviorVersion: 1}, root),
 			files.NewDocumentSource[htmlArgs](plugin.Info{Name: "html", Doc: htmlDoc, BehaviorVersion: 1}, root),
+			files.NewDocumentSource[pdfArgs](plugin.Info{Name: "pdf", Doc: pdfDoc, BehaviorVersion: 1}, root),
 			files.NewDocumentSource[warcArgs](plugin.Info{Name: "warc", Doc: warcDoc, BehaviorVersion: 1}, root),
 		},
 	}

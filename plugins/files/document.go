@@ -132,6 +132,7 @@ func (d *Document) stopped() error {
 // for lines.
 type documentReader struct {
 	*sink
+	start     func() error // starts the parser; it can be nil
 	parse     func(context.Context, *Document) error
 	recognize func(head []byte) error
 	// columns are those of the format, of which places selects the ones in the
@@ -146,6 +147,11 @@ type documentReader struct {
 }
 
 func (r *documentReader) file(ctx context.Context, f file, read *progress) error {
+	if r.start != nil {
+		if err := r.start(); err != nil {
+			return err
+		}
+	}
 	err := r.open(ctx, f, read, r.parse)
 	if err == nil {
 		read.tell(f.name)
@@ -231,7 +237,7 @@ func protected(ctx context.Context, d *Document, work func(context.Context, *Doc
 	if err != nil && !errors.Is(err, io.EOF) {
 		return err
 	}
-	if bytes.HasPrefix(head, []byte(lfsPointer)) {
+	if bytes.HasPrefix(head, []byte(LFSPointer)) {
 		return errors.New("it is a Git LFS pointer; run git lfs pull\nThe file itself has not been downloaded.")
 	}
 	if len(head) == 0 {

@@ -52,6 +52,13 @@ type Inferrer interface {
 	Types() map[string]string
 }
 
+// Starter is a DocumentFormat whose parser takes a while to start.
+type Starter interface {
+	// Start starts the parser unless it was started before. It is called before the
+	// first document is parsed, and its time is not part of that of a document.
+	Start() error
+}
+
 // NewDocumentSource returns the type of a source of documents. root returns the
 // folder that relative paths start from.
 func NewDocumentSource[A any, F DocumentFormat[A]](info plugin.Info, root func() string) plugin.Type {
@@ -193,6 +200,9 @@ func (a *documentFormat[A, F]) reader(schema data.Schema, w rowWriter) reader {
 	r := &documentReader{
 		sink: newSink(w, schema, d.OnError == "quarantine"), parse: a.format().Parse, recognize: a.format().Recognize,
 		columns: columns, max: d.MaxSize << 20, timeout: d.Timeout,
+	}
+	if s, ok := any(a.args).(Starter); ok {
+		r.start = s.Start
 	}
 	for _, c := range schema {
 		r.places = append(r.places, slices.IndexFunc(columns, func(o data.Column) bool { return o.Name == c.Name }))
