@@ -116,7 +116,7 @@ type Requirement struct {
 // installation can leave it out; the table then says which program is missing.
 var Bundled = map[string][]string{
 	"database":   {"source sql"},
-	"documents":  {"source docx", "source email", "source epub", "source excel", "source html", "source warc"},
+	"documents":  {"source docx", "source email", "source epub", "source excel", "source html", "source pdf", "source warc"},
 	"kubernetes": {"deploy kubernetes"},
 	"sql":        {"transform sql"},
 	"storage":    {"source azure", "source gcs", "source s3"},
@@ -125,7 +125,7 @@ var Bundled = map[string][]string{
 // Vendors are the plugins that quern itself serves, each in a separate process,
 // so that no other plugin has the credentials of the vendor or registry in its
 // environment.
-var Vendors = []string{"anthropic", "huggingface", "oci", "openai", "vllm"}
+var Vendors = []string{"anthropic", "git", "huggingface", "oci", "openai", "vllm"}
 
 // Registry is safe for concurrent use.
 type Registry struct {
@@ -199,6 +199,13 @@ var storageCredentials = []string{
 	"AZURE_CLIENT_ID", "AZURE_CLIENT_SECRET", "AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE", "AZURE_CONFIG_DIR", "AZURE_AUTHORITY_HOST",
 }
 
+// gitSettings are the variables with the configuration of Git, and of ssh, which it
+// starts.
+var gitSettings = []string{
+	"XDG_CONFIG_HOME", "SSH_AUTH_SOCK", "GIT_SSH", "GIT_SSH_COMMAND", "GIT_SSH_VARIANT", "GIT_ASKPASS", "GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM", "GIT_CONFIG_NOSYSTEM",
+	"GIT_SSL_CAINFO", "GIT_SSL_CAPATH", "GIT_SSL_CERT", "GIT_SSL_KEY", "GIT_EXEC_PATH",
+}
+
 // environments are the variables that quern's own plugins receive whatever
 // their configuration says. Only a vendor's plugin receives the vendor's key.
 var environments = map[string][]string{
@@ -206,6 +213,7 @@ var environments = map[string][]string{
 	"database":    append([]string{"PGHOST", "PGPORT", "PGUSER", "PGPASSWORD", "PGPASSFILE", "PGSSLMODE", "PGSSLROOTCERT", "PGSSLCERT", "PGSSLKEY", "MYSQL_PWD"}, network...),
 	"openai":      append([]string{"OPENAI_API_KEY"}, network...),
 	"anthropic":   append([]string{"ANTHROPIC_API_KEY"}, network...),
+	"git":         slices.Concat(gitSettings, network),
 	"huggingface": append([]string{"HF_TOKEN", "HF_ENDPOINT", "HF_HOME", "HF_HUB_CACHE", "HF_HUB_OFFLINE"}, network...),
 	"kubernetes":  slices.Concat(cloudCredentials, network),
 	"oci":         append([]string{"DOCKER_CONFIG"}, network...),

@@ -19,6 +19,7 @@ import (
 	"github.com/quern-dev/quern/plugins/exec"
 	"github.com/quern-dev/quern/plugins/fasttext"
 	"github.com/quern-dev/quern/plugins/files"
+	"github.com/quern-dev/quern/plugins/git"
 	"github.com/quern-dev/quern/plugins/huggingface"
 	"github.com/quern-dev/quern/plugins/linear"
 	"github.com/quern-dev/quern/plugins/llm"
@@ -42,7 +43,7 @@ import (
 // Plugins returns the plugins that quern serves, starting with the built-in
 // one.
 func Plugins() []plugin.Plugin {
-	return []plugin.Plugin{Plugin(), anthropic.Plugin(version.Number), huggingface.Plugin(version.Number), oci.Plugin(version.Number), openai.Plugin(version.Number), vllm.Plugin(version.Number)}
+	return []plugin.Plugin{Plugin(), anthropic.Plugin(version.Number), git.Plugin(version.Number), huggingface.Plugin(version.Number), oci.Plugin(version.Number), openai.Plugin(version.Number), vllm.Plugin(version.Number)}
 }
 
 // Plugin returns the plugin with all built-in types. Relative paths start from

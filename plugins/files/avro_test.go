@@ -144,7 +144,7 @@ func TestWhatIsNotAnAvroFileOfRecordsIsRefused(t *testing.T) {
 		"flipped":   {string(flipped), "a.avro is damaged or incomplete: row 1"},
 		"not UTF-8": {whole, `a.avro:2: column "text": the text is not UTF-8`},
 		"no fields": {avroFile(t, avroRecord("")), "a.avro has no columns"},
-		"pointer":   {lfsPointer + "v1\noid sha256:00\nsize 1\n", "a.avro is a Git LFS pointer"},
+		"pointer":   {LFSPointer + "v1\noid sha256:00\nsize 1\n", "a.avro is a Git LFS pointer"},
 	} {
 		if _, _, err := readAvro(t, &avroArgs{}, folder(t, map[string]string{"a.avro": c.content})); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s: %v", name, err)

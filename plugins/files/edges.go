@@ -11,10 +11,6 @@ import (
 	"github.com/google/renameio/v2"
 )
 
-// CacheVariable is the environment variable with the folder in which sources keep
-// what they transferred. Everything in it can be transferred again.
-const CacheVariable = "QUERN_TRANSFERS"
-
 // edges caches the first and last bytes of objects. Columns follow from the
 // headers or footers of all objects, so that each plan would request them again.
 var edges edgeCache

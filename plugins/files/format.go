@@ -39,9 +39,9 @@ var magics = []struct {
 // headLength is how much of a file is read to recognize its format.
 const headLength = 512
 
-// lfsPointer is the beginning of a file that Git LFS has put in place of
+// LFSPointer is the beginning of a file that Git LFS has put in place of
 // another.
-const lfsPointer = "version https://git-lfs.github.com/spec/"
+const LFSPointer = "version https://git-lfs.github.com/spec/"
 
 // foreign explains what a file is that begins with head, if it is neither
 // Parquet nor text with rows. It returns nil if it may be either.
@@ -58,7 +58,7 @@ func foreign(name string, head []byte) error {
 
 // notText explains what a file is that begins with head, if it is not text.
 func notText(name string, head []byte) error {
-	if bytes.HasPrefix(head, []byte(lfsPointer)) {
+	if bytes.HasPrefix(head, []byte(LFSPointer)) {
 		return fmt.Errorf("%s is a Git LFS pointer; run git lfs pull\nThe file itself has not been downloaded.", name)
 	}
 	for _, m := range magics {

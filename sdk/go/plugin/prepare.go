@@ -296,7 +296,8 @@ func (p *preparation) AddFile(name, path string) error {
 // commit, for example. quern keeps the answer in its lock file, and passes it back
 // until the user upgrades it. It calls resolve only if the name is not pinned
 // yet. name says what is pinned to a person who reads the lock file, such as
-// "huggingface.co/org/name@main". What it refers to is part of the definition.
+// "huggingface.co/org/name@main". What it refers to is part of the definition, except
+// for a source, whose Fingerprint must depend on it.
 func (p *preparation) Pin(name string, resolve func() (string, error)) (string, error) {
 	value, pinned := p.instance.Pins[name]
 	if !pinned {
