@@ -152,3 +152,17 @@ def test_a_plan_says_that_a_base_has_no_chat_template(trained):
     (trained.folder / "base/chat_template.jinja").unlink()
     trained.write(BASE + sft())
     assert "the base model has no chat template" in planned(trained)
+
+
+def test_a_plan_says_how_many_steps_there_are(trained):
+    trained.write(BASE)
+    trained.apply()
+    for more, says in {
+        "epochs = 3": "18 steps of 4 rows",
+        'longer = "drop"\n  epochs = 0.5': "at most 3 steps of 4 rows",
+        "steps = 7": "7 steps of 4 rows",
+    }.items():
+        trained.write(BASE + sft(more=more))
+        assert says in planned(trained, fails=False)
+    trained.apply()
+    assert trained.value("train.tuned")["value"]["steps"] == 7

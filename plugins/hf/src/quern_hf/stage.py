@@ -210,6 +210,24 @@ class Training(plugin.Runner):
         inputs, outputs = self.signature()
         p.add_model(self.format, inputs=inputs, outputs=outputs, model=self._language_model())
         p.add_dataset(Curve, name="curves")
+        self.announce(p)
+
+    def announce(self, p: plugin.Prepare) -> None:
+        """Says in the plan how many steps the training has, as far as that is known."""
+        needed = ("batch_size", "epochs", "gradient_accumulation", "processes", "steps")
+        rows = self.dataset.rows
+        if p.failed or not all(map(p.known, needed)) or self.steps is None and (rows is None or self.packs):
+            return
+        steps = plan.steps(
+            rows or 0,
+            batch_size=self.batch_size,
+            processes=self.processes,
+            accumulation=self.gradient_accumulation,
+            epochs=self.epochs,
+            most=self.steps,
+        )
+        at_most = "at most " if self.steps is None and self.longer == "drop" else ""
+        p.note(f"{at_most}{steps:,} steps of {self.batch_size * self.processes * self.gradient_accumulation:,} rows")
 
     def signature(self) -> tuple[dict[str, type], dict[str, type]]:
         """Returns the columns that a prediction of the trained model reads, by the names of arguments, and those that it returns."""
