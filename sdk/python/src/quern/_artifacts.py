@@ -139,8 +139,7 @@ class _Rows:
             from .plugin._columns import Column
 
             return schema_of(Column(c["name"], c["type"]) for c in self._schema).empty_table()
-        # Threads also wait for files, so there is one more than processors.
-        with concurrent.futures.ThreadPoolExecutor(pa.cpu_count() + 1) as pool:
+        with concurrent.futures.ThreadPoolExecutor(pa.cpu_count()) as pool:
             # The largest come first, so that all processors are busy until the end.
             read = {i: pool.submit(self.shard, self.shards[i]) for i in self._by_size()}
             return pa.concat_tables([read[i].result() for i in range(len(self.shards))])
