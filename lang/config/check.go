@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
@@ -12,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // bound lists the names that references in some place can begin with, in addition to the
@@ -101,9 +103,14 @@ func (l *loader) checkReferences() {
 	}
 	l.movedReferences()
 	l.budgetReferences()
-	for _, s := range m.Stages {
-		l.stageReferences(s)
-	}
+	diags := make([]hcl.Diagnostics, len(m.Stages))
+	parallel.For(len(m.Stages), runtime.GOMAXPROCS(0), func(i int) {
+		one := *l
+		one.diags = nil
+		one.stageReferences(m.Stages[i])
+		diags[i] = one.diags
+	})
+	l.add(slices.Concat(diags...)...)
 }
 
 func (l *loader) callReferences(c *Call) {

@@ -1,6 +1,7 @@
 package module
 
 import (
+	"runtime"
 	"slices"
 	"sync/atomic"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/quern-dev/quern/planner/diagnostics"
 	"github.com/quern-dev/quern/planner/schema"
 	"github.com/quern-dev/quern/planner/secrets"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // Tree contains all modules of a plan. The calls of modules are known from the
@@ -95,6 +97,8 @@ type TypeOf func(s *config.Stage, plugin string) (*schema.Type, bool)
 // on any value.
 func (t *Tree) Declare(typeOf TypeOf) {
 	seen := map[declaration]*declared{}
+	var blocks []*config.Stage
+	of := map[*config.Stage][]*declared{} // several if its plugin has several names
 	for _, n := range t.nodes {
 		n.stages = make([]*declared, len(n.config.Stages))
 		n.indices = make(map[addr.Stage]int, len(n.config.Stages))
@@ -102,11 +106,20 @@ func (t *Tree) Declare(typeOf TypeOf) {
 			n.indices[cfg.Addr] = i
 			key := declaration{cfg, n.plugin(cfg.Plugin)}
 			if seen[key] == nil {
-				seen[key] = t.declare(key, typeOf)
+				if of[cfg] == nil {
+					blocks = append(blocks, cfg)
+				}
+				seen[key] = newDeclared(key, typeOf)
+				of[cfg] = append(of[cfg], seen[key])
 			}
 			n.stages[i] = seen[key]
 		}
 	}
+	parallel.For(len(blocks), runtime.GOMAXPROCS(0), func(i int) {
+		for _, d := range of[blocks[i]] { // the type decides how JSON is read
+			t.check(d)
+		}
+	})
 	t.Root.addStages()
 	t.all = append(t.all, t.Root)
 	t.expandStatic(t.Root)
@@ -125,19 +138,21 @@ func (n *node) plugin(name string) string {
 	return name
 }
 
-func (t *Tree) declare(of declaration, typeOf TypeOf) *declared {
-	cfg := of.config
-	d := &declared{config: cfg, refs: stageRefs(cfg)}
-	found, ok := typeOf(cfg, of.plugin)
-	if !ok || found == nil {
-		d.broken = !ok
-		return d
+func newDeclared(of declaration, typeOf TypeOf) *declared {
+	found, ok := typeOf(of.config, of.plugin)
+	return &declared{config: of.config, typed: found, broken: !ok}
+}
+
+// check finds the references of a stage, and compares its block with its type.
+func (t *Tree) check(d *declared) {
+	cfg := d.config
+	d.refs = stageRefs(cfg)
+	if d.broken || d.typed == nil {
+		return
 	}
-	d.typed = found
-	d.flawed = t.Root.Report(cfg.Shape(found.Body.Shape)...)
-	d.flawed = d.flawed || t.Root.Report(schema.Check(cfg.Body, found.Body, cfg.Addr.String())...)
-	d.refs.artifacts = artifactPlaces(cfg.Body, found.Body.Args)
-	return d
+	d.flawed = t.Root.Report(cfg.Shape(d.typed.Body.Shape)...)
+	d.flawed = d.flawed || t.Root.Report(schema.Check(cfg.Body, d.typed.Body, cfg.Addr.String())...)
+	d.refs.artifacts = artifactPlaces(cfg.Body, d.typed.Body.Args)
 }
 
 // expandStatic creates the modules that a module calls once, and those that they
