@@ -18,9 +18,11 @@ type document struct {
 	divided   bool
 	lines     []string
 	// kept are the lines that c4 does not remove.
-	kept   []string
-	ngrams ngrams
-	seen   counter
+	kept []string
+	// corrected is the text with the corrections of refinedweb.
+	corrected string
+	ngrams    ngrams
+	seen      counter
 }
 
 func (d *document) reset(text string) {

@@ -94,7 +94,7 @@ func TestMeasuresBecomeColumns(t *testing.T) {
 }
 
 func TestOddTexts(t *testing.T) {
-	all := map[string]any{"gopher_repetition": block(nil), "gopher_quality": block(nil), "c4": block(nil), "fineweb": block(nil)}
+	all := map[string]any{"gopher_repetition": block(nil), "gopher_quality": block(nil), "c4": block(nil), "refinedweb": block(nil), "fineweb": block(nil)}
 	got := judged(t, all, "\r", "\x00", "\u200b", strings.Repeat("a", 300_000), strings.Repeat("\n", 100_000), strings.Repeat("- \n", 1000), strings.Repeat("…", 5000), "[", "[[1]", "[12x] a b.")
 	if len(got.Failures) > 0 {
 		t.Errorf("failures: %v", got.Failures)
@@ -143,4 +143,19 @@ func FuzzVerdictsDependOnTheTextAlone(f *testing.F) {
 			t.Errorf("%q has the words %q", text, d.allWords())
 		}
 	})
+}
+
+func TestRefinedWebCorrectsTheTextForLaterSets(t *testing.T) {
+	long := strings.Repeat("This line has a few words. ", 20)
+	got := judged(t, map[string]any{"refinedweb": block(nil), "fineweb": block(nil)},
+		long+"\nREAD MORE\n3 likes", long, "!!!", long+strings.Repeat("\n7 comments", 9))
+	if reasons(got) != `[[] [] ["refinedweb.empty","fineweb.empty"] ["refinedweb.max_removed_words"]]` {
+		t.Errorf("the reasons are %s", reasons(got))
+	}
+	trimmed := strings.TrimSpace(long)
+	for i, want := range []string{trimmed, trimmed, "", trimmed} {
+		if have := got.Rows[i]["clean_text"]; have != want {
+			t.Errorf("row %d: the text is %q", i, have)
+		}
+	}
 }

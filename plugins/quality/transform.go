@@ -21,6 +21,7 @@ type args struct {
 	Repetition []gopherRepetition `quern:"gopher_repetition,block,single" doc:"The rules of Gopher against repetition (Rae et al. 2021, arXiv:2112.11446, table A1). Shares are of the characters of the text, unless stated otherwise."`
 	Gopher     []gopherQuality    `quern:"gopher_quality,block,single" doc:"The other rules of Gopher (Rae et al. 2021, arXiv:2112.11446, section A1.1)."`
 	C4         []c4               `quern:"c4,block,single" doc:"The rules of C4 (Raffel et al. 2020, JMLR 21:140, section 2.2), except for its list of bad words. Lines without a terminal punctuation mark, with too few or too long words, and those that mention JavaScript or a policy are removed, as are citations in the style of Wikipedia."`
+	RefinedWeb []refinedWeb       `quern:"refinedweb,block,single" doc:"The line-wise corrections of RefinedWeb (Penedo et al. 2023, arXiv:2306.01116, appendix G.2), with the patterns of DCLM (Li et al. 2024, arXiv:2406.11794). Lines that are mainly capital letters, only digits, a counter, or a single word are removed, and remains of web pages in short lines. RefinedWeb also uses both sets of Gopher."`
 	FineWeb    []fineWeb          `quern:"fineweb,block,single" doc:"The rules of FineWeb (Penedo et al. 2024, arXiv:2406.17557, section 3.6)."`
 	Rules      []ownRule          `quern:"rule,block" doc:"A rule of your own, with a unique name. They come after the others."`
 
@@ -79,7 +80,7 @@ func (transform) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	p.CountValues(a.reasons)
 	p.AddColumn(a.keep, "bool")
 	p.CountValues(a.keep)
-	if len(a.C4) > 0 {
+	if len(a.C4)+len(a.RefinedWeb) > 0 {
 		p.AddColumn(a.text, "string")
 	}
 	for _, s := range a.sets {
@@ -126,6 +127,9 @@ func (a *args) collect() {
 	}
 	if len(a.C4) > 0 {
 		a.sets = append(a.sets, &a.C4[0])
+	}
+	if len(a.RefinedWeb) > 0 {
+		a.sets = append(a.sets, &a.RefinedWeb[0])
 	}
 	if len(a.FineWeb) > 0 {
 		a.sets = append(a.sets, &a.FineWeb[0])

@@ -67,17 +67,23 @@ type verdict struct {
 	left    string
 }
 
-// verdicts are datatrove's.
-func verdicts(t testing.TB) []verdict {
+// parts are what the texts consist of.
+func parts(t testing.TB) (out []string) {
 	t.Helper()
-	var parts []string
 	zipped(t, "parts.jsonl.gz", func(line []byte) {
 		var part string
 		if err := json.Unmarshal(line, &part); err != nil {
 			t.Fatal(err)
 		}
-		parts = append(parts, part)
+		out = append(out, part)
 	})
+	return out
+}
+
+// verdicts are datatrove's.
+func verdicts(t testing.TB) []verdict {
+	t.Helper()
+	parts := parts(t)
 	var out []verdict
 	zipped(t, "verdicts.jsonl.gz", func(line []byte) {
 		var v verdict
@@ -158,5 +164,41 @@ func BenchmarkAllSets(b *testing.B) {
 				firstFailed(d, s)
 			}
 		}
+	}
+}
+
+func TestCorrectionsOfRefinedWebAreThoseOfDCLM(t *testing.T) {
+	parts := parts(t)
+	r, d := &refinedWeb{.05, .5, true, true, 2, 10, nil}, &document{tokenizer: spacy.English()}
+	n, different := 0, 0
+	zipped(t, "refinedweb.jsonl.gz", func(line []byte) {
+		var items []any
+		var separator, left string
+		var keeps bool
+		if err := json.Unmarshal(line, &[]any{&items, &separator, &keeps, &left}); err != nil {
+			t.Fatal(err)
+		}
+		chosen := make([]string, len(items))
+		for i, item := range items {
+			if number, ok := item.(float64); ok {
+				chosen[i] = parts[int(number)]
+			} else {
+				chosen[i] = item.(string)
+			}
+		}
+		d.reset(strings.Join(chosen, separator))
+		out := []float64{0}
+		kept := r.measure(d, out) && !r.rules()[0].failed(out[0])
+		n++
+		sum := sha256.Sum256([]byte(r.edit(d)))
+		if kept != keeps || kept && hex.EncodeToString(sum[:8]) != left {
+			if different++; different < 9 {
+				t.Logf("kept %v, want %v, %q becomes %q", kept, keeps, d.text, r.edit(d))
+			}
+		}
+	})
+	t.Logf("%d of %d texts differ", different, n)
+	if n != 4000 || different*1000 > n {
+		t.Errorf("%d of %d texts differ", different, n)
 	}
 }
