@@ -22,11 +22,6 @@ func (s *Store) Venvs() string { return filepath.Join(s.Dir, VenvFolder) }
 // VenvFolder is the name of the folder that Venvs returns.
 const VenvFolder = "venvs"
 
-// TransferFolder is the name of the folder in which sources keep what they
-// transferred from elsewhere, such as downloads. Everything in it can be
-// transferred again.
-const TransferFolder = "transfers"
-
 // SweepVenvs removes the virtual environments that are not in keep, that nothing
 // has used since a time, and that no process uses, and returns their number and
 // size in bytes. With dryRun, it only counts them.

@@ -131,6 +131,9 @@ func printCollected(ui *terminal, args *arguments.GC, result *gc.Result) {
 	if result.Venvs > 0 {
 		ui.printf("%s %s of plugins in Python (%s).\n", verb, english.Count(result.Venvs, "virtual environment"), byteSize(result.VenvBytes))
 	}
+	if result.Transfers > 0 {
+		ui.printf("%s %s of sources (%s).\n", verb, english.Count(result.Transfers, "download"), byteSize(result.TransferBytes))
+	}
 	if result.Logs > 0 {
 		ui.printf("%s %s of runs (%s).\n", verb, english.Count(result.Logs, "log"), byteSize(result.LogBytes))
 	}

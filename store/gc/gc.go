@@ -82,6 +82,10 @@ type Result struct {
 	// their files.
 	Venvs     int   `json:"venvs,omitempty"`
 	VenvBytes int64 `json:"venv_bytes,omitempty"`
+	// Transfers are downloads of sources that were not used for some time, and
+	// TransferBytes is their size.
+	Transfers     int   `json:"transfers,omitempty"`
+	TransferBytes int64 `json:"transfer_bytes,omitempty"`
 	// Batches are batches of requests whose answers are no longer available.
 	Batches int `json:"batches,omitempty"`
 	// Expired are the environments that have expired.
@@ -93,7 +97,7 @@ type Result struct {
 
 // IsEmpty reports whether nothing was removed or would be.
 func (r *Result) IsEmpty() bool {
-	return r.Actions+r.Parts+r.PendingRows+r.Blobs+r.Answers+r.Staging+r.Logs+r.Venvs+r.Batches == 0 &&
+	return r.Actions+r.Parts+r.PendingRows+r.Blobs+r.Answers+r.Staging+r.Logs+r.Venvs+r.Transfers+r.Batches == 0 &&
 		!slices.ContainsFunc(r.Expired, func(e Expired) bool { return e.Deleted })
 }
 
@@ -109,7 +113,7 @@ func Collect(ctx context.Context, s *store.Store, opts Options) (*Result, error)
 	}
 	steps := []func(context.Context) error{c.markStates, c.markPins, c.markRuns, c.markActions, c.sweepActions, c.sweepMemo, c.sweepBlobs}
 	if opts.Only == nil {
-		steps = append(steps, c.sweepPending, c.sweepBatches, c.sweepStaging, c.sweepVenvs, c.sweepLogs, c.sweepAnswers, c.sweepUses)
+		steps = append(steps, c.sweepPending, c.sweepBatches, c.sweepStaging, c.sweepVenvs, c.sweepTransfers, c.sweepLogs, c.sweepAnswers, c.sweepUses)
 	}
 	for _, step := range steps {
 		if err := step(ctx); err != nil {
@@ -415,6 +419,16 @@ func (c *collection) sweepVenvs(context.Context) (err error) {
 		return nil
 	}
 	c.result.Venvs, c.result.VenvBytes, err = c.store.SweepVenvs(c.opts.Venvs, c.opts.Now.Add(-c.opts.Grace), c.opts.DryRun)
+	return err
+}
+
+// sweepTransfers removes what sources have transferred and no longer use. A command
+// that runs at the same time may be about to read it.
+func (c *collection) sweepTransfers(context.Context) (err error) {
+	if len(c.opts.Running) > 0 {
+		return nil
+	}
+	c.result.Transfers, c.result.TransferBytes, err = c.store.SweepTransfers(c.opts.Now.Add(-c.opts.Grace), c.opts.DryRun)
 	return err
 }
 
