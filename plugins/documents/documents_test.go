@@ -15,7 +15,7 @@ import (
 
 // read reads the documents in testdata that match a pattern, or those at an
 // absolute path.
-func read(t *testing.T, typ, path string, more map[string]any) (*plugintest.ReadResult, error) {
+func read(t testing.TB, typ, path string, more map[string]any) (*plugintest.ReadResult, error) {
 	t.Helper()
 	if !filepath.IsAbs(path) {
 		var err error
@@ -62,7 +62,7 @@ func oracle[T any](t *testing.T, name string) T {
 }
 
 // file writes a file and returns its path.
-func file(t *testing.T, name, content string) string {
+func file(t testing.TB, name, content string) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), name)
 	if err := os.WriteFile(path, []byte(content), 0o644); err != nil {
