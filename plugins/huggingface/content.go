@@ -3,9 +3,6 @@ package huggingface
 import (
 	"bytes"
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
-	"fmt"
 	"io"
 	"os"
 	"path"
@@ -24,8 +21,8 @@ type file struct {
 	size       int64
 	text       []byte
 
-	part func(io.Writer) error
-	dir  string // for the file of a part
+	// create writes a part. It is nil for other files.
+	create func() (string, publication.File, error)
 }
 
 func textFile(name, text string) *file {
@@ -34,24 +31,15 @@ func textFile(name, text string) *file {
 
 // write writes a part, unless it exists.
 func (f *file) write() (err error) {
-	if f.part == nil || f.path != "" {
+	if f.create == nil || f.path != "" {
 		return nil
 	}
-	out, err := os.CreateTemp(f.dir, "part-*")
+	path, made, err := f.create()
 	if err != nil {
-		return fmt.Errorf("create a file for %s: %w", f.name, err)
-	}
-	defer out.Close()
-	sum := sha256.New()
-	if err := f.part(io.MultiWriter(out, sum)); err != nil {
 		return err
 	}
-	info, err := out.Stat()
-	if err != nil {
-		return fmt.Errorf("write %s: %w", f.name, err)
-	}
-	f.path, f.size, f.digest = out.Name(), info.Size(), hex.EncodeToString(sum.Sum(nil))
-	return out.Close()
+	f.path, f.size, f.digest = path, made.Size, made.SHA256
+	return nil
 }
 
 // open returns the content of a file.
@@ -117,7 +105,7 @@ func (n *notes) dataset(ctx context.Context, r *plugin.DeploymentApplyRequest[ar
 	n.Artifact, n.Rows = in.Digest, nil
 	var out []*file
 	for _, part := range describe.Parts(in.Dataset) {
-		f := &file{name: part.Name, dir: r.WorkDir, part: func(w io.Writer) error { return part.Write(ctx, w) }}
+		f := &file{name: part.Name, create: func() (string, publication.File, error) { return part.Create(ctx, r.WorkDir) }}
 		if was, ok := known[part.From]; ok {
 			f.digest, f.size = was.SHA256, was.Size
 		} else if err := f.write(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -94,6 +95,28 @@ func (p Part) Write(ctx context.Context, w io.Writer) error {
 		return fmt.Errorf("write %s: %w", p.Name, err)
 	}
 	return nil
+}
+
+// Create writes the file into a folder, under a name that is not used there yet.
+// The caller removes it.
+func (p Part) Create(ctx context.Context, dir string) (path string, f File, err error) {
+	out, err := os.CreateTemp(dir, "part-*")
+	if err != nil {
+		return "", f, fmt.Errorf("create a file for %s: %w", p.Name, err)
+	}
+	defer out.Close()
+	sum := sha256.New()
+	if err := p.Write(ctx, io.MultiWriter(out, sum)); err != nil {
+		return "", f, err
+	}
+	info, err := out.Stat()
+	if err != nil {
+		return "", f, fmt.Errorf("write %s: %w", p.Name, err)
+	}
+	if err := out.Close(); err != nil {
+		return "", f, fmt.Errorf("write %s: %w", p.Name, err)
+	}
+	return out.Name(), File{Name: p.Name, Size: info.Size(), SHA256: hex.EncodeToString(sum.Sum(nil)), From: p.From}, nil
 }
 
 // File is a file that was written.

@@ -9,8 +9,12 @@ import (
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/streaming"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/to"
 	"github.com/Azure/azure-sdk-for-go/sdk/azidentity"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blob"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/bloberror"
+	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/blockblob"
 	"github.com/Azure/azure-sdk-for-go/sdk/storage/azblob/container"
 
 	"github.com/quern-dev/quern/plugins/files"
@@ -32,16 +36,23 @@ source "azure" "events" {
 }
 ` + "```"
 
-type azureArgs struct {
+// Azure are the arguments that say where a container is.
+type Azure struct {
 	Account   string `quern:"account,operational" doc:"The name of the storage account. The default is that in AZURE_STORAGE_ACCOUNT, or in the connection string."`
 	Container string `quern:"container,required,operational" doc:"The name of the container."`
 	Endpoint  string `quern:"endpoint,operational" doc:"The address of the account's blob service, if it is not \"https://ACCOUNT.blob.core.windows.net\"."`
-	Anonymous bool   `quern:"anonymous,operational" default:"false" doc:"Whether to read a public container without credentials."`
+}
+
+type azureArgs struct {
+	Azure
+	Anonymous bool `quern:"anonymous,operational" default:"false" doc:"Whether to read a public container without credentials."`
 	Pattern
 	files.Format
 }
 
-func (a *azureArgs) check(p *plugin.Prepare[azureArgs]) bool {
+func (a *azureArgs) check(p *plugin.Prepare[azureArgs]) bool { return a.Azure.check(p) }
+
+func (a *Azure) check(p problems) bool {
 	switch {
 	case a.Container == "" || strings.ContainsAny(a.Container, "/:"):
 		p.Errorf("container", "%q is not the name of a container\nWrite only the name, and the rest of the address in path.", a.Container)
@@ -55,8 +66,10 @@ func (a *azureArgs) check(p *plugin.Prepare[azureArgs]) bool {
 	return false
 }
 
-func (a *azureArgs) open(context.Context) (bucket, string, error) {
-	client, err := a.client()
+func (a *azureArgs) open(context.Context) (bucket, string, error) { return a.Azure.open(a.Anonymous) }
+
+func (a *Azure) open(anonymous bool) (writable, string, error) {
+	client, err := a.client(anonymous)
 	if err != nil {
 		return nil, "", err
 	}
@@ -65,8 +78,8 @@ func (a *azureArgs) open(context.Context) (bucket, string, error) {
 }
 
 // client returns a client with the first credentials that it finds.
-func (a *azureArgs) client() (*container.Client, error) {
-	if connection := os.Getenv("AZURE_STORAGE_CONNECTION_STRING"); connection != "" && !a.Anonymous && a.Account == "" && a.Endpoint == "" {
+func (a *Azure) client(anonymous bool) (*container.Client, error) {
+	if connection := os.Getenv("AZURE_STORAGE_CONNECTION_STRING"); connection != "" && !anonymous && a.Account == "" && a.Endpoint == "" {
 		client, err := container.NewClientFromConnectionString(connection, a.Container, nil)
 		if err != nil {
 			return nil, errors.New("AZURE_STORAGE_CONNECTION_STRING is not valid") // the error may quote its key
@@ -77,7 +90,7 @@ func (a *azureArgs) client() (*container.Client, error) {
 	if account == "" {
 		account = os.Getenv("AZURE_STORAGE_ACCOUNT")
 	}
-	if account == "" && (a.Endpoint == "" || os.Getenv("AZURE_STORAGE_KEY") != "" && !a.Anonymous) {
+	if account == "" && (a.Endpoint == "" || os.Getenv("AZURE_STORAGE_KEY") != "" && !anonymous) {
 		return nil, plugin.ArgumentErrorf("account", "The storage account is not known\nSet account, or the environment variable AZURE_STORAGE_ACCOUNT.")
 	}
 	endpoint := strings.TrimRight(a.Endpoint, "/")
@@ -87,7 +100,7 @@ func (a *azureArgs) client() (*container.Client, error) {
 	address := endpoint + "/" + a.Container
 	key, sas := os.Getenv("AZURE_STORAGE_KEY"), os.Getenv("AZURE_STORAGE_SAS_TOKEN")
 	switch {
-	case a.Anonymous:
+	case anonymous:
 		return container.NewClientWithNoCredential(address, nil)
 	case key != "":
 		credential, err := container.NewSharedKeyCredential(account, key)
@@ -145,6 +158,52 @@ func (b *azureContainer) get(ctx context.Context, o object, offset, length int64
 	return resp.Body, nil
 }
 
+func (b *azureContainer) read(ctx context.Context, name string) ([]byte, string, error) {
+	resp, err := b.client.NewBlobClient(name).DownloadStream(ctx, nil)
+	if bloberror.HasCode(err, bloberror.BlobNotFound) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", azureFailure(ctx, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	tag := ""
+	if resp.ETag != nil {
+		tag = string(*resp.ETag)
+	}
+	return text, tag, err
+}
+
+func (b *azureContainer) put(ctx context.Context, name string, content io.ReadSeeker, _ int64, when *condition) error {
+	options := &blockblob.UploadOptions{HTTPHeaders: &blob.HTTPHeaders{BlobContentType: to.Ptr(contentType(name))}}
+	if when != nil {
+		conditions := &blob.ModifiedAccessConditions{}
+		if when.match == "" {
+			conditions.IfNoneMatch = to.Ptr(azcore.ETagAny)
+		} else {
+			conditions.IfMatch = to.Ptr(azcore.ETag(when.match))
+		}
+		options.AccessConditions = &blob.AccessConditions{ModifiedAccessConditions: conditions}
+	}
+	_, err := b.client.NewBlockBlobClient(name).Upload(ctx, streaming.NopCloser(content), options)
+	if bloberror.HasCode(err, bloberror.BlobAlreadyExists, bloberror.ConditionNotMet) {
+		return errChanged
+	}
+	if err != nil {
+		return azureFailure(ctx, err)
+	}
+	return nil
+}
+
+func (b *azureContainer) remove(ctx context.Context, name string) error {
+	_, err := b.client.NewBlobClient(name).Delete(ctx, nil)
+	if err != nil && !bloberror.HasCode(err, bloberror.BlobNotFound) {
+		return azureFailure(ctx, err)
+	}
+	return nil
+}
+
 // azureFailure says what went wrong. The client has already repeated requests
 // that failed temporarily.
 func azureFailure(ctx context.Context, err error) error {
@@ -162,7 +221,7 @@ func azureFailure(ctx context.Context, err error) error {
 	case resp.ErrorCode == "ContainerNotFound" || resp.StatusCode == 404:
 		advice = "\nCheck account, container, and endpoint."
 	case resp.StatusCode == 401 || resp.StatusCode == 403:
-		advice = "\nThese credentials may not list or read the blobs. They need the role Storage Blob Data Reader. For a public container, set anonymous = true."
+		advice = "\nThese credentials do not have the permission. A source needs the role Storage Blob Data Reader, or anonymous = true for a public container. A deployment needs Storage Blob Data Contributor."
 	}
 	// The full error contains the address, which can have a token in it.
 	return files.Permanent(fmt.Errorf("HTTP status %d: %s%s", resp.StatusCode, resp.ErrorCode, advice))

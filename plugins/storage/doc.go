@@ -1,9 +1,10 @@
-// Package storage provides sources that read rows from objects in buckets: "s3",
-// "gcs", and "azure".
+// Package storage provides sources that read rows from objects in buckets, and
+// deployments that publish datasets there: "s3", "gcs", and "azure".
 //
 // A refresh lists the objects that match a pattern. Their versions say which have
-// changed, and only those are read, by ranges. Credentials come from the
-// environment, in the way that each cloud's own tools find them.
+// changed, and only those are read, by ranges. A deployment sends the objects that
+// are missing, and then replaces the manifest that lists them. Credentials come from
+// the environment, in the way that each cloud's own tools find them.
 package storage
 
 import (
@@ -16,11 +17,11 @@ import (
 func Plugin(version string) plugin.Plugin {
 	return plugin.Plugin{
 		Name: "storage", Version: version,
-		Types: []plugin.Type{
+		Types: append(deployments(),
 			files.NewSource[azureArgs](plugin.Info{Kind: plugin.KindSource, Name: "azure", Doc: azureDoc, BehaviorVersion: 1}, "path", objects[azureArgs, *azureArgs]{}),
 			files.NewSource[gcsArgs](plugin.Info{Kind: plugin.KindSource, Name: "gcs", Doc: gcsDoc, BehaviorVersion: 1}, "path", objects[gcsArgs, *gcsArgs]{}),
 			files.NewSource[s3Args](plugin.Info{Kind: plugin.KindSource, Name: "s3", Doc: s3Doc, BehaviorVersion: 1}, "path", objects[s3Args, *s3Args]{}),
-		},
+		),
 	}
 }
 

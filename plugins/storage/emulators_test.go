@@ -49,7 +49,9 @@ func TestTheEmulatorsOfTheCloudsAreRead(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			c.args["endpoint"], c.args["path"] = e.address+c.path, "days/**"
+			c.args["endpoint"] = e.address + c.path
+			publishedToEmulator(t, typ, c.args)
+			c.args["path"] = "days/**"
 			read := func() (*plugintest.ReadResult, error) {
 				return plugintest.Read(t, Plugin("0.0.1"), plugintest.Case{Kind: plugin.KindSource, Type: typ, Args: c.args})
 			}
@@ -107,8 +109,8 @@ func azurite(t *testing.T, program, port string) emulated {
 	run(t, port, program, "--silent", "--skipApiVersionCheck", "--blobPort", port, "--location", t.TempDir())
 	t.Setenv("AZURE_STORAGE_ACCOUNT", "devstoreaccount1")
 	t.Setenv("AZURE_STORAGE_KEY", azuriteKey)
-	a := &azureArgs{Container: "data", Endpoint: "http://127.0.0.1:" + port + "/devstoreaccount1"}
-	client, err := a.client()
+	a := &Azure{Container: "data", Endpoint: "http://127.0.0.1:" + port + "/devstoreaccount1"}
+	client, err := a.client(false)
 	if err == nil {
 		_, err = client.Create(t.Context(), &container.CreateOptions{})
 	}

@@ -1,6 +1,7 @@
 package storage
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -35,10 +36,15 @@ source "gcs" "events" {
 }
 ` + "```"
 
+// GCS are the arguments that say where a bucket is.
+type GCS struct {
+	Bucket   string `quern:"bucket,required,operational" doc:"The name of the bucket."`
+	Endpoint string `quern:"endpoint,operational" doc:"The address of another service with the same API, such as an emulator. It is used without credentials. The default is that in STORAGE_EMULATOR_HOST, or Google's."`
+}
+
 type gcsArgs struct {
-	Bucket    string `quern:"bucket,required,operational" doc:"The name of the bucket."`
-	Endpoint  string `quern:"endpoint,operational" doc:"The address of another service with the same API, such as an emulator. It is used without credentials. The default is that in STORAGE_EMULATOR_HOST, or Google's."`
-	Anonymous bool   `quern:"anonymous,operational" default:"false" doc:"Whether to read a public bucket without credentials."`
+	GCS
+	Anonymous bool `quern:"anonymous,operational" default:"false" doc:"Whether to read a public bucket without credentials."`
 	Pattern
 	files.Format
 }
@@ -49,10 +55,15 @@ func (a *gcsArgs) check(p *plugin.Prepare[gcsArgs]) bool {
 
 const (
 	gcsEndpoint = "https://storage.googleapis.com"
-	gcsScope    = "https://www.googleapis.com/auth/devstorage.read_only"
+	gcsReading  = "https://www.googleapis.com/auth/devstorage.read_only"
+	gcsWriting  = "https://www.googleapis.com/auth/devstorage.read_write"
 )
 
 func (a *gcsArgs) open(ctx context.Context) (bucket, string, error) {
+	return a.GCS.open(ctx, a.Anonymous, gcsReading)
+}
+
+func (a *GCS) open(ctx context.Context, anonymous bool, scope string) (writable, string, error) {
 	b := &gcsBucket{client: http.DefaultClient, endpoint: gcsEndpoint, name: a.Bucket}
 	emulator := os.Getenv("STORAGE_EMULATOR_HOST")
 	if emulator != "" && !strings.Contains(emulator, "://") {
@@ -63,8 +74,8 @@ func (a *gcsArgs) open(ctx context.Context) (bucket, string, error) {
 		b.endpoint = strings.TrimRight(a.Endpoint, "/")
 	case emulator != "":
 		b.endpoint = strings.TrimRight(emulator, "/")
-	case !a.Anonymous:
-		found, err := google.FindDefaultCredentials(ctx, gcsScope)
+	case !anonymous:
+		found, err := google.FindDefaultCredentials(ctx, scope)
 		if err != nil {
 			return nil, "", fmt.Errorf("no credentials of Google Cloud: %w\nRun \"gcloud auth application-default login\", or set GOOGLE_APPLICATION_CREDENTIALS. For a public bucket, set anonymous = true.", err)
 		}
@@ -114,7 +125,7 @@ func (b *gcsBucket) list(ctx context.Context, prefix string) ([]object, error) {
 }
 
 func (b *gcsBucket) page(ctx context.Context, query url.Values) (*gcsPage, error) {
-	resp, err := b.send(ctx, "?"+query.Encode(), nil)
+	resp, err := b.send(ctx, http.MethodGet, "?"+query.Encode(), nil)
 	if err != nil {
 		return nil, err
 	}
@@ -129,8 +140,8 @@ func (b *gcsBucket) page(ctx context.Context, query url.Values) (*gcsPage, error
 func (b *gcsBucket) get(ctx context.Context, o object, offset, length int64) (io.ReadCloser, error) {
 	// An object that is stored compressed arrives as it is stored.
 	header := http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", offset, offset+length-1)}, "Accept-Encoding": {"gzip"}}
-	resp, err := b.send(ctx, "/"+url.PathEscape(o.name)+"?alt=media&generation="+url.QueryEscape(o.match), header)
-	if status := (*gcsError)(nil); errors.As(err, &status) && (status.status == http.StatusNotFound || status.status == http.StatusPreconditionFailed) {
+	resp, err := b.send(ctx, http.MethodGet, "/"+url.PathEscape(o.name)+"?alt=media&generation="+url.QueryEscape(o.match), header)
+	if isStatus(err, http.StatusNotFound) || isStatus(err, http.StatusPreconditionFailed) {
 		return nil, errChanged // without versioning, an earlier generation is gone
 	}
 	if err != nil {
@@ -143,6 +154,62 @@ func (b *gcsBucket) get(ctx context.Context, o object, offset, length int64) (io
 	return resp.Body, nil
 }
 
+func (b *gcsBucket) read(ctx context.Context, name string) ([]byte, string, error) {
+	resp, err := b.send(ctx, http.MethodGet, "/"+url.PathEscape(name)+"?alt=media", nil)
+	if isStatus(err, http.StatusNotFound) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", err
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return text, resp.Header.Get("X-Goog-Generation"), err
+}
+
+func (b *gcsBucket) put(ctx context.Context, name string, content io.ReadSeeker, size int64, when *condition) error {
+	query := url.Values{"uploadType": {"media"}, "name": {name}}
+	if when != nil {
+		query.Set("ifGenerationMatch", cmp.Or(when.match, "0"))
+	}
+	address := b.endpoint + "/upload/storage/v1/b/" + url.PathEscape(b.name) + "/o?" + query.Encode()
+	resp, err := b.repeat(ctx, func() (*http.Response, error) {
+		if _, err := content.Seek(0, io.SeekStart); err != nil {
+			return nil, err
+		}
+		req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, io.NopCloser(content))
+		if err != nil {
+			return nil, err
+		}
+		req.ContentLength = size
+		req.Header.Set("Content-Type", contentType(name))
+		return b.do(req)
+	})
+	if isStatus(err, http.StatusPreconditionFailed) {
+		return errChanged
+	}
+	if err != nil {
+		return err
+	}
+	return resp.Body.Close()
+}
+
+func (b *gcsBucket) remove(ctx context.Context, name string) error {
+	resp, err := b.send(ctx, http.MethodDelete, "/"+url.PathEscape(name), nil)
+	if err != nil && !isStatus(err, http.StatusNotFound) {
+		return err
+	}
+	if err != nil {
+		return nil
+	}
+	return resp.Body.Close()
+}
+
+func isStatus(err error, status int) bool {
+	refused := (*gcsError)(nil)
+	return errors.As(err, &refused) && refused.status == status
+}
+
 // gcsError is an answer that is not a success.
 type gcsError struct {
 	status  int
@@ -153,7 +220,7 @@ func (e *gcsError) Error() string {
 	text := fmt.Sprintf("HTTP status %d: %s", e.status, e.message)
 	switch e.status {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		text += "\nThese credentials may not list or read the objects. They need the role Storage Object Viewer. For a public bucket, set anonymous = true."
+		text += "\nThese credentials do not have the permission. A source needs the role Storage Object Viewer, or anonymous = true for a public bucket. A deployment needs Storage Object User."
 	case http.StatusNotFound:
 		text += "\nCheck bucket."
 	}
@@ -164,9 +231,23 @@ func (e *gcsError) Error() string {
 const gcsAttempts = 5
 
 // send makes a request about the objects of the bucket.
-func (b *gcsBucket) send(ctx context.Context, path string, header http.Header) (*http.Response, error) {
+func (b *gcsBucket) send(ctx context.Context, method, path string, header http.Header) (*http.Response, error) {
+	return b.repeat(ctx, func() (*http.Response, error) {
+		req, err := http.NewRequestWithContext(ctx, method, b.endpoint+"/storage/v1/b/"+url.PathEscape(b.name)+"/o"+path, nil)
+		if err != nil {
+			return nil, err
+		}
+		for name, values := range header {
+			req.Header[name] = values
+		}
+		return b.do(req)
+	})
+}
+
+// repeat makes a request again if the service is busy or fails.
+func (b *gcsBucket) repeat(ctx context.Context, try func() (*http.Response, error)) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
-		resp, err := b.try(ctx, path, header)
+		resp, err := try()
 		status := (*gcsError)(nil)
 		refused := errors.As(err, &status) && status.status != http.StatusTooManyRequests && status.status < http.StatusInternalServerError
 		switch {
@@ -185,14 +266,7 @@ func (b *gcsBucket) send(ctx context.Context, path string, header http.Header) (
 	}
 }
 
-func (b *gcsBucket) try(ctx context.Context, path string, header http.Header) (*http.Response, error) {
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, b.endpoint+"/storage/v1/b/"+url.PathEscape(b.name)+"/o"+path, nil)
-	if err != nil {
-		return nil, err
-	}
-	for name, values := range header {
-		req.Header[name] = values
-	}
+func (b *gcsBucket) do(req *http.Request) (*http.Response, error) {
 	resp, err := b.client.Do(req)
 	if err != nil || resp.StatusCode < 300 {
 		return resp, err

@@ -4,6 +4,8 @@ import (
 	"crypto/md5"
 	"encoding/base64"
 	"encoding/json"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"slices"
@@ -23,13 +25,14 @@ func fakeGCS(t *testing.T) *service {
 	t.Helper()
 	t.Setenv(files.CacheVariable, t.TempDir())
 	var mu sync.Mutex
-	contents, generations := map[string]string{}, map[string]int{}
+	contents, generations, last := map[string]string{}, map[string]int{}, 0
 	s := &service{}
 	s.put = func(name, content string) {
 		mu.Lock()
 		defer mu.Unlock()
 		contents[name] = content
-		generations[name]++
+		last++
+		generations[name] = last
 	}
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /storage/v1/b/data/o", func(w http.ResponseWriter, r *http.Request) {
@@ -57,12 +60,39 @@ func fakeGCS(t *testing.T) *service {
 		mu.Lock()
 		content, generation := contents[r.PathValue("name")], generations[r.PathValue("name")]
 		mu.Unlock()
-		if r.FormValue("alt") != "media" || r.FormValue("generation") != strconv.Itoa(generation) {
+		if wanted := r.FormValue("generation"); r.FormValue("alt") != "media" || generation == 0 || wanted != "" && wanted != strconv.Itoa(generation) {
 			http.NotFound(w, r)
 			return
 		}
+		w.Header().Set("X-Goog-Generation", strconv.Itoa(generation))
 		http.ServeContent(w, r, "", time.Time{}, strings.NewReader(content))
 	})
+	mux.HandleFunc("POST /upload/storage/v1/b/data/o", func(w http.ResponseWriter, r *http.Request) {
+		query := r.URL.Query()
+		content, err := io.ReadAll(r.Body)
+		if err != nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		if wanted := query.Get("ifGenerationMatch"); wanted != "" && wanted != strconv.Itoa(generations[query.Get("name")]) {
+			http.Error(w, "conditionNotMet", http.StatusPreconditionFailed)
+			return
+		}
+		last++
+		contents[query.Get("name")], generations[query.Get("name")] = string(content), last
+	})
+	mux.HandleFunc("DELETE /storage/v1/b/data/o/{name}", func(_ http.ResponseWriter, r *http.Request) {
+		mu.Lock()
+		defer mu.Unlock()
+		delete(contents, r.PathValue("name"))
+		delete(generations, r.PathValue("name"))
+	})
+	s.contents = func() map[string]string {
+		mu.Lock()
+		defer mu.Unlock()
+		return maps.Clone(contents)
+	}
 	s.Server = httptest.NewServer(s.record(mux))
 	t.Cleanup(s.Close)
 	return s

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"path"
 	"slices"
 	"strings"
 
@@ -40,6 +41,39 @@ type bucket interface {
 	// get requests a range of the version that was listed. An error that another
 	// attempt would not change is a files.Permanent one.
 	get(ctx context.Context, o object, offset, length int64) (io.ReadCloser, error)
+}
+
+// writable is a bucket whose objects can also be written.
+type writable interface {
+	bucket
+	// read returns an object and what a request must match to replace it; nil if it
+	// does not exist.
+	read(ctx context.Context, name string) (content []byte, match string, err error)
+	// put writes an object at once: readers see the old or the new one. It returns
+	// errChanged if the condition is not met.
+	put(ctx context.Context, name string, content io.ReadSeeker, size int64, when *condition) error
+	// remove removes an object, if it exists.
+	remove(ctx context.Context, name string) error
+}
+
+// condition says which version of an object is replaced; empty: there is none.
+type condition struct{ match string }
+
+// contentType is the media type of an object, by its name.
+func contentType(name string) string {
+	switch path.Ext(name) {
+	case ".json":
+		return "application/json"
+	case ".jsonl":
+		return "application/x-ndjson"
+	case ".csv":
+		return "text/csv; charset=utf-8"
+	case ".md":
+		return "text/markdown; charset=utf-8"
+	case ".parquet":
+		return "application/vnd.apache.parquet"
+	}
+	return "text/plain; charset=utf-8"
 }
 
 // arguments are the arguments of a source of objects.
@@ -135,9 +169,7 @@ func literalPrefix(pattern string) string {
 
 // checkBucket reports whether the name and the endpoint of a bucket are valid, and
 // otherwise adds an error to p.
-func checkBucket(p interface {
-	Errorf(argument, format string, values ...any)
-}, name, endpoint string) bool {
+func checkBucket(p problems, name, endpoint string) bool {
 	switch {
 	case name == "" || strings.ContainsAny(name, "/:"):
 		p.Errorf("bucket", "%q is not the name of a bucket\nWrite only the name, and the rest of the address in path.", name)
@@ -147,4 +179,9 @@ func checkBucket(p interface {
 		return true
 	}
 	return false
+}
+
+// problems collects what is wrong with arguments.
+type problems interface {
+	Errorf(argument, format string, values ...any)
 }

@@ -11,6 +11,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
 
@@ -32,11 +33,16 @@ source "s3" "events" {
 }
 ` + "```"
 
+// S3 are the arguments that say where a bucket is.
+type S3 struct {
+	Bucket   string `quern:"bucket,required,operational" doc:"The name of the bucket."`
+	Region   string `quern:"region,operational" doc:"The region of the bucket. The default is that of the environment or profile, or us-east-1 if endpoint is set."`
+	Endpoint string `quern:"endpoint,operational" doc:"The address of a service other than AWS, such as \"https://s3.example.com\"."`
+}
+
 type s3Args struct {
-	Bucket    string `quern:"bucket,required,operational" doc:"The name of the bucket."`
-	Region    string `quern:"region,operational" doc:"The region of the bucket. The default is that of the environment or profile, or us-east-1 if endpoint is set."`
-	Endpoint  string `quern:"endpoint,operational" doc:"The address of a service other than AWS, such as \"https://s3.example.com\"."`
-	Anonymous bool   `quern:"anonymous,operational" default:"false" doc:"Whether to read a public bucket without credentials."`
+	S3
+	Anonymous bool `quern:"anonymous,operational" default:"false" doc:"Whether to read a public bucket without credentials."`
 	Pattern
 	files.Format
 }
@@ -46,11 +52,15 @@ func (a *s3Args) check(p *plugin.Prepare[s3Args]) bool {
 }
 
 func (a *s3Args) open(ctx context.Context) (bucket, string, error) {
+	return a.S3.open(ctx, a.Anonymous)
+}
+
+func (a *S3) open(ctx context.Context, anonymous bool) (writable, string, error) {
 	var options []func(*config.LoadOptions) error
 	if a.Region != "" {
 		options = append(options, config.WithRegion(a.Region))
 	}
-	if a.Anonymous {
+	if anonymous {
 		options = append(options, config.WithCredentialsProvider(aws.AnonymousCredentials{}))
 	}
 	loaded, err := config.LoadDefaultConfig(ctx, options...)
@@ -61,6 +71,7 @@ func (a *s3Args) open(ctx context.Context) (bucket, string, error) {
 		return nil, "", plugin.ArgumentErrorf("region", "The region of the bucket is not known\nSet region, or the environment variable AWS_REGION.")
 	}
 	client := s3.NewFromConfig(loaded, func(o *s3.Options) {
+		o.DisableLogOutputChecksumValidationSkipped = true
 		if o.Region == "" {
 			o.Region = "us-east-1"
 		}
@@ -111,6 +122,41 @@ func (b *s3Bucket) get(ctx context.Context, o object, offset, length int64) (io.
 	return resp.Body, nil
 }
 
+func (b *s3Bucket) read(ctx context.Context, name string) ([]byte, string, error) {
+	resp, err := b.client.GetObject(ctx, &s3.GetObjectInput{Bucket: &b.name, Key: &name})
+	if absent := (*types.NoSuchKey)(nil); errors.As(err, &absent) {
+		return nil, "", nil
+	}
+	if err != nil {
+		return nil, "", s3Failure(ctx, err)
+	}
+	defer resp.Body.Close()
+	text, err := io.ReadAll(resp.Body)
+	return text, aws.ToString(resp.ETag), err
+}
+
+func (b *s3Bucket) put(ctx context.Context, name string, content io.ReadSeeker, size int64, when *condition) error {
+	in := &s3.PutObjectInput{Bucket: &b.name, Key: &name, Body: content, ContentLength: &size, ContentType: aws.String(contentType(name))}
+	switch {
+	case when == nil:
+	case when.match == "":
+		in.IfNoneMatch = aws.String("*")
+	default:
+		in.IfMatch = &when.match
+	}
+	if _, err := b.client.PutObject(ctx, in); err != nil {
+		return s3Failure(ctx, err)
+	}
+	return nil
+}
+
+func (b *s3Bucket) remove(ctx context.Context, name string) error {
+	if _, err := b.client.DeleteObject(ctx, &s3.DeleteObjectInput{Bucket: &b.name, Key: &name}); err != nil {
+		return s3Failure(ctx, err)
+	}
+	return nil
+}
+
 // s3Failure says what went wrong. The client has already repeated requests that
 // failed temporarily.
 func s3Failure(ctx context.Context, err error) error {
@@ -128,14 +174,14 @@ func s3Failure(ctx context.Context, err error) error {
 	}
 	advice := ""
 	switch code := api.ErrorCode(); {
-	case code == "PreconditionFailed" || status == 412:
+	case code == "PreconditionFailed" || code == "ConditionalRequestConflict" || status == 412:
 		return errChanged
 	case code == "NoSuchBucket":
 		advice = "\nCheck bucket, region, and endpoint."
 	case code == "PermanentRedirect" || code == "AuthorizationHeaderMalformed" || status == 301:
 		advice = "\nThe bucket is in another region. Set region."
 	case status == 403:
-		advice = "\nThese credentials may not list or read the objects. They need s3:ListBucket and s3:GetObject. For a public bucket, set anonymous = true."
+		advice = "\nThese credentials do not have the permission. A source needs s3:ListBucket and s3:GetObject, or anonymous = true for a public bucket. A deployment also needs s3:PutObject and s3:DeleteObject."
 	}
 	return files.Permanent(fmt.Errorf("%s: %s%s", api.ErrorCode(), api.ErrorMessage(), advice))
 }

@@ -3,6 +3,7 @@ package storage
 import (
 	"bytes"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -26,6 +27,7 @@ import (
 type service struct {
 	*httptest.Server
 	put      func(name, content string)
+	contents func() map[string]string
 	mu       sync.Mutex
 	requests []string
 	bytes    int64
@@ -80,9 +82,31 @@ func fakeS3(t *testing.T) *service {
 	}
 	s := &service{}
 	s.put = func(name, content string) {
+		if _, err := backend.DeleteObject("data", name); err != nil { // with its checksums
+			t.Fatal(err)
+		}
 		if _, err := backend.PutObject("data", name, map[string]string{}, strings.NewReader(content), int64(len(content)), nil); err != nil {
 			t.Fatal(err)
 		}
+	}
+	s.contents = func() map[string]string {
+		list, err := backend.ListBucket("data", nil, gofakes3.ListBucketPage{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		out := map[string]string{}
+		for _, c := range list.Contents {
+			o, err := backend.GetObject("data", c.Key, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			text, err := io.ReadAll(o.Contents)
+			if err != nil {
+				t.Fatal(err)
+			}
+			out[c.Key] = string(text)
+		}
+		return out
 	}
 	s.Server = httptest.NewServer(s.record(gofakes3.New(backend).Server()))
 	t.Cleanup(s.Close)
@@ -154,7 +178,7 @@ func TestOfAThousandObjectsOnlyTheNewOneIsRequested(t *testing.T) {
 	for i := range 1000 {
 		s.put(fmt.Sprintf("day/%04d.csv", i), fmt.Sprintf("id,text\n%d,x\n", i))
 	}
-	a := &s3Args{Bucket: "data", Endpoint: s.URL, Pattern: Pattern{"day/*.csv"}}
+	a := &s3Args{S3: S3{Bucket: "data", Endpoint: s.URL}, Pattern: Pattern{"day/*.csv"}}
 	known := map[string]bool{}
 	listing := func() (fresh int) {
 		list, err := objects[s3Args, *s3Args]{}.List(t.Context(), a, nil)

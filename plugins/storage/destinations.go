@@ -1,0 +1,73 @@
+package storage
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// The deployments.
+type (
+	s3Publish struct {
+		S3
+		Publish
+	}
+	gcsPublish struct {
+		GCS
+		Publish
+	}
+	azurePublish struct {
+		Azure
+		Publish
+	}
+)
+
+func (a *s3Publish) where() (argument, value string) { return "bucket", a.Bucket }
+func (a *s3Publish) check(p problems) bool           { return checkBucket(p, a.Bucket, a.Endpoint) }
+func (a *s3Publish) open(ctx context.Context) (writable, string, error) {
+	return a.S3.open(ctx, false)
+}
+
+func (a *gcsPublish) where() (argument, value string) { return "bucket", a.Bucket }
+func (a *gcsPublish) check(p problems) bool           { return checkBucket(p, a.Bucket, a.Endpoint) }
+func (a *gcsPublish) open(ctx context.Context) (writable, string, error) {
+	return a.GCS.open(ctx, false, gcsWriting)
+}
+
+func (a *azurePublish) where() (argument, value string) { return "container", a.Container }
+func (a *azurePublish) check(p problems) bool           { return a.Azure.check(p) }
+func (a *azurePublish) open(context.Context) (writable, string, error) {
+	return a.Azure.open(false)
+}
+
+// deployments returns the types that publish datasets.
+func deployments() []plugin.Type {
+	return []plugin.Type{
+		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "azure", BehaviorVersion: 1, Doc: fmt.Sprintf(publishDoc,
+			"Publishes a dataset as blobs in a container of Azure Blob Storage, with a card and checksums, and replaces it atomically.", "Credentials are found as by source \"azure\".", `deploy "azure" "corpus" {
+  dataset    = transform.training
+  account    = "acmewarehouse"
+  container  = "corpora"
+  path       = "tickets"
+  license    = "cc-by-4.0"
+  depends_on = [gate.clean]
+}`)}, publishing[azurePublish, *azurePublish]{}),
+		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "gcs", BehaviorVersion: 1, Doc: fmt.Sprintf(publishDoc,
+			"Publishes a dataset as objects in a bucket of Google Cloud Storage, with a card and checksums, and replaces it atomically.", "Credentials are found as by source \"gcs\".", `deploy "gcs" "corpus" {
+  dataset    = transform.training
+  bucket     = "acme-warehouse"
+  path       = "corpora/tickets"
+  format     = "jsonl"
+  depends_on = [gate.clean]
+}`)}, publishing[gcsPublish, *gcsPublish]{}),
+		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "s3", BehaviorVersion: 1, Doc: fmt.Sprintf(publishDoc,
+			"Publishes a dataset as objects in an S3 bucket, of AWS or of another service with its API, with a card and checksums, and replaces it atomically.", "Credentials are found as by source \"s3\".", `deploy "s3" "corpus" {
+  dataset    = transform.training
+  bucket     = "acme-warehouse"
+  path       = "corpora/tickets"
+  license    = "cc-by-4.0"
+  depends_on = [gate.clean]
+}`)}, publishing[s3Publish, *s3Publish]{}),
+	}
+}
