@@ -20,6 +20,7 @@ import (
 	"github.com/quern-dev/quern/plugins/fasttext"
 	"github.com/quern-dev/quern/plugins/files"
 	"github.com/quern-dev/quern/plugins/git"
+	"github.com/quern-dev/quern/plugins/format"
 	"github.com/quern-dev/quern/plugins/huggingface"
 	"github.com/quern-dev/quern/plugins/linear"
 	"github.com/quern-dev/quern/plugins/llm"
@@ -65,6 +66,7 @@ func Plugin() plugin.Plugin {
 			quality.Types(),
 			tables.Types(),
 			text.Types(root),
+			format.Types(root),
 			dedup.Types(),
 			rules.Types(),
 			redact.Types(),

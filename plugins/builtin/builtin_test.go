@@ -129,7 +129,7 @@ func TestEveryTypeAndArgumentIsDocumented(t *testing.T) {
 	}
 	want := "source avro, source csv, source json, source jsonl, source parquet, source text, source http, transform map, transform explode, transform filter, transform split, transform sample, " +
 		"transform limit, transform shuffle, transform balance, transform mix, transform quality, transform sort, transform concat, transform group, transform join, " +
-		"transform chunk, transform tokenize, transform pack, transform dedup, label rules, transform redact, transform decontaminate, label llm, transform augment, label model, " +
+		"transform chunk, transform tokenize, transform pack, transform format, transform dedup, label rules, transform redact, transform decontaminate, label llm, transform augment, transform embed, label model, " +
 		"label language, label fasttext, label vote, evaluate agreement, train linear, evaluate classification, evaluate prompt, evaluate perplexity, evaluate profile, " +
 		"deploy directory, deploy dataset, model ollama, deploy ollama, model exec"
 	if got := strings.Join(names, ", "); got != want {

@@ -15,6 +15,7 @@ func Types() []plugin.Type {
 	return []plugin.Type{
 		plugin.NewMapper(plugin.Info{Kind: plugin.KindLabel, Name: "llm", Doc: doc, BehaviorVersion: 1}, labeler{}),
 		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "augment", Doc: augmentDoc, BehaviorVersion: 1}, augment{}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "embed", Doc: embedDoc, BehaviorVersion: 1}, embed{}),
 	}
 }
 

@@ -1,0 +1,145 @@
+package format
+
+import (
+	"context"
+	"strings"
+
+	"github.com/quern-dev/quern/internal/chattemplate"
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+type args struct {
+	Input    plugin.Dataset `quern:"input,required" doc:"The dataset to convert."`
+	From     string         `quern:"from,required" oneof:"alpaca,sharegpt,messages,prompt_completion,preference" doc:"The form of the rows."`
+	To       string         `quern:"to,required" oneof:"alpaca,sharegpt,messages,prompt_completion,preference,text" doc:"The form to write."`
+	Template string         `quern:"template" doc:"The chat template with which to write texts rather than messages: the path of a model's 'tokenizer_config.json' or of a '.jinja' file, or 'chatml'."`
+	BOS      *string        `quern:"bos_token" doc:"What the template writes as 'bos_token'. By default, what 'tokenizer_config.json' says."`
+	EOS      *string        `quern:"eos_token" doc:"What the template writes as 'eos_token'. By default, what 'tokenizer_config.json' says."`
+	Repeat   bool           `quern:"repeat_prompt" default:"false" doc:"With 'to = \"preference\"', whether 'chosen' and 'rejected' are whole conversations that begin with the prompt, rather than the prompt being a column of its own."`
+
+	template *chattemplate.Template
+}
+
+// transform implements transform "format".
+type transform struct{ root func() string }
+
+// Prepare declares the columns.
+func (t transform) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
+	a := p.Args
+	p.KeepInput("input")
+	for _, key := range []string{"from", "to", "template"} {
+		if !p.Known(key) {
+			p.Errorf(key, "The columns are not known yet\n%s decides which columns there will be, so its value must be known when quern plans.", key)
+			return nil
+		}
+	}
+	in := p.Input("input")
+	if in == nil {
+		return nil
+	}
+	read := columnsOf(a.From, in.Schema)
+	for _, problem := range check(a.From, in.Schema) {
+		p.Errorf("from", "%s", problem)
+	}
+	p.ReadColumns("input", read...)
+	for _, name := range read {
+		p.DropColumn(name)
+	}
+	a.checkTarget(p)
+	for _, c := range a.written() {
+		p.AddColumn(c.Name, c.Type)
+	}
+	if a.Template != "" {
+		if err := t.declareTemplate(p); err != nil {
+			p.Errorf("template", "Cannot use this chat template\n%s.", err)
+		}
+	}
+	return nil
+}
+
+// checkTarget reports forms that cannot be written.
+func (a *args) checkTarget(p *plugin.Prepare[args]) {
+	switch {
+	case a.From == "preference" && a.To != "preference":
+		p.Errorf("to", "A preference has two answers\nOnly to = \"preference\" has both. To train on the better ones alone, drop the column rejected, rename chosen to completion with transform \"map\", and use from = \"prompt_completion\".")
+	case a.From != "preference" && a.To == "preference":
+		p.Errorf("to", "A preference needs two answers\nRows of the form %s have one. Only from = \"preference\" has both.", a.From)
+	case a.To == "text" && a.Template == "":
+		p.Errorf("template", "A text needs a chat template\nGive the model's tokenizer_config.json or chat_template.jinja, or \"chatml\".")
+	case a.Template != "" && strings.Contains("alpaca sharegpt messages", a.To):
+		p.Errorf("template", "template has no effect with to = %q\nThis form has messages rather than texts for a model.", a.To)
+	case a.Repeat && a.To != "preference":
+		p.Errorf("repeat_prompt", "repeat_prompt has no effect with to = %q\nIt is for to = \"preference\".", a.To)
+	}
+}
+
+// Open loads the template.
+func (t transform) Open(_ context.Context, a *args) (err error) {
+	if a.Template != "" {
+		a.template, err = a.parseTemplate(t.root())
+	}
+	return err
+}
+
+// FlatMap converts the rows. Those that fail are left out.
+func (transform) FlatMap(ctx context.Context, a *args, b *plugin.FlatBatch) error {
+	read, err := newReader(a.From, b.Batch)
+	if err != nil {
+		return err
+	}
+	write, counts := newWriter(a), make([]int64, b.N)
+	defer write.release()
+	for i := range b.N {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		values, err := a.convert(read, i)
+		if err != nil {
+			b.Fail(i, false, err)
+			continue
+		}
+		counts[i] = 1
+		write.append(values)
+	}
+	b.YieldCounts(counts)
+	write.set(b)
+	return nil
+}
+
+// convert returns the values of the columns to write.
+func (a *args) convert(read reader, row int) ([]any, error) {
+	e, err := read(row)
+	if err != nil {
+		return nil, err
+	}
+	if err := e.check(); err != nil {
+		return nil, err
+	}
+	return a.values(e)
+}
+
+// written returns the columns to write.
+func (a *args) written() data.Schema {
+	answers := messagesType
+	if a.Template != "" {
+		answers = "string"
+	}
+	switch a.To {
+	case "alpaca":
+		return data.Schema{{Name: "instruction", Type: "string"}, {Name: "input", Type: "string"}, {Name: "output", Type: "string"}, {Name: "system", Type: "string"}}
+	case "sharegpt":
+		return data.Schema{{Name: "conversations", Type: turnsType}}
+	case "messages":
+		return data.Schema{{Name: "messages", Type: messagesType}}
+	case "text":
+		return data.Schema{{Name: "text", Type: "string"}}
+	case "prompt_completion":
+		return data.Schema{{Name: "prompt", Type: answers}, {Name: "completion", Type: answers}}
+	}
+	both := data.Schema{{Name: "chosen", Type: answers}, {Name: "rejected", Type: answers}}
+	if a.Repeat {
+		return both
+	}
+	return append(data.Schema{{Name: "prompt", Type: answers}}, both...)
+}

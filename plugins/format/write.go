@@ -1,0 +1,146 @@
+package format
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/apache/arrow-go/v18/arrow/array"
+	"github.com/apache/arrow-go/v18/arrow/memory"
+
+	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/plugin"
+)
+
+// values returns the values of the columns that a form has: texts, lists of
+// messages, and nil.
+func (a *args) values(e example) ([]any, error) {
+	switch a.To {
+	case "messages":
+		return []any{e.conversation()}, nil
+	case "sharegpt":
+		return []any{turns(e.conversation())}, nil
+	case "alpaca":
+		return instruction(e)
+	case "text":
+		text, err := a.template.Render(e.conversation(), false)
+		return []any{text}, err
+	}
+	if len(e.answers) == 0 {
+		return nil, fmt.Errorf("the last message is not the assistant's, so there is no completion")
+	}
+	if a.Template != "" {
+		return a.rendered(e)
+	}
+	var out []any
+	if !a.Repeat {
+		out = append(out, e.prompt)
+	}
+	for _, answer := range e.answers {
+		if a.Repeat {
+			answer = slices.Concat(e.prompt, answer)
+		}
+		out = append(out, answer)
+	}
+	return out, nil
+}
+
+// rendered returns the texts of the prompt and of each answer.
+func (a *args) rendered(e example) ([]any, error) {
+	prompt, err := a.template.Render(e.prompt, true)
+	if err != nil {
+		return nil, err
+	}
+	var out []any
+	if !a.Repeat {
+		out = append(out, prompt)
+	}
+	for _, answer := range e.answers {
+		whole, err := a.template.Render(slices.Concat(e.prompt, answer), false)
+		if err != nil {
+			return nil, err
+		}
+		rest, ok := strings.CutPrefix(whole, prompt)
+		switch {
+		case !ok:
+			return nil, fmt.Errorf("the template writes the prompt differently when an answer follows")
+		case a.Repeat:
+			rest = whole
+		}
+		out = append(out, rest)
+	}
+	return out, nil
+}
+
+var rolesOfTurns = map[string]string{"system": "system", "user": "human", "assistant": "gpt", "tool": "tool"}
+
+func turns(all []message) []message {
+	out := slices.Clone(all)
+	for i := range out {
+		out[i].Role = rolesOfTurns[out[i].Role]
+	}
+	return out
+}
+
+// instruction returns the columns of Alpaca: instruction, input, output, system.
+func instruction(e example) ([]any, error) {
+	all := e.conversation()
+	var system any
+	if all[0].Role == "system" {
+		system, all = all[0].Content, all[1:]
+	}
+	if len(all) != 2 || all[0].Role != "user" || all[1].Role != "assistant" {
+		return nil, fmt.Errorf("the conversation is not one question of the user with one answer, which is all that alpaca can express")
+	}
+	return []any{all[0].Content, "", all[1].Content, system}, nil
+}
+
+// writer builds the columns.
+type writer struct {
+	columns  data.Schema
+	builders []array.Builder
+}
+
+func newWriter(a *args) *writer {
+	w := &writer{columns: a.written()}
+	for _, f := range w.columns.Arrow().Fields() {
+		w.builders = append(w.builders, array.NewBuilder(memory.DefaultAllocator, f.Type))
+	}
+	return w
+}
+
+func (w *writer) release() {
+	for _, b := range w.builders {
+		b.Release()
+	}
+}
+
+// append adds a row.
+func (w *writer) append(values []any) {
+	for i, b := range w.builders {
+		switch v := values[i].(type) {
+		case string:
+			b.(*array.StringBuilder).Append(v)
+		case []message:
+			appendMessages(b.(*array.ListBuilder), v)
+		default:
+			b.AppendNull()
+		}
+	}
+}
+
+func appendMessages(list *array.ListBuilder, all []message) {
+	list.Append(true)
+	items := list.ValueBuilder().(*array.StructBuilder)
+	for _, m := range all {
+		items.Append(true)
+		items.FieldBuilder(0).(*array.StringBuilder).Append(m.Role)
+		items.FieldBuilder(1).(*array.StringBuilder).Append(m.Content)
+	}
+}
+
+func (w *writer) set(b *plugin.FlatBatch) {
+	for i, builder := range w.builders {
+		b.SetArray(w.columns[i].Name, builder.NewArray())
+	}
+}
