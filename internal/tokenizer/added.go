@@ -90,10 +90,5 @@ func wordAt(s string, at int, before bool) bool {
 	if before {
 		r, n = utf8.DecodeLastRuneInString(s[:at])
 	}
-	return n > 0 && wordCharacter(r)
-}
-
-// wordCharacter reports whether \w matches a character.
-func wordCharacter(r rune) bool {
-	return r == '\u200c' || r == '\u200d' || unicode.In(r, unicode.L, unicode.M, unicode.Nd, unicode.Nl, unicode.Pc, unicode.Other_Alphabetic)
+	return n > 0 && isAddedWord.of(r)
 }

@@ -1,7 +1,7 @@
 package tokenizer
 
 import (
-	"sync"
+	"slices"
 	"unicode"
 )
 
@@ -10,7 +10,8 @@ type class struct {
 	ascii      [2]uint64 // the set below U+0080, once sealed
 	categories uint32    // general categories, by their numbers
 	ranges     []runeRange
-	scripts    []*unicode.RangeTable
+	scripts    []uint8
+	flags      flags
 	sets       []*class // that it contains
 	both       *class   // of which it has only the characters in this one, too
 	negated    bool
@@ -36,14 +37,15 @@ func (c *class) has(r rune) bool {
 }
 
 func (c *class) search(r rune) bool {
-	in := c.categories&(1<<categoryOf(r)) != 0
+	p := propertiesOf(r)
+	in := c.categories&(1<<p.category) != 0 || c.flags&p.flags != 0
 	for i := 0; !in && i < len(c.ranges); i++ {
 		in = c.ranges[i].low <= r && r <= c.ranges[i].high
 	}
 	for i := 0; !in && i < len(c.sets); i++ {
 		in = c.sets[i].search(r)
 	}
-	in = in || len(c.scripts) > 0 && unicode.In(r, c.scripts...)
+	in = in || slices.Contains(c.scripts, p.named)
 	if c.both != nil {
 		in = in && c.both.search(r)
 	}
@@ -66,53 +68,10 @@ func categoryMask(name string) (mask uint32) {
 	return mask
 }
 
-// tabled is the end of the characters whose categories are in a table: nearly
-// all that occur.
-const tabled = 0x20000
-
-var categories = sync.OnceValue(func() []uint8 {
-	table := make([]uint8, tabled)
-	for i, name := range categoryNames {
-		t := unicode.Categories[name]
-		if t == nil { // Cn is what is in no other one
-			continue
-		}
-		for _, r := range t.R16 {
-			for c := int(r.Lo); c <= int(r.Hi); c += int(r.Stride) {
-				table[c] = uint8(i)
-			}
-		}
-		for _, r := range t.R32 {
-			for c := int(r.Lo); c <= int(r.Hi) && c < tabled; c += int(r.Stride) {
-				table[c] = uint8(i)
-			}
-		}
-	}
-	return table
-})
-
-func categoryOf(r rune) uint8 {
-	if r < tabled {
-		return categories()[r]
-	}
-	for i, name := range categoryNames {
-		if t := unicode.Categories[name]; name != "Cn" && t != nil && unicode.Is(t, r) {
-			return uint8(i)
-		}
-	}
-	return 0
-}
-
 // spaces are the characters that \s matches.
 func spaces() *class {
 	return &class{categories: categoryMask("Z"), ranges: []runeRange{{'\t', '\r'}, {0x85, 0x85}}}
 }
 
 // wordCharacters are the characters that \w matches.
-func wordCharacters() *class {
-	return &class{
-		categories: categoryMask("L") | categoryMask("M") | categoryMask("Nd") | categoryMask("Pc") | categoryMask("Nl"),
-		scripts:    []*unicode.RangeTable{unicode.Other_Alphabetic},
-		ranges:     []runeRange{{'²', '³'}, {'¹', '¹'}, {'¼', '¾'}},
-	}
-}
+func wordCharacters() *class { return &class{flags: isWord} }

@@ -37,14 +37,17 @@ func decompose(s string, compatible bool) []change {
 		ready = len(out)
 	}
 	add := func(r rune, added bool) {
-		class := norm.NFD.PropertiesString(string(r)).CCC()
+		class := combiningClass(r)
 		if class == noCombiningClass {
 			order()
 		}
 		out, classes = append(out, change{r: r, added: added}), append(classes, class)
 	}
 	for i, r := range s {
-		parts := form.PropertiesString(s[i:]).Decomposition()
+		var parts []byte
+		if isNormalized.of(r) {
+			parts = form.PropertiesString(s[i:]).Decomposition()
+		}
 		switch syllable := r - hangulBase; {
 		case r < utf8.RuneSelf:
 			order()
@@ -90,7 +93,7 @@ func compose(in []change) []change {
 	starter := -1 // the last character of class 0 in out
 	var last uint8
 	for _, c := range in {
-		class := norm.NFD.PropertiesString(string(c.r)).CCC()
+		class := combiningClass(c.r)
 		if starter >= 0 && (len(out) == starter+1 || last < class) {
 			if r, ok := pair(out[starter].r, c.r); ok {
 				out[starter].r = r
@@ -130,5 +133,14 @@ func pair(a, b rune) (rune, bool) {
 	}
 	composed := norm.NFC.Bytes(s)
 	r, n := utf8.DecodeRune(composed)
-	return r, n == len(composed)
+	return r, n == len(composed) && isNormalized.of(r)
+}
+
+// combiningClass returns the canonical combining class. Characters that the
+// reference does not know have none.
+func combiningClass(r rune) uint8 {
+	if !isNormalized.of(r) {
+		return noCombiningClass
+	}
+	return norm.NFD.PropertiesString(string(r)).CCC()
 }

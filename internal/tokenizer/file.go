@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"slices"
 	"strings"
 	"unicode"
@@ -13,19 +12,6 @@ import (
 
 	"golang.org/x/text/unicode/norm"
 )
-
-// Open reads a tokenizer.json.
-func Open(path string) (*Tokenizer, error) {
-	content, err := os.ReadFile(path)
-	if err != nil {
-		return nil, err
-	}
-	t, err := Parse(content)
-	if err != nil {
-		return nil, fmt.Errorf("%s: %w", path, err)
-	}
-	return t, nil
-}
 
 // Parse reads the content of a tokenizer.json.
 func Parse(content []byte) (*Tokenizer, error) {
@@ -444,9 +430,9 @@ func readPreTokenizer(raw json.RawMessage) (preTokenizers, error) {
 			if f.Behavior == "" {
 				f.Behavior = isolated
 			}
-			return splitter{find: single(punctuation), behavior: f.Behavior}, nil
+			return splitter{find: single(isPunctuated.of), behavior: f.Behavior}, nil
 		case "Digits":
-			n := splitter{find: single(unicode.IsNumber), behavior: contiguous}
+			n := splitter{find: single(isNumeric.of), behavior: contiguous}
 			if f.Individual {
 				n.behavior = isolated
 			}

@@ -56,10 +56,10 @@ func (lowercase) normalize(p *piece, track bool) {
 				emit('\u0307')
 				return
 			}
-			emit(unicode.ToLower(r))
+			emit(toLower(r))
 		})
 	default:
-		p.mapRunes(track, unicode.ToLower)
+		p.mapRunes(track, toLower)
 	}
 }
 
@@ -96,7 +96,7 @@ func (n strip) normalize(p *piece, track bool) {
 type stripAccents struct{}
 
 func (stripAccents) normalize(p *piece, track bool) {
-	p.filter(track, func(r rune) bool { return !unicode.Is(unicode.M, r) })
+	p.filter(track, func(r rune) bool { return !isMark.of(r) })
 }
 
 type replacement struct {
@@ -146,7 +146,7 @@ type bert struct{ clean, chinese, accents, lower bool }
 
 func (n bert) normalize(p *piece, track bool) {
 	if n.clean {
-		p.filter(track, func(r rune) bool { return r != 0 && r != unicode.ReplacementChar && !control(r) })
+		p.filter(track, func(r rune) bool { return r != 0 && r != unicode.ReplacementChar && !isControl.of(r) })
 		p.mapRunes(track, func(r rune) rune {
 			if unicode.IsSpace(r) {
 				return ' '
@@ -167,21 +167,11 @@ func (n bert) normalize(p *piece, track bool) {
 	}
 	if n.accents && !isASCII(p.s) {
 		unicodeForm{norm.NFD}.normalize(p, track)
-		p.filter(track, func(r rune) bool { return !unicode.Is(unicode.Mn, r) })
+		p.filter(track, func(r rune) bool { return !isNonspacing.of(r) })
 	}
 	if n.lower {
 		lowercase{}.normalize(p, track)
 	}
-}
-
-// control reports whether a character is a control character in the version of
-// Unicode that the original uses.
-func control(r rune) bool {
-	switch {
-	case r == '\t', r == '\n', r == '\r', r == 0x890, r == 0x891, r == 0x8e2, r == 0x110cd, r >= 0x13430 && r <= 0x1343f:
-		return false
-	}
-	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Co)
 }
 
 func chinese(r rune) bool {

@@ -97,13 +97,36 @@ func (p *precompiled) normalize(t *piece, track bool) {
 
 const replacementCharacter = "\ufffd"
 
-// clusterLength returns the length of the first grapheme cluster.
+// clusterLength returns the length of the first grapheme cluster. The library's
+// version of Unicode is older than the reference's, so marks that it does not know
+// are added to the cluster before them.
 func clusterLength(s string) int {
+	n := knownCluster(s)
+	if n == len(s) || s[n] < utf8.RuneSelf {
+		return n
+	}
+	if first, _ := utf8.DecodeRuneInString(s); controls&(1<<propertiesOf(first).category) != 0 {
+		return n
+	}
+	for n < len(s) {
+		r, size := utf8.DecodeRuneInString(s[n:])
+		if !isExtending.of(r) {
+			break
+		}
+		n += size
+	}
+	return n
+}
+
+// controls are the categories of characters that are clusters of their own.
+var controls = categoryMask("Cc") | categoryMask("Cf") | categoryMask("Zl") | categoryMask("Zp")
+
+func knownCluster(s string) int {
 	if len(s) == 1 || s[0] < utf8.RuneSelf && s[1] < utf8.RuneSelf && s[0] != '\r' {
 		return 1
 	}
 	if strings.HasPrefix(s, replacementCharacter) { // which textseg takes for damaged text
-		return len(replacementCharacter) - 1 + clusterLength("a"+s[len(replacementCharacter):])
+		return len(replacementCharacter) - 1 + knownCluster("a"+s[len(replacementCharacter):])
 	}
 	n, _, err := textseg.ScanGraphemeClusters([]byte(s[:min(len(s), 256)]), true)
 	if err != nil || n == 0 || n == 256 {

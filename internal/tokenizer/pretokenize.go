@@ -3,7 +3,6 @@ package tokenizer
 import (
 	"strings"
 	"unicode"
-	"unicode/utf8"
 )
 
 // preTokenizer splits a piece into smaller ones.
@@ -174,13 +173,8 @@ const whitespaceWords = `[\w\x{200c}\x{200d}]+|[^\w\s\x{200c}\x{200d}]+`
 func bertPreTokenizer() preTokenizer {
 	return preTokenizers{
 		splitter{find: single(unicode.IsSpace), behavior: removed},
-		splitter{find: single(punctuation), behavior: isolated},
+		splitter{find: single(isPunctuated.of), behavior: isolated},
 	}
-}
-
-// punctuation reports whether a character is punctuation or, in ASCII, a symbol.
-func punctuation(r rune) bool {
-	return r > ' ' && r < utf8.RuneSelf && r != 0x7f && !unicode.IsLetter(r) && !unicode.IsDigit(r) || unicode.IsPunct(r)
 }
 
 // fixedLength splits after every few characters.
@@ -197,16 +191,13 @@ func (n fixedLength) split(p piece, _ bool, emit func(piece)) {
 // unicodeScripts splits where the script changes.
 type unicodeScripts struct{}
 
-// anyScript is the script of spaces and of characters that all scripts use.
-const anyScript = "Any"
-
 // Like the original, it drops what precedes the first character that has a
 // script.
 func (unicodeScripts) split(p piece, _ bool, emit func(piece)) {
-	last, from := "", -1
+	last, from := uint8(0), -1
 	for i, r := range p.s {
-		script := scriptOf(r)
-		if script == anyScript || script == last {
+		script := propertiesOf(r).script
+		if script == 0 || script == last {
 			continue
 		}
 		if from >= 0 {
@@ -217,19 +208,4 @@ func (unicodeScripts) split(p piece, _ bool, emit func(piece)) {
 	if from >= 0 {
 		emit(p.part(from, len(p.s)))
 	}
-}
-
-func scriptOf(r rune) string {
-	if r == ' ' {
-		return anyScript
-	}
-	if r == '\u30fc' || unicode.In(r, unicode.Hiragana, unicode.Katakana) {
-		return "Han"
-	}
-	for name, table := range unicode.Scripts {
-		if unicode.Is(table, r) {
-			return name
-		}
-	}
-	return anyScript
 }

@@ -319,8 +319,8 @@ func (c *compiler) property() (*class, error) {
 	if mask := categoryMask(name); mask != 0 {
 		return negate(&class{categories: mask}, negated), nil
 	}
-	if s := unicode.Scripts[name]; s != nil {
-		return negate(&class{scripts: []*unicode.RangeTable{s}}, negated), nil
+	if s := scriptNamed(name); s != 0 {
+		return negate(&class{scripts: []uint8{s}}, negated), nil
 	}
 	return nil, fmt.Errorf(`\p{%s} is not a category or script that is supported`, name)
 }

@@ -32,7 +32,7 @@ func unzip(t testing.TB, name string) []byte {
 	return content
 }
 
-// expectation is what testdata/oracle.py has written.
+// expectation is what testdata/oracle.py and testdata/unicode.py have written.
 type expectation struct {
 	Texts []string
 	// Tokens has, by tokenizer and text, the IDs of the tokens and the characters
@@ -40,10 +40,10 @@ type expectation struct {
 	Tokens map[string][][3][]uint32
 }
 
-func expected(t testing.TB) *expectation {
+func expected(t testing.TB, name string) *expectation {
 	t.Helper()
 	e := &expectation{}
-	if err := json.Unmarshal(unzip(t, "expected.json.gz"), e); err != nil {
+	if err := json.Unmarshal(unzip(t, name), e); err != nil {
 		t.Fatal(err)
 	}
 	return e
@@ -76,7 +76,16 @@ func file(t testing.TB, name string) []byte {
 }
 
 func TestTokensAndOffsetsAreThoseOfTokenizers(t *testing.T) {
-	e := expected(t)
+	compareAll(t, expected(t, "expected.json.gz"))
+}
+
+// The texts have characters of all versions of Unicode, from the edges of all
+// ranges with the same properties.
+func TestCharactersHaveThePropertiesThatTokenizersKnows(t *testing.T) {
+	compareAll(t, expected(t, "characters.json.gz"))
+}
+
+func compareAll(t *testing.T, e *expectation) {
 	for name, want := range e.Tokens {
 		t.Run(name, func(t *testing.T) {
 			tok, err := Parse(file(t, name))
@@ -84,9 +93,6 @@ func TestTokensAndOffsetsAreThoseOfTokenizers(t *testing.T) {
 				t.Fatal(err)
 			}
 			for i, text := range e.Texts {
-				if strings.IndexFunc(text, unassigned) >= 0 || name == "unigram-bytes" && strings.IndexFunc(text, newScript) >= 0 {
-					continue
-				}
 				if err := compare(tok, text, want[i]); err != nil {
 					t.Error(err)
 				}
@@ -94,10 +100,6 @@ func TestTokensAndOffsetsAreThoseOfTokenizers(t *testing.T) {
 		})
 	}
 }
-
-// unassigned reports whether Go knows no properties of a character. The reference
-// has tables of several versions of Unicode, so it may know some.
-func unassigned(r rune) bool { return categoryOf(r) == 0 }
 
 // compare returns how the tokens of a text differ from the expected ones.
 func compare(tok *Tokenizer, text string, want [3][]uint32) error {
@@ -135,12 +137,8 @@ func characterOf(text string) []uint32 {
 	return out
 }
 
-// newScript reports whether the reference's table of scripts, which is of an old
-// version of Unicode, may not have a character.
-func newScript(r rune) bool { return r == 0x61c || r >= 0x1f6d3 }
-
 func TestManyGoroutinesTokenizeTheSame(t *testing.T) {
-	e := expected(t)
+	e := expected(t, "expected.json.gz")
 	tok, err := Parse(file(t, "roberta"))
 	if err != nil {
 		t.Fatal(err)
@@ -290,7 +288,7 @@ func FuzzOffsetsCoverTheText(f *testing.F) {
 		}
 		toks = append(toks, tok)
 	}
-	for _, text := range expected(f).Texts[:50] {
+	for _, text := range expected(f, "expected.json.gz").Texts[:50] {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

@@ -13,7 +13,7 @@ import "github.com/quern-dev/quern/sdk/go/plugin"
 func Types(root func() string) []plugin.Type {
 	return []plugin.Type{
 		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "chunk", Doc: chunkDoc, BehaviorVersion: 2}, chunker{root}),
-		plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "tokenize", Doc: tokenizeDoc, BehaviorVersion: 1}, tokenize{root}),
+		plugin.NewMapper(plugin.Info{Kind: plugin.KindTransform, Name: "tokenize", Doc: tokenizeDoc, BehaviorVersion: 2}, tokenize{root}),
 		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "pack", Doc: packDoc, BehaviorVersion: 1}, pack{}),
 	}
 }
