@@ -79,6 +79,7 @@ func suites() []suite {
 		{"dedup", dedup},
 		{"profile", profiling},
 		{"redact", redact},
+		{"tokenize", tokenize},
 		{"pull-request", pullRequest},
 		{"python", python},
 		{"prompt", promptSearch},
