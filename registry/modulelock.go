@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclwrite"
@@ -37,13 +38,13 @@ func (l *Lock) module(source, constraints string) *LockedModule {
 	return l.Modules[i]
 }
 
-var treeDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var treeDigest = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^sha256:[0-9a-f]{64}$`) })
 
 // checkModules refuses digests that are not digests, because folders have their
 // names.
 func checkModules(all []*LockedModule) hcl.Diagnostics {
 	for _, m := range all {
-		if !treeDigest.MatchString(m.Digest) {
+		if !treeDigest().MatchString(m.Digest) {
 			return hcl.Diagnostics{diag.Errorf(nil, "Malformed lock file", "%s: module %q: digest must be sha256: and 64 hexadecimal digits.", LockFile, m.Source)}
 		}
 	}

@@ -3,6 +3,7 @@ package promptfoo
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/quern-dev/quern/importers/internal/config"
 	"github.com/quern-dev/quern/importers/internal/hcltext"
@@ -432,16 +433,20 @@ func code(c *checker) (made, error) {
 }
 
 // failing are the parts of translated JavaScript that fail for some answers.
-var failing = regexp.MustCompile(`\.json( :|[.\[)])|tonumber\(|jsondecode\(|(^|[^(])regex\(|\[[0-9]+\]`)
+var failing = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`\.json( :|[.\[)])|tonumber\(|jsondecode\(|(^|[^(])regex\(|\[[0-9]+\]`)
+})
 
 // harmless are those that do not fail.
-var harmless = regexp.MustCompile(`can\(jsondecode\(|jsonencode\(output\.json\)|jsonencode\(jsondecode\(row\.`)
+var harmless = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`can\(jsondecode\(|jsonencode\(output\.json\)|jsonencode\(jsondecode\(row\.`)
+})
 
 // orElse returns the given value if a condition or a score fails: in promptfoo,
 // JavaScript that throws in an assertion or a transform makes the assertion
 // fail.
 func orElse(expression, value string) string {
-	if !failing.MatchString(harmless.ReplaceAllString(expression, "")) {
+	if !failing().MatchString(harmless().ReplaceAllString(expression, "")) {
 		return expression
 	}
 	return "try(" + expression + ", " + value + ")"

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"go.yaml.in/yaml/v4"
 
@@ -164,7 +165,9 @@ func setNode(y *yaml.Node, key, value string) {
 }
 
 // shorthand matches an assertion in a cell: not-TYPE(THRESHOLD):VALUE.
-var shorthand = regexp.MustCompile(`^(not-)?([a-z]+(?:-[a-z0-9]+)*)(?:\((\d+(?:\.\d+)?)\))?(?::([\s\S]*))?$`)
+var shorthand = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(not-)?([a-z]+(?:-[a-z0-9]+)*)(?:\((\d+(?:\.\d+)?)\))?(?::([\s\S]*))?$`)
+})
 
 // thresholded contains types that have a threshold in cells even if none is
 // written.
@@ -189,7 +192,7 @@ func assertionOf(at config.Node, cell string) config.Node {
 			return set(typ, rest)
 		}
 	}
-	m := shorthand.FindStringSubmatch(cell)
+	m := shorthand().FindStringSubmatch(cell)
 	if m == nil || !slices.Contains(allTypes(), m[2]) {
 		if isScript(cell) && strings.HasPrefix(cell, "file://") {
 			return set("javascript", cell)

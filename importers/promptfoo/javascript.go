@@ -3,6 +3,7 @@ package promptfoo
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // code translates JavaScript that processes the answer: an expression, or the
@@ -17,7 +18,7 @@ func (sc *scope) code(src string) (value, error) {
 
 func (sc *scope) body(all []string) (value, error) {
 	for i, s := range all {
-		if m := declaration.FindStringSubmatch(s); m != nil {
+		if m := declaration().FindStringSubmatch(s); m != nil {
 			v, err := sc.translate(s[len(m[0]):], javascript)
 			if err != nil {
 				return v, err
@@ -123,7 +124,7 @@ func (sc *scope) result(src string) (value, error) {
 	return value{}, errorf("the value that it returns has no equivalent")
 }
 
-var declaration = regexp.MustCompile(`^(?:const|let|var)\s+([A-Za-z_$][\w$]*)\s*=\s*`)
+var declaration = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^(?:const|let|var)\s+([A-Za-z_$][\w$]*)\s*=\s*`) })
 
 // arrowBody returns the body of (output, context) => …
 func arrowBody(src string) (string, bool) {

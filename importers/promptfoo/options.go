@@ -3,6 +3,7 @@ package promptfoo
 import (
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/quern-dev/quern/importers/internal/config"
 	"github.com/quern-dev/quern/importers/internal/hcltext"
@@ -134,7 +135,7 @@ func (im *importer) further(m *model, e config.Entry) {
 	if m.echo {
 		return
 	}
-	if m.typ == "openai" && bodyField.MatchString(e.Key) {
+	if m.typ == "openai" && bodyField().MatchString(e.Key) {
 		m.extra = append(m.extra, config.Member{Name: e.Key, Value: e.Value.Plain()})
 		return
 	}
@@ -143,7 +144,9 @@ func (im *importer) further(m *model, e config.Entry) {
 
 // bodyField matches names of fields in the API, in contrast to promptfoo's own
 // options.
-var bodyField = regexp.MustCompile(`^(frequency_penalty|presence_penalty|logit_bias|tool_choice|function_call|top_k|min_p|n|user|verbosity|service_tier|parallel_tool_calls|metadata|store|top_logprobs|repetition_penalty|safe_prompt|random_seed|search_parameters|web_search_options|prediction|modalities)$`)
+var bodyField = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^(frequency_penalty|presence_penalty|logit_bias|tool_choice|function_call|top_k|min_p|n|user|verbosity|service_tier|parallel_tool_calls|metadata|store|top_logprobs|repetition_penalty|safe_prompt|random_seed|search_parameters|web_search_options|prediction|modalities)$`)
+})
 
 // key reads a key. A key from the environment becomes a variable, and a key in
 // the configuration is not copied.

@@ -6,6 +6,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/quern-dev/quern/importers/internal/config"
 	"github.com/quern-dev/quern/importers/internal/hcltext"
@@ -205,7 +206,7 @@ func (im *importer) addPrompt(p *prompt, text, stem string) {
 // chat parses messages.
 func (im *importer) chat(p *prompt, text string) ([]message, bool) {
 	trimmed := strings.TrimSpace(text)
-	if name := wholeVariable.FindStringSubmatch(trimmed); name != nil && im.holdsMessages(name[1]) {
+	if name := wholeVariable().FindStringSubmatch(trimmed); name != nil && im.holdsMessages(name[1]) {
 		im.Lost(p.at, "prompt "+short(trimmed), "its messages come from the variable %s of each test, but the messages of a prompt are the same for all rows. Write them as messages, and put what differs in variables.", name[1])
 		return nil, false
 	}
@@ -245,7 +246,9 @@ func (im *importer) chat(p *prompt, text string) ([]message, bool) {
 
 // wholeVariable matches a template that is a single variable, either unchanged
 // or as JSON.
-var wholeVariable = regexp.MustCompile(`^\{\{-?\s*(\w+)\s*(?:\|\s*(?:dump|tojson|safe)[^}]*)?-?\}\}$`)
+var wholeVariable = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\{\{-?\s*(\w+)\s*(?:\|\s*(?:dump|tojson|safe)[^}]*)?-?\}\}$`)
+})
 
 // holdsMessages reports whether a variable of any test is a list of messages.
 func (im *importer) holdsMessages(name string) bool {

@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -22,12 +23,12 @@ import (
 var ErrNotFound = errors.New("the program git was not found; install it")
 
 var (
-	commitID      = regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`)
-	abbreviatedID = regexp.MustCompile(`^[0-9a-f]{7,63}$`)
+	commitID      = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([0-9a-f]{40}|[0-9a-f]{64})$`) })
+	abbreviatedID = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[0-9a-f]{7,63}$`) })
 )
 
 // IsCommit reports whether a ref is the whole ID of a commit.
-func IsCommit(ref string) bool { return commitID.MatchString(ref) }
+func IsCommit(ref string) bool { return commitID().MatchString(ref) }
 
 // Refs returns the commits that the names of a repository refer to, such as HEAD and
 // refs/heads/main. Tags are resolved to their commits.
@@ -39,7 +40,7 @@ func Refs(ctx context.Context, url string) (map[string]string, error) {
 	refs := map[string]string{}
 	for line := range strings.Lines(string(out)) {
 		id, name, ok := strings.Cut(strings.TrimSpace(line), "\t")
-		if !ok || !commitID.MatchString(id) {
+		if !ok || !commitID().MatchString(id) {
 			continue
 		}
 		// NAME^{} is the commit of the tag object NAME, and follows it.
@@ -63,7 +64,7 @@ func Find(refs map[string]string, ref string) (string, error) {
 	switch {
 	case ref == "":
 		return "", errors.New("the repository is empty")
-	case abbreviatedID.MatchString(ref):
+	case abbreviatedID().MatchString(ref):
 		return "", fmt.Errorf("it has no branch or tag %q; if that is a commit, write all 40 digits", ref)
 	}
 	return "", fmt.Errorf("it has no branch or tag %q", ref)

@@ -194,21 +194,21 @@ func indentCheck(args []cty.Value) error {
 }
 
 // verb is a verb in a format, with its flags, width, and precision.
-var verb = regexp.MustCompile(`%[^a-zA-Z%]*([a-zA-Z%])`)
+var verb = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`%[^a-zA-Z%]*([a-zA-Z%])`) })
 
-var digits = regexp.MustCompile(`[0-9]+`)
+var digits = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[0-9]+`) })
 
 // formatCheck bounds the widths and precisions in a format, and how often it
 // repeats its arguments.
 func formatCheck(args []cty.Value) error {
 	text := args[0].AsString()
-	verbs := verb.FindAllString(text, -1)
+	verbs := verb().FindAllString(text, -1)
 	size, longest, lists := 0.0, 0, 1
 	for _, v := range verbs {
 		if mode := v[len(v)-1]; !strings.ContainsRune("vtbdoxXeEfgGsq%", rune(mode)) {
 			return function.NewArgErrorf(0, "%s is not a valid format verb", v)
 		}
-		for _, n := range digits.FindAllString(v, -1) {
+		for _, n := range digits().FindAllString(v, -1) {
 			width, err := strconv.Atoi(n)
 			if err != nil {
 				width = math.MaxInt

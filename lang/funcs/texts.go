@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 	"unicode"
 
 	"github.com/apparentlymart/go-textseg/v15/textseg"
@@ -44,9 +45,9 @@ func likeTexts(f function.Function, make func(a, b string) string) function.Func
 // than a letter, digit, underscore, or mark.
 func titled(s string) string { return strings.Title(s) } //nolint:staticcheck // as in Terraform
 
-var lineEnds = regexp.MustCompile(`(?:\r\n?|\n)*\z`)
+var lineEnds = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?:\r\n?|\n)*\z`) })
 
-func chomped(s string) string { return lineEnds.ReplaceAllString(s, "") }
+func chomped(s string) string { return lineEnds().ReplaceAllString(s, "") }
 
 var indentFunc = like(stdlib.IndentFunc, func(args []cty.Value, _ cty.Type) (cty.Value, error) {
 	spaces, _ := args[0].AsBigFloat().Int64() // indentCheck has verified that it is an integer

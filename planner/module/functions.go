@@ -5,6 +5,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -13,7 +14,7 @@ import (
 )
 
 // foreignCall matches names such as acme::normalize.
-var foreignCall = regexp.MustCompile(`[\pL_][\pL\pN_-]*(?:\s*::\s*[\pL_][\pL\pN_-]*)+`)
+var foreignCall = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[\pL_][\pL\pN_-]*(?:\s*::\s*[\pL_][\pL\pN_-]*)+`) })
 
 // foreignNames returns the names of functions of plugins in the files of a
 // configuration. A name that is only in a comment does no harm.
@@ -23,7 +24,7 @@ func foreignNames(sources map[string][]byte) []string {
 		if !bytes.Contains(text, []byte("::")) {
 			continue
 		}
-		for _, name := range foreignCall.FindAll(text, -1) {
+		for _, name := range foreignCall().FindAll(text, -1) {
 			names = append(names, strings.Join(strings.Fields(string(name)), ""))
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/internal/printable"
@@ -189,15 +190,15 @@ func block(s string) string {
 }
 
 // plainText matches text that Markdown shows as it is.
-var plainText = regexp.MustCompile(`^[\pL\pN _.,:;()'"/+=?→–—-]*$`)
+var plainText = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[\pL\pN _.,:;()'"/+=?→–—-]*$`) })
 
 // active matches what becomes a link, emphasis, or an emoji without any other markup.
-var active = regexp.MustCompile(`(?i)://|www\.|\bGH-\d|__|\b_|_\b|:\w+:`)
+var active = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(?i)://|www\.|\bGH-\d|__|\b_|_\b|:\w+:`) })
 
 // cell shows a text in a table. Text that could be markup becomes code.
 func cell(s string) string {
 	s = shortened(printable.Line(s), cellSize)
-	if plainText.MatchString(s) && !active.MatchString(s) {
+	if plainText().MatchString(s) && !active().MatchString(s) {
 		return s
 	}
 	return code(s)

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"regexp"
 	"strings"
+	"sync"
 
 	"github.com/zclconf/go-cty/cty"
 	ctyjson "github.com/zclconf/go-cty/cty/json"
@@ -85,12 +86,14 @@ type notes struct {
 type deployment struct{}
 
 // validName matches [HOST/][NAMESPACE/]MODEL[:TAG].
-var validName = regexp.MustCompile(`^([\w.-]+(:\d+)?/)?([\w-]+/)?\w[\w.-]{0,79}(:\w[\w.-]{0,63})?$`)
+var validName = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^([\w.-]+(:\d+)?/)?([\w-]+/)?\w[\w.-]{0,79}(:\w[\w.-]{0,63})?$`)
+})
 
 // Prepare checks the arguments.
 func (deployment) Prepare(_ context.Context, p *plugin.Prepare[deployArgs]) error {
 	a := p.Args
-	if p.Known("name") && !validName.MatchString(a.Name) {
+	if p.Known("name") && !validName().MatchString(a.Name) {
 		p.Errorf("name", "%q is not a valid name for a model in Ollama\nUse a name such as \"support\" or \"team/support:small\".", a.Name)
 	}
 	if p.Known("base_url") && p.Known("address") && a.url() == "" {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -97,7 +98,7 @@ var tuningValue = cty.Object(map[string]cty.Type{
 // tuner implements train "openai_finetune".
 type tuner struct{}
 
-var suffixForm = regexp.MustCompile(`^[A-Za-z0-9_.-]{0,64}$`)
+var suffixForm = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9_.-]{0,64}$`) })
 
 // Prepare checks the arguments and declares the outputs.
 func (tuner) Prepare(_ context.Context, p *plugin.Prepare[tuningArgs]) error {
@@ -152,7 +153,7 @@ func checkTuning(p *plugin.Prepare[tuningArgs]) {
 	case a.Beta != nil && (*a.Beta < 0 || *a.Beta > 2):
 		p.Errorf("beta", "beta must be from 0 to 2")
 	}
-	if !suffixForm.MatchString(a.Suffix) {
+	if !suffixForm().MatchString(a.Suffix) {
 		p.Errorf("suffix", "%q is not a valid suffix\nA suffix has at most 64 letters, digits, hyphens, periods, and underscores.", a.Suffix)
 	}
 	if a.TrainingPrice != nil && *a.TrainingPrice < 0 {

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"regexp"
+	"sync"
 	"time"
 
 	"github.com/hashicorp/go-version"
@@ -43,7 +44,7 @@ func newArchive(u *url.URL, query url.Values) (origin, error) {
 	return &archive{url: &at, checksum: checksum, sign: fromNetrc}, nil
 }
 
-var sha256Hex = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
+var sha256Hex = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^sha256:[0-9a-f]{64}$`) })
 
 // takeChecksum removes checksum=sha256:… from a query.
 func takeChecksum(query url.Values) (string, error) {
@@ -51,7 +52,7 @@ func takeChecksum(query url.Values) (string, error) {
 		return "", nil
 	}
 	checksum := query.Get("checksum")
-	if !sha256Hex.MatchString(checksum) {
+	if !sha256Hex().MatchString(checksum) {
 		return "", fmt.Errorf("the checksum %q must be sha256: and 64 hexadecimal digits", checksum)
 	}
 	query.Del("checksum")

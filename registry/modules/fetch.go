@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"regexp"
 	"slices"
+	"sync"
 
 	"github.com/hashicorp/go-version"
 )
@@ -94,11 +95,11 @@ func newest(versions []*version.Version, constraints version.Constraints) int {
 	return best
 }
 
-var tagVersion = regexp.MustCompile(`^v?\d+\.\d+\.\d+([-+].*)?$`)
+var tagVersion = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^v?\d+\.\d+\.\d+([-+].*)?$`) })
 
 // versionOf parses a tag as a version: 1.2.3 or v1.2.3.
 func versionOf(tag string) *version.Version {
-	if !tagVersion.MatchString(tag) {
+	if !tagVersion().MatchString(tag) {
 		return nil
 	}
 	v, err := version.NewSemver(tag)

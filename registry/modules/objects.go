@@ -9,6 +9,7 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
@@ -35,14 +36,16 @@ func newObject(store string, u *url.URL, query url.Values) (origin, error) {
 		return nil, errors.New(`write an object in S3 as "s3::https://BUCKET.s3.REGION.amazonaws.com/KEY"`)
 	}
 	region := given["region"]
-	if m := s3Region.FindStringSubmatch(u.Host); region == "" && m != nil {
+	if m := s3Region().FindStringSubmatch(u.Host); region == "" && m != nil {
 		region = m[1]
 	}
 	return &archive{url: u, checksum: checksum, sign: signer{region}.sign}, nil
 }
 
 // s3Region matches the region in the name of a host of S3.
-var s3Region = regexp.MustCompile(`(?:^|\.)s3[.-]([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$`)
+var s3Region = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?:^|\.)s3[.-]([a-z0-9-]+)\.amazonaws\.com(?:\.cn)?$`)
+})
 
 // signer signs requests to S3 in a region. If it is empty, the region comes from the
 // configuration of AWS, or is us-east-1.
@@ -80,13 +83,13 @@ func sign(ctx context.Context, keys aws.Credentials, r *http.Request, region str
 }
 
 // googlePath matches the path of an object as Google's JSON API writes it.
-var googlePath = regexp.MustCompile(`^/storage/v1/([^/]+)/(.+)$`)
+var googlePath = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^/storage/v1/([^/]+)/(.+)$`) })
 
 func newGoogleObject(u *url.URL, query url.Values, checksum string) (origin, error) {
 	if _, err := take(query, "the source of an object in Google Cloud Storage"); err != nil {
 		return nil, err
 	}
-	m := googlePath.FindStringSubmatch(u.Path)
+	m := googlePath().FindStringSubmatch(u.Path)
 	if u.Scheme != "https" || u.Host != "www.googleapis.com" || m == nil {
 		return nil, errors.New(`write an object in Google Cloud Storage as "gcs::https://www.googleapis.com/storage/v1/BUCKET/OBJECT"`)
 	}

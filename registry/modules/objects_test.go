@@ -85,12 +85,12 @@ func TestTheRegionIsInTheNameOfTheHost(t *testing.T) {
 		"acme.s3.eu-west-1.amazonaws.com": "eu-west-1", "s3-us-west-2.amazonaws.com": "us-west-2",
 		"s3.cn-north-1.amazonaws.com.cn": "cn-north-1",
 	} {
-		if m := s3Region.FindStringSubmatch(host); m == nil || m[1] != want {
+		if m := s3Region().FindStringSubmatch(host); m == nil || m[1] != want {
 			t.Errorf("%s: %q", host, m)
 		}
 	}
 	for _, host := range []string{"acme.s3.amazonaws.com", "s3.amazonaws.com", "minio.example.com"} {
-		if m := s3Region.FindStringSubmatch(host); m != nil {
+		if m := s3Region().FindStringSubmatch(host); m != nil {
 			t.Errorf("%s: %q", host, m)
 		}
 	}

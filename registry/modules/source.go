@@ -16,6 +16,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 )
 
 // Source is where a module comes from, as parsed from the source of a module block.
@@ -50,20 +51,20 @@ func (s *Source) Name() string {
 	for _, suffix := range []string{".git", ".zip", ".tar", ".gz", ".tgz", ".xz", ".zst", ".tar"} {
 		name = strings.TrimSuffix(name, suffix)
 	}
-	name = strings.Trim(notInNames.ReplaceAllString(name, "-"), "-.")
+	name = strings.Trim(notInNames().ReplaceAllString(name, "-"), "-.")
 	if name == "" {
 		return "module"
 	}
 	return name
 }
 
-var notInNames = regexp.MustCompile(`[^A-Za-z0-9._-]+`)
+var notInNames = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`[^A-Za-z0-9._-]+`) })
 
 // hosts are those whose repositories can be written without a scheme.
 var hosts = []string{"github.com", "gitlab.com", "bitbucket.org", "codeberg.org"}
 
 // scp matches the address of a repository as ssh has it: git@host:path.
-var scp = regexp.MustCompile(`^([A-Za-z0-9_.-]+@)?([A-Za-z0-9.-]+):([^:].*)$`)
+var scp = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^([A-Za-z0-9_.-]+@)?([A-Za-z0-9.-]+):([^:].*)$`) })
 
 // forms says how a source is written.
 const forms = `Write a folder as "./NAME" or "../NAME", a Git repository as "git::https://HOST/REPOSITORY.git//FOLDER?ref=TAG", an archive as "https://HOST/FILE.zip", or an OCI artifact as "oci://REGISTRY/REPOSITORY".`
@@ -142,7 +143,7 @@ func written(forced, address string) (string, string) {
 		}
 		return "git", "https://" + address
 	}
-	if m := scp.FindStringSubmatch(address); m != nil && (forced == "git" || forced == "" && m[1] != "") {
+	if m := scp().FindStringSubmatch(address); m != nil && (forced == "git" || forced == "" && m[1] != "") {
 		return "git", "ssh://" + m[1] + m[2] + "/" + strings.TrimPrefix(m[3], "/")
 	}
 	return forced, address
@@ -199,14 +200,14 @@ func take(query url.Values, what string, names ...string) (map[string]string, er
 }
 
 var (
-	userInfo = regexp.MustCompile(`(://)[^/@\s'"]*@`)
-	queries  = regexp.MustCompile(`(://[^\s'"?]*\?)[^\s'"]*`)
+	userInfo = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(://)[^/@\s'"]*@`) })
+	queries  = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`(://[^\s'"?]*\?)[^\s'"]*`) })
 )
 
 // Redact removes what may be a credential from the addresses in a text: users,
 // passwords, and queries.
 func Redact(text string) string {
-	return queries.ReplaceAllString(userInfo.ReplaceAllString(text, "$1"), "$1…")
+	return queries().ReplaceAllString(userInfo().ReplaceAllString(text, "$1"), "$1…")
 }
 
 func isLoopback(hostport string) bool {

@@ -40,7 +40,7 @@ type Language struct {
 
 // Redact removes from a text what no message may contain.
 func (l *Language) Redact(text string) string {
-	return credentials.ReplaceAllString(newRedactor(l.Secrets).Text(text), value.Redacted)
+	return credentials().ReplaceAllString(newRedactor(l.Secrets).Text(text), value.Redacted)
 }
 
 // Can reports whether the model has a capability.
@@ -84,7 +84,9 @@ func (e *endpoint) timeout() time.Duration {
 
 // credentials matches the usual forms of keys, because a plugin may take a key
 // from the environment that quern does not know.
-var credentials = regexp.MustCompile(`(?i)\b(bearer\s+|api[-_ ]?key["']?\s*[:=]\s*["']?)[^\s"',;&]+|\b(sk|pk|gsk|xai|hf)[-_][A-Za-z0-9_-]{8,}`)
+var credentials = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`(?i)\b(bearer\s+|api[-_ ]?key["']?\s*[:=]\s*["']?)[^\s"',;&]+|\b(sk|pk|gsk|xai|hf)[-_][A-Za-z0-9_-]{8,}`)
+})
 
 func newRedactor(secrets []string) *secret.Redactor {
 	r := secret.New()
@@ -95,7 +97,7 @@ func newRedactor(secrets []string) *secret.Redactor {
 }
 
 func (e *endpoint) redact(text string) string {
-	return credentials.ReplaceAllString(e.redactor.Text(text), value.Redacted)
+	return credentials().ReplaceAllString(e.redactor.Text(text), value.Redacted)
 }
 
 // ---- the expected size of a call
