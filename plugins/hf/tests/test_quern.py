@@ -58,8 +58,12 @@ def with_base(pipeline: Pipeline) -> Pipeline:
 
 def step_of(folder: pathlib.Path) -> int:
     """The step of the last checkpoint of the training that is under way."""
-    found = folder.glob(".quern/**/checkpoints/checkpoint-*")
-    return max((int(p.name.partition("-")[2]) for p in found), default=0)
+    while True:
+        try:
+            found = list(folder.glob(".quern/staging/*/work/checkpoints/checkpoint-*"))
+        except FileNotFoundError:  # a folder was removed while it was searched
+            continue
+        return max((int(p.name.partition("-")[2]) for p in found), default=0)
 
 
 def reach(process, folder: pathlib.Path, step: int) -> None:
