@@ -257,7 +257,7 @@ func put(ctx context.Context, f *file, offset, size int64, address string, heade
 		for name, value := range header {
 			request.Header.Set(name, value)
 		}
-		return answered(provider.Client.Do(request))
+		return provider.Successful(provider.Client.Do(request))
 	})
 	if err != nil {
 		return "", err
@@ -278,8 +278,7 @@ func (h *hub) commit(ctx context.Context, n *notes, parent string, files []*file
 	address := h.endpoint + n.api() + "/commit/" + url.PathEscape(n.Revision)
 	// A commit is tried once: if an answer is lost, the branch has moved.
 	resp, err := h.try(ctx, http.MethodPost, address, body, "application/x-ndjson")
-	var r *refused
-	if errors.As(err, &r) && (r.status == http.StatusPreconditionFailed || r.status == http.StatusConflict) {
+	if status := provider.StatusOf(err); status == http.StatusPreconditionFailed || status == http.StatusConflict {
 		return "", fmt.Errorf("somebody else committed to %s at the same time\nNothing was overwritten. Make a new plan, which shows what would be replaced (%w).", n.Repo, err)
 	}
 	if err != nil {

@@ -20,6 +20,7 @@ import (
 	"github.com/google/renameio/v2"
 
 	"github.com/quern-dev/quern/plugins/files"
+	"github.com/quern-dev/quern/plugins/provider"
 )
 
 // dataset is a repository with a dataset.
@@ -78,8 +79,8 @@ func (d *dataset) commitOf(ctx context.Context, revision string) (string, error)
 
 // explain adds what was done to an error, and what may help.
 func (d *dataset) explain(doing string, err error) error {
-	var r *refused
-	if errors.As(err, &r) && (r.status == http.StatusUnauthorized || r.status == http.StatusForbidden || r.status == http.StatusNotFound) {
+	switch provider.StatusOf(err) {
+	case http.StatusUnauthorized, http.StatusForbidden, http.StatusNotFound:
 		return fmt.Errorf("%s: %w\nThe dataset or revision does not exist, or the token may not see it. Set token, or HF_TOKEN, and accept the terms of a gated dataset on its page.", doing, err)
 	}
 	return fmt.Errorf("%s: %w", doing, err)
@@ -283,13 +284,13 @@ func (d *dataset) ranged(ctx context.Context, address string, offset, length int
 	}
 	req.Header.Set("User-Agent", "quern")
 	req.Header.Set("Range", fmt.Sprintf("bytes=%d-%d", offset, offset+length-1))
-	resp, err := answered(transfers.Do(req))
+	resp, err := provider.Successful(transfers.Do(req))
 	if at := (*url.Error)(nil); errors.As(err, &at) {
 		return nil, at.Err // without the address, which is signed
 	}
 	if err == nil && resp.StatusCode != http.StatusPartialContent && (offset > 0 || resp.ContentLength > length) {
 		resp.Body.Close()
-		return nil, &refused{status: http.StatusNotImplemented, message: "the storage does not send ranges"}
+		return nil, &provider.Refusal{Status: http.StatusNotImplemented, Message: "the storage does not send ranges"}
 	}
 	return resp, err
 }

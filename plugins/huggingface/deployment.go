@@ -163,7 +163,7 @@ func (deployment) Read(ctx context.Context, r *plugin.DeploymentReadRequest[args
 		return nil, err
 	}
 	found, err := h.repo(ctx, &n.target)
-	if errors.Is(err, errNotFound) {
+	if isMissing(err) {
 		return nil, nil
 	}
 	if err != nil {
@@ -237,7 +237,7 @@ func planCreate(ctx context.Context, r *plugin.DeploymentPlanRequest[args]) (*pl
 	}
 	to := r.Args.target()
 	found, err := h.repo(ctx, &to)
-	if errors.Is(err, errNotFound) {
+	if isMissing(err) {
 		return out, nil
 	}
 	if err != nil {
@@ -317,7 +317,7 @@ func (deployment) Delete(ctx context.Context, r *plugin.DeploymentDeleteRequest[
 		return err
 	}
 	found, err := h.repo(ctx, &n.target)
-	if errors.Is(err, errNotFound) {
+	if isMissing(err) {
 		return nil
 	}
 	if err != nil {

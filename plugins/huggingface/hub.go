@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -20,21 +19,9 @@ import (
 // hub is the HTTP API of a Hugging Face Hub.
 type hub struct{ endpoint, token string }
 
-// errNotFound says that a repository or branch does not exist, or that the token
-// may not see it.
-var errNotFound = errors.New("it does not exist")
-
-// refused is an answer of the Hub that is not a success.
-type refused struct {
-	status  int
-	message string
-}
-
-func (r *refused) Error() string { return fmt.Sprintf("HTTP status %d: %s", r.status, r.message) }
-
-func (r *refused) Is(target error) bool {
-	return target == errNotFound && r.status == http.StatusNotFound
-}
+// isMissing reports whether a repository or branch does not exist, or the token may
+// not see it.
+func isMissing(err error) bool { return provider.StatusOf(err) == http.StatusNotFound }
 
 // repo is a branch of a repository.
 type repo struct {
@@ -97,7 +84,7 @@ func (h *hub) repo(ctx context.Context, t *target) (*repo, error) {
 // the branch.
 func (h *hub) ensure(ctx context.Context, n *notes, private bool) (*repo, error) {
 	found, err := h.repo(ctx, &n.target)
-	if !errors.Is(err, errNotFound) {
+	if !isMissing(err) {
 		return found, err
 	}
 	owner, name, _ := strings.Cut(n.Repo, "/")
@@ -121,8 +108,7 @@ func (h *hub) ensure(ctx context.Context, n *notes, private bool) (*repo, error)
 }
 
 func isConflict(err error) bool {
-	var r *refused
-	return errors.As(err, &r) && r.status == http.StatusConflict
+	return provider.StatusOf(err) == http.StatusConflict
 }
 
 func (h *hub) setVisibility(ctx context.Context, t *target, private bool) error {
@@ -139,7 +125,7 @@ func (h *hub) setVisibility(ctx context.Context, t *target, private bool) error 
 func (h *hub) deleteRepo(ctx context.Context, t *target) error {
 	owner, name, _ := strings.Cut(t.Repo, "/")
 	err := h.call(ctx, http.MethodDelete, "/api/repos/delete", map[string]any{"name": name, "organization": owner, "type": t.kind()}, nil)
-	if err != nil && !errors.Is(err, errNotFound) {
+	if err != nil && !isMissing(err) {
 		return fmt.Errorf("delete the repository %s: %w", t.Repo, err)
 	}
 	return nil
@@ -147,7 +133,7 @@ func (h *hub) deleteRepo(ctx context.Context, t *target) error {
 
 func (h *hub) deleteBranch(ctx context.Context, t *target) error {
 	err := h.call(ctx, http.MethodDelete, t.api()+"/branch/"+url.PathEscape(t.Revision), nil, nil)
-	if err != nil && !errors.Is(err, errNotFound) {
+	if err != nil && !isMissing(err) {
 		return fmt.Errorf("delete the branch %s of %s: %w", t.Revision, t.Repo, err)
 	}
 	return nil
@@ -244,8 +230,8 @@ func (h *hub) send(ctx context.Context, method, address string, body []byte, con
 func retry(ctx context.Context, try func() (*http.Response, error)) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		resp, err := try()
-		var r *refused
-		again := err != nil && ctx.Err() == nil && (!errors.As(err, &r) || r.status == http.StatusTooManyRequests || r.status >= http.StatusInternalServerError)
+		var r *provider.Refusal
+		again := err != nil && ctx.Err() == nil && (!errors.As(err, &r) || r.Temporary())
 		if !again || attempt == attempts {
 			return resp, err
 		}
@@ -272,21 +258,7 @@ func (h *hub) try(ctx context.Context, method, address string, body []byte, cont
 			request.Header.Set("Accept", lfsType)
 		}
 	}
-	return answered(provider.Client.Do(request))
-}
-
-// answered turns an answer that is not a success into an error.
-func answered(resp *http.Response, err error) (*http.Response, error) {
-	if err != nil || resp.StatusCode < 300 {
-		return resp, err
-	}
-	defer resp.Body.Close()
-	text, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	message, _ := provider.Message(text)
-	if message == "" {
-		message = http.StatusText(resp.StatusCode)
-	}
-	return nil, &refused{resp.StatusCode, message}
+	return provider.Successful(provider.Client.Do(request))
 }
 
 // publish makes the commit that gives the branch these files and deletes others

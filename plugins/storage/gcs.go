@@ -141,7 +141,7 @@ func (b *gcsBucket) get(ctx context.Context, o object, offset, length int64) (io
 	// An object that is stored compressed arrives as it is stored.
 	header := http.Header{"Range": {fmt.Sprintf("bytes=%d-%d", offset, offset+length-1)}, "Accept-Encoding": {"gzip"}}
 	resp, err := b.send(ctx, http.MethodGet, "/"+url.PathEscape(o.name)+"?alt=media&generation="+url.QueryEscape(o.match), header)
-	if isStatus(err, http.StatusNotFound) || isStatus(err, http.StatusPreconditionFailed) {
+	if status := provider.StatusOf(err); status == http.StatusNotFound || status == http.StatusPreconditionFailed {
 		return nil, errChanged // without versioning, an earlier generation is gone
 	}
 	if err != nil {
@@ -156,7 +156,7 @@ func (b *gcsBucket) get(ctx context.Context, o object, offset, length int64) (io
 
 func (b *gcsBucket) read(ctx context.Context, name string) ([]byte, string, error) {
 	resp, err := b.send(ctx, http.MethodGet, "/"+url.PathEscape(name)+"?alt=media", nil)
-	if isStatus(err, http.StatusNotFound) {
+	if provider.StatusOf(err) == http.StatusNotFound {
 		return nil, "", nil
 	}
 	if err != nil {
@@ -185,7 +185,7 @@ func (b *gcsBucket) put(ctx context.Context, name string, content io.ReadSeeker,
 		req.Header.Set("Content-Type", contentType(name))
 		return b.do(req)
 	})
-	if isStatus(err, http.StatusPreconditionFailed) {
+	if provider.StatusOf(err) == http.StatusPreconditionFailed {
 		return errChanged
 	}
 	if err != nil {
@@ -196,7 +196,7 @@ func (b *gcsBucket) put(ctx context.Context, name string, content io.ReadSeeker,
 
 func (b *gcsBucket) remove(ctx context.Context, name string) error {
 	resp, err := b.send(ctx, http.MethodDelete, "/"+url.PathEscape(name), nil)
-	if err != nil && !isStatus(err, http.StatusNotFound) {
+	if err != nil && provider.StatusOf(err) != http.StatusNotFound {
 		return err
 	}
 	if err != nil {
@@ -205,26 +205,15 @@ func (b *gcsBucket) remove(ctx context.Context, name string) error {
 	return resp.Body.Close()
 }
 
-func isStatus(err error, status int) bool {
-	refused := (*gcsError)(nil)
-	return errors.As(err, &refused) && refused.status == status
-}
-
-// gcsError is an answer that is not a success.
-type gcsError struct {
-	status  int
-	message string
-}
-
-func (e *gcsError) Error() string {
-	text := fmt.Sprintf("HTTP status %d: %s", e.status, e.message)
-	switch e.status {
+// advised adds to an error what may help.
+func advised(err error) error {
+	switch provider.StatusOf(err) {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		text += "\nThese credentials do not have the permission. A source needs the role Storage Object Viewer, or anonymous = true for a public bucket. A deployment needs Storage Object User."
+		return fmt.Errorf("%w\nThese credentials do not have the permission. A source needs the role Storage Object Viewer, or anonymous = true for a public bucket. A deployment needs Storage Object User.", err)
 	case http.StatusNotFound:
-		text += "\nCheck bucket."
+		return fmt.Errorf("%w\nCheck bucket.", err)
 	}
-	return text
+	return err
 }
 
 // gcsAttempts is how often a request is made if the service is busy or fails.
@@ -248,15 +237,15 @@ func (b *gcsBucket) send(ctx context.Context, method, path string, header http.H
 func (b *gcsBucket) repeat(ctx context.Context, try func() (*http.Response, error)) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		resp, err := try()
-		status := (*gcsError)(nil)
-		refused := errors.As(err, &status) && status.status != http.StatusTooManyRequests && status.status < http.StatusInternalServerError
+		status := (*provider.Refusal)(nil)
+		refused := errors.As(err, &status) && !status.Temporary()
 		switch {
 		case err == nil:
 			return resp, nil
 		case ctx.Err() != nil:
 			return nil, ctx.Err()
 		case refused || attempt == gcsAttempts:
-			return nil, files.Permanent(err)
+			return nil, files.Permanent(advised(err))
 		}
 		select {
 		case <-ctx.Done():
@@ -267,15 +256,5 @@ func (b *gcsBucket) repeat(ctx context.Context, try func() (*http.Response, erro
 }
 
 func (b *gcsBucket) do(req *http.Request) (*http.Response, error) {
-	resp, err := b.client.Do(req)
-	if err != nil || resp.StatusCode < 300 {
-		return resp, err
-	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	message, _ := provider.Message(body)
-	if message == "" {
-		message = http.StatusText(resp.StatusCode)
-	}
-	return nil, &gcsError{resp.StatusCode, message}
+	return provider.Successful(b.client.Do(req))
 }

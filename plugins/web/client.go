@@ -4,11 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"github.com/quern-dev/quern/plugins/provider"
@@ -44,36 +42,15 @@ func client(secret http.Header) *http.Client {
 	}}
 }
 
-// refusal is an answer that is not a success.
-type refusal struct {
-	status  int
-	message string
-	// wait is how long the server asks to wait, or 0.
-	wait time.Duration
-}
-
-func (r *refusal) Error() string {
-	text := fmt.Sprintf("HTTP status %d %s", r.status, http.StatusText(r.status))
-	if r.message != "" {
-		text += ": " + r.message
-	}
-	switch r.status {
+// advised adds to an error what may help.
+func advised(err error) error {
+	switch provider.StatusOf(err) {
 	case http.StatusUnauthorized, http.StatusForbidden:
-		text += "\nThe server wants credentials, or does not accept these. Set headers = { Authorization = ... }."
+		return fmt.Errorf("%w\nThe server wants credentials, or does not accept these. Set headers = { Authorization = ... }.", err)
 	case http.StatusNotFound, http.StatusGone:
-		text += "\nNo file has this address. Check url."
+		return fmt.Errorf("%w\nNo file has this address. Check url.", err)
 	}
-	return text
-}
-
-// temporary reports whether the same request may succeed later.
-func (r *refusal) temporary() bool {
-	switch r.status {
-	case http.StatusRequestTimeout, http.StatusTooEarly, http.StatusTooManyRequests,
-		http.StatusInternalServerError, http.StatusBadGateway, http.StatusServiceUnavailable, http.StatusGatewayTimeout:
-		return true
-	}
-	return false
+	return err
 }
 
 const (
@@ -91,14 +68,14 @@ var firstWait = 500 * time.Millisecond
 func (r *remote) get(ctx context.Context, extra http.Header) (*http.Response, error) {
 	for attempt := 1; ; attempt++ {
 		resp, err := r.once(ctx, extra)
-		refused := (*refusal)(nil)
+		refused := (*provider.Refusal)(nil)
 		isRefused := errors.As(err, &refused)
-		if err == nil || ctx.Err() != nil || isRefused && !refused.temporary() || attempt == attempts {
+		if err == nil || ctx.Err() != nil || isRefused && !refused.Temporary() || attempt == attempts {
 			return resp, r.explain(ctx, err)
 		}
 		wait := firstWait << (attempt - 1)
-		if isRefused && refused.wait > 0 {
-			wait = refused.wait
+		if isRefused {
+			wait = max(wait, retryAfter(refused.Header))
 		}
 		if wait > longestWait {
 			return nil, fmt.Errorf("%s: %w\nThe server asks to try again in %s. Apply again later.", r.name, err, wait.Round(time.Second))
@@ -122,7 +99,7 @@ func (r *remote) explain(ctx context.Context, err error) error {
 	if at := (*url.Error)(nil); errors.As(err, &at) {
 		err = at.Err
 	}
-	return fmt.Errorf("get %s: %w", r.name, err)
+	return fmt.Errorf("get %s: %w", r.name, advised(err))
 }
 
 func (r *remote) once(ctx context.Context, extra http.Header) (*http.Response, error) {
@@ -145,13 +122,7 @@ func (r *remote) once(ctx context.Context, extra http.Header) (*http.Response, e
 	case http.StatusOK, http.StatusPartialContent, http.StatusNotModified:
 		return resp, nil
 	}
-	defer resp.Body.Close()
-	body, _ := io.ReadAll(io.LimitReader(resp.Body, 4096))
-	message := ""
-	if strings.Contains(resp.Header.Get("Content-Type"), "json") {
-		message, _ = provider.Message(body)
-	}
-	return nil, &refusal{status: resp.StatusCode, message: message, wait: retryAfter(resp.Header)}
+	return nil, provider.RefusalOf(resp)
 }
 
 // retryAfter returns how long a server asks to wait: seconds, or a date.

@@ -10,6 +10,8 @@ import (
 	"io"
 	"net/http"
 	"os"
+
+	"github.com/quern-dev/quern/plugins/provider"
 )
 
 // partial describes the beginning of a file that is being downloaded.
@@ -55,7 +57,7 @@ func (r *remote) resume(ctx context.Context, progress func(int64)) error {
 			header.Set("If-Range", before.Version.strong())
 		}
 		resp, err := r.get(ctx, header)
-		if refused := (*refusal)(nil); errors.As(err, &refused) && refused.status == http.StatusRequestedRangeNotSatisfiable && before.Synced > 0 {
+		if provider.StatusOf(err) == http.StatusRequestedRangeNotSatisfiable && before.Synced > 0 {
 			if err := os.Remove(r.place.file("partial.json")); err != nil {
 				return err
 			}
