@@ -25,18 +25,21 @@ type (
 
 func (a *s3Publish) where() (argument, value string) { return "bucket", a.Bucket }
 func (a *s3Publish) check(p problems) bool           { return checkBucket(p, a.Bucket, a.Endpoint) }
+func (a *s3Publish) place() any                      { return &a.S3 }
 func (a *s3Publish) open(ctx context.Context) (writable, string, error) {
 	return a.S3.open(ctx, false)
 }
 
 func (a *gcsPublish) where() (argument, value string) { return "bucket", a.Bucket }
 func (a *gcsPublish) check(p problems) bool           { return checkBucket(p, a.Bucket, a.Endpoint) }
+func (a *gcsPublish) place() any                      { return &a.GCS }
 func (a *gcsPublish) open(ctx context.Context) (writable, string, error) {
 	return a.GCS.open(ctx, false, gcsWriting)
 }
 
 func (a *azurePublish) where() (argument, value string) { return "container", a.Container }
 func (a *azurePublish) check(p problems) bool           { return a.Azure.check(p) }
+func (a *azurePublish) place() any                      { return &a.Azure }
 func (a *azurePublish) open(context.Context) (writable, string, error) {
 	return a.Azure.open(false)
 }

@@ -55,6 +55,8 @@ type destination[A any] interface {
 	publish() *Publish
 	// where is the argument that says which bucket it is, and its value.
 	where() (argument, value string)
+	// place points to the arguments that open needs, none of which is a secret.
+	place() any
 	// check reports mistakes in the arguments of the bucket.
 	check(problems) bool
 	// open returns the bucket, and its address.
@@ -66,10 +68,13 @@ type publishing[A any, P destination[A]] struct{}
 
 // published is the private part of the deployment's state.
 type published struct {
-	Bucket     string `json:"bucket"`
-	Path       string `json:"path"`
-	Deployment string `json:"deployment"`
-	Artifact   string `json:"artifact"`
+	Bucket string `json:"bucket"`
+	// Place has the arguments that say where the bucket is. A deployment that is no
+	// longer configured has no others.
+	Place      json.RawMessage `json:"place"`
+	Path       string          `json:"path"`
+	Deployment string          `json:"deployment"`
+	Artifact   string          `json:"artifact"`
 	// Settings are the arguments that affected the objects.
 	Settings map[string]string `json:"settings"`
 	// Rows are the files that were written, and Versions those of all objects.
@@ -104,13 +109,23 @@ func folderOf[A any, P destination[A]](ctx context.Context, a P, at string) (*fo
 	return &folder{b, at + "/", address + "/" + at + "/"}, nil
 }
 
-// Read reports what is published.
-func (publishing[A, P]) Read(ctx context.Context, r *plugin.DeploymentReadRequest[A]) (*plugin.DeploymentState, error) {
-	n, err := publishedIn(r.State)
+// published returns the folder of a deployment that exists.
+func (publishing[A, P]) published(ctx context.Context, s *plugin.DeploymentState) (*published, *folder, error) {
+	n, err := publishedIn(s)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	f, err := folderOf(ctx, P(r.Args), n.Path)
+	args := P(new(A))
+	if err := json.Unmarshal(n.Place, args.place()); err != nil {
+		return nil, nil, fmt.Errorf("read the notes about the deployment: %w", err)
+	}
+	f, err := folderOf(ctx, args, n.Path)
+	return n, f, err
+}
+
+// Read reports what is published.
+func (d publishing[A, P]) Read(ctx context.Context, r *plugin.DeploymentReadRequest[A]) (*plugin.DeploymentState, error) {
+	n, f, err := d.published(ctx, r.State)
 	if err != nil {
 		return nil, err
 	}
@@ -228,6 +243,10 @@ func (publishing[A, P]) Apply(ctx context.Context, r *plugin.DeploymentApplyRequ
 		if n, err = publishedIn(r.Prior); err != nil {
 			return nil, err
 		}
+	}
+	var err error
+	if n.Place, err = json.Marshal(P(r.Args).place()); err != nil {
+		return nil, fmt.Errorf("write the notes about the deployment: %w", err)
 	}
 	f, err := folderOf(ctx, P(r.Args), n.Path)
 	if err != nil {
@@ -401,12 +420,8 @@ func (u *update) remember(ctx context.Context, m *manifest) error {
 
 // Delete removes what quern wrote, beginning with the manifest. It keeps what
 // another deployment has taken over.
-func (publishing[A, P]) Delete(ctx context.Context, r *plugin.DeploymentDeleteRequest[A]) error {
-	n, err := publishedIn(r.State)
-	if err != nil {
-		return err
-	}
-	f, err := folderOf(ctx, P(r.Args), n.Path)
+func (d publishing[A, P]) Delete(ctx context.Context, r *plugin.DeploymentDeleteRequest[A]) error {
+	n, f, err := d.published(ctx, r.State)
 	if err != nil {
 		return err
 	}

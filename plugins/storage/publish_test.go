@@ -155,6 +155,8 @@ func TestTheLifeOfAPublishedDataset(t *testing.T) {
 			d.plan(plugin.ActionUpdate, "description")
 			d.set("path", "corpora/others")
 			d.plan(plugin.ActionReplace, "path", "description")
+			d.set("endpoint", "http://127.0.0.1:1") // the state says where it is
+			d.must(d.Read())
 			d.must(d.Delete())
 			if all := d.contents(); len(all) != 1 {
 				t.Errorf("after it was destroyed, there are %v", slices.Sorted(maps.Keys(all)))
