@@ -130,6 +130,23 @@ func TestAvroFilesWithDifferentFieldsAreJoinedByName(t *testing.T) {
 	}
 }
 
+func TestAUnionOfSeveralTypesIsAStruct(t *testing.T) {
+	content := avroFile(t, avroRecord(`{"name": "u", "type": ["null", "string", {"type": "enum", "name": "Color", "symbols": ["RED"]},
+		{"type": "record", "name": "org.other.Point", "fields": [{"name": "x", "type": "int"}]}]}`),
+		map[string]any{"u": nil}, map[string]any{"u": "text"}, map[string]any{"u": map[string]any{"org.other.Point": map[string]any{"x": 3}}})
+	schema, got, err := readAvro(t, &avroArgs{}, folder(t, map[string]string{"a.avro": content}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := "u struct<string:string,Color:string,Point:struct<x:int64>>"; describeSchema(schema) != want {
+		t.Errorf("columns %s", describeSchema(schema))
+	}
+	want := `∅ {"Color":null,"Point":null,"string":"text"} {"Color":null,"Point":{"x":3},"string":null}`
+	if strings.Join(got.rows, " ") != want {
+		t.Errorf("rows %s", got.rows)
+	}
+}
+
 func TestWhatIsNotAnAvroFileOfRecordsIsRefused(t *testing.T) {
 	whole := avroFile(t, avroRecord(`{"name": "text", "type": "string"}`), map[string]any{"text": strings.Repeat("abc", 1000)}, map[string]any{"text": "\xff"}, map[string]any{"text": "z"})
 	flipped := []byte(whole)

@@ -171,18 +171,14 @@ func describeUnion(name string, node *avro.SchemaNode) (avroColumn, error) {
 	return c, c.structure()
 }
 
-// tagOf returns the name of a type in a union, as the library writes it.
+// tagOf returns the name of a type in a union, as the library writes it: the full name
+// of a named type, and the kind of another.
 func tagOf(node *avro.SchemaNode) string {
-	if node.Name == "" || node.Namespace == "" || strings.Contains(node.Name, ".") {
-		return shortOr(node)
-	}
-	return node.Namespace + "." + node.Name
-}
-
-// shortOr returns the name of a named type, and the kind of another.
-func shortOr(node *avro.SchemaNode) string {
 	switch node.Type {
 	case "record", "error", "enum", "fixed":
+		if node.Namespace != "" && !strings.Contains(node.Name, ".") {
+			return node.Namespace + "." + node.Name
+		}
 		return node.Name
 	}
 	return node.Type
@@ -190,7 +186,7 @@ func shortOr(node *avro.SchemaNode) string {
 
 // shortName returns the name of a type without its namespace.
 func shortName(node *avro.SchemaNode) string {
-	name := shortOr(node)
+	name := tagOf(node)
 	return name[strings.LastIndexByte(name, '.')+1:]
 }
 

@@ -62,13 +62,8 @@ func (r repositories) Prepare(ctx context.Context, p *plugin.Prepare[args]) (boo
 			return false, nil
 		}
 	}
-	for argument, patterns := range map[string][]string{"path": {a.Path}, "exclude": a.Exclude} {
-		for _, pattern := range patterns {
-			if !doublestar.ValidatePattern(pattern) {
-				p.Errorf(argument, "%q is not a valid pattern\nA bracket or brace is not closed.", pattern)
-				return false, nil
-			}
-		}
+	if err := a.checkPatterns(); err != nil {
+		return false, err
 	}
 	if err := r.complete(ctx, a, p.Pin); err != nil {
 		return false, err
@@ -81,6 +76,17 @@ func (r repositories) Prepare(ctx context.Context, p *plugin.Prepare[args]) (boo
 		p.Warnf("path", "The files of submodules are not read\nThe repository has submodules at %s. Read their repositories with sources of their own, or add their folders to exclude.", strings.Join(submodules, ", "))
 	}
 	return true, nil
+}
+
+func (a *args) checkPatterns() error {
+	argument := "path"
+	for _, pattern := range append([]string{a.Path}, a.Exclude...) {
+		if !doublestar.ValidatePattern(pattern) {
+			return plugin.ArgumentErrorf(argument, "%q is not a valid pattern\nA bracket or brace is not closed.", pattern)
+		}
+		argument = "exclude"
+	}
+	return nil
 }
 
 // complete sets the address and the commit. pin pins a name that can move.
