@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"strings"
 	"unicode/utf8"
 )
 
@@ -73,7 +74,7 @@ func (m *unigram) tokenize(w *work, word string) error {
 		return nil
 	}
 	w.cached = m.collect(w.cached, w.best, word)
-	w.cache[word] = cachedWord{from, int32(len(w.cached))}
+	w.cache[strings.Clone(word)] = cachedWord{from, int32(len(w.cached))}
 	w.addAll(w.cached[from:])
 	return nil
 }

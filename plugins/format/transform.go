@@ -30,7 +30,7 @@ func (t transform) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	p.KeepInput("input")
 	for _, key := range []string{"from", "to", "template"} {
 		if !p.Known(key) {
-			p.Errorf(key, "The columns are not known yet\n%s decides which columns there will be, so its value must be known when quern plans.", key)
+			p.Errorf(key, "The columns are not known yet\n%s decides which columns the result has, so its value must be known when quern plans.", key)
 			return nil
 		}
 	}

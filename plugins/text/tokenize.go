@@ -2,6 +2,7 @@ package text
 
 import (
 	"context"
+	"runtime"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -67,6 +68,9 @@ func (t tokenize) Open(_ context.Context, a *tokenizeArgs) (err error) {
 	a.count, err = openTokenizer(a.Tokenizer, t.root())
 	return err
 }
+
+// Concurrency is the number of processors: Map only computes.
+func (tokenize) Concurrency() int { return runtime.GOMAXPROCS(0) }
 
 // Map tokenizes the texts.
 func (tokenize) Map(ctx context.Context, a *tokenizeArgs, b *plugin.Batch) error {
