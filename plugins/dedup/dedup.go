@@ -2,41 +2,42 @@ package dedup
 
 import (
 	"context"
-	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/plugins/dedup/minhash"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
 type dedupArgs struct {
 	Input     plugin.Dataset `quern:"input,required" doc:"The dataset to deduplicate."`
-	Method    string         `quern:"method,required" oneof:"exact,near" doc:"How duplicates are found: 'exact' compares the values of 'by', 'near' compares texts by the runs of words that they share."`
+	Method    string         `quern:"method,required" oneof:"exact,near,semantic,substrings" doc:"How duplicates are found: 'exact' compares the values of 'by', 'near' compares texts by the runs of words that they share, 'semantic' compares embeddings, 'substrings' finds the passages of texts that occur several times."`
 	By        plugin.Column  `quern:"by" type:"dynamic" doc:"With method 'exact': rows for which this is equal are duplicates, such as 'lower(trimspace(row.text))'. Null equals nothing."`
-	Text      plugin.Column  `quern:"text" type:"string" doc:"With method 'near': the text to compare, such as 'row.text'. Null equals nothing."`
-	Threshold float64        `quern:"threshold" default:"0.8" doc:"With method 'near': the similarity from which texts are duplicates: the share of their n-grams that both have (Jaccard index), from 0 to 1."`
-	NGram     int            `quern:"ngram" default:"5" doc:"With method 'near': the number of units in an n-gram."`
+	Text      plugin.Column  `quern:"text" type:"string" doc:"With methods 'near' and 'substrings': the text to compare, such as 'row.text'. Null equals nothing. With method 'semantic': the text that 'clusters' shows."`
+	Embedding plugin.Column  `quern:"embedding" type:"dynamic" doc:"With method 'semantic': the embedding to compare, such as 'row.embedding': a list of numbers, of the same length in all rows. Null equals nothing."`
+	Threshold *float64       `quern:"threshold" doc:"The similarity from which rows are duplicates, up to 1. With method 'near', it is the share of the n-grams of two texts that both have (Jaccard index); the default is 0.8. With method 'semantic', it is the cosine of two embeddings; the default is 0.95."`
+	NGram     *int           `quern:"ngram" doc:"With method 'near': the number of units in an n-gram; the default is 5. With method 'substrings': the number of words from which a repeated passage counts; the default is 50."`
 	Unit      string         `quern:"unit" default:"\"words\"" oneof:"words,characters" doc:"With method 'near': the unit of n-grams. Words are compared without case and punctuation. Use characters for very short texts."`
-	Bands     *int           `quern:"bands" doc:"With method 'near': the number of bands. Without it, quern derives 'bands' and 'rows' from 'threshold'; the plan shows both, and how likely they find a pair."`
-	Rows      *int           `quern:"rows" doc:"With method 'near': the number of hashes in each band."`
+	Bands     *int           `quern:"bands" doc:"With methods 'near' and 'semantic': the number of bands. Without it, quern derives 'bands' and 'rows' from 'threshold'; the plan shows both, and how likely they find a pair."`
+	Rows      *int           `quern:"rows" doc:"With methods 'near' and 'semantic': the number of hashes in each band."`
 	Verify    bool           `quern:"verify" default:"false" doc:"With method 'near': compute the similarity of texts from all of their n-grams. Otherwise it is estimated, with a standard error of at most 0.045."`
+	Remove    bool           `quern:"remove" default:"false" doc:"With method 'substrings': add the column 'rest', the text without its repeated passages."`
 	Keep      plugin.Column  `quern:"keep" type:"number" doc:"Which row of a group is kept: the one with the highest value, such as 'length(row.text)'. Null is lowest. Among equal values, the content of the rows decides, never their order."`
 	ID        plugin.Column  `quern:"id" type:"string" doc:"What identifies a row in 'duplicate_of'. Without it, that is the group."`
-	Drop      bool           `quern:"drop" default:"true" doc:"Drop duplicates. Without this, all rows stay, with columns that describe their groups."`
-
-	params minhash.Params
+	Drop      bool           `quern:"drop" default:"true" doc:"Drop duplicates. Without this, all rows stay, with columns that describe their groups. Method 'substrings' drops no rows."`
 }
 
 const dedupDoc = `Finds duplicates, and drops them or marks them.
 
-Duplicates form groups. One row of each group is kept: the one with the highest 'keep'. With method 'near', every other row of the group has at least the similarity 'threshold' with that very row, so a chain of small changes does not make different texts duplicates of each other. The result does not depend on the order of rows.
+Duplicates form groups. One row of each group is kept: the one with the highest 'keep'. With methods 'near' and 'semantic', every other row of the group has at least the similarity 'threshold' with that very row, so a chain of small changes does not make different texts duplicates of each other. The result does not depend on the order of rows.
 
 With 'drop = false', no row is dropped, and three columns are added: 'cluster' identifies the group of a row (a row without duplicates has a group of its own), 'duplicate_of' is the 'id' of the row that is kept in its place, and null if that is this row, and 'similarity' is the similarity of the two.
 
 The dataset 'transform.NAME.clusters' shows the 20 largest groups, and the values are 'rows', 'kept', 'duplicates', 'clusters' (groups of several rows), and 'largest' (the number of rows in the largest group).
+
+Method 'substrings' finds passages of at least 'ngram' words that occur several times, in different texts or in one. It drops no rows, but adds the column 'repeated': a list of where they are, as 'start' and 'end' in bytes of UTF-8. Words are compared without case and punctuation. One text keeps each passage, which is not repeated there: the one whose hash is lowest. Equal texts count as one text, so drop them first. The values are 'rows', 'repeated_rows', 'bytes', and 'repeated_bytes'. What is kept for the next run takes about 12 bytes for each word.
 
 What is known about the texts of a shard is kept for the next run. When rows are added, only new texts are read and compared with all others, and the result is the same as that of a run from scratch.
 
@@ -47,6 +48,13 @@ transform "dedup" "unique" {
   text      = row.text
   threshold = 0.8
   keep      = length(row.text)
+}
+
+transform "dedup" "different" {
+  input     = transform.embedded
+  method    = "semantic"
+  embedding = row.embedding
+  threshold = 0.95
 }
 ` + "```"
 
@@ -74,6 +82,10 @@ func (dedup) Prepare(_ context.Context, p *plugin.Prepare[dedupArgs]) error {
 	if err := a.check(); err != nil {
 		return err
 	}
+	if a.Method == "substrings" {
+		prepareRepeated(p)
+		return nil
+	}
 	p.ReadAll("input") // the content of rows decides between equal ones
 	p.KeepInput("input")
 	if a.Drop {
@@ -99,58 +111,99 @@ func (dedup) Prepare(_ context.Context, p *plugin.Prepare[dedupArgs]) error {
 	}
 	p.AddDataset("clusters", clusterColumns)
 	p.SetValueType(valueType)
-	if a.Method == "near" && p.Known("threshold") && p.Known("bands") && p.Known("rows") {
-		p.Notef("%s", a.curve())
+	if a.Method == "semantic" {
+		if typ, _ := p.RowArgument(a.Embedding.Key); typ != "list<float64>" && typ != "list<int64>" {
+			p.Errorf("embedding", "The embedding must be a list of numbers\nThis expression is of type %s.", typ)
+		}
 	}
+	if !p.Known("threshold") || !p.Known("bands") || !p.Known("rows") {
+		return nil
+	}
+	c, err := a.newComparison()
+	if err != nil || c == nil {
+		return err
+	}
+	p.Notef("%s", c.curve())
 	return nil
 }
 
 // compared is the row expression by which rows are compared.
 func (a *dedupArgs) compared() plugin.Column {
-	if a.Method == "near" {
+	switch a.Method {
+	case "near", "substrings":
 		return a.Text
+	case "semantic":
+		return a.Embedding
 	}
 	return a.By
 }
 
-// check checks the arguments, and sets the parameters of signatures.
-func (a *dedupArgs) check() error {
+// threshold is the similarity from which rows are duplicates.
+func (a *dedupArgs) threshold() float64 {
 	switch {
-	case a.Method == "exact" && !a.By.IsSet():
-		return plugin.ArgumentErrorf("method", "The method exact needs the argument by\nIt compares the values of by, such as 'by = row.text'.")
-	case a.Method == "near" && !a.Text.IsSet():
-		return plugin.ArgumentErrorf("method", "The method near needs the argument text\nIt compares texts, such as 'text = row.text'.")
-	case a.Method == "exact" && a.Text.IsSet():
-		return plugin.ArgumentErrorf("text", "The argument text needs the method near\nThe method exact compares the values of by.")
-	case a.Method == "near" && a.By.IsSet():
-		return plugin.ArgumentErrorf("by", "The argument by needs the method exact\nThe method near compares the texts of text.")
+	case a.Threshold != nil:
+		return *a.Threshold
+	case a.Method == "semantic":
+		return 0.95
+	}
+	return 0.8
+}
+
+// ngram is the number of units in an n-gram.
+func (a *dedupArgs) ngram() int {
+	switch {
+	case a.NGram != nil:
+		return *a.NGram
+	case a.Method == "substrings":
+		return 50
+	}
+	return 5
+}
+
+// check checks the arguments.
+func (a *dedupArgs) check() error {
+	if err := a.checkCompared(); err != nil {
+		return err
+	}
+	switch t := a.threshold(); {
 	case a.Drop && a.ID.IsSet():
 		return plugin.ArgumentErrorf("id", "The argument id needs drop = false\nIt is for the column duplicate_of, which exists only if duplicates are not dropped.")
-	case a.Method == "exact":
-		return nil
-	case !(a.Threshold > 0 && a.Threshold <= 1):
-		return plugin.ArgumentErrorf("threshold", "The threshold %g is out of range\nthreshold must be above 0 and at most 1.", a.Threshold)
+	case a.Verify && a.Method == "semantic":
+		return plugin.ArgumentErrorf("verify", "The argument verify needs the method near\nThe method semantic always computes the cosine of two embeddings from all of their components.")
+	case !(t > 0 && t <= 1):
+		return plugin.ArgumentErrorf("threshold", "The threshold %g is out of range\nthreshold must be above 0 and at most 1.", t)
+	case a.Method == "substrings" && (a.ngram() < 2 || a.ngram() > maxPassage):
+		return plugin.ArgumentErrorf("ngram", "The n-gram is out of range\nA repeated passage has from 2 to %d words or more, not %d.", maxPassage, a.ngram())
 	case (a.Bands == nil) != (a.Rows == nil):
 		return plugin.ArgumentErrorf("", "The arguments bands and rows belong together\nGive both, or neither to derive them from threshold.")
-	}
-	a.params = minhash.Params{NGram: a.NGram, Characters: a.Unit == "characters"}
-	if a.Bands != nil {
-		a.params.Bands, a.params.Rows = *a.Bands, *a.Rows
-	} else {
-		a.params.Bands, a.params.Rows = minhash.Derive(a.Threshold)
-	}
-	if err := a.params.Check(); err != nil {
-		return plugin.ArgumentErrorf("", "The parameters of the comparison are out of range\n%s.", err)
 	}
 	return nil
 }
 
-// curve says how likely pairs of texts are compared.
-func (a *dedupArgs) curve() string {
-	var points []string
-	for tenth := 3; tenth <= 9; tenth++ {
-		s := float64(tenth) / 10
-		points = append(points, fmt.Sprintf("%.1f: %.3g%%", s, 100*a.params.Probability(s)))
+// maxPassage is the largest number of words from which a repeated passage counts.
+const maxPassage = 10_000
+
+// methods are the row expressions of each method. It needs the first one.
+var methods = map[string][]string{
+	"exact": {"by", "keep", "id"}, "near": {"text", "keep", "id"}, "semantic": {"embedding", "text", "keep", "id"}, "substrings": {"text"},
+}
+
+// checkCompared checks that the row expressions are those of the method.
+func (a *dedupArgs) checkCompared() error {
+	can := methods[a.Method]
+	if !a.compared().IsSet() {
+		return plugin.ArgumentErrorf("method", "The method %s needs the argument %s\nIt compares this, such as '%[2]s = row.%[2]s'.", a.Method, can[0])
 	}
-	return fmt.Sprintf("%d bands of %d rows; chance that two texts are compared, by their similarity: %s", a.params.Bands, a.params.Rows, strings.Join(points, ", "))
+	for _, c := range []struct {
+		argument string
+		column   plugin.Column
+	}{{"by", a.By}, {"text", a.Text}, {"embedding", a.Embedding}, {"keep", a.Keep}, {"id", a.ID}} {
+		if c.column.IsSet() && !slices.Contains(can, c.argument) {
+			return plugin.ArgumentErrorf(c.argument, "The argument %s does not apply to the method %s\nThat method takes the row expressions %s.", c.argument, a.Method, strings.Join(can, ", "))
+		}
+	}
+	if a.Remove && a.Method != "substrings" {
+		return plugin.ArgumentErrorf("remove", "The argument remove needs the method substrings\nOther methods drop rows, not parts of texts.")
+	}
+	return nil
 }

@@ -3,12 +3,14 @@ package dedup
 import (
 	"fmt"
 	"maps"
+	"math"
 	"math/rand/v2"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
@@ -87,6 +89,50 @@ func TestSimilarTextsAreMarkedWithTheRowThatIsKept(t *testing.T) {
 	}
 }
 
+// direction is a vector that depends on n, and a little on i.
+func direction(n, i int) []any {
+	v := make([]any, 8)
+	for k := range v {
+		v[k] = math.Sin(float64(31*n+7*k)) + 0.1*math.Cos(float64(i*k+n))
+	}
+	return v
+}
+
+func TestSimilarEmbeddingsAreDuplicates(t *testing.T) {
+	rows := []row{
+		{"text": "a", "v": []any{1.0, 0.0, 0.0}}, {"text": "b", "v": []any{0.0, 2.0, 0.0}}, {"text": "a, longer", "v": []any{3.0, 0.3, 0.0}},
+		{"text": nil, "v": nil}, {"text": "zero", "v": []any{0.0, 0.0, 0.0}}, {"text": nil, "v": []any{0.0, 0.0, -1.0}}, {"text": "opposite", "v": []any{0.0, 0.0, 1.0}},
+	}
+	args := map[string]any{"method": "semantic", "embedding": plugintest.Row("v"), "text": plugintest.Row("text"), "drop": false,
+		"keep": plugintest.Computed{Type: "int64", Func: func(r map[string]any) any {
+			if r["text"] == nil {
+				return nil
+			}
+			return len(r["text"].(string))
+		}}}
+	columns := data.Schema{{Name: "text", Type: "string"}, {Name: "v", Type: "list<float64>"}}
+	got := run(t, plugintest.Case{Rows: rows, Columns: columns, ShardRows: 2, Args: args})
+	marks := got.Datasets[""]
+	if of := marks.Column("duplicate_of"); of[0] != marks.Rows[2]["cluster"] || slices.ContainsFunc(of[1:], func(v any) bool { return v != nil }) {
+		t.Errorf("duplicates of %v", of)
+	}
+	if s := marks.Rows[0]["similarity"].(float64); math.Abs(s-3/math.Sqrt(9.09)) > 1e-6 {
+		t.Errorf("the similarity is %v", s)
+	}
+	if top := got.Datasets["clusters"].Rows; len(top) != 1 || top[0]["text"] != "a, longer" {
+		t.Errorf("the largest groups are %v", top)
+	}
+	for want, wrong := range map[string][]any{
+		"row 8, counted from 1, the embedding has a component that is null": {1.0, nil, 2.0},
+		"the embedding has 2 components, and others have 3":                 {1.0, 2.0},
+	} {
+		_, err := plugintest.Run(t, served(), plugintest.Case{Kind: plugin.KindTransform, Type: "dedup", Rows: append(slices.Clone(rows), row{"text": "", "v": wrong}), Columns: columns, Args: args})
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
+
 // TestAnyOrderAndAnyHistoryGiveTheSameResult changes a dataset step by step. After each
 // step, the result must be that of a run from nothing, in another order and with other
 // shards.
@@ -96,7 +142,9 @@ func TestAnyOrderAndAnyHistoryGiveTheSameResult(t *testing.T) {
 		"near":     {"method": "near", "text": plugintest.Row("text"), "id": plugintest.Row("id"), "keep": plugintest.Row("n"), "drop": false, "ngram": 3},
 		"verified": {"method": "near", "text": plugintest.Row("text"), "id": plugintest.Row("id"), "drop": false, "ngram": 3, "verify": true, "threshold": 0.7},
 		"exact":    {"method": "exact", "by": plugintest.Row("text"), "id": plugintest.Row("id"), "keep": plugintest.Row("n"), "drop": false},
+		"semantic": {"method": "semantic", "embedding": plugintest.Row("v"), "id": plugintest.Row("id"), "keep": plugintest.Row("n"), "drop": false},
 	}
+	columns := data.Schema{{Name: "id", Type: "string"}, {Name: "text", Type: "string"}, {Name: "n", Type: "int64"}, {Name: "v", Type: "list<float64>"}}
 	kept := map[string]string{}
 	var rows []row
 	next := 0
@@ -104,7 +152,7 @@ func TestAnyOrderAndAnyHistoryGiveTheSameResult(t *testing.T) {
 		for range 1 + r.IntN(6) {
 			text := sentence(r.IntN(12), slices.Collect(maps.Keys(map[int]bool{r.IntN(40): true, r.IntN(40): true}))[:r.IntN(2)]...)
 			next++
-			rows = slices.Insert(rows, r.IntN(len(rows)+1), row{"id": fmt.Sprint(next), "text": text, "n": r.IntN(3)})
+			rows = slices.Insert(rows, r.IntN(len(rows)+1), row{"id": fmt.Sprint(next), "text": text, "n": r.IntN(3), "v": direction(r.IntN(12), r.IntN(3))})
 		}
 		for range r.IntN(4) {
 			rows = slices.Delete(rows, 0, min(1, len(rows)))
@@ -116,9 +164,9 @@ func TestAnyOrderAndAnyHistoryGiveTheSameResult(t *testing.T) {
 			if name != "near" && step%5 > 0 {
 				continue // now and then is enough
 			}
-			got := run(t, plugintest.Case{Rows: rows, ShardRows: 7, Kept: kept[name], Args: args})
+			got := run(t, plugintest.Case{Rows: rows, Columns: columns, ShardRows: 7, Kept: kept[name], Args: args})
 			kept[name] = got.Kept
-			fresh := run(t, plugintest.Case{Rows: other, ShardRows: shardRows, Args: args})
+			fresh := run(t, plugintest.Case{Rows: other, Columns: columns, ShardRows: shardRows, Args: args})
 			if a, b := byID(got), byID(fresh); !reflect.DeepEqual(a, b) {
 				t.Fatalf("%s, step %d:\n%v\nfrom nothing:\n%v", name, step, a, b)
 			}
@@ -141,10 +189,13 @@ func TestMistakesInArgumentsAreExplained(t *testing.T) {
 	for want, args := range map[string]map[string]any{
 		"needs the argument by":     {"method": "exact"},
 		"needs the argument text":   {"method": "near"},
-		"text needs the method":     {"method": "exact", "by": plugintest.Row("text"), "text": plugintest.Row("text")},
+		"text does not apply":       {"method": "exact", "by": plugintest.Row("text"), "text": plugintest.Row("text")},
 		"The threshold 1.5 is out":  {"method": "near", "text": plugintest.Row("text"), "threshold": 1.5},
 		"bands and rows belong":     {"method": "near", "text": plugintest.Row("text"), "bands": 3},
 		"The parameters of the com": {"method": "near", "text": plugintest.Row("text"), "bands": 3000, "rows": 4},
+		"verify needs the method":   {"method": "semantic", "embedding": plugintest.Row("text"), "verify": true},
+		"must be a list of numbers": {"method": "semantic", "embedding": plugintest.Row("text")},
+		"embedding does not apply":  {"method": "near", "text": plugintest.Row("text"), "embedding": plugintest.Row("text")},
 		"id needs drop = false":     {"method": "near", "text": plugintest.Row("text"), "id": plugintest.Row("text")},
 	} {
 		_, err := plugintest.Run(t, served(), plugintest.Case{Kind: plugin.KindTransform, Type: "dedup", Args: args, Rows: []row{{"text": "a"}}})

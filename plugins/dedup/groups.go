@@ -7,8 +7,6 @@ import (
 	"math/bits"
 	"slices"
 	"sort"
-
-	"github.com/quern-dev/quern/plugins/dedup/minhash"
 )
 
 // rowset has all rows of a dataset, numbered across its shards.
@@ -171,9 +169,9 @@ func (r *rowset) joinEqual(c components) (copies bitmap) {
 // pairs further apart.
 const widest = 128
 
-// joinSimilar joins the texts that have a band in common and at least so many equal slots.
-func (r *rowset) joinSimilar(ctx context.Context, c components, copies bitmap, bands, least int) error {
-	for band := range bands {
+// joinSimilar joins the values that have a band in common and are similar.
+func (r *rowset) joinSimilar(ctx context.Context, c components, copies bitmap, by comparison) error {
+	for band := range by.layout().bands {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
@@ -199,14 +197,14 @@ func (r *rowset) joinSimilar(ctx context.Context, c components, copies bitmap, b
 			for to < len(keyed) && keyed[to]>>32 == keyed[from]>>32 {
 				to++
 			}
-			r.joinBucket(c, keyed[from:to], least)
+			r.joinBucket(c, keyed[from:to], by)
 			from = to
 		}
 	}
 	return nil
 }
 
-func (r *rowset) joinBucket(c components, keyed []uint64, least int) {
+func (r *rowset) joinBucket(c components, keyed []uint64, by comparison) {
 	if len(keyed) == 1 {
 		return
 	}
@@ -220,7 +218,11 @@ func (r *rowset) joinBucket(c components, keyed []uint64, least int) {
 		slots := r.slots(a)
 		for j := max(0, i-widest); j < i; j++ {
 			// A pair that is joined already need not be compared: that changes nothing.
-			if b := uint32(keyed[j]); c.find(a) != c.find(b) && minhash.Equal(slots, r.slots(b)) >= least {
+			b := uint32(keyed[j])
+			if c.find(a) == c.find(b) {
+				continue
+			}
+			if _, similar := by.similarity(slots, r.slots(b)); similar {
 				c.join(a, b)
 			}
 		}

@@ -7,7 +7,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 
-	"github.com/quern-dev/quern/plugins/dedup/minhash"
 	"github.com/quern-dev/quern/sdk/go/data"
 )
 
@@ -131,15 +130,15 @@ func (e *election) divide(g *groups, set []uint32) bool {
 // similar returns the similarity of two rows with different values, whether they are
 // duplicates, and whether that is known.
 func (e *election) similar(a, b uint32) (similarity float64, duplicates, known bool) {
-	if e.run.Args.Method == "exact" {
+	if e.comparison == nil {
 		return 0, false, true
 	}
 	if e.verifier != nil {
 		s, known := e.verifier.similarity(e.rows, a, b)
-		return s, s >= e.run.Args.Threshold, known
+		return s, s >= e.run.Args.threshold(), known
 	}
-	equal := minhash.Equal(e.rows.slots(a), e.rows.slots(b))
-	return e.params.Similarity(equal), equal >= e.params.LeastEqual(e.run.Args.Threshold), true
+	similarity, duplicates = e.comparison.similarity(e.rows.slots(a), e.rows.slots(b))
+	return similarity, duplicates, true
 }
 
 // byShard calls work for each shard with some of these rows, which ascend. first is the

@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"os"
 	"syscall"
-
-	"github.com/quern-dev/quern/plugins/dedup/minhash"
 )
 
 // digest identifies a value by 128 bits of hash. The zero digest is that of null.
@@ -27,28 +25,44 @@ func (p digest) String() string { return fmt.Sprintf("%016x%016x", p.high, p.low
 //	rows, bands, slots    uint64 each
 //	print    16 bytes for each row
 //	band     uint32 for each row, for each band: its hash; 0 if the text has no shingles
-//	slots    a byte for each slot, for each row
+//	slots    so many bytes for each row
 //
-// Numbers are little-endian. For method "exact", there are no bands and no slots.
+// Numbers are little-endian. The slots are what candidates are compared by: a byte for each
+// slot of a signature, or a vector. For method "exact", there are no bands and no slots.
 type prints struct {
-	rows, bands, slots int
-	content            []byte
-	file               []byte // if content is a file in memory
+	layout
+	rows    int
+	content []byte
+	file    []byte // if content is a file in memory
 }
+
+// layout is how much is kept about a row.
+type layout struct{ bands, slots int }
 
 const (
 	printsMagic  = "qdedup1\n"
 	printsHeader = len(printsMagic) + 3*8
 )
 
-func newPrints(rows int, p minhash.Params) *prints {
-	s := &prints{rows: rows, bands: p.Bands, slots: p.Slots()}
+func newPrints(rows int, l layout) *prints {
+	s := &prints{rows: rows, layout: l}
 	s.content = make([]byte, s.size())
+	s.setHeader()
+	return s
+}
+
+func (s *prints) setHeader() {
 	b := append(s.content[:0], printsMagic...)
 	for _, n := range []int{s.rows, s.bands, s.slots} {
 		b = binary.LittleEndian.AppendUint64(b, uint64(n))
 	}
-	return s
+}
+
+// setSlots sets the number of bytes of slots, of which there were none.
+func (s *prints) setSlots(slots int) {
+	s.slots = slots
+	s.content = append(s.content, make([]byte, slots*s.rows)...)
+	s.setHeader()
 }
 
 func (s *prints) size() int { return printsHeader + s.rows*(16+4*s.bands+s.slots) }
@@ -87,9 +101,9 @@ func (s *prints) copy(row int, from *prints, of int) {
 	copy(s.slotsOf(row), from.slotsOf(of))
 }
 
-// openPrints maps a file into memory. It returns nil if it is not one for these
-// parameters.
-func openPrints(path string, rows int, p minhash.Params) (*prints, error) {
+// openPrints maps a file into memory. It returns nil if it is not one with this layout.
+// Negative numbers of rows and slots are any.
+func openPrints(path string, rows int, l layout) (*prints, error) {
 	content, err := mapFile(path)
 	if err != nil || content == nil {
 		return nil, err
@@ -100,7 +114,8 @@ func openPrints(path string, rows int, p minhash.Params) (*prints, error) {
 			*n = int(binary.LittleEndian.Uint64(content[len(printsMagic)+8*i:]))
 		}
 	}
-	if rows >= 0 && s.rows != rows || s.bands != p.Bands || s.slots != p.Slots() || s.rows < 0 || s.rows > len(content) || s.size() != len(content) {
+	is := func(n, want int) bool { return n == want || want < 0 && n >= 0 && n <= len(content) }
+	if !is(s.rows, rows) || s.bands != l.bands || !is(s.slots, l.slots) || s.size() != len(content) {
 		return nil, s.close()
 	}
 	return s, nil

@@ -21,8 +21,8 @@ import (
 
 // Run finds the groups and writes the outputs.
 func (dedup) Run(ctx context.Context, r *plugin.Run[dedupArgs]) (err error) {
-	if err := r.Args.check(); err != nil { // sets the parameters
-		return err
+	if r.Args.Method == "substrings" {
+		return runRepeated(ctx, r)
 	}
 	s, err := newScan(r)
 	if err != nil {
@@ -38,8 +38,8 @@ func (dedup) Run(ctx context.Context, r *plugin.Run[dedupArgs]) (err error) {
 	all := newRowset(s.prints)
 	sets := newComponents(all.rows())
 	copies := all.joinEqual(sets)
-	if r.Args.Method == "near" {
-		if err := all.joinSimilar(ctx, sets, copies, s.params.Bands, s.params.LeastEqual(r.Args.Threshold)); err != nil {
+	if s.comparison != nil {
+		if err := all.joinSimilar(ctx, sets, copies, s.comparison); err != nil {
 			return err
 		}
 	}
@@ -214,9 +214,16 @@ const textsFile = "texts"
 // texts returns the beginnings of what was compared. It reads only those that the last
 // run did not show.
 func (w *writing) texts(ctx context.Context, leaders []uint32) (map[uint32]string, error) {
-	known, err := w.knownTexts()
-	if err != nil {
-		return nil, err
+	shows := w.compared
+	if text := w.run.Args.Text; text.IsSet() {
+		shows.Name = text.Key
+	}
+	var known map[string]string
+	if shows == w.compared { // other values do not depend on the group alone
+		var err error
+		if known, err = w.knownTexts(); err != nil {
+			return nil, err
+		}
 	}
 	var missing []uint32
 	out, shown := map[uint32]string{}, map[string]string{}
@@ -228,7 +235,10 @@ func (w *writing) texts(ctx context.Context, leaders []uint32) (map[uint32]strin
 		}
 	}
 	slices.Sort(missing)
-	err = w.each(ctx, missing, []data.Ref{w.compared}, func(row uint32, rec arrow.RecordBatch, i int) error {
+	err := w.each(ctx, missing, []data.Ref{shows}, func(row uint32, rec arrow.RecordBatch, i int) error {
+		if rec.Column(0).IsNull(i) {
+			return nil
+		}
 		if texts, ok := rec.Column(0).(*array.String); ok {
 			out[row] = beginning(texts.Value(i))
 			return nil

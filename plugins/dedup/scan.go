@@ -14,7 +14,6 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/zeebo/xxh3"
 
-	"github.com/quern-dev/quern/plugins/dedup/minhash"
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
@@ -24,12 +23,14 @@ import (
 // scan learns about the values of all shards: it takes over what the last run kept, and
 // reads the others.
 type scan struct {
-	run      *plugin.Run[dedupArgs]
-	in       *plugin.DatasetInput
-	params   minhash.Params
-	compared data.Ref
-	files    *files
-	done     atomic.Int64
+	run *plugin.Run[dedupArgs]
+	in  *plugin.DatasetInput
+	// comparison compares values that are not equal; nil if they are not compared.
+	comparison comparison
+	layout     layout
+	compared   data.Ref
+	files      *files
+	done       atomic.Int64
 
 	prints []*prints // by shard
 	former []*prints // of shards that no longer exist
@@ -43,15 +44,23 @@ type place struct {
 }
 
 func newScan(r *plugin.Run[dedupArgs]) (*scan, error) {
+	c, err := r.Args.newComparison()
+	if err != nil {
+		return nil, err
+	}
 	f, err := newFiles(r)
 	if err != nil {
 		return nil, err
 	}
 	in := r.Dataset(r.Args.Input)
-	return &scan{
-		run: r, in: in, params: r.Args.params, files: f,
+	s := &scan{
+		run: r, in: in, comparison: c, files: f,
 		compared: data.Ref{Namespace: data.Arguments, Name: r.Args.compared().Key}, prints: make([]*prints, len(in.Shards())),
-	}, nil
+	}
+	if c != nil {
+		s.layout = c.layout()
+	}
+	return s, nil
 }
 
 // all returns what is known about each shard.
@@ -61,7 +70,7 @@ func (s *scan) all(ctx context.Context) error {
 	for i, shard := range s.in.Shards() {
 		names[i] = fileName("values", shard, s.compared)
 		if names[i] != "" {
-			p, err := openPrints(s.files.path(names[i]), int(shard.Rows), s.params)
+			p, err := openPrints(s.files.path(names[i]), int(shard.Rows), s.layout)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
@@ -75,7 +84,7 @@ func (s *scan) all(ctx context.Context) error {
 		s.files.keep(names[i])
 	}
 	if len(fresh) == 0 {
-		return nil
+		return s.sameLengths()
 	}
 	if err := s.remember(); err != nil {
 		return err
@@ -91,7 +100,10 @@ func (s *scan) all(ctx context.Context) error {
 		}
 		g.Go(func() error { return s.read(ctx, name, shards...) })
 	}
-	return g.Wait()
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	return s.sameLengths()
 }
 
 // remember finds the rows of shards that no longer exist, among which the rows of new
@@ -102,7 +114,7 @@ func (s *scan) remember() error {
 		if s.files.again[name] || !strings.HasPrefix(name, "values-") {
 			continue
 		}
-		p, err := openPrints(f.Path, -1, s.params)
+		p, err := openPrints(f.Path, -1, s.layout)
 		if err != nil {
 			return err
 		}
@@ -120,10 +132,13 @@ func (s *scan) remember() error {
 // read reads one of some equal shards.
 func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 	shard := s.in.Shards()[shards[0]]
-	p := newPrints(int(shard.Rows), s.params)
+	p := newPrints(int(shard.Rows), layout{s.layout.bands, max(0, s.layout.slots)})
 	r := &reader{scan: s, out: p}
-	if s.run.Args.Method == "near" {
-		r.signer, r.bands = minhash.NewSigner(s.params), make([]uint32, s.params.Bands)
+	for _, before := range s.in.Shards()[:shards[0]] {
+		r.first += before.Rows
+	}
+	if s.comparison != nil {
+		r.signer, r.bands = s.comparison.newSigner(), make([]uint32, s.layout.bands)
 	}
 	for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, []data.Ref{s.compared}, 0) {
 		if err != nil {
@@ -143,7 +158,7 @@ func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 	if err := writeFile(s.files.folder, name, p.content); err != nil {
 		return fmt.Errorf("keep what is known about a shard: %w", err)
 	}
-	mapped, err := openPrints(filepath.Join(s.files.folder, name), p.rows, s.params)
+	mapped, err := openPrints(filepath.Join(s.files.folder, name), p.rows, s.layout)
 	if err != nil {
 		return err
 	}
@@ -157,8 +172,9 @@ func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 type reader struct {
 	*scan
 	out    *prints
-	signer *minhash.Signer // for texts
+	signer signer // nil if values are not compared
 	bands  []uint32
+	first  int64 // of the shard
 	row    int
 	value  []byte
 }
@@ -183,24 +199,66 @@ func (r *reader) batch(values arrow.Array) error {
 		}
 		p := digest{hash.Hi, hash.Lo | 1} // never zero
 		r.out.setPrint(row, p)
-		if r.signer != nil {
-			r.sign(row, p, texts.Value(i))
+		if err := r.sign(row, p, values, i); err != nil {
+			return plugin.ArgumentErrorf(r.compared.Name, "A value cannot be compared\nIn row %d, counted from 1, %w.", r.first+int64(row)+1, err)
 		}
 	}
 	return nil
 }
 
-func (r *reader) sign(row int, p digest, text string) {
+func (r *reader) sign(row int, p digest, values arrow.Array, i int) error {
+	if r.signer == nil {
+		return nil
+	}
 	if at, ok := r.places[p]; ok {
+		if err := r.hasSlots(at.shard.slots); err != nil {
+			return err
+		}
 		r.out.copy(row, at.shard, at.row)
-		return
+		return nil
 	}
-	if !r.signer.Sign(text, r.bands, r.out.slotsOf(row)) {
-		return
+	slots, err := r.signer.sign(values, i, r.bands)
+	if err != nil || slots == nil {
+		return err
 	}
+	if err := r.hasSlots(len(slots)); err != nil {
+		return err
+	}
+	copy(r.out.slotsOf(row), slots)
 	for band, hash := range r.bands {
 		r.out.setBand(band, row, max(hash, 1))
 	}
+	return nil
+}
+
+// hasSlots makes room for the slots of a row, which is the same for all rows.
+func (r *reader) hasSlots(n int) error {
+	switch {
+	case r.out.slots == n:
+	case r.out.slots == 0:
+		r.out.setSlots(n)
+	case n > 0: // a former shard without embeddings has none
+		return differentLengths(n, r.out.slots)
+	}
+	return nil
+}
+
+func differentLengths(is, others int) error {
+	return fmt.Errorf("the embedding has %d components, and others have %d", is/4, others/4)
+}
+
+// sameLengths checks that all shards have slots of the same size.
+func (s *scan) sameLengths() error {
+	size := 0
+	for _, p := range s.prints {
+		switch {
+		case size == 0:
+			size = p.slots
+		case p.slots > 0 && p.slots != size:
+			return plugin.ArgumentErrorf(s.compared.Name, "Values cannot be compared\nIn some rows, %w.", differentLengths(p.slots, size))
+		}
+	}
+	return nil
 }
 
 func (s *scan) close() error {

@@ -86,7 +86,7 @@ func (v *verifier) keep(f *files) error {
 func (e *election) readShingles(ctx context.Context, sets [][]uint32) error {
 	wanted := slices.Concat(sets...)
 	slices.Sort(wanted)
-	signer := minhash.NewSigner(e.params)
+	signer := minhash.NewSigner(e.comparison.(byShingles).Params)
 	return e.each(ctx, wanted, []data.Ref{e.compared}, func(row uint32, rec arrow.RecordBatch, i int) error {
 		e.verifier.shingles[row] = slices.Clone(signer.Shingles(rec.Column(0).(*array.String).Value(i)))
 		return nil

@@ -21,12 +21,20 @@ type shingler struct {
 	units []uint64 // hashes of words or characters
 	out   []uint64
 	word  []byte
+
+	begin int // of the word
+	// places are where the words are in the text, if locates is set.
+	locates bool
+	places  []Place
 }
+
+// Place is a range of bytes of a text.
+type Place struct{ From, To int }
 
 // of returns the hashes of the shingles in order, repeated ones included. They are valid
 // until the next call.
 func (s *shingler) of(text string) []uint64 {
-	s.units, s.out = s.units[:0], s.out[:0]
+	s.units, s.out, s.places = s.units[:0], s.out[:0], s.places[:0]
 	if s.characters {
 		s.splitCharacters(text)
 	} else {
@@ -57,6 +65,9 @@ func (s *shingler) of(text string) []uint64 {
 func (s *shingler) splitWords(text string) {
 	s.word = s.word[:0]
 	for i := 0; i < len(text); {
+		if len(s.word) == 0 {
+			s.begin = i
+		}
 		c := text[i]
 		if c < utf8.RuneSelf {
 			i++
@@ -66,30 +77,36 @@ func (s *shingler) splitWords(text string) {
 			case 'A' <= c && c <= 'Z':
 				s.word = append(s.word, c+'a'-'A')
 			default:
-				s.endWord()
+				s.endWord(i - 1)
 			}
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(text[i:])
+		at := i
 		i += size
 		switch {
 		case unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Thai, unicode.Lao, unicode.Khmer, unicode.Myanmar):
-			s.endWord()
+			s.endWord(at)
+			s.begin = at
 			s.word = utf8.AppendRune(s.word, r)
-			s.endWord()
+			s.endWord(i)
 		case unicode.IsLetter(r) || unicode.IsDigit(r) || unicode.IsMark(r):
 			s.word = utf8.AppendRune(s.word, unicode.ToLower(r))
 		default:
-			s.endWord()
+			s.endWord(at)
 		}
 	}
-	s.endWord()
+	s.endWord(len(text))
 }
 
-func (s *shingler) endWord() {
-	if len(s.word) > 0 {
-		s.units = append(s.units, xxh3.Hash(s.word))
-		s.word = s.word[:0]
+func (s *shingler) endWord(end int) {
+	if len(s.word) == 0 {
+		return
+	}
+	s.units = append(s.units, xxh3.Hash(s.word))
+	s.word = s.word[:0]
+	if s.locates {
+		s.places = append(s.places, Place{s.begin, end})
 	}
 }
 
@@ -109,6 +126,22 @@ func (s *shingler) splitCharacters(text string) {
 	if space && len(s.units) > 0 {
 		s.units = s.units[:len(s.units)-1]
 	}
+}
+
+// Runs finds the runs of words in texts. It is not safe for concurrent use.
+type Runs struct{ shingles shingler }
+
+// NewRuns returns a finder of runs of n words.
+func NewRuns(n int) *Runs { return &Runs{shingler{n: n, locates: true}} }
+
+// Of returns the hashes of the runs of a text, by their first words, and where all words
+// are. A text with fewer words has no runs. Both are valid until the next call.
+func (r *Runs) Of(text string) (hashes []uint64, words []Place) {
+	hashes = r.shingles.of(text)
+	if len(r.shingles.units) < r.shingles.n {
+		return nil, r.shingles.places
+	}
+	return hashes, r.shingles.places
 }
 
 // Shingles returns the set of a text's shingles, as sorted hashes. They are valid until

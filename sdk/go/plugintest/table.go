@@ -126,6 +126,18 @@ func appendValue(b array.Builder, v any) error {
 			b.Append(v)
 			return nil
 		}
+	case []any: // of a column whose type is given
+		list, ok := b.(*array.ListBuilder)
+		if !ok {
+			break
+		}
+		list.Append(true)
+		for _, e := range v {
+			if err := appendValue(list.ValueBuilder(), e); err != nil {
+				return err
+			}
+		}
+		return nil
 	case []string:
 		list, ok := b.(*array.ListBuilder)
 		if !ok {
