@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -23,7 +24,7 @@ from range(%d) t(i)`
 
 const profilePipeline = `
 source "parquet" "rows" {
-  path = "rows.parquet"
+  path = "rows/*.parquet"
 }
 
 evaluate "profile" "rows" {
@@ -31,26 +32,25 @@ evaluate "profile" "rows" {
 }
 `
 
-// profiling profiles a table, and has DuckDB summarize it.
+// profiling profiles a table, also after rows were appended, and has DuckDB summarize
+// it.
 func profiling(b *bench) ([]result, error) {
 	dir := filepath.Join(b.dir, "profile")
 	if err := writeFiles(dir, map[string]string{"main.quern.hcl": profilePipeline}); err != nil {
 		return nil, err
 	}
-	python := filepath.Join(b.source, ".cache", "references", "bin", "python")
-	query := strings.ReplaceAll(fmt.Sprintf(profileTable, b.rows), "\n", " ")
-	script := fmt.Sprintf("import duckdb; duckdb.sql(\"set TimeZone = 'UTC'\"); duckdb.sql(\"\"\"copy (%s) to 'rows.parquet' (format parquet)\"\"\")", query)
-	if _, err := run(dir, nil, python, "-c", script); err != nil {
-		return nil, fmt.Errorf("generate the table (make references installs what it takes): %w", err)
-	}
-	if _, err := b.command(dir, "apply", "-auto-approve", "-target=source.rows"); err != nil {
+	if err := os.MkdirAll(filepath.Join(dir, "rows"), 0o755); err != nil {
 		return nil, err
 	}
-	profile, err := b.command(dir, "apply", "-auto-approve")
+	profile, err := profiled(b, dir, b.rows, "rows/1.parquet")
 	if err != nil {
 		return nil, err
 	}
-	peer, err := run(dir, nil, python, "-c", "import duckdb; print(duckdb.sql(\"summarize select * from 'rows.parquet'\"))")
+	appended, err := profiled(b, dir, b.rows/100, "rows/2.parquet")
+	if err != nil {
+		return nil, err
+	}
+	peer, err := run(dir, nil, referencePython(b), "-c", "import duckdb; print(duckdb.sql(\"summarize select * from 'rows/1.parquet'\"))")
 	if err != nil {
 		return nil, err
 	}
@@ -58,7 +58,25 @@ func profiling(b *bench) ([]result, error) {
 		atMost(fmt.Sprintf("%d rows × %d columns: profile", b.rows, profileColumns), profile.wall, 5*time.Second, seconds),
 		figure("… processor time", seconds(profile.cpu)),
 		figure("… largest process", megabytes(profile.peak())),
+		figure("… after 1% more rows: processor time", seconds(appended.cpu)),
 		figure("DuckDB: summarize the same table, without histograms, lengths, tokens, duplicates, and associations", seconds(peer.wall)),
 		figure("… processor time", seconds(peer.cpu)),
 	}, nil
+}
+
+func referencePython(b *bench) string {
+	return filepath.Join(b.source, ".cache", "references", "bin", "python")
+}
+
+// profiled adds a file with rows, and profiles the table when they are in the store.
+func profiled(b *bench, dir string, rows int, file string) (usage, error) {
+	query := strings.ReplaceAll(fmt.Sprintf(profileTable, rows), "\n", " ")
+	script := fmt.Sprintf("import duckdb; duckdb.sql(\"set TimeZone = 'UTC'\"); duckdb.sql(\"\"\"copy (%s) to '%s' (format parquet)\"\"\")", query, file)
+	if _, err := run(dir, nil, referencePython(b), "-c", script); err != nil {
+		return usage{}, fmt.Errorf("generate the table (make references installs what it takes): %w", err)
+	}
+	if _, err := b.command(dir, "apply", "-auto-approve", "-target=source.rows"); err != nil {
+		return usage{}, err
+	}
+	return b.command(dir, "apply", "-auto-approve")
 }

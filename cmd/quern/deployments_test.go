@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -22,6 +23,8 @@ import (
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/registry"
+	"github.com/johannesboyne/gofakes3"
+	"github.com/johannesboyne/gofakes3/backend/s3mem"
 
 	"github.com/quern-dev/quern/plugins/huggingface/hubtest"
 	"github.com/quern-dev/quern/plugins/kubernetes/kubetest"
@@ -361,6 +364,56 @@ deploy "kubernetes" "live" {
 			return "", nil
 		}
 		return fmt.Sprint(pod["spec"]), nil
+	}
+	killDeployments(t, p)
+}
+
+func TestCrashOfDatasetsPublishedInABucket(t *testing.T) {
+	p, backend := &place{programs: allPrograms(t)}, s3mem.New()
+	if err := backend.CreateBucket("data"); err != nil {
+		t.Fatal(err)
+	}
+	p.serve(t, gofakes3.New(backend).Server(), func(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead })
+	p.env = []string{"AWS_ACCESS_KEY_ID=id", "AWS_SECRET_ACCESS_KEY=hidden", "AWS_REGION=us-east-1", "AWS_EC2_METADATA_DISABLED=true"}
+	p.train = datasetOfVersions
+	p.deploy = fmt.Sprintf(`
+deploy "s3" "live" {
+  dataset  = transform.m
+  bucket   = "data"
+  path     = "corpora/m"
+  format   = "jsonl"
+  endpoint = %q
+}
+`, p.url)
+	object := func(name string) []byte {
+		o, err := backend.GetObject("data", "corpora/m/"+name, nil)
+		if err != nil {
+			return nil
+		}
+		text, err := io.ReadAll(o.Contents)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	p.serving = func() (string, error) {
+		text := object("manifest.json")
+		if text == nil {
+			return "", nil
+		}
+		var m struct {
+			Artifact string
+			Files    []struct{ Name, SHA256 string }
+		}
+		if err := json.Unmarshal(text, &m); err != nil {
+			return "", err
+		}
+		for _, f := range m.Files {
+			if sum := sha256.Sum256(object(f.Name)); hex.EncodeToString(sum[:]) != f.SHA256 {
+				return "", fmt.Errorf("%s is missing or another file", f.Name)
+			}
+		}
+		return m.Artifact, nil
 	}
 	killDeployments(t, p)
 }

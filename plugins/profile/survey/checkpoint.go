@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
+
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // checkpointVersion identifies the form of a Checkpoint. It changes when the same
 // rows give another one.
-const checkpointVersion = "quern.profile-checkpoint/v1"
+const checkpointVersion = "quern.profile-checkpoint/v2"
 
 // Checkpoint says what a survey has read, so that another one of the same columns
 // and options can continue with the rows that follow. It is followed by the parts
@@ -28,10 +31,10 @@ type Checkpoint struct {
 	Hashes []hashFiles
 }
 
-// hashFiles are files with a number of hashes.
+// hashFiles are files with a number of hashes, of which some equal an earlier one.
 type hashFiles struct {
-	N     int64
-	Names []string
+	N, Repeated int64
+	Names       []string
 }
 
 // mostFiles is the number of files with hashes of the same column above which they
@@ -52,7 +55,11 @@ func (c *Checkpoint) Files() []string {
 // checkpoint that the survey continued, which remain part of the new one.
 func (s *Survey) Save(folder, prefix string, shards []string) (earlier []string, err error) {
 	c := &Checkpoint{Version: checkpointVersion, Shards: shards, Rows: s.rows, Sample: s.sample}
-	for i, r := range s.allHashed() {
+	hashed := s.allHashed()
+	if err := settle(hashed); err != nil {
+		return nil, err
+	}
+	for i, r := range hashed {
 		var files hashFiles
 		if r != nil {
 			if files, err = r.files(folder, fmt.Sprintf("%s-hashes-%d-%d", prefix, i, s.rows)); err != nil {
@@ -72,6 +79,16 @@ func (s *Survey) allHashed() []*repeats {
 		all = append(all, *c.hashed())
 	}
 	return all
+}
+
+func settle(hashed []*repeats) error {
+	errs := make([]error, len(hashed))
+	parallel.For(len(hashed), runtime.GOMAXPROCS(0), func(i int) {
+		if hashed[i] != nil {
+			errs[i] = hashed[i].settle()
+		}
+	})
+	return errors.Join(errs...)
 }
 
 func (s *Survey) write(c *Checkpoint, path string) (err error) {

@@ -133,6 +133,9 @@ func TestManyFilesOfHashesBecomeOne(t *testing.T) {
 		if err := r.add([]uint64{i, i, 1000}); err != nil {
 			t.Fatal(err)
 		}
+		if err := r.settle(); err != nil {
+			t.Fatal(err)
+		}
 		var err error
 		if files, err = r.files(folder, fmt.Sprint("hashes-", i)); err != nil {
 			t.Fatal(err)

@@ -26,6 +26,9 @@ type repeats struct {
 	n int64
 	// saved are files of a checkpoint with the first hashes.
 	saved []savedHashes
+	// settled is the number of first hashes of which it is known how many equal an
+	// earlier one: repeated.
+	settled, repeated int64
 
 	dir  string
 	held []uint64
@@ -68,9 +71,47 @@ func writeHashes(out io.Writer, hashes []uint64) error {
 	return nil
 }
 
-// count returns how many hashes equal an earlier one. It reads the files once for
-// each sortedHashes of them.
+// count returns how many hashes equal an earlier one.
 func (r *repeats) count() (int64, error) {
+	if r.settled > 0 && r.n-r.settled <= sortedHashes {
+		return r.countSince()
+	}
+	return r.countAll()
+}
+
+// settle counts what is there so far, so that count is fast after a few more hashes.
+func (r *repeats) settle() error {
+	n, err := r.count()
+	r.settled, r.repeated = r.n, n
+	return err
+}
+
+// countSince is count if all but a few hashes are settled.
+func (r *repeats) countSince() (int64, error) {
+	repeated, fresh := r.repeated, newCounter()
+	at := int64(0)
+	err := r.each(func(h uint64) {
+		if at++; at > r.settled && fresh.add(h, 1) > 1 {
+			repeated++
+		}
+	})
+	if err != nil {
+		return 0, err
+	}
+	at = 0
+	return repeated, r.each(func(h uint64) {
+		if at++; at > r.settled {
+			return
+		}
+		if found := fresh.find(h); found.N > 0 {
+			found.N = -1 // it counts once
+			repeated++
+		}
+	})
+}
+
+// countAll reads the files once for each sortedHashes hashes.
+func (r *repeats) countAll() (int64, error) {
 	parts := uint64(r.n/sortedHashes) + 1
 	var repeated int64
 	var some, other []uint64
@@ -151,10 +192,10 @@ func (r *repeats) fresh() (io.Reader, error) {
 	return io.NewSectionReader(r.file, 0, 1<<62), nil
 }
 
-// files returns the files of a checkpoint with all hashes, the last of which it
-// writes.
+// files returns the files of a checkpoint with all hashes, which are settled. It writes
+// the last one.
 func (r *repeats) files(folder, name string) (hashFiles, error) {
-	out := hashFiles{N: r.n}
+	out := hashFiles{N: r.n, Repeated: r.repeated}
 	if len(r.saved) < mostFiles {
 		for _, saved := range r.saved {
 			out.Names = append(out.Names, saved.name)
@@ -217,7 +258,7 @@ func (r *repeats) open(files hashFiles, path func(name string) string) error {
 	if size != 8*files.N {
 		return fmt.Errorf("the files of %d hashes have %d bytes", files.N, size)
 	}
-	r.n = files.N
+	r.n, r.settled, r.repeated = files.N, files.N, files.Repeated
 	return nil
 }
 
