@@ -35,6 +35,9 @@ TRAIN_TESTS  := plugins/hf/tests
 PORT     ?= 8137
 # Programs that are not part of build, because their libraries take minutes to compile.
 LARGE_PROGRAMS := bin/quern-plugin-database bin/quern-plugin-documents bin/quern-plugin-kubernetes bin/quern-plugin-storage
+# ONNX Runtime, which its Python package contains.
+ONNX     := $(CURDIR)/.cache/onnx
+ONNX_VERSION := 1.32.0
 # Emulators of clouds.
 AZURITE  := $(CURDIR)/.cache/azurite
 AZURITE_VERSION  := 3.35.0
@@ -79,6 +82,10 @@ programs: build $(LARGE_PROGRAMS) ## Build all programs: also those with large l
 $(LARGE_PROGRAMS):
 	CGO_ENABLED=0 $(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/$(notdir $@)
 
+.PHONY: bin/quern-plugin-onnx
+bin/quern-plugin-onnx: ## Build the plugin for ONNX models, which needs a C compiler
+	$(GO) build -tags $(TAGS) -ldflags '$(LDFLAGS)' -o bin/ ./cmd/quern-plugin-onnx
+
 .PHONY: demo
 demo: build ## Build everything and run the banking77 example
 	bin/quern -chdir=examples/banking77 apply -auto-approve
@@ -111,6 +118,10 @@ test-storage: $(AZURITE)/installed $(TOOLS)/fake-gcs-server-$(FAKE_GCS_VERSION) 
 .PHONY: test-databases
 test-databases: ## Read from PostgreSQL and MariaDB servers, which this starts: apt-get install postgresql mariadb-server
 	QUERN_TEST_POSTGRES=$(lastword $(wildcard /usr/lib/postgresql/*/bin)) QUERN_TEST_MARIADB=/usr/sbin $(GO) test -count=1 -tags $(TAGS) -v ./plugins/database
+
+.PHONY: test-onnx
+test-onnx: $(ONNX)/installed ## Compare embeddings of ONNX Runtime with those that Python computes
+	QUERN_TEST_ONNXRUNTIME=$$(echo $(ONNX)/lib/python*/site-packages/onnxruntime/capi/libonnxruntime.so.*) $(GO) test -count=1 -tags $(TAGS) -v ./plugins/onnx
 
 .PHONY: finetune
 finetune: build $(TRAIN)/installed $(LLM)/installed ## Fine-tune a small language model in examples/finetune; the first time, this installs 5 GB
@@ -273,6 +284,11 @@ $(TOOLS)/golangci-lint-$(GOLANGCI_VERSION):
 $(AZURITE)/installed:
 	mkdir -p $(AZURITE)
 	npm install --silent --no-audit --no-fund --prefix $(AZURITE) azurite@$(AZURITE_VERSION)
+	touch $@
+
+$(ONNX)/installed:
+	$(PYTHON3) -m venv $(ONNX)
+	$(ONNX)/bin/python -m pip install --quiet --disable-pip-version-check onnxruntime==$(ONNX_VERSION)
 	touch $@
 
 $(TOOLS)/fake-gcs-server-$(FAKE_GCS_VERSION):

@@ -45,6 +45,7 @@ var mayImport = map[string][]string{
 	"cmd/quern-plugin-database":   {"plugins/database", "sdk", "internal"},
 	"cmd/quern-plugin-documents":  {"plugins/documents", "sdk", "internal"},
 	"cmd/quern-plugin-kubernetes": {"plugins/kubernetes", "sdk", "internal"},
+	"cmd/quern-plugin-onnx":       {"plugins/onnx", "sdk", "internal"},
 	"cmd/quern-plugin-storage":    {"plugins/storage", "sdk", "internal"},
 	"bench":                       {"bench", "lang", "store", "sdk", "plugins/openai/openaitest"},
 }
