@@ -168,12 +168,12 @@ func (a *dedupArgs) check() error {
 	switch t := a.threshold(); {
 	case a.Drop && a.ID.IsSet():
 		return plugin.ArgumentErrorf("id", "The argument id needs drop = false\nIt is for the column duplicate_of, which exists only if duplicates are not dropped.")
-	case a.Verify && a.Method == "semantic":
-		return plugin.ArgumentErrorf("verify", "The argument verify needs the method near\nThe method semantic always computes the cosine of two embeddings from all of their components.")
+	case a.Verify && a.Method != "near":
+		return plugin.ArgumentErrorf("verify", "The argument verify needs the method near\nOther methods do not estimate similarities.")
 	case !(t > 0 && t <= 1):
 		return plugin.ArgumentErrorf("threshold", "The threshold %g is out of range\nthreshold must be above 0 and at most 1.", t)
 	case a.Method == "substrings" && (a.ngram() < 2 || a.ngram() > maxPassage):
-		return plugin.ArgumentErrorf("ngram", "The n-gram is out of range\nA repeated passage has from 2 to %d words or more, not %d.", maxPassage, a.ngram())
+		return plugin.ArgumentErrorf("ngram", "The n-gram is out of range\nngram must be from 2 to %d, not %d.", maxPassage, a.ngram())
 	case (a.Bands == nil) != (a.Rows == nil):
 		return plugin.ArgumentErrorf("", "The arguments bands and rows belong together\nGive both, or neither to derive them from threshold.")
 	}

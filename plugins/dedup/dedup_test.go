@@ -161,7 +161,7 @@ func TestAnyOrderAndAnyHistoryGiveTheSameResult(t *testing.T) {
 		r.Shuffle(len(other), func(i, j int) { other[i], other[j] = other[j], other[i] })
 		shardRows := 1 + r.IntN(30)
 		for name, args := range methods {
-			if name != "near" && step%5 > 0 {
+			if name != "near" && step%12 > 0 {
 				continue // now and then is enough
 			}
 			got := run(t, plugintest.Case{Rows: rows, Columns: columns, ShardRows: 7, Kept: kept[name], Args: args})
@@ -193,7 +193,7 @@ func TestMistakesInArgumentsAreExplained(t *testing.T) {
 		"The threshold 1.5 is out":  {"method": "near", "text": plugintest.Row("text"), "threshold": 1.5},
 		"bands and rows belong":     {"method": "near", "text": plugintest.Row("text"), "bands": 3},
 		"The parameters of the com": {"method": "near", "text": plugintest.Row("text"), "bands": 3000, "rows": 4},
-		"verify needs the method":   {"method": "semantic", "embedding": plugintest.Row("text"), "verify": true},
+		"verify needs the method":   {"method": "exact", "by": plugintest.Row("text"), "verify": true},
 		"must be a list of numbers": {"method": "semantic", "embedding": plugintest.Row("text")},
 		"embedding does not apply":  {"method": "near", "text": plugintest.Row("text"), "embedding": plugintest.Row("text")},
 		"id needs drop = false":     {"method": "near", "text": plugintest.Row("text"), "id": plugintest.Row("text")},

@@ -29,9 +29,9 @@ type election struct {
 	verifier *verifier
 }
 
-// hold divides sets of rows into groups. In the order of ranks, each row joins the first
+// elect divides sets of rows into groups. In the order of ranks, each row joins the first
 // leader that it is similar to, or becomes a leader itself.
-func (e *election) hold(ctx context.Context, sets [][]uint32) (*groups, error) {
+func (e *election) elect(ctx context.Context, sets [][]uint32) (*groups, error) {
 	if err := e.rank(ctx); err != nil {
 		return nil, err
 	}

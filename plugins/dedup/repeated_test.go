@@ -97,7 +97,7 @@ func TestRepeatedPassagesAreThoseOfAPlainSearch(t *testing.T) {
 	r := rand.New(rand.NewPCG(9, 10))
 	var rows []row
 	kept := ""
-	for step := range 25 {
+	for step := range 15 {
 		for range 1 + r.IntN(5) {
 			var words []string
 			for range r.IntN(40) {

@@ -44,7 +44,7 @@ func (dedup) Run(ctx context.Context, r *plugin.Run[dedupArgs]) (err error) {
 		}
 	}
 	e := &election{scan: s, rows: all}
-	g, err := e.hold(ctx, sets.several())
+	g, err := e.elect(ctx, sets.several())
 	if err != nil {
 		return err
 	}
