@@ -27,8 +27,65 @@ copy (select i as id, array_to_string(list_transform(range(150), lambda k:
     'w' || substr(md5((hash(case when i %% 10 = 9 and hash(i, k) %% 40 > 0 then i - 9 else i end * 1000 + k) %% 20000)::varchar), 1, 3 + (k * 31) %% 7)), ' ') as text
 from range(%d, %d) t(i)) to '%s' (format parquet)`
 
-// dedup finds near duplicates, and again after one row in a hundred was added.
+const exactPipeline = `
+source "parquet" "texts" {
+  path = "texts.parquet"
+}
+
+transform "dedup" "exact" {
+  input  = source.texts
+  method = "exact"
+  by     = row.text
+}
+`
+
+// equalTexts is a query that generates texts of about 100 bytes, of which one in ten
+// occurs before.
+const equalTexts = `
+copy (select i as id, concat_ws(' ', md5(k::varchar), md5((k + 1)::varchar), 'and', md5((k + 2)::varchar)) as text
+from (select i, case when i %% 10 = 9 then hash(i) %% i else i end as k from range(%d) t(i))) to 'texts.parquet' (format parquet)`
+
+// dedup finds near duplicates, and again after one row in a hundred was added, and equal
+// texts.
 func dedup(b *bench) ([]result, error) {
+	near, err := nearDuplicates(b)
+	if err != nil {
+		return nil, err
+	}
+	exact, err := exactDuplicates(b)
+	return append(near, exact...), err
+}
+
+// exactDuplicates drops rows with equal texts, as DuckDB does.
+func exactDuplicates(b *bench) ([]result, error) {
+	dir := filepath.Join(b.dir, "exact")
+	if err := writeFiles(dir, map[string]string{"main.quern.hcl": exactPipeline}); err != nil {
+		return nil, err
+	}
+	if _, err := b.duckdb(dir, fmt.Sprintf(equalTexts, b.rows)); err != nil {
+		return nil, err
+	}
+	if _, err := b.command(dir, "apply", "-auto-approve", "-target=source.texts"); err != nil {
+		return nil, err
+	}
+	apply, err := b.command(dir, "apply", "-auto-approve")
+	if err != nil {
+		return nil, err
+	}
+	peer, err := b.duckdb(dir, "copy (select distinct on (text) * from 'texts.parquet') to 'out.parquet' (compression zstd)")
+	if err != nil {
+		return nil, err
+	}
+	return []result{
+		figure(fmt.Sprintf("DuckDB: %d texts of 100 B, distinct", b.rows), seconds(peer.wall)),
+		atMost("quern, with digests and shards, as a multiple", ratio(apply.wall, peer.wall), 1.3, times),
+		figure("… processor time of both", seconds(apply.cpu)+", "+seconds(peer.cpu)),
+		figure("… largest process", megabytes(apply.peak())),
+	}, nil
+}
+
+// nearDuplicates finds similar texts, and again after one row in a hundred was added.
+func nearDuplicates(b *bench) ([]result, error) {
 	dir := filepath.Join(b.dir, "dedup")
 	if err := writeFiles(dir, map[string]string{"main.quern.hcl": dedupPipeline}); err != nil {
 		return nil, err
