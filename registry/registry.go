@@ -119,7 +119,7 @@ var Bundled = map[string][]string{
 	"documents":  {"source docx", "source email", "source epub", "source excel", "source html", "source pdf", "source warc"},
 	"kubernetes": {"deploy kubernetes"},
 	"sql":        {"transform sql"},
-	"storage":    {"source azure", "source gcs", "source s3"},
+	"storage":    {"deploy azure", "deploy gcs", "deploy s3", "source azure", "source gcs", "source s3"},
 }
 
 // Vendors are the plugins that quern itself serves, each in a separate process,
