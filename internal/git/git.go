@@ -10,7 +10,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"regexp"
@@ -106,28 +105,22 @@ func Has(ctx context.Context, dir, commit string) bool {
 
 // Output runs Git in a folder and returns what it prints.
 func Output(ctx context.Context, dir string, args ...string) ([]byte, error) {
-	var out bytes.Buffer
-	err := run(ctx, dir, nil, &out, args...)
-	return out.Bytes(), err
-}
-
-func run(ctx context.Context, dir string, in io.Reader, out io.Writer, args ...string) error {
-	var messages bytes.Buffer
+	var out, messages bytes.Buffer
 	cmd := command(ctx, dir, args...)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = in, out, &messages
+	cmd.Stdout, cmd.Stderr = &out, &messages
 	err := cmd.Run()
 	switch {
 	case err == nil:
-		return nil
+		return out.Bytes(), nil
 	case errors.Is(err, exec.ErrNotFound):
-		return ErrNotFound
+		return nil, ErrNotFound
 	case ctx.Err() != nil:
-		return ctx.Err()
+		return nil, ctx.Err()
 	}
 	if text := strings.TrimSpace(messages.String()); text != "" {
-		return fmt.Errorf("git %s failed: %s", args[0], text)
+		return nil, fmt.Errorf("git %s failed: %s", args[0], text)
 	}
-	return fmt.Errorf("git %s failed: %w", args[0], err)
+	return nil, fmt.Errorf("git %s failed: %w", args[0], err)
 }
 
 // command returns a command that asks no questions, runs no hooks, and starts no

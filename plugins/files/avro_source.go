@@ -70,12 +70,12 @@ func (a *avroArgs) columnsOf(f file) ([]avroColumn, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s %w", f.name, err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }() // it was only read
 	reader, err := openAvro(f.name, in, nil)
 	if err != nil {
 		return nil, err
 	}
-	defer reader.Close()
+	defer func() { _ = reader.Close() }()
 	columns, problems, err := avroColumns(reader.Schema())
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", f.name, err)
@@ -217,13 +217,13 @@ func (r *avroFiles) file(ctx context.Context, f file, read *progress) error {
 	if err != nil {
 		return fmt.Errorf("%s %w", f.name, err)
 	}
-	defer in.Close()
+	defer func() { _ = in.Close() }() // it was only read
 	defer func() { read.passed += float64(read.read.Load() - before) }()
 	reader, err := openAvro(f.name, in, r.schema)
 	if err != nil {
 		return err
 	}
-	defer reader.Close()
+	defer func() { _ = reader.Close() }()
 	columns, err := r.readers(reader.Schema())
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.name, err)
