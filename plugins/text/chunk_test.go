@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/apparentlymart/go-textseg/v15/textseg"
 
@@ -145,7 +146,7 @@ func checkChunks(t *testing.T, text string, l limit) {
 		if got := strings.Join(parts(text, split(whole)), ""); got != text {
 			t.Fatalf("%q by %s and %d came out as %q", text, name, l.size, got)
 		}
-		if l.size > 0 {
+		if l.size > 0 && utf8.ValidString(text) { // the number of characters of other texts depends on where one begins to read
 			checkLimits(t, name, text, split(l), l)
 		}
 	}
