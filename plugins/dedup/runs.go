@@ -279,18 +279,18 @@ func (r *repeats) mergeRange(least, most uint64) {
 }
 
 func (r *repeats) mergeEqual(equal []sharedRun) {
-	print := func(s sharedRun) digest {
+	owner := func(s sharedRun) digest {
 		shard := r.shards[s.shard]
 		return shard.print(shard.owner(int(s.run)))
 	}
-	least := print(equal[0])
+	least := owner(equal[0])
 	for _, s := range equal[1:] {
-		if p := print(s); p.compare(least) < 0 {
+		if p := owner(s); p.compare(least) < 0 {
 			least = p
 		}
 	}
 	for _, s := range equal {
-		if print(s) != least {
+		if owner(s) != least {
 			r.shards[s.shard].setForeign(int(s.run))
 		}
 	}
