@@ -143,7 +143,7 @@ var programs = []program{
 	{name: "quern-plugin-database", about: "Databases as sources of quern"},
 	{name: "quern-plugin-documents", about: "Documents as sources of quern"},
 	{name: "quern-plugin-kubernetes", about: "Deployments of quern to Kubernetes"},
-	{name: "quern-plugin-storage", about: "Object stores as sources of quern"},
+	{name: "quern-plugin-storage", about: "Object stores as sources and deployments of quern"},
 }
 
 // buildTags are the same as in the Makefile, which explains them.
