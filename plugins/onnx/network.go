@@ -107,7 +107,7 @@ func (n *network) run(ids []int64) ([][]float32, error) {
 	if err := n.session.Run(inputs, outputs); err != nil {
 		return nil, err
 	}
-	defer outputs[0].Destroy()
+	defer func() { _ = outputs[0].Destroy() }()
 	t, ok := outputs[0].(*ort.Tensor[float32])
 	shape := outputs[0].GetShape()
 	if !ok || len(shape) != 3 || shape[0] != 1 || shape[1] != int64(len(ids)) || shape[2] < 1 {

@@ -23,7 +23,7 @@ func TestAnswersThatAreNotASuccessAreErrors(t *testing.T) {
 		{302, "", "HTTP status 302 Found", false},
 	} {
 		resp := &http.Response{StatusCode: c.status, Body: io.NopCloser(strings.NewReader(c.body))}
-		got, err := Successful(resp, nil)
+		got, err := Successful(resp, nil) //nolint:bodyclose // a refusal has no body
 		if got != nil || err == nil || err.Error() != c.want || StatusOf(fmt.Errorf("get: %w", err)) != c.status {
 			t.Errorf("%d: %v", c.status, err)
 		}
@@ -31,11 +31,14 @@ func TestAnswersThatAreNotASuccessAreErrors(t *testing.T) {
 			t.Errorf("%d: temporary is not %t", c.status, c.temporary)
 		}
 	}
-	ok := &http.Response{StatusCode: http.StatusPartialContent}
-	if got, err := Successful(ok, nil); got != ok || err != nil {
-		t.Errorf("%v, %v", got, err)
+	ok := &http.Response{StatusCode: http.StatusPartialContent, Body: http.NoBody}
+	got, err := Successful(ok, nil)
+	if got != ok || err != nil {
+		t.Fatalf("%v, %v", got, err)
 	}
-	if _, err := Successful(nil, io.EOF); err != io.EOF || StatusOf(err) != 0 {
+	_ = got.Body.Close()
+	_, err = Successful(nil, io.EOF) //nolint:bodyclose // there is no response
+	if err != io.EOF || StatusOf(err) != 0 {
 		t.Errorf("%v", err)
 	}
 }

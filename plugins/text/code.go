@@ -11,8 +11,8 @@ import (
 // follow an empty line.
 const (
 	// beforeEmptyLine is before an empty line, which belongs to the lines before it.
-	beforeEmptyLine rank = 1
-	mostIndented         = 80
+	beforeEmptyLine = rank(1)
+	mostIndented    = 80
 	// beforeBlock is before a line without indentation that follows an empty line.
 	beforeBlock = beforeEmptyLine + 3*(mostIndented+1)
 

@@ -36,9 +36,6 @@ type beginning struct {
 	Cut  bool
 }
 
-// exact reports whether all values are known, with their counts.
-func (f *frequent) exact() bool { return f.Lost == 0 }
-
 // replace replaces the values by those merged with a block. It returns the values
 // that were not known before.
 func (f *frequent) replace(merged []cell, fresh []uint64) []uint64 {
