@@ -107,7 +107,7 @@ func columnFacts(c *measurement.ProfileColumn) [][2]string {
 		fact("characters", lengthText(&t.Characters))
 		fact("words", lengthText(&t.Words))
 		if t.Tokens != nil {
-			fact("tokens", fmt.Sprintf("%s for each text, %s in total (%s)", t.Tokens.Mean.String(), results.NumberText(t.Tokens.Total.Value), t.Tokens.Tokenizer))
+			fact("tokens", fmt.Sprintf("%s for each text, %s in total (%s)", estimateText(t.Tokens.Mean), results.NumberText(t.Tokens.Total.Value), t.Tokens.Tokenizer))
 		}
 		count("empty", t.Empty)
 		count("blank", t.Blank)
@@ -240,4 +240,13 @@ func lying(c *measurement.ProfileColumn) bars {
 	}
 	b.Text = b.Title + ": " + strings.Join(texts, "; ")
 	return b
+}
+
+// estimateText formats a figure with its interval, unless it is exact because the
+// sample has all rows.
+func estimateText(f measurement.Figure) string {
+	if f.Low != nil && f.High != nil && *f.Low == *f.High {
+		return results.NumberText(f.Value)
+	}
+	return f.String()
 }
