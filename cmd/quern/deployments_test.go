@@ -267,15 +267,23 @@ deploy "oci" "live" {
 	killDeployments(t, p)
 }
 
-func TestCrashOfDeploymentsToTheHuggingFaceHub(t *testing.T) {
+// hubPlace returns a Hub as a place of deployments. Files of at least that many bytes
+// are large.
+func hubPlace(t *testing.T, largeFrom int64) (*place, *hubtest.Hub) {
+	t.Helper()
 	const token = "hf_0123456789"
 	p, hub := &place{}, hubtest.New(token)
-	hub.LargeFrom = 100
+	hub.LargeFrom = largeFrom
 	isWrite := func(r *http.Request) bool {
 		return strings.HasPrefix(r.URL.Path, "/storage/") || strings.Contains(r.URL.Path, "/commit/") || strings.Contains(r.URL.Path, "/repos/")
 	}
 	p.serve(t, hub, isWrite)
 	p.env = []string{"HF_TOKEN=" + token, "HF_ENDPOINT=" + p.url}
+	return p, hub
+}
+
+func TestCrashOfDeploymentsToTheHuggingFaceHub(t *testing.T) {
+	p, hub := hubPlace(t, 100)
 	p.deploy = `
 deploy "huggingface" "live" {
   artifact = train.m
@@ -287,14 +295,7 @@ deploy "huggingface" "live" {
 }
 
 func TestCrashOfDeploymentsOfDatasetsToTheHuggingFaceHub(t *testing.T) {
-	const token = "hf_0123456789"
-	p, hub := &place{}, hubtest.New(token)
-	hub.LargeFrom = 10
-	isWrite := func(r *http.Request) bool {
-		return strings.HasPrefix(r.URL.Path, "/storage/") || strings.Contains(r.URL.Path, "/commit/") || strings.Contains(r.URL.Path, "/repos/")
-	}
-	p.serve(t, hub, isWrite)
-	p.env = []string{"HF_TOKEN=" + token, "HF_ENDPOINT=" + p.url}
+	p, hub := hubPlace(t, 10)
 	p.train = datasetOfVersions
 	p.deploy = `
 deploy "huggingface" "live" {

@@ -47,30 +47,27 @@ func (a *azurePublish) open(context.Context) (writable, string, error) {
 // deployments returns the types that publish datasets.
 func deployments() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "azure", BehaviorVersion: 1, Doc: fmt.Sprintf(publishDoc,
-			"Publishes a dataset as blobs in a container of Azure Blob Storage, with a card and checksums, and replaces it atomically.", "Credentials are found as by source \"azure\".", `deploy "azure" "corpus" {
-  dataset    = transform.training
+		plugin.NewDeployment(publisher("azure", "blobs in a container of Azure Blob Storage", `
   account    = "acmewarehouse"
   container  = "corpora"
   path       = "tickets"
-  license    = "cc-by-4.0"
-  depends_on = [gate.clean]
-}`)}, publishing[azurePublish, *azurePublish]{}),
-		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "gcs", BehaviorVersion: 1, Doc: fmt.Sprintf(publishDoc,
-			"Publishes a dataset as objects in a bucket of Google Cloud Storage, with a card and checksums, and replaces it atomically.", "Credentials are found as by source \"gcs\".", `deploy "gcs" "corpus" {
-  dataset    = transform.training
+  license    = "cc-by-4.0"`), publishing[azurePublish, *azurePublish]{}),
+		plugin.NewDeployment(publisher("gcs", "objects in a bucket of Google Cloud Storage", `
   bucket     = "acme-warehouse"
   path       = "corpora/tickets"
-  format     = "jsonl"
-  depends_on = [gate.clean]
-}`)}, publishing[gcsPublish, *gcsPublish]{}),
-		plugin.NewDeployment(plugin.Info{Kind: plugin.KindDeploy, Name: "s3", BehaviorVersion: 1, Doc: fmt.Sprintf(publishDoc,
-			"Publishes a dataset as objects in an S3 bucket, of AWS or of another service with its API, with a card and checksums, and replaces it atomically.", "Credentials are found as by source \"s3\".", `deploy "s3" "corpus" {
-  dataset    = transform.training
+  format     = "jsonl"`), publishing[gcsPublish, *gcsPublish]{}),
+		plugin.NewDeployment(publisher("s3", "objects in an S3 bucket, of AWS or of another service with its API", `
   bucket     = "acme-warehouse"
   path       = "corpora/tickets"
-  license    = "cc-by-4.0"
-  depends_on = [gate.clean]
-}`)}, publishing[s3Publish, *s3Publish]{}),
+  license    = "cc-by-4.0"`), publishing[s3Publish, *s3Publish]{}),
 	}
+}
+
+// publisher describes a type that publishes a dataset as something, with the
+// arguments of an example.
+func publisher(name, as, example string) plugin.Info {
+	return plugin.Info{Kind: plugin.KindDeploy, Name: name, BehaviorVersion: 1, Doc: fmt.Sprintf(publishDoc,
+		"Publishes a dataset as "+as+", with a card and checksums, and replaces it atomically.",
+		fmt.Sprintf("Credentials are found as by source %q.", name),
+		fmt.Sprintf("deploy %q \"corpus\" {\n  dataset    = transform.training%s\n  depends_on = [gate.clean]\n}", name, example))}
 }

@@ -60,7 +60,7 @@ def step_of(folder: pathlib.Path) -> int:
     """The step of the last checkpoint of the training that is under way."""
     while True:
         try:
-            found = list(folder.glob(".quern/staging/*/work/checkpoints/checkpoint-*"))
+            found = list(folder.glob(".quern/staging/*/*/checkpoints/checkpoint-*"))
         except FileNotFoundError:  # a folder was removed while it was searched
             continue
         return max((int(p.name.partition("-")[2]) for p in found), default=0)
