@@ -19,18 +19,18 @@ import (
 var profileText string
 
 var profileTemplate = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("profile").Parse(profileText))
+	return template.Must(template.New("profile").Parse(frameText + profileText))
 })
 
 // profilePage is the data of the template.
 type profilePage struct {
-	Title, Extent, Environment, Made string
-	Warnings                         []string
-	Columns                          []profileColumn
-	Associations                     [][]string
-	Drift                            *results.Table
-	Drifted                          string
-	Style                            template.CSS
+	Title, Lead, Environment, Made string
+	Warnings                       []string
+	Columns                        []profileColumn
+	Associations                   [][]string
+	Drift                          *results.Table
+	Drifted                        string
+	Style                          template.CSS
 }
 
 // profileColumn is the part of the page about a column.
@@ -42,7 +42,7 @@ type profileColumn struct {
 
 // WriteProfile writes a page about the columns of a dataset. It has no script.
 func WriteProfile(w io.Writer, p *results.Profile, o Options) error {
-	out := &profilePage{Title: p.Address, Extent: p.Extent(), Environment: o.Environment, Made: o.Made, Warnings: p.Notes(), Style: template.CSS(styleText)}
+	out := &profilePage{Title: p.Address, Lead: p.Extent(), Environment: o.Environment, Made: o.Made, Warnings: p.Notes(), Style: template.CSS(styleText)}
 	for i := range p.Columns {
 		c := &p.Columns[i]
 		out.Columns = append(out.Columns, profileColumn{Name: c.Name, Type: c.Type, Facts: columnFacts(c), Charts: columnCharts(c)})

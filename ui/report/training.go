@@ -17,16 +17,21 @@ import (
 	"github.com/quern-dev/quern/ui/results"
 )
 
+// frameText is what the pages of profiles and trainings begin and end with.
+//
+//go:embed frame.html
+var frameText string
+
 //go:embed training.html
 var trainingText string
 
 var trainingTemplate = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("training").Funcs(template.FuncMap{"color": color}).Parse(trainingText))
+	return template.Must(template.New("training").Funcs(template.FuncMap{"color": color}).Parse(frameText + trainingText))
 })
 
 // trainingPage is the data of the template.
 type trainingPage struct {
-	Title, Type, Environment, Made string
+	Title, Lead, Environment, Made string
 	Charts                         []chart
 	Values, Facts                  [][2]string
 	Inputs, Outputs                [][]string
@@ -36,7 +41,7 @@ type trainingPage struct {
 // WriteTraining writes a page about a training. It has no script.
 func WriteTraining(w io.Writer, t *results.Training, o Options) error {
 	p := &trainingPage{
-		Title: t.Address, Type: t.Type, Environment: o.Environment, Made: o.Made,
+		Title: t.Address, Lead: t.Type, Environment: o.Environment, Made: o.Made,
 		Charts: charts(t.Curves), Values: t.Values, Style: template.CSS(styleText),
 	}
 	for _, port := range slices.Sorted(maps.Keys(t.Outputs)) {
