@@ -247,7 +247,7 @@ def test_data_frames_are_batches(library):
 
 def test_a_models_answer_is_a_late_value_as_gos():
     from quern.plugin._arguments import cty_type
-    from quern.plugin._arrow import type_name
+    from quern.plugin._arrow_types import type_name
 
     answers = plugin.Output.array(
         [
@@ -272,7 +272,7 @@ def test_a_models_answer_is_a_late_value_as_gos():
             for name, t in column.fields:
                 same(declared[1][name], t)
 
-    from quern.plugin._columns import parse
+    from quern.plugin._column_types import parse
 
     same(cty_type(plugin.Output), parse(type_name(answers.type)))
 

@@ -9,8 +9,10 @@ import pyarrow as pa
 import pytest
 
 from quern.plugin import _arrow
-from quern.plugin._arrow import Unfit, arrow_type, coerce, conform, cut, decode, encode, type_name
-from quern.plugin._columns import Column, column_type, columns_of, parse
+from quern.plugin._arrow import Unfit, coerce, conform, cut, decode, encode
+from quern.plugin._arrow_types import arrow_type, type_name
+from quern.plugin._column_types import parse
+from quern.plugin._columns import Column, column_type, columns_of
 from quern.plugin._errors import Fault
 
 UTC = datetime.timezone.utc

@@ -8,10 +8,9 @@ import pytest
 
 from quern import plugin
 from quern.plugin import _protocol as pb
-from quern.plugin._arguments import anything
 from quern.plugin._dataset import read, table
 from quern.plugin._errors import Fault
-from quern.plugin._json import dumps, loads
+from quern.plugin._json import anything, dumps, loads
 from quern.plugin._map import _Finished
 
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from ._artifacts import files, load, scan, value
-    from ._program import Diagnostic, Failed
-    from ._runs import Event, Plan, PlannedStage, Run, Spend, Stage, apply, plan, print_event
+    from ._program import Failed
+    from ._records import Diagnostic, Run, Spend, Stage
+    from ._runs import Event, Plan, PlannedStage, apply, plan, print_event
 
 __all__ = [
     "Diagnostic", "Event", "Failed", "Plan", "PlannedStage", "Run", "Spend", "Stage",
@@ -19,8 +20,9 @@ __all__ = [
 # The modules of names, which are loaded when they are first used: a plugin needs none of them.
 _LATER = {
     **dict.fromkeys(("files", "load", "scan", "value"), "_artifacts"),
-    **dict.fromkeys(("Diagnostic", "Failed"), "_program"),
-    **dict.fromkeys(("Event", "Plan", "PlannedStage", "Run", "Spend", "Stage", "apply", "plan", "print_event"), "_runs"),
+    "Failed": "_program",
+    **dict.fromkeys(("Diagnostic", "Run", "Spend", "Stage"), "_records"),
+    **dict.fromkeys(("Event", "Plan", "PlannedStage", "apply", "plan", "print_event"), "_runs"),
 }
 
 

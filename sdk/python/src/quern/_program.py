@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import os
 import shutil
@@ -10,31 +9,9 @@ import subprocess
 import sys
 import sysconfig
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-if TYPE_CHECKING:
-    from ._runs import Run
-
-
-@dataclasses.dataclass(frozen=True)
-class Diagnostic:
-    """An error or a warning.
-
-    Attributes:
-        severity: ``error`` or ``warning``.
-        summary: What is wrong.
-        detail: Why, and what to do about it.
-        file: The file of the configuration that it is about, relative to the pipeline's folder; empty if there is none.
-        line: The line in that file, counted from 1; 0 if there is none.
-        address: The stage that it is about; empty if it is about none.
-    """
-
-    severity: str
-    summary: str
-    detail: str = ""
-    file: str = ""
-    line: int = 0
-    address: str = ""
+from ._records import Diagnostic, Run
 
 
 class Failed(Exception):

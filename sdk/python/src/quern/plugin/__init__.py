@@ -21,9 +21,9 @@ from ._stages import Deployment, FlatMapper, Mapper, ModelFiles, Predictor, Prov
 if TYPE_CHECKING:
     from ._deployment import Apply, Change, Delete, DeploymentPlan, PartlyApplied, Plan, State
     from ._provider import BatchAnswer, BatchRequest, BatchStatus, BatchSubmission, Embeddings
-    from ._read import RowWriter
     from ._run import Run
     from ._sample import Sample, SampleCheck
+    from ._writer import RowWriter
 
 # Names whose modules are loaded when they are first used: Arrow takes as long as everything else.
 _LATER = {
@@ -32,7 +32,7 @@ _LATER = {
     "BatchStatus": "_provider",
     "BatchSubmission": "_provider",
     "Embeddings": "_provider",
-    "RowWriter": "_read",
+    "RowWriter": "_writer",
     "Run": "_run",
     "Sample": "_sample",
     "SampleCheck": "_sample",

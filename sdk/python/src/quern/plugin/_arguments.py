@@ -18,7 +18,8 @@ from ._docs import attribute_docs
 from ._durations import parse_duration
 from ._errors import Error, Fault
 from ._handles import Artifact, Dataset, Handle, Late, Model, Prompt, Row, RowOrModel, Scope, Subject
-from ._json import dumps
+from ._json import anything, dumps
+from ._unknown import Unknown
 
 _OPTIONS = "quern"
 
@@ -125,17 +126,6 @@ def _path(value: str) -> Path:
     return Path(value)
 
 
-def anything(value: Any) -> Any:
-    """Returns numbers with a fraction as floats, or as Decimals if a float does not have all their digits."""
-    if isinstance(value, Decimal):
-        return float(value) if Decimal(repr(float(value))) == value else value
-    if isinstance(value, list):
-        return [anything(v) for v in value]
-    if isinstance(value, dict):
-        return {k: anything(v) for k, v in value.items()}
-    return value
-
-
 # By Python type: the cty type, the decoder, and the value where none is known yet.
 _PLAIN: dict[Any, tuple[str, _Decode, Any]] = {
     str: ("string", _exactly(str, "string"), ""),
@@ -167,25 +157,6 @@ _ACCEPTS: dict[Any, list[pb.ArtifactKind]] = {
 _PER_ROW = (Row, RowOrModel, Subject, Late)
 
 _ROW_TYPES: dict[Any, str] = {str: "string", int: "number", float: "number", bool: "bool", Any: "dynamic"}
-
-
-class Unknown:
-    """Collects the keys of values that are not known yet."""
-
-    def __init__(self, pointers: Sequence[str] = ()) -> None:
-        self._pointers = frozenset(pointers)
-        self.keys: list[str] = []
-
-    def has(self, pointer: str, key: str) -> bool:
-        """Reports whether the value at a JSON Pointer is unknown, and notes its key."""
-        if pointer not in self._pointers:
-            return False
-        self.keys.append(key)
-        return True
-
-    def known(self, key: str) -> bool:
-        """Reports whether nothing at, around, or inside a key is unknown."""
-        return not any(u in ("", key) or key.startswith(u + ".") or u.startswith(key + ".") for u in self.keys)
 
 
 @dataclasses.dataclass

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import functools
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import pyarrow as pa
 
-from ._columns import Column, ColumnType, parse, struct
+from ._arrow_types import arrow_type, is_bytes, is_list, is_text
+from ._columns import Column
 from ._errors import Fault, Malformed
 
 # The maximum size of a message's rows in bytes; it leaves room for the rest.
@@ -17,77 +17,10 @@ MAX_ROWS = (256 << 20) - (1 << 20)
 ARGUMENT = b"quern.argument"
 LATE = b"quern.late"
 
-_SCALARS = {
-    "string": pa.string(),
-    "int64": pa.int64(),
-    "float64": pa.float64(),
-    "bool": pa.bool_(),
-    "binary": pa.binary(),
-    "date": pa.date32(),
-    "timestamp": pa.timestamp("us", "UTC"),
-}
-
-
-@functools.lru_cache(maxsize=1024)
-def arrow_type(column_type: str) -> pa.DataType:
-    """Returns the Arrow type of a column type."""
-    return _arrow(parse(column_type))
-
-
-def _arrow(t: ColumnType) -> pa.DataType:
-    if t.items is not None:
-        return pa.list_(_arrow(t.items))
-    if t.fields is not None:
-        return pa.struct([pa.field(name, _arrow(field)) for name, field in t.fields])
-    return _SCALARS[t.name]
-
 
 def schema_of(columns: Iterable[Column]) -> pa.Schema:
     """Returns the Arrow schema of columns."""
     return pa.schema([pa.field(c.name, arrow_type(c.type)) for c in columns])
-
-
-def type_name(t: pa.DataType) -> str:
-    """Returns the column type that values of an Arrow type are converted to."""
-    types = pa.types
-    if types.is_dictionary(t):
-        return type_name(t.value_type)
-    if isinstance(t, pa.BaseExtensionType):
-        return type_name(t.storage_type)
-    for test, name in (
-        (_is_text, "string"),
-        (types.is_integer, "int64"),
-        (types.is_floating, "float64"),
-        (types.is_boolean, "bool"),
-        (_is_bytes, "binary"),
-        (types.is_date, "date"),
-        (types.is_timestamp, "timestamp"),
-    ):
-        if test(t):
-            return name
-    if _is_list(t):
-        return f"list<{type_name(t.value_type)}>"
-    if types.is_struct(t):
-        return struct([(f.name, type_name(f.type)) for f in t])
-    raise Fault(f"a column cannot have the Arrow type {t}: use string, int64, float64, bool, binary, date, timestamp, a list, or a struct")
-
-
-def _is_text(t: pa.DataType) -> bool:
-    return bool(pa.types.is_string(t) or pa.types.is_large_string(t) or _view(t, "string_view"))
-
-
-def _is_bytes(t: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_binary(t) or types.is_large_binary(t) or types.is_fixed_size_binary(t) or _view(t, "binary_view"))
-
-
-def _is_list(t: pa.DataType) -> bool:
-    types = pa.types
-    return bool(types.is_list(t) or types.is_large_list(t) or types.is_fixed_size_list(t) or "list_view" in str(t).partition("<")[0])
-
-
-def _view(t: pa.DataType, name: str) -> bool:
-    return str(t) == name
 
 
 class Unfit(Exception):
@@ -110,7 +43,7 @@ def coerce(values: pa.Array, want: pa.DataType) -> pa.Array:
         return pa.nulls(len(values), want)
     if types.is_struct(want) and types.is_struct(have):
         return _coerce_struct(values, want)
-    if types.is_list(want) and _is_list(have):
+    if types.is_list(want) and is_list(have):
         return _coerce_list(values, want)
     if types.is_decimal(have) and types.is_float64(want):
         return _coerce_decimal(values, want)
@@ -125,7 +58,7 @@ def _converts(have: pa.DataType, want: pa.DataType) -> bool:
     """Reports whether values of one type mean the same in another. Casting checks each value."""
     types = pa.types
     if types.is_string(want) or types.is_binary(want):
-        return _is_text(have) or _is_bytes(have)
+        return is_text(have) or is_bytes(have)
     if types.is_int64(want):
         return bool(types.is_integer(have) or types.is_floating(have) or types.is_decimal(have))
     if types.is_float64(want):

@@ -9,20 +9,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from . import _protocol as pb
-from ._arrow import Unfit, arrow_type, coerce
+from ._arrow import Unfit, coerce
+from ._arrow_types import arrow_type
 from ._errors import Fault
-from ._handles import Handle
+
+# A column by its name, or a row argument by its key and true.
+Name = tuple[str, bool]
 
 
 def read(
-    artifact: pb.Artifact, wanted: Sequence[str | Handle], batch_rows: int, shards: Sequence[pb.Shard] | None = None
+    artifact: pb.Artifact, wanted: Sequence[Name], batch_rows: int, shards: Sequence[pb.Shard] | None = None
 ) -> Iterator[pa.RecordBatch]:
     """Yields batches of the wanted columns, of ``batch_rows`` rows each but the last, of all shards or of some."""
     names, schema = _select(artifact, wanted)
     yield from _even(_all(artifact.shards if shards is None else shards, names, schema, batch_rows), batch_rows)
 
 
-def table(artifact: pb.Artifact, wanted: Sequence[str | Handle]) -> pa.Table:
+def table(artifact: pb.Artifact, wanted: Sequence[Name]) -> pa.Table:
     """Returns all rows."""
     names, schema = _select(artifact, wanted)
     return pa.Table.from_batches(_all(artifact.shards, names, schema, 1 << 17), schema)
@@ -34,13 +37,9 @@ def _join(batches: list[pa.RecordBatch]) -> pa.RecordBatch:
     return pa.Table.from_batches(batches).combine_chunks().to_batches()[0]
 
 
-# A column or a row argument, by its name or key.
-_Name = tuple[str, bool]
-
-
-def _select(artifact: pb.Artifact, wanted: Sequence[str | Handle]) -> tuple[list[_Name], pa.Schema]:
+def _select(artifact: pb.Artifact, wanted: Sequence[Name]) -> tuple[list[Name], pa.Schema]:
     types = {(c.name, False): c.type for c in artifact.columns} | {(c.name, True): c.type for c in artifact.arguments}
-    names = [(w.key, True) if isinstance(w, Handle) else (w, False) for w in wanted] or list(types)
+    names = list(wanted or types)
     if not names:
         raise Fault("nothing of the dataset is read: call p.read_all or p.read_columns in prepare, or give the stage a row argument of it")
     for name, argument in names:
@@ -50,12 +49,12 @@ def _select(artifact: pb.Artifact, wanted: Sequence[str | Handle]) -> tuple[list
     return names, pa.schema([pa.field(name[0], arrow_type(types[name])) for name in names])
 
 
-def _all(shards: Iterable[pb.Shard], names: list[_Name], schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def _all(shards: Iterable[pb.Shard], names: list[Name], schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
     for shard in shards:
         yield from _shard(shard, names, schema, batch_rows)
 
 
-def _shard(shard: pb.Shard, names: list[_Name], schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
+def _shard(shard: pb.Shard, names: list[Name], schema: pa.Schema, batch_rows: int) -> Iterator[pa.RecordBatch]:
     """Reads the files of a shard side by side: they have the same rows in the same order."""
     groups: list[tuple[pb.ColumnGroup, dict[int, str]]] = []
     found: set[int] = set()

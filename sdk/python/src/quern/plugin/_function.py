@@ -94,7 +94,7 @@ class Function:
         return self.parameters[i] if i < len(self.parameters) else self.variadic
 
     def _check(self, schema: Any) -> None:
-        from ._arrow import arrow_type
+        from ._arrow_types import arrow_type
 
         if len(schema) < len(self.parameters) or self.variadic is None and len(schema) > len(self.parameters):
             raise Malformed(f"{self} has {len(self.parameters)} parameters, but the request has {len(schema)} arguments")
@@ -108,7 +108,8 @@ class Function:
         """Calls a function of arrays."""
         import pyarrow as pa
 
-        from ._arrow import Unfit, arrow_type, coerce
+        from ._arrow import Unfit, coerce
+        from ._arrow_types import arrow_type
 
         want = arrow_type(self.result)
         try:
@@ -130,7 +131,7 @@ class Function:
         """Calls a function of single values."""
         import pyarrow as pa
 
-        from ._arrow import arrow_type
+        from ._arrow_types import arrow_type
         from ._rows import plain
 
         want = arrow_type(self.result)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar
 
 from . import _protocol as pb
 from ._columns import Column, from_proto
@@ -18,14 +18,12 @@ from ._llm import ChatRequest, ChatResponse, Message, request_of
 if TYPE_CHECKING:
     import pyarrow as pa
 
-    from ._arguments import Unknown
+    from ._dataset import Name
     from ._errors import RowError
     from ._host import Host, OpenAIAPI
-    from ._plugin import Type
-    from ._stages import Provider
+    from ._unknown import Unknown
 
 T = TypeVar("T")
-P = TypeVar("P", bound="Provider")
 
 _KINDS = {
     pb.ARTIFACT_KIND_DATASET: "dataset",
@@ -33,6 +31,13 @@ _KINDS = {
     pb.ARTIFACT_KIND_REPORT: "report",
     pb.ARTIFACT_KIND_PROMPT: "prompt",
 }
+
+
+class BlockType(Protocol):
+    """The type of a block that others can refer to."""
+
+    def block(self, instance: pb.Instance) -> tuple[Any, Unknown]:
+        """Returns the block's stage, and what is not known of it."""
 
 
 @dataclasses.dataclass
@@ -43,7 +48,7 @@ class Scope:
     artifacts: Mapping[str, pb.Artifact] = dataclasses.field(default_factory=dict)
     host: Host | None = None
     running: bool = False
-    types: Mapping[tuple[str, str], Type] = dataclasses.field(default_factory=dict)
+    types: Mapping[tuple[str, str], BlockType] = dataclasses.field(default_factory=dict)
 
     def needs_host(self) -> Host:
         if self.host is None:
@@ -131,6 +136,14 @@ def path_of(artifact: pb.Artifact, name: str) -> str:
     raise Error(f"the artifact ({artifact.format}) has no file {name!r}\nIt has {', '.join(f.name for f in artifact.files) or 'no files'}.")
 
 
+def _name(column: str | Handle) -> Name:
+    return (column.key, True) if isinstance(column, Handle) else (column, False)
+
+
+def _names(columns: Sequence[str | Handle]) -> list[Name]:
+    return [_name(c) for c in columns]
+
+
 class Dataset(_Input):
     """An argument that holds a dataset."""
 
@@ -164,13 +177,13 @@ class Dataset(_Input):
         """
         from ._dataset import read
 
-        return read(self._artifact, columns, batch_rows)
+        return read(self._artifact, _names(columns), batch_rows)
 
     def table(self, *columns: str | Row[Any] | Prompt) -> pa.Table:
         """Reads all rows into memory. See ``batches``."""
         from ._dataset import table
 
-        return table(self._artifact, columns)
+        return table(self._artifact, _names(columns))
 
     @property
     def shards(self) -> list[Shard]:
@@ -197,14 +210,14 @@ class Shard:
 
         It is empty for a column that is not read. That of a computed row argument is comparable only within a definition.
         """
-        name, argument = (column.key, True) if isinstance(column, Handle) else (column, False)
+        name, argument = _name(column)
         return next((c.digest for g in self.groups for c in g.columns if c.name == name and c.argument == argument), "")
 
     def batches(self, *columns: str | Row[Any] | Prompt, batch_rows: int = 16384) -> Iterator[pa.RecordBatch]:
         """Reads these rows. See ``Dataset.batches``."""
         from ._dataset import read
 
-        return read(self._artifact, columns, batch_rows, [self._shard])
+        return read(self._artifact, _names(columns), batch_rows, [self._shard])
 
 
 class Model(_Input):
@@ -226,7 +239,7 @@ class Model(_Input):
         """``chat``, ``complete``, ``score``, ``embed``, ``predict``."""
         return list(self._scope.instance.inputs[self.key].capabilities)
 
-    def block(self, provider: type[P]) -> P | None:
+    def block(self, provider: type[T]) -> T | None:
         """Returns the model block, such as the base model of a trainer. Only its fields can be used: it is neither prepared nor open.
 
         Values that are not known yet are defaults or empty; see ``block_known``.

@@ -20,6 +20,17 @@ def loads(text: bytes) -> Any:
     return json.loads(text, parse_float=Decimal)
 
 
+def anything(value: Any) -> Any:
+    """Returns numbers with a fraction as floats, or as Decimals if a float does not have all their digits."""
+    if isinstance(value, Decimal):
+        return float(value) if Decimal(repr(float(value))) == value else value
+    if isinstance(value, list):
+        return [anything(v) for v in value]
+    if isinstance(value, dict):
+        return {k: anything(v) for k, v in value.items()}
+    return value
+
+
 def dumps(value: Any) -> str:
     """Encodes a plain value. What JSON cannot hold exactly is a Fault."""
     if value is None or isinstance(value, (bool, str)):

@@ -20,10 +20,10 @@ from ._columns import Column
 from ._errors import CallError, Fault, Pending, RowError, legible
 from ._handles import Prompt, Row, Scope
 from ._llm import ChatRequest
-from ._plugin import Parameter, Type
 from ._prepare import block_name
 from ._rows import plain
 from ._stages import FlatMapper
+from ._type import Parameter, Type
 
 # The minimum time between two progress messages of a call, in seconds.
 _PROGRESS_EVERY = 0.1

@@ -57,7 +57,7 @@ class Output:
         """Returns answers as values of such a name. None is null."""
         import pyarrow as pa
 
-        from ._arrow import arrow_type
+        from ._arrow_types import arrow_type
 
         return pa.array([None if a is None else _output(a) for a in answers], arrow_type(_COLUMN))
 

@@ -9,8 +9,8 @@ from . import _protocol as pb
 from ._arrow import conform, cut, received, schema_of
 from ._errors import Error, Fault
 from ._map import row_errors
-from ._plugin import Type
 from ._stages import ModelFiles
+from ._type import Type
 
 
 def find(types: Iterable[Type], format: str) -> Type:

@@ -10,10 +10,11 @@ from typing import Any
 
 from .._digest import file_digest
 from . import _protocol as pb
-from ._arguments import Unknown, cty_type
+from ._arguments import cty_type
 from ._columns import Column, Columns, columns_of, to_proto
 from ._errors import Fault, error, legible, split, warning
 from ._json import dumps
+from ._unknown import Unknown
 
 
 @dataclasses.dataclass(frozen=True)

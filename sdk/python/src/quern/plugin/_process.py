@@ -11,16 +11,12 @@ import signal
 import sys
 import tempfile
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
-if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from ._plugin import Plugin
-    from ._workers import Pool
-
-# Set for a worker process.
-WORKER = "QUERN_PLUGIN_WORKER"
+from ._offer import Offer
+from ._server import Server, load
+from ._server import serve as listen
+from ._workers import WORKER, Pool
 
 COOKIE = "f2a1d5a4-5f0b-4c6e-9d1e-6f7c1f0a8b55"
 
@@ -31,7 +27,7 @@ _IDLE = 0.3
 _GRACE = 1
 
 
-def serve(plugin: Plugin, workers: int) -> None:
+def serve(plugin: Offer, workers: int) -> None:
     """Serves a plugin until quern no longer needs it."""
     if "--debug" in sys.argv[1:] or "-debug" in sys.argv[1:]:
         _debug(plugin)
@@ -51,10 +47,7 @@ def serve(plugin: Plugin, workers: int) -> None:
     _run(plugin, os.environ.get("PLUGIN_UNIX_SOCKET_DIR"), started, 1 if WORKER in os.environ else workers)
 
 
-def _run(plugin: Plugin, folder: str | None, started: Callable[[str], None], workers: int = 1) -> None:
-    from ._server import Server, load
-    from ._server import serve as listen
-
+def _run(plugin: Offer, folder: str | None, started: Callable[[str], None], workers: int = 1) -> None:
     directory = tempfile.mkdtemp(prefix="quern-", dir=folder)
     shutdown = threading.Event()
     try:
@@ -76,8 +69,6 @@ def _run(plugin: Plugin, folder: str | None, started: Callable[[str], None], wor
 def _pool(workers: int, directory: str) -> Pool | None:
     if workers <= 1:
         return None
-    from ._workers import Pool
-
     return Pool(workers, directory)
 
 
@@ -90,7 +81,7 @@ def _redirect_output() -> None:
     os.dup2(2, 1)
 
 
-def _debug(plugin: Plugin) -> None:
+def _debug(plugin: Offer) -> None:
     """Serves until it is interrupted, for quern commands that are told where."""
 
     def started(socket: str) -> None:

@@ -12,8 +12,8 @@ from . import _protocol as pb
 from ._errors import CallError, Error, Malformed, diagnostic, legible
 from ._handles import Scope
 from ._llm import ChatRequest, ChatResponse
-from ._plugin import Type
 from ._stages import ModelFiles
+from ._type import Type
 
 
 @dataclasses.dataclass(frozen=True)

@@ -17,10 +17,10 @@ from ._columns import from_proto
 from ._errors import CallError, Fault, Pending, legible, warning
 from ._handles import File, Scope
 from ._json import dumps, loads
-from ._plugin import Type
 from ._prepare import block_name
 from ._rows import RowBuffer, pieces
 from ._stream import Stream
+from ._type import Type
 
 _PROGRESS_EVERY = 0.1
 

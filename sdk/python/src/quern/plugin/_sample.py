@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 import pyarrow as pa
 
 from . import _protocol as pb
-from ._arguments import Unknown
 from ._arrow import argument, received
 from ._errors import diagnostic
 from ._prepare import Prepare
+from ._unknown import Unknown
 
 if TYPE_CHECKING:
     from ._handles import Dataset, Prompt, Row
-    from ._plugin import Type
+    from ._type import Type
 
 
 @dataclasses.dataclass(frozen=True)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import grpc
 
-from . import _deployment, _provider
+from . import _deploy, _provider
 from . import _protocol as pb
 from ._errors import Error, Malformed, Stopped, diagnostic
 from ._handles import Scope
@@ -20,7 +20,8 @@ from ._stream import Calls, Stream
 
 if TYPE_CHECKING:
     from ._host import Host
-    from ._plugin import Plugin, Type
+    from ._offer import Offer
+    from ._type import Type
     from ._workers import Pool
 
 # The most calls at a time. Threads are started when they are needed.
@@ -37,7 +38,7 @@ def load() -> None:
 class Server:
     """PluginService for a plugin. Failures of the work are diagnostics in the response; a status is for calls that violate the protocol."""
 
-    def __init__(self, plugin: Plugin, pool: Pool | None = None) -> None:
+    def __init__(self, plugin: Offer, pool: Pool | None = None) -> None:
         self.plugin = plugin
         self._pool = pool
         self._schema: pb.GetSchemaResponse | None = None
@@ -251,22 +252,22 @@ class Server:
         return Called(type, block, trained)
 
     def read_deployment(self, request: pb.ReadDeploymentRequest, context: grpc.ServicerContext) -> pb.ReadDeploymentResponse:
-        return _deployment.read(self._find(request.instance, context, pb.MODE_DEPLOY), request)
+        return _deploy.read(self._find(request.instance, context, pb.MODE_DEPLOY), request)
 
     def plan_deployment(self, request: pb.PlanDeploymentRequest, context: grpc.ServicerContext) -> pb.PlanDeploymentResponse:
-        return _deployment.plan(self._find(request.instance, context, pb.MODE_DEPLOY), request)
+        return _deploy.plan(self._find(request.instance, context, pb.MODE_DEPLOY), request)
 
     def apply_deployment(self, request: pb.ApplyDeploymentRequest, context: grpc.ServicerContext) -> pb.ApplyDeploymentResponse:
-        return _deployment.apply(self._find(request.instance, context, pb.MODE_DEPLOY), request)
+        return _deploy.apply(self._find(request.instance, context, pb.MODE_DEPLOY), request)
 
     def delete_deployment(self, request: pb.DeleteDeploymentRequest, context: grpc.ServicerContext) -> pb.DeleteDeploymentResponse:
-        return _deployment.delete(self._find(request.instance, context, pb.MODE_DEPLOY), request)
+        return _deploy.delete(self._find(request.instance, context, pb.MODE_DEPLOY), request)
 
     def import_deployment(self, request: pb.ImportDeploymentRequest, context: grpc.ServicerContext) -> pb.ImportDeploymentResponse:
         type = self._find(request.instance, context, pb.MODE_DEPLOY)
         if not hasattr(type.cls, "import_deployment"):
             _abort(context, grpc.StatusCode.UNIMPLEMENTED, f"{type} cannot import deployments")
-        return _deployment.import_deployment(type, request)
+        return _deploy.import_deployment(type, request)
 
     def call_function(self, request: pb.CallFunctionRequest, context: grpc.ServicerContext) -> pb.CallFunctionResponse:
         function = self.plugin.functions.get(request.name)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from ._deployment import Apply, Delete, DeploymentPlan, Plan, State
     from ._errors import RowError
     from ._prepare import Prepare
-    from ._read import RowWriter
     from ._source import Fingerprint
+    from ._writer import RowWriter
 else:
 
     def dataclass_transform(**_: Any) -> Any:

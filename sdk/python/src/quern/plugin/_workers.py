@@ -20,7 +20,9 @@ import grpc
 from . import _protocol as pb
 from ._errors import Error
 from ._limits import LIMITS
-from ._process import WORKER
+
+# Set for a worker process.
+WORKER = "QUERN_PLUGIN_WORKER"
 
 _SERVICE = "/quern.plugin.v1.PluginService/"
 
