@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -95,7 +94,7 @@ func showRun(ctx context.Context, ui *terminal, args *arguments.Log, s *store.St
 	}
 	if path, err := s.Runs().LogFile(id); err == nil {
 		if _, err := os.Stat(path); err == nil {
-			ui.printf("  log      %s\n", relative(path))
+			ui.printf("  log      %s\n", shortPath(path))
 		}
 	}
 	ui.printf("\n")
@@ -140,18 +139,6 @@ func runOutputs(r *history.Run) map[string]cty.Value {
 		}
 	}
 	return values
-}
-
-// relative returns a path relative to the working folder, if it is inside it.
-func relative(path string) string {
-	dir, err := os.Getwd()
-	if err != nil {
-		return path
-	}
-	if rel, err := filepath.Rel(dir, path); err == nil && filepath.IsLocal(rel) {
-		return rel
-	}
-	return path
 }
 
 // filled removes empty columns.

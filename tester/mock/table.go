@@ -170,21 +170,22 @@ func pattern(path string) string {
 	return b.String()
 }
 
-func (t *table) service(ctx context.Context) (pluginv1.PluginServiceClient, error) {
+// source returns the plugin that reads the table, and its source.
+func (t *table) source(ctx context.Context, address string) (pluginv1.PluginServiceClient, *pluginv1.Instance, error) {
+	in, err := t.instance(address)
+	if err != nil {
+		return nil, nil, err
+	}
 	c, err := t.set.Plugins.Client(ctx, registry.Builtin)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return c.Service(), nil
+	return c.Service(), in, nil
 }
 
 // prepare returns what the source of the table prepares: its columns, or errors.
 func (t *table) prepare(ctx context.Context, address string) (*pluginv1.Prepared, error) {
-	in, err := t.instance(address)
-	if err != nil {
-		return nil, err
-	}
-	service, err := t.service(ctx)
+	service, in, err := t.source(ctx, address)
 	if err != nil {
 		return nil, err
 	}
@@ -206,11 +207,7 @@ func (t *table) rename(diags []*pluginv1.Diagnostic) {
 
 // read calls f with each message of rows, and returns the errors of the source.
 func (t *table) read(ctx context.Context, address string, f func(rows []byte) error) ([]*pluginv1.Diagnostic, error) {
-	in, err := t.instance(address)
-	if err != nil {
-		return nil, err
-	}
-	service, err := t.service(ctx)
+	service, in, err := t.source(ctx, address)
 	if err != nil {
 		return nil, err
 	}
@@ -319,11 +316,7 @@ func (s *server) Fingerprint(ctx context.Context, req *pluginv1.FingerprintReque
 	if t == nil {
 		return &pluginv1.FingerprintResponse{Diagnostics: s.fault("the mock of a source needs rows or file").Diagnostics}, nil
 	}
-	in, err := t.instance(req.Instance.GetAddress())
-	if err != nil {
-		return nil, err
-	}
-	service, err := t.service(ctx)
+	service, in, err := t.source(ctx, req.Instance.GetAddress())
 	if err != nil {
 		return nil, err
 	}
@@ -332,11 +325,7 @@ func (s *server) Fingerprint(ctx context.Context, req *pluginv1.FingerprintReque
 
 // Read implements the protocol.
 func (s *server) Read(req *pluginv1.ReadRequest, stream pluginv1.PluginService_ReadServer) error {
-	in, err := s.tables[""].instance(req.Instance.GetAddress())
-	if err != nil {
-		return err
-	}
-	service, err := s.tables[""].service(stream.Context())
+	service, in, err := s.tables[""].source(stream.Context(), req.Instance.GetAddress())
 	if err != nil {
 		return err
 	}
@@ -349,11 +338,7 @@ func (s *server) Read(req *pluginv1.ReadRequest, stream pluginv1.PluginService_R
 
 // Preview implements the protocol.
 func (s *server) Preview(req *pluginv1.PreviewRequest, stream pluginv1.PluginService_PreviewServer) error {
-	in, err := s.tables[""].instance(req.Instance.GetAddress())
-	if err != nil {
-		return err
-	}
-	service, err := s.tables[""].service(stream.Context())
+	service, in, err := s.tables[""].source(stream.Context(), req.Instance.GetAddress())
 	if err != nil {
 		return err
 	}
