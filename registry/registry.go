@@ -118,7 +118,7 @@ var Bundled = map[string][]string{
 	"database":   {"source sql"},
 	"documents":  {"source docx", "source email", "source epub", "source excel", "source html", "source pdf", "source warc"},
 	"kubernetes": {"deploy kubernetes"},
-	"sql":        {"transform sql"},
+	"sql":        {"source duckdb", "transform sql"},
 	"storage":    {"deploy azure", "deploy gcs", "deploy s3", "source azure", "source gcs", "source s3"},
 }
 

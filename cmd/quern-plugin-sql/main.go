@@ -1,9 +1,9 @@
 //go:build duckdb_arrow
 
-// Command quern-plugin-sql provides transform "sql": a SELECT over datasets,
-// executed by DuckDB. It is a separate program because DuckDB is a C++ library.
-// The build tag duckdb_arrow belongs to DuckDB and enables rows in Arrow's
-// format.
+// Command quern-plugin-sql provides what DuckDB executes: transform "sql", a SELECT
+// over datasets, and source "duckdb", which reads database files. It is a separate
+// program because DuckDB is a C++ library. The build tag duckdb_arrow belongs to
+// DuckDB and enables rows in Arrow's format.
 package main
 
 import (

@@ -53,6 +53,9 @@ type connection struct {
 
 func (s source) connect(ctx context.Context, a *args) (*connection, error) {
 	u, err := url.Parse(a.URL)
+	if err == nil && u.Scheme == "duckdb" {
+		return nil, plugin.ArgumentErrorf("url", "DuckDB files have a source of their own\nUse source \"duckdb\", whose argument path is the path of the file.")
+	}
 	if err != nil || dialects[u.Scheme] == nil {
 		return nil, plugin.ArgumentErrorf("url", "The address is not that of a database\nIt begins with postgres://, mysql://, or sqlite:.")
 	}

@@ -2,13 +2,13 @@ package database
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/quern-dev/quern/plugins/watermark"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
@@ -86,6 +86,7 @@ func TestMistakesAreExplained(t *testing.T) {
 			"which a query cannot return":            {"query": "SELECT id FROM a", "schema": map[string]any{"id": "list<string>"}},
 			"\"x\" is not a valid int64":             {"query": "SELECT b FROM a", "schema": map[string]any{"b": "int64"}},
 			"The address is not that of a database":  {"query": "SELECT 1 AS x", "url": "oracle://a/b"},
+			"source \"duckdb\"":                      {"query": "SELECT 1 AS x", "url": "duckdb:shop.db"},
 			"The address contains a password":        {"query": "SELECT 1 AS x", "url": "postgres://a:hidden@localhost/b"},
 		} {
 			_, err := s.read(t, arguments)
@@ -138,10 +139,6 @@ func (s *server) spans(t *testing.T, a *args, known []string, former []byte) (pa
 	if err != nil {
 		t.Fatal(err)
 	}
-	var m memo
-	if err := json.Unmarshal(f.Memo, &m); err != nil {
-		t.Fatal(err)
-	}
 	c, err := src.connect(ctx, a)
 	if err != nil {
 		t.Fatal(err)
@@ -151,24 +148,16 @@ func (s *server) spans(t *testing.T, a *args, known []string, former []byte) (pa
 	if err != nil {
 		t.Fatal(err)
 	}
-	w, err := c.watermark(columns)
+	r, err := c.ranges(columns)
 	if err != nil {
 		t.Fatal(err)
 	}
-	chain, last := chainOf(w.identity, known), (*string)(nil)
-	for _, sp := range append(chain, span{}) {
-		if sp.To == nil {
-			if sp = (span{From: last, To: m.Cut}); last != nil && *last == *m.Cut {
-				break
-			}
-		}
-		last = sp.To
-		n, err := w.summary(ctx, sp)
-		if err != nil {
-			t.Fatal(err)
-		}
-		text, _ := json.Marshal(part{w.identity, sp, n.rows, n.checksum})
-		parts = append(parts, string(text))
+	all, err := watermark.Parts(ctx, c.identity, r, f.Memo, known)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		parts = append(parts, p.Fingerprint)
 	}
 	return parts, f
 }

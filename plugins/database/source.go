@@ -3,11 +3,11 @@ package database
 import (
 	"context"
 	"database/sql"
-	"encoding/json"
 	"fmt"
 	"strings"
 
 	"github.com/quern-dev/quern/internal/ordered"
+	"github.com/quern-dev/quern/plugins/watermark"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -68,16 +68,6 @@ func (s source) Prepare(ctx context.Context, p *plugin.Prepare[args]) error {
 // progressRows is the number of rows after which progress is reported.
 const progressRows = 10_000
 
-// memo is what a fingerprint leaves for the next call.
-type memo struct {
-	// Cut is the highest watermark that is read.
-	Cut *string `json:"cut,omitempty"`
-	// Planned says that the rows up to the cut are still to be read. The next
-	// fingerprint is then that of these rows, after they were read, and not of rows
-	// that have been added since.
-	Planned bool `json:"planned,omitempty"`
-}
-
 // Fingerprint counts the rows, or computes the digest of all of them.
 func (s source) Fingerprint(ctx context.Context, a *args, former []byte) (plugin.Fingerprint, error) {
 	c, columns, err := s.described(ctx, a)
@@ -90,27 +80,13 @@ func (s source) Fingerprint(ctx context.Context, a *args, former []byte) (plugin
 		if err := c.rows(ctx, statement{text: a.query()}, columns, d); err != nil {
 			return plugin.Fingerprint{}, err
 		}
-		return plugin.Fingerprint{Value: d.String(), Summary: count(d.rows)}, nil
+		return plugin.Fingerprint{Value: d.String(), Summary: watermark.RowCount(d.rows)}, nil
 	}
-	var before memo
-	_ = json.Unmarshal(former, &before)
-	cut := before.Cut
-	if !before.Planned {
-		cut = nil
-	}
-	w, err := c.watermark(columns)
+	r, err := c.ranges(columns)
 	if err != nil {
 		return plugin.Fingerprint{}, err
 	}
-	all, err := w.summary(ctx, span{To: cut})
-	if err != nil {
-		return plugin.Fingerprint{}, err
-	}
-	if cut == nil {
-		cut = all.max
-	}
-	text, err := json.Marshal(memo{Cut: cut, Planned: !before.Planned})
-	return plugin.Fingerprint{Value: w.identity + " " + all.text(), Memo: text, Summary: all.summary()}, err
+	return watermark.Fingerprint(ctx, c.identity, r, former)
 }
 
 // Read streams the rows: all of them, or each range of the watermark as a part.
@@ -126,13 +102,11 @@ func (s source) Read(ctx context.Context, a *args, w *plugin.RowWriter) error {
 	if a.Watermark == "" {
 		return c.rows(ctx, statement{text: a.query()}, columns, newSink(w))
 	}
-	var known memo
-	_ = json.Unmarshal(w.Memo(), &known)
-	mark, err := c.watermark(columns)
+	r, err := c.ranges(columns)
 	if err != nil {
 		return err
 	}
-	return mark.read(ctx, known.Cut, w)
+	return watermark.Read(ctx, c.identity, r, w)
 }
 
 // Preview writes the first rows, and counts all of them.
@@ -223,12 +197,4 @@ func (c *connection) describe(ctx context.Context) ([]*sql.ColumnType, error) {
 		err = rows.Err()
 	}
 	return types, err
-}
-
-// count says how many rows there are.
-func count(n int64) string {
-	if n == 1 {
-		return "1 row"
-	}
-	return fmt.Sprintf("%d rows", n)
 }

@@ -1,7 +1,7 @@
 //go:build duckdb_arrow
 
-// Package sql provides transform "sql": a SELECT over datasets, executed by
-// DuckDB.
+// Package sql provides what DuckDB executes: transform "sql", a SELECT over
+// datasets, and source "duckdb", which reads database files.
 package sql
 
 import (
@@ -44,9 +44,18 @@ type arguments struct {
 
 // Plugin returns the plugin "sql".
 func Plugin(version string) plugin.Plugin {
-	return plugin.Plugin{Name: "sql", Version: version, Types: []plugin.Type{
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sql", Doc: doc, BehaviorVersion: behavior}, transform{}),
-	}}
+	place := "."
+	return plugin.Plugin{
+		Name: "sql", Version: version,
+		Configure: func(_ context.Context, root string) error {
+			place = root
+			return nil
+		},
+		Types: []plugin.Type{
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "sql", Doc: doc, BehaviorVersion: behavior}, transform{}),
+			plugin.NewSource(plugin.Info{Kind: plugin.KindSource, Name: "duckdb", Doc: sourceDoc, BehaviorVersion: 1}, file{func() string { return place }}),
+		},
+	}
 }
 
 type transform struct{}
@@ -57,12 +66,7 @@ var (
 )
 
 func (transform) Prepare(ctx context.Context, p *plugin.Prepare[arguments]) error {
-	if p.Args.MemoryLimit != "" && !memoryLimit.MatchString(p.Args.MemoryLimit) {
-		p.Errorf("memory_limit", "%q is not an amount of memory\nWrite a number and a unit, such as \"500MB\", \"2GB\", or \"1.5GiB\".", p.Args.MemoryLimit)
-	}
-	if p.Args.Threads < 0 {
-		p.Errorf("threads", "The number of threads is negative\nRemove threads to use all that the machine has.")
-	}
+	checkResources(p, p.Args.MemoryLimit, p.Args.Threads)
 	if !p.Known("query") {
 		return plugin.ArgumentErrorf("query", "The query must be known at plan time\n"+
 			"It determines the columns of the result, so it cannot depend on the result of another stage. Join that stage's rows in the query instead.")
@@ -80,6 +84,16 @@ func (transform) Prepare(ctx context.Context, p *plugin.Prepare[arguments]) erro
 	p.Args.analysis = a
 	declare(p, a)
 	return nil
+}
+
+// checkResources checks the arguments that limit memory and threads.
+func checkResources[A any](p *plugin.Prepare[A], memory string, threads int64) {
+	if memory != "" && !memoryLimit.MatchString(memory) {
+		p.Errorf("memory_limit", "%q is not an amount of memory\nWrite a number and a unit, such as \"500MB\", \"2GB\", or \"1.5GiB\".", memory)
+	}
+	if threads < 0 {
+		p.Errorf("threads", "The number of threads is negative\nRemove threads to use all that the machine has.")
+	}
 }
 
 func declare(p *plugin.Prepare[arguments], a *query.Analysis) {

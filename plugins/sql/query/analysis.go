@@ -108,30 +108,15 @@ func analyze(ctx context.Context, db *database, query string, inputs []Table) (*
 		return nil, err
 	}
 	a := &Analysis{Tables: inputs, text: query}
-	misfit, err := a.describe(db)
+	misfit, err := a.describe(db, describeColumn)
 	if err != nil {
 		return nil, err
 	}
-	ordered, shows := tree.order() != nil, tree.has("SHOW_REF")
-	if ordered {
-		tree.orderAlsoBy(len(a.Columns))
-	}
-	if ordered || shows {
-		if a.text, err = tree.write(ctx, db); err != nil {
-			return nil, err
-		}
-	}
-	if shows { // SHOW counts as a SELECT, but cannot be the only statement of a view
-		a.text = "SELECT * FROM (" + a.text + ")"
-	}
-	if err := db.define(a.text); err != nil {
-		return nil, err
-	}
-	plan, err := explain(ctx, db)
+	shows := tree.has("SHOW_REF")
+	plan, err := a.settle(ctx, db, tree, shows)
 	if err != nil {
 		return nil, err
 	}
-	a.ordering = judge(plan, ordered)
 	if a.Reads, err = plan.reads(inputs); err != nil {
 		return nil, err
 	}
@@ -151,9 +136,38 @@ func analyze(ctx context.Context, db *database, query string, inputs []Table) (*
 	return a, nil
 }
 
-// describe determines the result's columns. It reports columns that no dataset
-// can contain separately, because other errors matter more.
-func (a *Analysis) describe(db *database) (misfit *Error, err error) {
+// settle completes the order of the query, and defines the view of its result.
+// It returns the query's plan.
+func (a *Analysis) settle(ctx context.Context, db *database, tree *syntax, shows bool) (*operator, error) {
+	ordered := tree.order() != nil
+	if ordered {
+		tree.orderAlsoBy(len(a.Columns))
+	}
+	if ordered || shows {
+		text, err := tree.write(ctx, db)
+		if err != nil {
+			return nil, err
+		}
+		a.text = text
+	}
+	if shows { // SHOW counts as a SELECT, but cannot be the only statement of a view
+		a.text = "SELECT * FROM (" + a.text + ")"
+	}
+	if err := db.define(a.text); err != nil {
+		return nil, err
+	}
+	plan, err := explain(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	a.ordering = judge(plan, ordered)
+	return plan, nil
+}
+
+// describe determines the result's columns with a function that returns a column
+// and the expression for its values, or why no dataset can contain it. It reports
+// such columns separately, because other errors matter more.
+func (a *Analysis) describe(db *database, as func(name string, t duck.LogicalType) (c data.Column, expression, mistake string)) (misfit *Error, err error) {
 	stmt, err := db.prepare(a.text)
 	if err != nil {
 		return nil, err
@@ -173,12 +187,14 @@ func (a *Analysis) describe(db *database) (misfit *Error, err error) {
 			return nil, &Error{Message: fmt.Sprintf("Two columns of the result are named %q.\nRename one of them with AS.", name)}
 		}
 		seen[strings.ToLower(name)] = true
-		column, mistake := describeColumn(stmt, i, name)
+		t := duck.PreparedStatementColumnLogicalType(stmt.stmt, i)
+		column, expression, mistake := as(name, t)
+		duck.DestroyLogicalType(&t)
 		if mistake != "" {
 			misfits = append(misfits, mistake)
 		}
 		a.Columns = append(a.Columns, column)
-		list = append(list, fmt.Sprintf("CAST(%s AS %s) AS %[1]s", quoteName(name), outsideType(column.Type)))
+		list = append(list, expression+" AS "+quoteName(name))
 	}
 	a.list = strings.Join(list, ", ")
 	if len(misfits) > 0 {
@@ -187,21 +203,21 @@ func (a *Analysis) describe(db *database) (misfit *Error, err error) {
 	return misfit, nil
 }
 
-// describeColumn returns a column. If no dataset can contain it, describeColumn
+// describeColumn returns a column of a transform. If no dataset can contain it, it
 // says why and what to do.
-func describeColumn(stmt *statement, i duck.IdxT, name string) (column data.Column, mistake string) {
-	t := duck.PreparedStatementColumnLogicalType(stmt.stmt, i)
-	defer duck.DestroyLogicalType(&t)
+func describeColumn(name string, t duck.LogicalType) (c data.Column, expression, mistake string) {
 	typ, fix := columnType(t)
 	if typ == "" {
-		return data.Column{}, fmt.Sprintf("The column %q has the type %s, which a dataset cannot store.\n%s", name, typeName(t), fix)
+		return data.Column{}, "NULL", fmt.Sprintf("The column %q has the type %s, which a dataset cannot store.\n%s", name, typeName(t), fix)
 	}
-	return data.Column{Name: name, Type: typ}, ""
+	return data.Column{Name: name, Type: typ}, cast(quoteName(name), outsideType(typ)), ""
 }
+
+func cast(expression, to string) string { return "CAST(" + expression + " AS " + to + ")" }
 
 func outsideType(column string) string {
 	t, err := sqlType(column, timestampOutside)
-	if err != nil { // for a column that is refused
+	if err != nil {
 		return "VARCHAR"
 	}
 	return t

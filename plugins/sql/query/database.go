@@ -16,11 +16,13 @@ import (
 	duck "github.com/duckdb/duckdb-go-bindings"
 )
 
-// database is a separate in-memory DuckDB with one connection. Only one
-// goroutine may use it, except for progress.
+// database is a DuckDB with one connection: a separate one in memory, or a file.
+// Only one goroutine may use it, except for progress.
 type database struct {
 	db   duck.Database
 	conn duck.Connection
+	// view is the name of the view of the query's result.
+	view string
 }
 
 // closed contains the settings that block access to everything outside the
@@ -33,25 +35,31 @@ var closed = map[string]string{
 	"temp_directory":               "",
 }
 
-// openDatabase opens a database with a number of threads, and then applies more
-// settings, written as in SET.
+// openDatabase opens a database in memory with a number of threads, and then
+// applies more settings, written as in SET.
 func openDatabase(threads int, settings ...string) (*database, error) {
+	return openConfigured("", resultView, map[string]string{"threads": strconv.Itoa(threads)}, settings)
+}
+
+// openConfigured opens the database in a file, or in memory if path is empty.
+// Options are settings that apply from the beginning.
+func openConfigured(path, view string, options map[string]string, settings []string) (*database, error) {
 	var config duck.Config
 	if duck.CreateConfig(&config) == duck.StateError {
 		return nil, errors.New("DuckDB returned no configuration")
 	}
 	defer duck.DestroyConfig(&config)
 	fixed := maps.Clone(closed)
-	fixed["threads"] = strconv.Itoa(threads)
+	maps.Copy(fixed, options)
 	for name, value := range fixed {
 		if duck.SetConfig(config, name, value) == duck.StateError {
 			return nil, fmt.Errorf("DuckDB does not accept the setting %s = %q", name, value)
 		}
 	}
-	d := &database{}
+	d := &database{view: view}
 	var message string
-	if duck.OpenExt("", &d.db, config, &message) == duck.StateError {
-		return nil, fmt.Errorf("open DuckDB: %s", message)
+	if duck.OpenExt(path, &d.db, config, &message) == duck.StateError {
+		return nil, &openError{message}
 	}
 	if duck.Connect(d.db, &d.conn) == duck.StateError {
 		duck.Close(&d.db)
@@ -65,6 +73,11 @@ func openDatabase(threads int, settings ...string) (*database, error) {
 	}
 	return d, nil
 }
+
+// openError is DuckDB's reason for not opening a database.
+type openError struct{ message string }
+
+func (e *openError) Error() string { return "open DuckDB: " + e.message }
 
 func (d *database) close() {
 	duck.Disconnect(&d.conn)
@@ -85,7 +98,11 @@ func (d *database) exec(statements string) error {
 // define creates the result view of a query. If the query is wrong, it returns
 // an *Error.
 func (d *database) define(query string) error {
-	if err := d.exec("CREATE VIEW " + resultView + " AS " + query); err != nil {
+	create := "CREATE VIEW "
+	if d.view == fileView {
+		create = "CREATE TEMP VIEW "
+	}
+	if err := d.exec(create + d.view + " AS " + query); err != nil {
 		return &Error{Message: err.Error()}
 	}
 	return nil

@@ -29,7 +29,7 @@ func literalPlan(ctx context.Context, db *database) error {
 
 // explain returns the plan of the result view.
 func explain(ctx context.Context, db *database) (*operator, error) {
-	rows, err := db.query(ctx, "EXPLAIN (FORMAT json) SELECT * FROM "+resultView)
+	rows, err := db.query(ctx, "EXPLAIN (FORMAT json) SELECT * FROM "+db.view)
 	if err != nil {
 		return nil, err
 	}

@@ -39,7 +39,8 @@ const (
 // arguments.
 var tableFunctions = []string{"unnest", "range", "generate_series", "repeat", "repeat_row", "json_each", "json_tree", "generate_subscripts"}
 
-// check refuses queries whose result would not be reproducible.
+// check refuses queries that read anything but their inputs, or whose result would
+// not be reproducible.
 func (s *syntax) check(inputs []Table) error {
 	columns := map[string]bool{}
 	for _, in := range inputs {
@@ -47,10 +48,20 @@ func (s *syntax) check(inputs []Table) error {
 			columns[strings.ToLower(c.Name)] = true
 		}
 	}
+	return s.each(func(n map[string]any) *Error {
+		if err := s.checkReads(n); err != nil {
+			return err
+		}
+		return s.checkRepeatable(n, columns)
+	})
+}
+
+// each returns the first error of a function over all objects of the tree.
+func (s *syntax) each(check func(map[string]any) *Error) error {
 	var found *Error
 	walk(s.root, func(n map[string]any) {
 		if found == nil {
-			found = s.checkNode(n, columns)
+			found = check(n)
 		}
 	})
 	if found != nil {
@@ -59,7 +70,27 @@ func (s *syntax) check(inputs []Table) error {
 	return nil
 }
 
-func (s *syntax) checkNode(n map[string]any, columns map[string]bool) *Error {
+// checkReads refuses tables and functions that are not inputs.
+func (s *syntax) checkReads(n map[string]any) *Error {
+	switch n["type"] {
+	case "TABLE_FUNCTION":
+		function, _ := n["function"].(map[string]any)
+		name := strings.ToLower(text(function["function_name"]))
+		if !slices.Contains(tableFunctions, name) {
+			return locatedError(s.text, offset(n), "The table function %s cannot be used here: a query reads only its inputs.\n"+
+				"Read files with a source, and add it to the argument inputs.", name)
+		}
+	case "BASE_TABLE":
+		if schema := text(n["schema_name"]); schema != "" && schema != "main" || text(n["catalog_name"]) != "" {
+			return locatedError(s.text, offset(n), "The table %s.%s does not exist: a query reads only its inputs.", schema, text(n["table_name"]))
+		}
+	}
+	return nil
+}
+
+// checkRepeatable refuses what would be different each time. columns are the
+// columns, in lowercase, that are not functions of the same name.
+func (s *syntax) checkRepeatable(n map[string]any, columns map[string]bool) *Error {
 	switch n["type"] {
 	case "FUNCTION":
 		return s.checkFunction(n)
@@ -71,17 +102,6 @@ func (s *syntax) checkNode(n map[string]any, columns map[string]bool) *Error {
 			if fix, ok := unrepeatable[name]; ok && !columns[name] {
 				return s.refuse(n, name, fix)
 			}
-		}
-	case "TABLE_FUNCTION":
-		function, _ := n["function"].(map[string]any)
-		name := strings.ToLower(text(function["function_name"]))
-		if !slices.Contains(tableFunctions, name) {
-			return locatedError(s.text, offset(n), "The table function %s cannot be used here: a query reads only its inputs.\n"+
-				"Read files with a source, and add it to the argument inputs.", name)
-		}
-	case "BASE_TABLE":
-		if schema := text(n["schema_name"]); schema != "" && schema != "main" || text(n["catalog_name"]) != "" {
-			return locatedError(s.text, offset(n), "The table %s.%s does not exist: a query reads only its inputs.", schema, text(n["table_name"]))
 		}
 	}
 	return s.checkSample(n)

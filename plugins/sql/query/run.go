@@ -8,6 +8,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -69,7 +70,13 @@ func run(ctx context.Context, a *Analysis, inputs []Input, o Options, yield func
 	}
 	defer db.close()
 	defer watch(db, o.Progress)()
-	result, err := db.query(ctx, a.selection())
+	return a.batches(ctx, db, a.selection(db.view), yield)
+}
+
+// batches passes on the rows of a statement that selects the result's columns,
+// until yield returns false.
+func (a *Analysis) batches(ctx context.Context, db *database, statement string, yield func(arrow.RecordBatch) bool) error {
+	result, err := db.query(ctx, statement)
 	if err != nil {
 		return err
 	}
@@ -112,8 +119,8 @@ func release(recs []arrow.RecordBatch) {
 }
 
 // selection returns the statement that reads the result.
-func (a *Analysis) selection() string {
-	sql := "SELECT " + a.list + " FROM " + resultView
+func (a *Analysis) selection(view string) string {
+	sql := "SELECT " + a.list + " FROM " + view
 	if a.ordering.sort {
 		sql += " ORDER BY ALL"
 	}
@@ -150,13 +157,28 @@ func openInputs(a *Analysis, inputs []Input, o Options) (*database, error) {
 }
 
 func (o Options) open(parallel bool) (*database, error) {
-	threads := o.Threads
-	if threads <= 0 {
-		threads = runtime.NumCPU()
-	}
+	threads := o.threads()
 	if !parallel {
 		threads = 1
 	}
+	return openDatabase(threads, o.settings()...)
+}
+
+// openFile opens a database file that can only be read, and cannot access anything
+// else.
+func (o Options) openFile(path string) (*database, error) {
+	return openConfigured(path, fileView, map[string]string{"access_mode": "READ_ONLY", "threads": strconv.Itoa(o.threads())},
+		append(o.settings(), "enable_external_access = false"))
+}
+
+func (o Options) threads() int {
+	if o.Threads <= 0 {
+		return runtime.NumCPU()
+	}
+	return o.Threads
+}
+
+func (o Options) settings() []string {
 	settings := []string{
 		"temp_directory = " + quoteText(o.SpillDir), "preserve_insertion_order = true",
 		"enable_progress_bar = true", "enable_progress_bar_print = false",
@@ -164,7 +186,7 @@ func (o Options) open(parallel bool) (*database, error) {
 	if o.MemoryLimit != "" {
 		settings = append(settings, "memory_limit = "+quoteText(o.MemoryLimit))
 	}
-	return openDatabase(threads, settings...)
+	return settings
 }
 
 // watch reports a database's progress until the returned function is called.
