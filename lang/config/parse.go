@@ -8,11 +8,12 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 
+	"github.com/quern-dev/quern/lang/config/internal/plain"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // pieceTokens is the most tokens of a file that are parsed at a time, if the file can be
-// cut. The parser keeps all tokens of its input, 96 bytes each, in a slice that grows by
+// cut. hcl's parser keeps all tokens of its input, 96 bytes each, in a slice that grows by
 // copying. Up to 170 tokens, it doubles, and its arrays have sizes that Go's allocator
 // reuses; a piece that almost reaches them leaves the least garbage.
 const pieceTokens = 170
@@ -92,19 +93,13 @@ func parsePieces(name string, all []piece) *hclsyntax.Body {
 	if len(all) < 2 {
 		return nil
 	}
-	files := make([]*hcl.File, len(all))
-	diagnosed := make([]bool, len(all))
-	parallel.For(len(all), runtime.GOMAXPROCS(0), func(i int) {
-		var diags hcl.Diagnostics
-		files[i], diags = hclsyntax.ParseConfig(all[i].src, name, all[i].start)
-		diagnosed[i] = len(diags) > 0
-	})
-	if slices.Contains(diagnosed, true) {
+	bodies := make([]*hclsyntax.Body, len(all))
+	parallel.For(len(all), runtime.GOMAXPROCS(0), func(i int) { bodies[i] = all[i].parse(name) })
+	if slices.Contains(bodies, nil) {
 		return nil
 	}
-	whole := files[0].Body.(*hclsyntax.Body)
-	for _, f := range files[1:] {
-		next := f.Body.(*hclsyntax.Body)
+	whole := bodies[0]
+	for _, next := range bodies[1:] {
 		if len(next.Attributes) > 0 {
 			return nil // arguments are errors here; the parser reports duplicates
 		}
@@ -112,4 +107,17 @@ func parsePieces(name string, all []piece) *hclsyntax.Body {
 		whole.SrcRange.End, whole.EndRange = next.SrcRange.End, next.EndRange
 	}
 	return whole
+}
+
+// parse returns the body that a piece has by itself, or nil if there are
+// diagnostics.
+func (p *piece) parse(name string) *hclsyntax.Body {
+	if body := plain.Parse(p.src, name, p.start); body != nil {
+		return body
+	}
+	f, diags := hclsyntax.ParseConfig(p.src, name, p.start)
+	if len(diags) > 0 {
+		return nil
+	}
+	return f.Body.(*hclsyntax.Body)
 }
