@@ -2,13 +2,9 @@ package dedup
 
 import (
 	"cmp"
-	"context"
-	"encoding/binary"
 	"math/bits"
 	"slices"
 	"sort"
-
-	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // rowset has all rows of a dataset, numbered across its shards.
@@ -164,94 +160,4 @@ func (r *rowset) joinEqual(c components) (copies bitmap) {
 		}
 	}
 	return copies
-}
-
-// widest is the number of rows of a bucket, in the order of their prints, that each row
-// is compared with. Only many texts with the same band of which few are similar have
-// pairs further apart.
-const widest = 128
-
-// parallelBands is the number of bands that are searched at the same time. Each takes four
-// bytes for each row.
-const parallelBands = 4
-
-// joinSimilar joins the values that have a band in common and are similar.
-func (r *rowset) joinSimilar(ctx context.Context, c components, copies bitmap, by comparison) error {
-	bands := by.layout().bands
-	for first := 0; first < bands; first += parallelBands {
-		keyed := make([][]uint64, min(parallelBands, bands-first))
-		g, ctx := parallel.WithContext(ctx)
-		for i := range keyed {
-			g.Go(func() error {
-				keyed[i] = r.sharing(first+i, copies)
-				return ctx.Err()
-			})
-		}
-		if err := g.Wait(); err != nil {
-			return err
-		}
-		for _, k := range keyed {
-			r.joinBuckets(c, k, by)
-		}
-	}
-	return nil
-}
-
-// sharing returns the rows whose hash of a band occurs several times, and a few others:
-// the hash and the row in one number, ascending.
-func (r *rowset) sharing(band int, copies bitmap) []uint64 {
-	some := repeated(r.rows(), func(yield func(uint32, uint64)) {
-		for i, s := range r.shards {
-			hashes := s.band(band)
-			for at := range s.rows {
-				row := uint32(r.first[i] + at)
-				if h := binary.LittleEndian.Uint32(hashes[4*at:]); h != 0 && !copies.has(uint64(row)) {
-					yield(row, uint64(h))
-				}
-			}
-		}
-	})
-	keyed := make([]uint64, len(some))
-	for i, row := range some {
-		shard, at := r.locate(row)
-		keyed[i] = uint64(binary.LittleEndian.Uint32(r.shards[shard].band(band)[4*at:]))<<32 | uint64(row)
-	}
-	slices.Sort(keyed)
-	return keyed
-}
-
-func (r *rowset) joinBuckets(c components, keyed []uint64, by comparison) {
-	for from := 0; from < len(keyed); {
-		to := from + 1
-		for to < len(keyed) && keyed[to]>>32 == keyed[from]>>32 {
-			to++
-		}
-		r.joinBucket(c, keyed[from:to], by)
-		from = to
-	}
-}
-
-func (r *rowset) joinBucket(c components, keyed []uint64, by comparison) {
-	if len(keyed) == 1 {
-		return
-	}
-	if len(keyed) > widest {
-		slices.SortFunc(keyed, func(a, b uint64) int {
-			return r.print(uint32(a)).compare(r.print(uint32(b)))
-		})
-	}
-	for i := range keyed {
-		a := uint32(keyed[i])
-		slots := r.slots(a)
-		for j := max(0, i-widest); j < i; j++ {
-			// A pair that is joined already need not be compared: that changes nothing.
-			b := uint32(keyed[j])
-			if c.find(a) == c.find(b) {
-				continue
-			}
-			if _, similar := by.similarity(slots, r.slots(b)); similar {
-				c.join(a, b)
-			}
-		}
-	}
 }

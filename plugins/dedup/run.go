@@ -39,7 +39,7 @@ func (dedup) Run(ctx context.Context, r *plugin.Run[dedupArgs]) (err error) {
 	sets := newComponents(all.rows())
 	copies := all.joinEqual(sets)
 	if s.comparison != nil {
-		if err := all.joinSimilar(ctx, sets, copies, s.comparison); err != nil {
+		if err := s.joinSimilar(ctx, all, sets, copies); err != nil {
 			return err
 		}
 	}
@@ -162,32 +162,20 @@ const (
 
 // clustersOut writes the largest groups and the values.
 func (w *writing) clustersOut(ctx context.Context) error {
-	sizes := map[uint32]int64{}
-	duplicates := int64(0)
-	for row, leader := range w.leader {
-		if leader != uint32(row) {
-			sizes[leader]++
-			duplicates++
-		}
-	}
-	leaders := make([]uint32, 0, len(sizes))
-	for leader := range sizes {
+	sizes := make([]uint32, len(w.leader))
+	for _, leader := range w.leader {
 		sizes[leader]++
-		leaders = append(leaders, leader)
 	}
-	slices.SortFunc(leaders, func(a, b uint32) int {
-		return cmp.Or(cmp.Compare(sizes[b], sizes[a]), w.rows.print(a).compare(w.rows.print(b)))
-	})
+	leaders, clusters, kept := w.largest(sizes)
 	largest := int64(0)
 	if len(leaders) > 0 {
-		largest = sizes[leaders[0]]
+		largest = int64(sizes[leaders[0]])
 	}
 	total := int64(w.rows.rows())
 	w.run.SetValue(cty.ObjectVal(map[string]cty.Value{
-		"rows": cty.NumberIntVal(total), "kept": cty.NumberIntVal(total - duplicates), "duplicates": cty.NumberIntVal(duplicates),
-		"clusters": cty.NumberIntVal(int64(len(leaders))), "largest": cty.NumberIntVal(largest),
+		"rows": cty.NumberIntVal(total), "kept": cty.NumberIntVal(kept), "duplicates": cty.NumberIntVal(total - kept),
+		"clusters": cty.NumberIntVal(clusters), "largest": cty.NumberIntVal(largest),
 	}))
-	leaders = leaders[:min(len(leaders), shownClusters)]
 	texts, err := w.texts(ctx, leaders)
 	if err != nil {
 		return err
@@ -196,7 +184,7 @@ func (w *writing) clustersOut(ctx context.Context) error {
 	defer b.Release()
 	for _, leader := range leaders {
 		b.Field(0).(*array.StringBuilder).Append(w.rows.print(leader).String())
-		b.Field(1).(*array.Int64Builder).Append(sizes[leader])
+		b.Field(1).(*array.Int64Builder).Append(int64(sizes[leader]))
 		if text, ok := texts[leader]; ok {
 			b.Field(2).(*array.StringBuilder).Append(text)
 		} else {
@@ -206,6 +194,32 @@ func (w *writing) clustersOut(ctx context.Context) error {
 	rec := b.NewRecordBatch()
 	defer rec.Release()
 	return w.run.Write("clusters", rec)
+}
+
+// largest returns the leaders of the largest groups of several rows, the number of such
+// groups, and the number of rows that are kept. sizes has the number of rows of each
+// group, by leader.
+func (w *writing) largest(sizes []uint32) (leaders []uint32, clusters, kept int64) {
+	compare := func(a, b uint32) int {
+		if sizes[a] != sizes[b] {
+			return cmp.Compare(sizes[b], sizes[a])
+		}
+		return w.rows.print(a).compare(w.rows.print(b))
+	}
+	for row, size := range sizes {
+		if size > 0 {
+			kept++
+		}
+		if size < 2 {
+			continue
+		}
+		clusters++
+		if at, _ := slices.BinarySearchFunc(leaders, uint32(row), compare); at < shownClusters {
+			leaders = slices.Insert(leaders, at, uint32(row))
+			leaders = leaders[:min(len(leaders), shownClusters)]
+		}
+	}
+	return leaders, clusters, kept
 }
 
 // textsFile has the texts of the groups that were shown, as a JSON object by group.

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -32,8 +34,10 @@ type scan struct {
 	files      *files
 	done       atomic.Int64
 
-	prints []*prints // by shard
-	former []*prints // of shards that no longer exist
+	prints []*prints          // by shard
+	names  []string           // of the files about the shards; empty if they cannot be identified
+	fresh  []bool             // the shards that are read in this run
+	former map[string]*prints // of shards that no longer exist, by the name of their file
 	// places are the rows of former shards, by print.
 	places map[digest]place
 }
@@ -56,6 +60,7 @@ func newScan(r *plugin.Run[dedupArgs]) (*scan, error) {
 	s := &scan{
 		run: r, in: in, comparison: c, files: f,
 		compared: data.Ref{Namespace: data.Arguments, Name: r.Args.compared().Key}, prints: make([]*prints, len(in.Shards())),
+		names: make([]string, len(in.Shards())), fresh: make([]bool, len(in.Shards())), former: map[string]*prints{},
 	}
 	if c != nil {
 		s.layout = c.layout()
@@ -65,23 +70,24 @@ func newScan(r *plugin.Run[dedupArgs]) (*scan, error) {
 
 // all returns what is known about each shard.
 func (s *scan) all(ctx context.Context) error {
-	names := make([]string, len(s.prints))
 	fresh := map[string][]int{} // shards to read, by the name of their file
 	for i, shard := range s.in.Shards() {
-		names[i] = fileName("values", shard, s.compared)
-		if names[i] != "" {
-			p, err := openPrints(s.files.path(names[i]), int(shard.Rows), s.layout)
+		name := fileName("values", shard, s.compared)
+		s.names[i] = name
+		if name != "" {
+			p, err := openPrints(s.files.path(name), int(shard.Rows), s.layout)
 			if err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}
 			s.prints[i] = p
 		}
 		if s.prints[i] == nil {
-			fresh[names[i]] = append(fresh[names[i]], i)
+			fresh[name] = append(fresh[name], i)
+			s.fresh[i] = true
 			continue
 		}
 		s.done.Add(shard.Rows)
-		s.files.keep(names[i])
+		s.files.keep(name)
 	}
 	if len(fresh) == 0 {
 		return s.sameLengths()
@@ -121,7 +127,7 @@ func (s *scan) remember() error {
 		if p == nil {
 			continue
 		}
-		s.former = append(s.former, p)
+		s.former[name] = p
 		for row := range p.rows {
 			s.places[p.print(row)] = place{p, row}
 		}
@@ -263,7 +269,7 @@ func (s *scan) sameLengths() error {
 
 func (s *scan) close() error {
 	var errs []error
-	for _, p := range append(s.former, s.prints...) {
+	for _, p := range slices.AppendSeq(slices.Clone(s.prints), maps.Values(s.former)) {
 		errs = append(errs, p.close())
 	}
 	return errors.Join(errs...)
