@@ -50,23 +50,56 @@ func (library) Prepare(_ context.Context, p *plugin.Prepare[libraryArgs]) error 
 
 func (library) Run(context.Context, *plugin.Run[libraryArgs]) error { return nil }
 
-// The library would take a missing answer for an error.
-func TestALibraryIsNotGivenABatchedModel(t *testing.T) {
+// searcher makes a limited number of requests, each of which depends on the
+// answers so far.
+type searcher struct{}
+
+type searcherArgs struct {
+	Dataset plugin.Dataset `quern:"dataset,required" doc:"What is asked."`
+	Text    plugin.Column  `quern:"text,required" rows_of:"dataset" doc:"A request."`
+	Model   plugin.Model   `quern:"model,required" doc:"What is asked."`
+}
+
+func (searcher) Prepare(_ context.Context, p *plugin.Prepare[searcherArgs]) error {
+	p.AddModelCalls(plugin.ModelCalls{Prompt: p.Args.Text.Key, Model: "model", PerRow: 1, Most: 10})
+	p.AddReport("")
+	return nil
+}
+
+func (searcher) Run(context.Context, *plugin.Run[searcherArgs]) error { return nil }
+
+// A library would take a missing answer for an error, and a search would wait for
+// a batch each time that it asks.
+func TestAStageThatNeedsAnswersImmediatelyIsNotGivenABatchedModel(t *testing.T) {
 	const config = `
+source "lines" "tickets" { path = "a.txt" }
+
 model "talker" "m" {
   name  = "m"
   batch = %t
 }
 
+`
+	const library = `
 evaluate "library" "e" {
   model = model.m
 }
 `
-	p := newPipeline(t)
-	p.mustPlan(fmt.Sprintf(config, false))
-	_, diags := p.plan(fmt.Sprintf(config, true))
-	if text := p.print(diags); !strings.Contains(text, "This stage cannot wait for batches") || !strings.Contains(text, "model.m") {
-		t.Errorf("the plan says %s", text)
+	const search = `
+evaluate "searcher" "e" {
+  dataset = source.tickets
+  text    = row.text
+  model   = model.m
+}
+`
+	for stage, why := range map[string]string{library: "because a library that it uses does", search: "decides by each answer what to ask next"} {
+		p := newPipeline(t)
+		p.mustPlan(fmt.Sprintf(config, false) + stage)
+		_, diags := p.plan(fmt.Sprintf(config, true) + stage)
+		text := strings.Join(strings.Fields(strings.ReplaceAll(p.print(diags), "│", " ")), " ")
+		if !strings.Contains(text, "This stage cannot wait for batches") || !strings.Contains(text, "model.m") || !strings.Contains(text, why) {
+			t.Errorf("the plan says %s", text)
+		}
 	}
 }
 

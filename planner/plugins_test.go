@@ -129,6 +129,7 @@ func (w *world) types() []plugin.Type {
 		plugin.NewRunner(info(plugin.KindEvaluate, "boast"), boast{}),
 		plugin.NewRunner(info(plugin.KindEvaluate, "contest"), contest{}),
 		plugin.NewRunner(info(plugin.KindEvaluate, "library"), library{}),
+		plugin.NewRunner(info(plugin.KindEvaluate, "searcher"), searcher{}),
 		plugin.NewProvider(info("", "talker"), talker{}),
 		plugin.NewDeployment(info(plugin.KindDeploy, "shelf"), &shelf{w}),
 	}

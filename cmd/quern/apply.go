@@ -35,7 +35,7 @@ func applyCommand(ui *terminal) *cli.Command {
 		Name:        "apply",
 		Usage:       "compute missing results, and update deployments",
 		ArgsUsage:   "[PLAN]",
-		Description: "Makes a plan, shows it, and runs it once you approve. Given the file of a saved plan, runs that plan,\nprovided that nothing has changed since.\n\nThe exit code is 0 if everything is done, 1 after an error, and 3 if nothing failed, but a stage waits for something\noutside, such as a batch API. Apply again later to continue.",
+		Description: "Makes a plan, shows it, and runs it once you approve. Given the file of a saved plan, runs that plan,\nprovided that nothing has changed since.\n\nThe exit code is 0 if everything is done, 1 after an error, and 3 if nothing failed, but a stage waits for something\noutside, such as a batch API. Apply again later to continue, or use -wait.",
 	})
 }
 
@@ -68,6 +68,7 @@ type application struct {
 	ui    *terminal
 	args  *arguments.Apply
 	begun bool // the stream of events has started
+	again bool // an earlier pass of this command has ended with something pending
 	// build makes the plan. nil means planner.Build.
 	build build
 }
@@ -103,6 +104,38 @@ func (a *application) attempt(ctx context.Context) error {
 	if a.build != nil {
 		w.build = a.build
 	}
+	return a.untilSettled(stop, func() error { return a.pass(ctx, planning, stop, w, saved) })
+}
+
+const (
+	firstCheck = 2 * time.Second
+	lastCheck  = 5 * time.Minute
+)
+
+// untilSettled calls pass again as long as it ends with something pending and
+// -wait allows it. In between, the command holds no lease.
+func (a *application) untilSettled(stop <-chan struct{}, pass func() error) error {
+	until := time.Now().Add(a.args.Wait.Value)
+	for pause := firstCheck; ; pause = min(2*pause, lastCheck) {
+		err := pass()
+		left := time.Until(until)
+		if code, _ := exitCode(err); code != exitPending || left <= 0 {
+			return err
+		}
+		pause = min(pause, left)
+		a.ui.notef("Checking again in %s; Ctrl-C ends the wait.\n", pause.Round(time.Second))
+		select {
+		case <-time.After(pause):
+		case <-stop:
+			return err
+		}
+		// What -replace requested is under way.
+		a.again, a.args.Replace.Parsed = true, nil
+	}
+}
+
+// pass makes a plan and carries it out. planning ends at the first Ctrl-C.
+func (a *application) pass(ctx, planning context.Context, stop <-chan struct{}, w *workspace, saved *plan.Plan) error {
 	env := a.args.Env.Value
 	lease, err := acquire(planning, a.ui, w.store, env, &a.args.Lock)
 	if err != nil {
@@ -166,7 +199,7 @@ func (a *application) plan(ctx context.Context, w *workspace, st *state.State, s
 		return saved, a.ui.failed(planner.CheckFresh(ctx, saved, w.plannerOptions(request, st)))
 	}
 	p, err := w.plan(ctx, request, st)
-	if err != nil || a.args.Events.Value || a.args.Out.Given() {
+	if err != nil || a.args.Events.Value || a.args.Out.Given() || a.again {
 		return p, err
 	}
 	return p, printPlan(a.ui, p, "text")

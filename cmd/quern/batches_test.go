@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
 	"fmt"
@@ -140,6 +141,57 @@ func TestBatchesAreSubmittedOnceAndReadLater(t *testing.T) {
 		// Both samples of a row are one request to the endpoint.
 		t.Errorf("%d batches, %+v", len(e.Batches()), c)
 	}
+}
+
+// With -wait, apply checks again until the batch is done.
+func TestApplyWaitsForBatches(t *testing.T) {
+	t.Parallel()
+	reads := 0
+	var e *openaitest.Endpoint
+	e = openaitest.Serve(t, openaitest.Options{Object: func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
+		if r.Method == http.MethodGet && strings.HasPrefix(r.URL.Path, "/v1/batches/") {
+			if reads++; reads == 2 {
+				e.FinishBatches(nil)
+			}
+		}
+		return false
+	}})
+	dir := folder(t, map[string]string{"texts.csv": "text\na cat\na dog\n", "main.quern.hcl": fmt.Sprintf(batchPipeline, e.URL())})
+	expect(t, dir, 3, "apply -auto-approve -wait=1ms", "2 of 2 rows wait: batch quern-")
+	expect(t, dir, 0, "apply -auto-approve -wait=10m", "2 of 2 rows wait: "+e.Batches()[0].ID, "Checking again in 2s", "label.kind: done")
+	if len(e.Batches()) != 1 || reads != 2 {
+		t.Errorf("%d batches were read %d times", len(e.Batches()), reads)
+	}
+}
+
+// Ctrl-C ends the wait, and nothing else: a later apply continues.
+func TestWaitingForABatchCanBeInterrupted(t *testing.T) {
+	t.Parallel()
+	e := openaitest.Serve(t, openaitest.Options{})
+	dir := folder(t, map[string]string{"texts.csv": "text\na cat\n", "main.quern.hcl": fmt.Sprintf(batchPipeline, e.URL())})
+	cmd := batchCommand(dir, "apply", "-auto-approve", "-wait=12h")
+	said, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(said); lines.Scan(); {
+		if strings.HasPrefix(lines.Text(), "Checking again") {
+			// Another command can use the environment in the meantime.
+			expect(t, dir, 3, "apply -auto-approve")
+			if err := cmd.Process.Signal(os.Interrupt); err != nil {
+				t.Fatal(err)
+			}
+			break
+		}
+	}
+	if _ = cmd.Wait(); cmd.ProcessState.ExitCode() != 3 {
+		t.Errorf("apply ended with %d", cmd.ProcessState.ExitCode())
+	}
+	e.FinishBatches(nil)
+	expect(t, dir, 0, "apply -auto-approve", "label.kind: done")
 }
 
 // Wherever the program is killed, a batch is created once.

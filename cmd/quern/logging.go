@@ -131,6 +131,9 @@ func (l *runLog) begin(path string) error {
 	if err != nil {
 		return err
 	}
+	if l.file != nil {
+		_ = l.file.Close() // that of an earlier run of the same command
+	}
 	l.file = f
 	_, err = f.Write(l.backlog)
 	l.backlog = nil

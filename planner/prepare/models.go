@@ -44,22 +44,32 @@ func trainedModel(o *pluginv1.Output) (plan.Port, error) {
 	return p, nil
 }
 
-// checkBatches refuses batched models for a stage whose plugin calls them over
-// HTTP: the library behind it waits for each answer.
+// checkBatches refuses batched models for a stage that cannot wait for batches.
 func (n *answered) checkBatches() hcl.Diagnostics {
 	var diags hcl.Diagnostics
-	if !n.prepared.OpenaiApi {
-		return nil
-	}
 	for _, key := range ordered.Keys(n.Inputs) {
 		from := n.Inputs[key].From
 		if from == nil || from.Model == nil || from.Model.Info.Batch == nil {
 			continue
 		}
-		diags = append(diags, diag.Errorf(n.RangeOf(key), "This stage cannot wait for batches",
-			"%s submits its requests as batches, but %s %q waits for each answer, because a library that it uses does. Use a model block without batch.", from.Address, n.Kind, n.Type))
+		if why := n.cannotWait(key); why != "" {
+			diags = append(diags, diag.Errorf(n.RangeOf(key), "This stage cannot wait for batches",
+				"%s submits its requests as batches, but %s %q %s. Use a model block without batch.", from.Address, n.Kind, n.Type, why))
+		}
 	}
 	return diags
+}
+
+// cannotWait returns why the stage needs the answers of a model immediately, or
+// nothing.
+func (n *answered) cannotWait(model string) string {
+	switch {
+	case n.prepared.OpenaiApi:
+		return "waits for each answer, because a library that it uses does"
+	case slices.ContainsFunc(n.prepared.Calls, func(c *pluginv1.ModelCalls) bool { return c.Model == model && c.Most > 0 }):
+		return "decides by each answer what to ask next, so it would wait for one batch after another, each of which can take a day"
+	}
+	return ""
 }
 
 func modelInfo(m *pluginv1.ModelInfo) plan.ModelInfo {

@@ -98,7 +98,8 @@ type ModelCalls struct {
 	// Draws is how many answers are requested for each request; 0 means one.
 	Draws int
 	// Most is the maximum number of these requests, however many rows there are; 0
-	// means no limit.
+	// means no limit. Such a stage decides by the answers what to ask next, so quern
+	// refuses a model whose requests wait in batches.
 	Most int
 }
 

@@ -1,6 +1,8 @@
 package arguments
 
 import (
+	"time"
+
 	"github.com/hashicorp/hcl/v2"
 	"github.com/urfave/cli/v3"
 
@@ -121,6 +123,8 @@ func (p *Plan) Request() Request {
 type Apply struct {
 	Planning
 	AutoApprove Flag[bool]
+	// Wait is how long to check again while a stage waits for something outside.
+	Wait Flag[time.Duration]
 	// Events prints events as JSON Lines.
 	Events Flag[bool]
 	// Out is the file that the plan is saved to instead of being carried out. Only
@@ -145,12 +149,13 @@ func (a *Apply) Flags() []cli.Flag {
 		return append(groups, declare(&a.Events, cli.BoolFlag{Name: "json", Usage: "print events as JSON Lines; needs -auto-approve"}))
 	}
 	return append(groups, a.refreshOnlyFlag(),
+		declare(&a.Wait, cli.DurationFlag{Name: "wait", Usage: "while a stage waits for something outside, such as a batch, check again for up to `DURATION`; needs -auto-approve"}),
 		declare(&a.Events, cli.BoolFlag{Name: "json", Usage: "print events as JSON Lines; needs -auto-approve or a saved plan"}))
 }
 
 // Parse implements [Set].
 func (a *Apply) Parse(given Positional) hcl.Diagnostics {
-	return all(a.parseFile(given), a.parseDestroy(), a.parseEvents(), a.Planning.parse(given))
+	return all(a.parseFile(given), a.parseDestroy(), a.parseEvents(), a.parseWait(), a.Planning.parse(given))
 }
 
 // parseFile rejects flags that define a plan if a saved plan is given.
@@ -176,6 +181,21 @@ func (a *Apply) parseDestroy() hcl.Diagnostics {
 		return nil
 	}
 	return refuse(a.Replace.Name()+" cannot be used with \"quern destroy\"", "To delete and create a deployment again, use \"quern apply -replace=ADDRESS\".")
+}
+
+// parseWait rejects -wait where another plan could not be applied without asking.
+func (a *Apply) parseWait() hcl.Diagnostics {
+	switch {
+	case !a.Wait.Given():
+		return nil
+	case a.Wait.Value <= 0:
+		return refuse(a.Wait.Name()+" must be positive", "Write a duration such as 30m or 12h.")
+	case a.File != "":
+		return refuse(a.Wait.Name()+" cannot be used with a saved plan", "quern makes a new plan each time that it checks again. Use -auto-approve without a saved plan.")
+	case !a.AutoApprove.Value:
+		return refuse(a.Wait.Name()+" cannot ask for approval", "quern makes a new plan each time that it checks again. Use -auto-approve.")
+	}
+	return nil
 }
 
 func (a *Apply) parseEvents() hcl.Diagnostics {

@@ -37,6 +37,7 @@ class Job:
         checkpoint_seconds: After how much time to save one.
         arguments: The arguments of the stage that affect the result, by name.
         description: The fields of ``artifact.Description``.
+        tokenizer: The folder of a tokenizer that replaces the base's; None: the base's own.
     """
 
     module: str
@@ -52,6 +53,7 @@ class Job:
     checkpoint_seconds: float
     arguments: dict[str, Any]
     description: dict[str, Any]
+    tokenizer: str | None = None
 
     def write(self) -> Path:
         """Writes the job into its work folder and returns the file."""

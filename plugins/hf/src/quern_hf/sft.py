@@ -14,7 +14,8 @@ from . import artifact, hf
 from .data import Counts, Example, RowsFile, chat, conversation, plain, prompted, write_items
 from .job import Job
 from .stage import Training, gpus
-from .tokens import Tokenizer
+from .tokenizer import FORMAT
+from .tokens import Template, TemplateError, Tokenizer
 
 
 @dataclass
@@ -68,6 +69,9 @@ class Sft(Training):
     """The implementation. `unsloth` is faster on one GPU, and has to be installed."""
     template: str | None = None
     """A chat template (Jinja) in place of the base's. It becomes part of the model."""
+    tokenizer: plugin.Model | None
+    """A `train "hf_tokenizer"` whose tokenizer replaces the base's. The embeddings of new tokens begin as the mean of those of the old tokens that they consist of.
+    All weights are trained, so it cannot be combined with `lora`. The chat template is that of the tokenizer, or `template`."""
 
     @property
     def chat_template(self) -> str | None:
@@ -84,8 +88,51 @@ class Sft(Training):
             self.needs_bitsandbytes(p, "quantize", "Loading a model in 4 bits")
         if self.engine == "unsloth":
             check_unsloth(p)
-        if self.text is None:
+        if self.tokenizer is not None:
+            self.check_tokenizer(p)
+        elif self.text is None:
             self.check_template(p, "messages" if self.messages else "prompt")
+
+    def check_tokenizer(self, p: plugin.Prepare) -> None:
+        """Reports that the base cannot get another tokenizer. Its content is not known before it is trained."""
+        assert self.tokenizer is not None
+        if self.tokenizer.format != FORMAT:
+            p.error(
+                'tokenizer is not a tokenizer\nSet it to a stage of the type train "hf_tokenizer", as in tokenizer = train.words.',
+                argument="tokenizer",
+            )
+        if self.lora is not None:
+            p.error(
+                "tokenizer and lora cannot be combined\nAn adapter does not train the embeddings, and those of new tokens have to be trained. Remove the lora block.",
+                argument="tokenizer",
+            )
+        if self.engine == "unsloth":
+            p.error('tokenizer needs engine = "trl"', argument="tokenizer")
+        if self.template is not None:
+            try:
+                Template(self.template, {}).check()
+            except TemplateError as e:
+                p.error(str(e), argument="template")
+
+    def describe(self) -> Path | None:
+        return None if self.tokenizer is not None else super().describe()
+
+    def tokenizer_folder(self, run: plugin.Run) -> Path | None:
+        if self.tokenizer is None:
+            return None
+        folder = artifact.view(self.tokenizer.files, Path(run.work_dir, "tokenizer"))
+        if self.text is None and Tokenizer(folder, self.template).template is None:
+            raise plugin.Error(
+                'The tokenizer has no chat template\nSet chat_template in train "hf_tokenizer", or template here.', argument="tokenizer"
+            )
+        return folder
+
+    def base_identity(self) -> dict[str, Any]:
+        return super().base_identity() | ({} if self.tokenizer is None else {"tokenizer": self.tokenizer.digest})
+
+    @property
+    def chats(self) -> bool:
+        return super().chats or (self.tokenizer is not None and self.text is None)
 
     @property
     def packs(self) -> bool:  # type: ignore[override]

@@ -203,6 +203,11 @@ class Training(plugin.Runner):
         """The chat template that replaces the base's."""
         return None
 
+    @property
+    def chats(self) -> bool:
+        """Whether the model can chat even if its base cannot."""
+        return self.chat_template is not None
+
     # Planning.
 
     def prepare(self, p: plugin.Prepare) -> None:
@@ -238,7 +243,7 @@ class Training(plugin.Runner):
         if self.head not in ("causal", "embedding"):
             return None
         of_base = [c for c in self.base.capabilities if c != "predict"]
-        can = ["embed"] if self.head == "embedding" else [*dict.fromkeys([*(["chat"] if self.chat_template else []), *of_base])]
+        can = ["embed"] if self.head == "embedding" else [*dict.fromkeys([*(["chat"] if self.chats else []), *of_base])]
         return plugin.ModelInfo(capabilities=can, max_concurrency=2, timeout=3600, cache=True) if can else None
 
     @classmethod
@@ -384,7 +389,8 @@ class Training(plugin.Runner):
         arguments = self.arguments()
         data = Path(run.work_dir, "data")
         run.progress(0, 0, "rows", "reading rows")
-        tokenizer = Tokenizer(base, self.chat_template)
+        replaced = self.tokenizer_folder(run)
+        tokenizer = Tokenizer(replaced or base, self.chat_template)
         counts = self.write_rows(run, tokenizer, self, data / "train.arrow", "dataset")
         validation = self._validation
         if validation is not None:
@@ -403,6 +409,7 @@ class Training(plugin.Runner):
             checkpoint_seconds=self.checkpoint_interval.total_seconds(),
             arguments=arguments,
             description=self.description(arguments),
+            tokenizer=str(replaced) if replaced else None,
         )
         self._discard_checkpoints_of_another(job)
         launch(run, job, self.processes)
@@ -418,6 +425,10 @@ class Training(plugin.Runner):
             return block.download(self.base.pins)
         return artifact.view(self.base.files, Path(run.work_dir, "base"))
 
+    def tokenizer_folder(self, run: plugin.Run) -> Path | None:
+        """Returns the folder of the tokenizer that replaces the base's; None if the base keeps its own."""
+        return None
+
     def arguments(self) -> dict[str, Any]:
         """Returns the plain arguments that affect the result."""
         return {name: value for name, value in plain(self).items() if not name.startswith("checkpoint_")}
@@ -429,14 +440,15 @@ class Training(plugin.Runner):
         return {
             "method": self.method,
             "head": self.head,
-            "base": self._base_identity(),
+            "base": self.base_identity(),
             "arguments": _set(arguments),
             "data": {key: dataset.digest for key, dataset in self.datasets().items()},
             "packages": {name: installed[name] for name in _LIBRARIES if name in installed},
             "environment": f"sha256:{hashlib.sha256(text.encode()).hexdigest()}",
         }
 
-    def _base_identity(self) -> dict[str, Any]:
+    def base_identity(self) -> dict[str, Any]:
+        """Returns what identifies the model to start from, for ``quern.json``."""
         block = self.base.block(HF)
         return {"digest": self.base.digest} if block is None else block.identity(self.base.pins)
 

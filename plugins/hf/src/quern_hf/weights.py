@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from . import artifact
+from . import artifact, vocabulary
 from .job import Job
 from .trainer import precision_of
 
@@ -16,17 +17,24 @@ _WRITTEN = ("config.json", "generation_config.json")
 
 
 def base_folder(job: Job) -> Path:
-    """Returns the folder of the model to start from. An adapter of the base becomes part of its weights."""
+    """Returns the folder of the model to start from. An adapter of the base becomes part of its weights, and it gets the tokenizer of the job."""
     base = Path(job.base)
-    if not (base / artifact.ADAPTER_FOLDER).exists():
-        return base
+    if (base / artifact.ADAPTER_FOLDER).exists():
+        base = _made(Path(job.work_dir, "merged"), lambda folder: _merge(base, folder))
+    if job.tokenizer is not None:
+        given, tokenizer = base, Path(job.tokenizer)
+        base = _made(Path(job.work_dir, "vocabulary"), lambda folder: vocabulary.replace(given, tokenizer, folder))
+    return base
+
+
+def _made(folder: Path, make: Callable[[Path], None]) -> Path:
+    """Returns a folder that is made once, by one of the processes."""
     import accelerate
 
-    merged = Path(job.work_dir, "merged")
     with accelerate.PartialState().main_process_first():
-        if not merged.exists():
-            _merge(base, merged)
-    return merged
+        if not folder.exists():
+            make(folder)
+    return folder
 
 
 def _merge(base: Path, folder: Path) -> None:

@@ -65,7 +65,8 @@ class ModelCalls:
         reads_answers: Each request contains an answer to another of the stage's calls.
         texts: Keys of further row arguments whose texts are part of the request.
         draws: Answers per request.
-        most: The maximum number of these requests, however many rows there are; 0: no limit.
+        most: The maximum number of these requests, however many rows there are; 0: no limit. Such a stage decides by the
+            answers what to ask next, so quern refuses a model whose requests wait in batches.
     """
 
     prompt: str

@@ -1,0 +1,147 @@
+"""Trainers that are killed, or stopped with Ctrl-C, give the weights of an undisturbed run."""
+
+from __future__ import annotations
+
+import json
+import os
+import pathlib
+import random
+import signal
+import time
+
+import pytest
+from conftest import Pipeline, tiny_llama
+from test_data import conversations
+
+KILLS = int(os.environ.get("KILLS", 10))
+
+BLOCKS = """
+source "jsonl" "rows" { path = "rows.jsonl" }
+model "hf" "base" { path = "base" }
+"""
+SETTINGS = """
+  base                   = model.base
+  dataset                = source.rows
+  learning_rate          = 0.001
+  batch_size             = 4
+  epochs                 = 60
+  gradient_checkpointing = false
+  precision              = "float32"
+  log_steps              = 3
+"""
+VALIDATION = """
+  validation {
+    dataset = source.rows
+    text    = row.text
+    target  = row.label
+    steps   = 7
+  }
+"""
+TRAINERS = {
+    "sft": ("hf_sft", "messages = row.messages\n  batch_size = 2\n  gradient_accumulation = 2"),
+    "adapter": ("hf_sft", "messages = row.messages\n  packing = true\n  max_length = 256\n  lora { r = 2 }"),
+    "dpo": ("hf_dpo", "messages = row.asked\n  chosen = row.text\n  rejected = row.worse"),
+    "kto": ("hf_dpo", 'loss = "kto"\n  messages = row.asked\n  chosen = row.text\n  rejected = row.worse'),
+    "reward": ("hf_reward", "messages = row.asked\n  chosen = row.text\n  rejected = row.worse"),
+    "classifier": ("hf_classifier", "text = row.text\n  target = row.label" + VALIDATION),
+    "embedding": ("hf_embedding", "anchor = row.text\n  positive = row.worse"),
+}
+
+
+def train(name: str, more: str = "") -> str:
+    type, arguments = TRAINERS[name]
+    settings = "\n".join(line for line in SETTINGS.splitlines() if not line or line.split()[0] not in arguments.split())
+    return BLOCKS + f'train "{type}" "tuned" {{{settings}\n  {arguments}\n  {more}\n}}\n'
+
+
+def with_base(pipeline: Pipeline) -> Pipeline:
+    """A pipeline with a base that has dropout, and rows."""
+    tiny_llama(pipeline.folder / "base", dropout=0.1)
+    rows = [
+        {"messages": m, "asked": m[:-1], "text": f"It is {i}.", "worse": "I do not know" + "!" * (i % 4), "label": f"class {i % 3}"}
+        for i, m in enumerate(conversations(24))
+    ]
+    pipeline.write(BLOCKS, rows_jsonl="".join(json.dumps(r) + "\n" for r in rows))
+    return pipeline
+
+
+@pytest.fixture
+def pipelines(pipeline: Pipeline, tmp_path: pathlib.Path) -> tuple[Pipeline, Pipeline]:
+    """A pipeline to kill, and one that is left alone."""
+    whole = with_base(Pipeline(tmp_path / "whole"))
+    whole.quern("init")
+    return with_base(pipeline), whole
+
+
+def step_of(folder: pathlib.Path) -> int:
+    """The step of the last checkpoint of the training that is under way."""
+    while True:
+        try:
+            found = list(folder.glob(".quern/staging/*/*/checkpoints/checkpoint-*"))
+        except FileNotFoundError:  # a folder was removed while it was searched
+            continue
+        return max((int(p.name.partition("-")[2]) for p in found), default=0)
+
+
+def killed(pipeline: Pipeline, step: int, moment: float) -> None:
+    """Applies, and kills quern, the plugin, and the trainer a moment after the checkpoint of a step."""
+    with pipeline.start("apply", "-auto-approve", start_new_session=True) as process:
+        while step_of(pipeline.folder) < step:
+            assert process.poll() is None, process.communicate()[0]
+            time.sleep(0.005)
+        time.sleep(moment)
+        os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.mark.parametrize("name", TRAINERS)
+def test_a_run_that_is_killed_again_and_again_gives_the_weights_of_an_undisturbed_one(pipelines, name):
+    pipeline, whole = pipelines
+    whole.write(train(name))
+    whole.apply()
+    steps = whole.value("train.tuned")["value"]["steps"]
+    # Ctrl-C saves a checkpoint, though none is due.
+    pipeline.write(train(name))
+    with pipeline.start("apply", "-auto-approve") as process:
+        for line in process.stdout:
+            if f" of {steps} steps" in line:
+                process.send_signal(signal.SIGINT)
+                break
+        process.communicate()
+    stopped = step_of(pipeline.folder)
+    assert 0 < stopped < steps - KILLS
+    pipeline.write(train(name, "checkpoint_steps = 1"))
+    moments = random.Random(7)
+    for kill in range(stopped + 1, stopped + KILLS + 1):
+        killed(pipeline, kill, moments.random() * 0.1)
+    assert stopped + KILLS <= step_of(pipeline.folder) < steps, "the last kill came too late to prove anything"
+    pipeline.write(train(name))
+    pipeline.apply()
+    assert pipeline.digest("train.tuned") == whole.digest("train.tuned")
+    assert pipeline.value("train.tuned")["value"]["tokens"] == whole.value("train.tuned")["value"]["tokens"]
+
+
+@pytest.mark.parametrize("algorithm", ["bpe", "unigram", "wordpiece"])
+def test_a_tokenizer_that_is_killed_again_and_again_is_that_of_an_undisturbed_run(pipelines, algorithm):
+    """It has no checkpoints: it begins again."""
+    pipeline, whole = pipelines
+    words = random.Random(1)
+    rows = ["".join(words.choices("abcdefghij ", k=200)) for _ in range(20_000)]
+    for p in pipelines:
+        p.write(
+            'source "jsonl" "texts" { path = "texts.jsonl" }\n'
+            'train "hf_tokenizer" "tuned" {\n  dataset = source.texts\n  text = row.text\n'
+            f'  vocab_size = 1000\n  algorithm = "{algorithm}"\n}}\n',
+            texts_jsonl="".join(json.dumps({"text": t}) + "\n" for t in rows),
+        )
+    whole.apply()
+    assert whole.value("train.tuned")["value"]["rows"] == len(rows)
+    moments = random.Random(7)
+    for _ in range(KILLS):
+        with pipeline.start("apply", "-auto-approve", start_new_session=True) as process:
+            while not list(pipeline.folder.glob(".quern/staging/*")):
+                assert process.poll() is None, process.communicate()[0]
+                time.sleep(0.005)
+            time.sleep(moments.random() * 0.2)
+            os.killpg(process.pid, signal.SIGKILL)
+    pipeline.apply()
+    assert pipeline.digest("train.tuned") == whole.digest("train.tuned")
