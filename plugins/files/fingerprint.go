@@ -4,25 +4,12 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
-	"encoding/json"
 	"fmt"
 	"io"
 	"time"
 
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
-
-// memo contains what was known about files at the last fingerprint, by name.
-type memo struct {
-	Files map[string]seen `json:"files"`
-}
-
-// seen describes a file when it was hashed.
-type seen struct {
-	Size     int64  `json:"size"`
-	Modified int64  `json:"modified"` // nanoseconds since 1970
-	Digest   string `json:"digest"`   // SHA-256 of its bytes, in hex
-}
 
 // settled is how long a file must be unchanged before its size and time are
 // trusted to show whether it changed. File systems store times with limited
@@ -37,41 +24,30 @@ const settled = 2 * time.Second
 func fingerprintOf(ctx context.Context, list []file, a format, former []byte, now time.Time) (plugin.Fingerprint, error) {
 	partitions, names := a.located().Partitions != "none", isNamed(a)
 	known := decodeMemo(former)
-	fresh := memo{Files: make(map[string]seen, len(list))}
+	fresh := newMemoWriter()
 	all := sha256.New()
 	var size int64
+	var line []byte
 	for _, f := range list {
 		digest, err := known.digest(ctx, f)
 		if err != nil {
 			return plugin.Fingerprint{}, err
 		}
 		if f.version == "" && now.Sub(time.Unix(0, f.modified)) > settled {
-			fresh.Files[f.name] = seen{f.size, f.modified, digest}
+			fresh.add(f.name, seen{f.size, f.modified, digest})
 		}
-		fmt.Fprint(all, partFingerprint(f, digest, partitions))
+		line = append(line[:0], partFingerprint(f, digest, partitions)...)
 		if names {
-			fmt.Fprint(all, nameText(f.name))
+			line = append(line, nameText(f.name)...)
 		}
-		fmt.Fprintln(all)
+		all.Write(append(line, '\n'))
 		size += f.size
-	}
-	text, err := json.Marshal(fresh)
-	if err != nil {
-		return plugin.Fingerprint{}, fmt.Errorf("encode the memo: %w", err)
 	}
 	return plugin.Fingerprint{
 		Value:   "sha256:" + hex.EncodeToString(all.Sum(nil)),
-		Memo:    text,
+		Memo:    fresh.text,
 		Summary: summary(len(list), size),
 	}, nil
-}
-
-// decodeMemo parses a memo. It ignores a memo that it cannot parse.
-func decodeMemo(text []byte) (m memo) {
-	if len(text) > 0 {
-		_ = json.Unmarshal(text, &m)
-	}
-	return m
 }
 
 // partFingerprint identifies the rows of a file: its bytes and, if they matter,
@@ -81,18 +57,6 @@ func partFingerprint(f file, digest string, partitions bool) string {
 		return digest + " " + text
 	}
 	return digest
-}
-
-// digest returns the digest of a file. It hashes the file unless its size and
-// time have not changed. The version of an object takes the place of a digest.
-func (m memo) digest(ctx context.Context, f file) (string, error) {
-	if f.version != "" {
-		return f.version, nil
-	}
-	if s, ok := m.Files[f.name]; ok && s.Size == f.size && s.Modified == f.modified {
-		return s.Digest, nil
-	}
-	return hash(ctx, f)
 }
 
 func hash(ctx context.Context, f file) (string, error) {

@@ -18,11 +18,7 @@ const previewedFiles = 8
 // the first rows of some files. It then estimates the number of rows from the
 // number of bytes.
 func (s source[A, F]) Preview(ctx context.Context, args *A, bytes int64, w *plugin.RowWriter) (plugin.RowCount, error) {
-	files, err := s.place(args).find()
-	if err != nil {
-		return plugin.RowCount{}, &plugin.ArgumentError{Argument: "path", Err: err}
-	}
-	return previewOf(ctx, F(args), files, w.Schema(), bytes, w)
+	return previewOf(ctx, F(args), F(args).located().found, w.Schema(), bytes, w)
 }
 
 func previewOf(ctx context.Context, a format, files []file, schema data.Schema, bytes int64, w rowWriter) (plugin.RowCount, error) {

@@ -18,6 +18,8 @@ import (
 type Located struct {
 	Path       string `quern:"path,required,operational" doc:"The file, or a pattern for several files: '*' matches any part of a name, '**' any folders. A relative path is relative to the folder of the configuration. Rows are in the order of the files' names. Files may have different columns: columns are matched by name, and are null for files that lack them."`
 	Partitions string `quern:"partitions" default:"\"auto\"" oneof:"auto,none" doc:"How to treat folders named KEY=VALUE, as Hive, Spark, and DuckDB write them. 'auto' makes each key a column, whose type is inferred from the values unless 'schema' gives it. 'none' ignores them."`
+
+	found []file // by Prepare
 }
 
 func (l *Located) located() *Located { return l }
@@ -147,6 +149,7 @@ func (s source[A, F]) schema(ctx context.Context, args *A) (columns data.Schema,
 	if err != nil {
 		return nil, nil, &plugin.ArgumentError{Argument: "path", Err: err}
 	}
+	a.located().found = files
 	return columnsOf(ctx, a, files)
 }
 
@@ -211,13 +214,9 @@ func (s source[A, F]) Fingerprint(ctx context.Context, a *A, memo []byte) (plugi
 	return fingerprintOf(ctx, list, F(a), memo, time.Now())
 }
 
-// Read streams the rows of all files.
+// Read streams the rows of the files that Prepare found.
 func (s source[A, F]) Read(ctx context.Context, a *A, w *plugin.RowWriter) error {
-	files, err := s.place(a).find()
-	if err != nil {
-		return &plugin.ArgumentError{Argument: "path", Err: err}
-	}
-	return readFiles(ctx, F(a), files, w.Schema(), w.Memo(), w)
+	return readFiles(ctx, F(a), F(a).located().found, w.Schema(), w.Memo(), w)
 }
 
 // withPartitions returns a writer that adds the columns of partitions, and the
@@ -247,7 +246,7 @@ func readFiles(ctx context.Context, a format, files []file, schema data.Schema, 
 	outer, rows := withPartitions(a, files, schema, w)
 	r := a.reader(outer.inner(), rows)
 	defer r.release()
-	known := decodeMemo(memo)
+	known, inferred := decodeMemo(memo), a.inferred()
 	for _, f := range files {
 		read := func() error {
 			if err := outer.enter(f); err != nil {
@@ -271,7 +270,7 @@ func readFiles(ctx context.Context, a format, files []file, schema data.Schema, 
 		if err != nil {
 			return err
 		}
-		if err := w.NamedPart(f.name, partFingerprint(f, digest, partitions)+a.inferred(), read); err != nil {
+		if err := w.NamedPart(f.name, partFingerprint(f, digest, partitions)+inferred, read); err != nil {
 			return err
 		}
 	}
