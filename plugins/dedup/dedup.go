@@ -15,8 +15,9 @@ type dedupArgs struct {
 	Input     plugin.Dataset `quern:"input,required" doc:"The dataset to deduplicate."`
 	Method    string         `quern:"method,required" oneof:"exact,near,semantic,substrings" doc:"How duplicates are found: 'exact' compares the values of 'by', 'near' compares texts by the runs of words that they share, 'semantic' compares embeddings, 'substrings' finds the passages of texts that occur several times."`
 	By        plugin.Column  `quern:"by" type:"dynamic" doc:"With method 'exact': rows for which this is equal are duplicates, such as 'lower(trimspace(row.text))'. Null equals nothing."`
-	Text      plugin.Column  `quern:"text" type:"string" doc:"With methods 'near' and 'substrings': the text to compare, such as 'row.text'. Null equals nothing. With method 'semantic': the text that 'clusters' shows."`
-	Embedding plugin.Column  `quern:"embedding" type:"dynamic" doc:"With method 'semantic': the embedding to compare, such as 'row.embedding': a list of numbers, of the same length in all rows. Null equals nothing."`
+	Text      plugin.Column  `quern:"text" type:"string" doc:"With methods 'near' and 'substrings': the text to compare, such as 'row.text'. Null equals nothing. With method 'semantic': the text that 'model' embeds or, with 'embedding', the text that 'clusters' shows."`
+	Model     plugin.Model   `quern:"model" doc:"With method 'semantic': the model that embeds the texts, such as 'model.embedder'. Either this or 'embedding'."`
+	Embedding plugin.Column  `quern:"embedding" type:"dynamic" doc:"With method 'semantic', without a 'model': the embedding to compare, such as 'row.embedding': a list of numbers, of the same length in all rows. Null equals nothing."`
 	Threshold *float64       `quern:"threshold" doc:"The similarity from which rows are duplicates, up to 1. With method 'near', it is the share of the n-grams of two texts that both have (Jaccard index); the default is 0.8. With method 'semantic', it is the cosine of two embeddings; the default is 0.95."`
 	NGram     *int           `quern:"ngram" doc:"With method 'near': the number of units in an n-gram; the default is 5. With method 'substrings': the number of words from which a repeated passage counts; the default is 50."`
 	Unit      string         `quern:"unit" default:"\"words\"" oneof:"words,characters" doc:"With method 'near': the unit of n-grams. Words are compared without case and punctuation. Use characters for very short texts."`
@@ -39,6 +40,8 @@ The dataset 'transform.NAME.clusters' shows the 20 largest groups, and the value
 
 Method 'substrings' finds passages of at least 'ngram' words that occur several times, in different texts or in one. It drops no rows, but adds the column 'repeated': a list of where they are, as 'start' and 'end' in bytes of UTF-8. Words are compared without case and punctuation. One text keeps each passage, which is not repeated there: the one whose hash is lowest. Equal texts count as one text, so drop them first. The values are 'rows', 'repeated_rows', 'bytes', and 'repeated_bytes'. What is kept for the next run takes about 12 bytes for each word.
 
+Method 'semantic' compares the embeddings of a column, or those that a model computes of texts. A model is asked once about each text, also in other stages and runs. A text that it cannot embed fails the stage. To continue without such texts, compute the column with transform "embed" and its 'max_errors'.
+
 What is known about the texts of a shard is kept for the next run. When rows are added, only new texts are read and compared with all others, and the result is the same as that of a run from scratch.
 
 ` + "```hcl" + `
@@ -51,9 +54,10 @@ transform "dedup" "unique" {
 }
 
 transform "dedup" "different" {
-  input     = transform.embedded
+  input     = source.questions
   method    = "semantic"
-  embedding = row.embedding
+  model     = model.embedder
+  text      = row.question
   threshold = 0.95
 }
 ` + "```"
@@ -111,7 +115,8 @@ func (dedup) Prepare(_ context.Context, p *plugin.Prepare[dedupArgs]) error {
 	}
 	p.AddDataset("clusters", clusterColumns)
 	p.SetValueType(valueType)
-	if a.Method == "semantic" {
+	a.prepareModel(p)
+	if a.Method == "semantic" && !a.Model.IsSet() {
 		if typ, _ := p.RowArgument(a.Embedding.Key); typ != "list<float64>" && typ != "list<int64>" {
 			p.Errorf("embedding", "The embedding must be a list of numbers\nThis expression is of type %s.", typ)
 		}
@@ -127,15 +132,34 @@ func (dedup) Prepare(_ context.Context, p *plugin.Prepare[dedupArgs]) error {
 	return nil
 }
 
-// compared is the row expression by which rows are compared.
-func (a *dedupArgs) compared() plugin.Column {
-	switch a.Method {
-	case "near", "substrings":
-		return a.Text
-	case "semantic":
-		return a.Embedding
+// prepareModel checks the model that embeds texts, and declares its calls.
+func (a *dedupArgs) prepareModel(p *plugin.Prepare[dedupArgs]) {
+	if !a.Model.IsSet() {
+		return
 	}
-	return a.By
+	if in := p.Input("model"); in != nil && !in.Can(plugin.CanEmbed) {
+		p.Errorf("model", "This model cannot embed\nIt can: %v. This transform needs a model that computes embeddings.", in.Capabilities)
+	}
+	var none int64
+	p.AddModelCalls(plugin.ModelCalls{Prompt: a.Text.Key, Model: "model", PerRow: 1, OutputTokens: &none})
+}
+
+// compared is the row expression by which rows are compared.
+func (a *dedupArgs) compared() plugin.Column { return a.expression(a.needed()) }
+
+// needed is the argument with that expression.
+func (a *dedupArgs) needed() string {
+	switch {
+	case a.Method == "exact":
+		return "by"
+	case a.Method == "semantic" && !a.Model.IsSet():
+		return "embedding"
+	}
+	return "text"
+}
+
+func (a *dedupArgs) expression(argument string) plugin.Column {
+	return map[string]plugin.Column{"by": a.By, "text": a.Text, "embedding": a.Embedding, "keep": a.Keep, "id": a.ID}[argument]
 }
 
 // threshold is the similarity from which rows are duplicates.
@@ -183,23 +207,27 @@ func (a *dedupArgs) check() error {
 // maxPassage is the largest number of words from which a repeated passage counts.
 const maxPassage = 10_000
 
-// methods are the row expressions of each method. It needs the first one.
+// methods are the row expressions of each method.
 var methods = map[string][]string{
 	"exact": {"by", "keep", "id"}, "near": {"text", "keep", "id"}, "semantic": {"embedding", "text", "keep", "id"}, "substrings": {"text"},
 }
 
-// checkCompared checks that the row expressions are those of the method.
+// checkCompared checks that the arguments are those of the method.
 func (a *dedupArgs) checkCompared() error {
-	can := methods[a.Method]
-	if !a.compared().IsSet() {
-		return plugin.ArgumentErrorf("method", "The method %s needs the argument %s\nIt compares this, such as '%[2]s = row.%[2]s'.", a.Method, can[0])
+	switch needed := a.needed(); {
+	case a.Model.IsSet() && a.Method != "semantic":
+		return plugin.ArgumentErrorf("model", "The argument model needs the method semantic\nOther methods do not compare embeddings.")
+	case a.Model.IsSet() && a.Embedding.IsSet():
+		return plugin.ArgumentErrorf("embedding", "The arguments model and embedding cannot be combined\nGive model and text to embed texts, or embedding to compare embeddings that the rows have.")
+	case !a.compared().IsSet() && a.Method == "semantic" && !a.Model.IsSet():
+		return plugin.ArgumentErrorf("method", "The method semantic needs the argument embedding, or model and text\nIt compares embeddings, such as 'embedding = row.embedding', or those that a model computes of texts.")
+	case !a.compared().IsSet():
+		return plugin.ArgumentErrorf("method", "The method %s needs the argument %s\nIt compares this, such as '%[2]s = row.%[2]s'.", a.Method, needed)
 	}
-	for _, c := range []struct {
-		argument string
-		column   plugin.Column
-	}{{"by", a.By}, {"text", a.Text}, {"embedding", a.Embedding}, {"keep", a.Keep}, {"id", a.ID}} {
-		if c.column.IsSet() && !slices.Contains(can, c.argument) {
-			return plugin.ArgumentErrorf(c.argument, "The argument %s does not apply to the method %s\nThat method takes the row expressions %s.", c.argument, a.Method, strings.Join(can, ", "))
+	can := methods[a.Method]
+	for _, argument := range []string{"by", "text", "embedding", "keep", "id"} {
+		if a.expression(argument).IsSet() && !slices.Contains(can, argument) {
+			return plugin.ArgumentErrorf(argument, "The argument %s does not apply to the method %s\nThat method takes the row expressions %s.", argument, a.Method, strings.Join(can, ", "))
 		}
 	}
 	if a.Remove && a.Method != "substrings" {

@@ -1,6 +1,7 @@
 package dedup
 
 import (
+	"encoding/json"
 	"fmt"
 	"maps"
 	"math"
@@ -8,9 +9,12 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/quern-dev/quern/internal/reference"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
@@ -133,6 +137,153 @@ func TestSimilarEmbeddingsAreDuplicates(t *testing.T) {
 	}
 }
 
+// letters embeds a text by how often it has each letter. It refuses some texts.
+func letters(text string) ([]float32, error) {
+	if strings.Contains(text, "refuse") {
+		return nil, &llm.CallError{Status: 400, Message: "too bad"}
+	}
+	v := make([]float32, 26)
+	for _, c := range text {
+		if c >= 'a' && c <= 'z' {
+			v[c-'a']++
+		}
+	}
+	return v, nil
+}
+
+func TestTextsAreEmbeddedByAModel(t *testing.T) {
+	var asked sync.Map
+	model := plugintest.FakeModel{Embed: func(text string) ([]float32, error) {
+		asked.Store(text, true)
+		return letters(text)
+	}}
+	args := map[string]any{"method": "semantic", "model": model, "text": plugintest.Row("text"), "drop": false}
+	rows := []row{{"text": "listen"}, {"text": "silent"}, {"text": nil}, {"text": "listen"}, {"text": "12"}, {"text": ""}, {"text": "other"}, {"text": "12"}, {"text": "34"}}
+	got := run(t, plugintest.Case{Rows: rows, ShardRows: 4, Args: args})
+	clusters := got.Datasets[""].Column("cluster")
+	groups := map[any][]int{}
+	for i, c := range clusters {
+		groups[c] = append(groups[c], i)
+	}
+	// Equal texts are duplicates, even if their embeddings have no direction.
+	want := [][]int{{0, 1, 3}, {2}, {4, 7}, {5}, {6}, {8}}
+	if have := slices.SortedFunc(maps.Values(groups), slices.Compare); !reflect.DeepEqual(have, want) {
+		t.Errorf("the groups are %v", have)
+	}
+	_, err := plugintest.Run(t, served(), plugintest.Case{Kind: plugin.KindTransform, Type: "dedup", Rows: append(slices.Clone(rows), row{"text": "refuse"}), ShardRows: 4, Args: args})
+	if err == nil || !strings.Contains(err.Error(), "The text of row 10, counted from 1, cannot be embedded") || !strings.Contains(err.Error(), "too bad") {
+		t.Error(err)
+	}
+	// A shard that the last run knew is not read.
+	asked.Clear()
+	again := run(t, plugintest.Case{Rows: append(slices.Clone(rows[:4]), row{"text": "new"}), ShardRows: 4, Kept: got.Kept, Args: args})
+	asked.Range(func(text, _ any) bool {
+		if text != "new" && text != sample {
+			t.Errorf("%q was embedded again", text)
+		}
+		return true
+	})
+	if of := again.Datasets[""].Column("duplicate_of"); of[4] != nil || of[0] == nil && of[1] == nil {
+		t.Errorf("duplicates of %v", of)
+	}
+}
+
+func TestAnotherModelEmbedsAllTextsAgain(t *testing.T) {
+	rows := []row{{"text": "listen"}, {"text": "silent"}, {"text": "other"}}
+	kept, marks := "", map[string]int{}
+	for name, embed := range map[string]func(string) ([]float32, error){"letters": letters, "constant": func(string) ([]float32, error) { return []float32{1, 2}, nil }} {
+		got := run(t, plugintest.Case{Rows: rows, Kept: kept, Args: map[string]any{"method": "semantic", "model": plugintest.FakeModel{Embed: embed}, "text": plugintest.Row("text")}})
+		kept, marks[name] = got.Kept, len(got.Datasets[""].Rows)
+	}
+	if marks["letters"] != 2 || marks["constant"] != 1 {
+		t.Errorf("the numbers of rows are %v", marks)
+	}
+}
+
+// The groups are those that comparing all pairs gives, on texts that people wrote.
+func TestEmbeddingsAreGroupedAsByBruteForce(t *testing.T) {
+	out := reference.Python(t, bruteForce, "../../examples/corpus/data/sms.tsv")
+	var want struct {
+		Texts   []string
+		Vectors [][]float32
+		Leaders []int
+	}
+	if err := json.Unmarshal(out, &want); err != nil {
+		t.Fatal(err)
+	}
+	vectors := map[string][]float32{}
+	var rows []row
+	for i, text := range want.Texts {
+		vectors[text] = want.Vectors[i]
+		rows = append(rows, row{"n": i, "text": text})
+	}
+	model := plugintest.FakeModel{Embed: func(text string) ([]float32, error) { return vectors[text], nil }}
+	got := run(t, plugintest.Case{Rows: rows, ShardRows: 500, Args: map[string]any{
+		"method": "semantic", "model": model, "text": plugintest.Row("text"), "threshold": 0.9, "drop": false,
+		"keep": plugintest.Computed{Type: "int64", Func: func(r map[string]any) any { return -int(r["n"].(int64)) }},
+		"id":   plugintest.Computed{Type: "string", Func: func(r map[string]any) any { return fmt.Sprint(r["n"]) }},
+	}})
+	equal, duplicates, found, wrong := 0, 0, 0, 0
+	for i, of := range got.Datasets[""].Column("duplicate_of") {
+		leader := fmt.Sprint(want.Leaders[i])
+		isDuplicate := want.Leaders[i] != i
+		if of == nil && !isDuplicate || of == leader {
+			equal++
+		}
+		if isDuplicate {
+			duplicates++
+			if of != nil {
+				found++
+			}
+		}
+		if of != nil && !isDuplicate {
+			wrong++
+		}
+	}
+	t.Logf("%d of %d rows have the leader of brute force; of %d duplicates, %d were found, and %d others", equal, len(rows), duplicates, found, wrong)
+	if duplicates < 50 || float64(found) < 0.98*float64(duplicates) || float64(wrong) > 0.02*float64(duplicates) || float64(equal) < 0.98*float64(len(rows)) {
+		t.Error("these are not the groups of brute force")
+	}
+}
+
+// bruteForce embeds messages by the singular vectors of their trigrams (latent semantic
+// analysis), and groups them by all cosines: each joins the first leader above the
+// threshold, or becomes one.
+const bruteForce = `
+import json, sys
+import numpy as np
+lines = open(sys.argv[1], encoding="utf-8", newline="\n").read().splitlines()
+texts = list(dict.fromkeys(line.split("\t", 1)[1] for line in lines))[:2000]
+grams = {}
+counts = []
+for t in texts:
+    c = {}
+    for i in range(len(t) - 2):
+        g = grams.setdefault(t[i:i+3].lower(), len(grams))
+        c[g] = c.get(g, 0) + 1
+    counts.append(c)
+df = np.zeros(len(grams))
+for c in counts:
+    for g in c: df[g] += 1
+top = np.argsort(-df, kind="stable")[:800]
+at = {g: i for i, g in enumerate(top)}
+m = np.zeros((len(texts), len(top)))
+for r, c in enumerate(counts):
+    for g, n in c.items():
+        if g in at: m[r, at[g]] = np.log1p(n) * np.log(len(texts) / df[g])
+_, vectors = np.linalg.eigh(m.T @ m)
+e = (m @ vectors[:, -96:]).astype(np.float32)
+unit = e.astype(np.float64)
+length = np.linalg.norm(unit, axis=1, keepdims=True)
+unit = np.where(length > 0, unit / np.maximum(length, 1e-300), 0)
+leaders, of = [], []
+for i in range(len(texts)):
+    near = np.flatnonzero(unit[leaders] @ unit[i] >= 0.9) if leaders else []
+    if len(near): of.append(leaders[near[0]])
+    else: leaders.append(i); of.append(i)
+json.dump({"Texts": texts, "Vectors": e.tolist(), "Leaders": of}, sys.stdout)
+`
+
 // TestAnyOrderAndAnyHistoryGiveTheSameResult changes a dataset step by step. After each
 // step, the result must be that of a run from nothing, in another order and with other
 // shards.
@@ -143,6 +294,7 @@ func TestAnyOrderAndAnyHistoryGiveTheSameResult(t *testing.T) {
 		"verified": {"method": "near", "text": plugintest.Row("text"), "id": plugintest.Row("id"), "drop": false, "ngram": 3, "verify": true, "threshold": 0.7},
 		"exact":    {"method": "exact", "by": plugintest.Row("text"), "id": plugintest.Row("id"), "keep": plugintest.Row("n"), "drop": false},
 		"semantic": {"method": "semantic", "embedding": plugintest.Row("v"), "id": plugintest.Row("id"), "keep": plugintest.Row("n"), "drop": false},
+		"embedded": {"method": "semantic", "model": plugintest.FakeModel{Embed: letters}, "text": plugintest.Row("text"), "threshold": 0.9, "id": plugintest.Row("id"), "keep": plugintest.Row("n"), "drop": false},
 	}
 	columns := data.Schema{{Name: "id", Type: "string"}, {Name: "text", Type: "string"}, {Name: "n", Type: "int64"}, {Name: "v", Type: "list<float64>"}}
 	kept := map[string]string{}
@@ -187,16 +339,21 @@ func byID(r *plugintest.RunResult) map[any]row {
 
 func TestMistakesInArgumentsAreExplained(t *testing.T) {
 	for want, args := range map[string]map[string]any{
-		"needs the argument by":     {"method": "exact"},
-		"needs the argument text":   {"method": "near"},
-		"text does not apply":       {"method": "exact", "by": plugintest.Row("text"), "text": plugintest.Row("text")},
-		"The threshold 1.5 is out":  {"method": "near", "text": plugintest.Row("text"), "threshold": 1.5},
-		"bands and rows belong":     {"method": "near", "text": plugintest.Row("text"), "bands": 3},
-		"The parameters of the com": {"method": "near", "text": plugintest.Row("text"), "bands": 3000, "rows": 4},
-		"verify needs the method":   {"method": "exact", "by": plugintest.Row("text"), "verify": true},
-		"must be a list of numbers": {"method": "semantic", "embedding": plugintest.Row("text")},
-		"embedding does not apply":  {"method": "near", "text": plugintest.Row("text"), "embedding": plugintest.Row("text")},
-		"id needs drop = false":     {"method": "near", "text": plugintest.Row("text"), "id": plugintest.Row("text")},
+		"needs the argument by":            {"method": "exact"},
+		"needs the argument text":          {"method": "near"},
+		"text does not apply":              {"method": "exact", "by": plugintest.Row("text"), "text": plugintest.Row("text")},
+		"The threshold 1.5 is out":         {"method": "near", "text": plugintest.Row("text"), "threshold": 1.5},
+		"bands and rows belong":            {"method": "near", "text": plugintest.Row("text"), "bands": 3},
+		"The parameters of the com":        {"method": "near", "text": plugintest.Row("text"), "bands": 3000, "rows": 4},
+		"verify needs the method":          {"method": "exact", "by": plugintest.Row("text"), "verify": true},
+		"must be a list of numbers":        {"method": "semantic", "embedding": plugintest.Row("text")},
+		"cannot embed":                     {"method": "semantic", "model": plugintest.FakeChat(nil), "text": plugintest.Row("text")},
+		"or model and text":                {"method": "semantic"},
+		"semantic needs the argument text": {"method": "semantic", "model": plugintest.FakeModel{Embed: letters}},
+		"model needs the method":           {"method": "near", "model": plugintest.FakeModel{Embed: letters}, "text": plugintest.Row("text")},
+		"cannot be combined":               {"method": "semantic", "model": plugintest.FakeModel{Embed: letters}, "text": plugintest.Row("text"), "embedding": plugintest.Row("text")},
+		"embedding does not apply":         {"method": "near", "text": plugintest.Row("text"), "embedding": plugintest.Row("text")},
+		"id needs drop = false":            {"method": "near", "text": plugintest.Row("text"), "id": plugintest.Row("text")},
 	} {
 		_, err := plugintest.Run(t, served(), plugintest.Case{Kind: plugin.KindTransform, Type: "dedup", Args: args, Rows: []row{{"text": "a"}}})
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -19,6 +19,7 @@ import (
 	"github.com/quern-dev/quern/plugins/rows"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
+	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -31,8 +32,10 @@ type scan struct {
 	comparison comparison
 	layout     layout
 	compared   data.Ref
-	files      *files
-	done       atomic.Int64
+	// kind begins the names of files about shards. It is "" if none can be reused.
+	kind  string
+	files *files
+	done  atomic.Int64
 
 	prints []*prints          // by shard
 	names  []string           // of the files about the shards; empty if they cannot be identified
@@ -40,6 +43,8 @@ type scan struct {
 	former map[string]*prints // of shards that no longer exist, by the name of their file
 	// places are the rows of former shards, by print.
 	places map[digest]place
+	// waiting is the error of a request to a model that is not answered yet.
+	waiting atomic.Pointer[llm.CallError]
 }
 
 type place struct {
@@ -59,7 +64,7 @@ func newScan(r *plugin.Run[dedupArgs]) (*scan, error) {
 	in := r.Dataset(r.Args.Input)
 	s := &scan{
 		run: r, in: in, comparison: c, files: f,
-		compared: data.Ref{Namespace: data.Arguments, Name: r.Args.compared().Key}, prints: make([]*prints, len(in.Shards())),
+		compared: data.Ref{Namespace: data.Arguments, Name: r.Args.compared().Key}, kind: "values", prints: make([]*prints, len(in.Shards())),
 		names: make([]string, len(in.Shards())), fresh: make([]bool, len(in.Shards())), former: map[string]*prints{},
 	}
 	if c != nil {
@@ -70,9 +75,15 @@ func newScan(r *plugin.Run[dedupArgs]) (*scan, error) {
 
 // all returns what is known about each shard.
 func (s *scan) all(ctx context.Context) error {
+	if err := s.identifyModel(ctx); err != nil {
+		return err
+	}
 	fresh := map[string][]int{} // shards to read, by the name of their file
 	for i, shard := range s.in.Shards() {
-		name := fileName("values", shard, s.compared)
+		name := ""
+		if s.kind != "" {
+			name = fileName(s.kind, shard, s.compared)
+		}
 		s.names[i] = name
 		if name != "" {
 			p, err := openPrints(s.files.path(name), int(shard.Rows), s.layout)
@@ -109,6 +120,9 @@ func (s *scan) all(ctx context.Context) error {
 	if err := g.Wait(); err != nil {
 		return err
 	}
+	if waiting := s.waiting.Load(); waiting != nil {
+		return waiting
+	}
 	return s.sameLengths()
 }
 
@@ -117,7 +131,7 @@ func (s *scan) all(ctx context.Context) error {
 func (s *scan) remember() error {
 	s.places = map[digest]place{}
 	for name, f := range s.files.former {
-		if s.files.again[name] || !strings.HasPrefix(name, "values-") {
+		if s.files.again[name] || s.kind == "" || !strings.HasPrefix(name, s.kind+"-") {
 			continue
 		}
 		p, err := openPrints(f.Path, -1, s.layout)
@@ -150,7 +164,7 @@ func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 		if err != nil {
 			return err
 		}
-		if err := r.batch(rec.Column(0)); err != nil {
+		if err := r.batch(ctx, rec.Column(0)); err != nil {
 			return err
 		}
 		s.run.Progress(s.done.Add(rec.NumRows()), s.in.Rows, "rows", "reading")
@@ -158,7 +172,7 @@ func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 	for _, i := range shards {
 		s.prints[i] = p
 	}
-	if name == "" {
+	if name == "" || s.waiting.Load() != nil {
 		return nil
 	}
 	if err := writeFile(s.files.folder, name, p.content); err != nil {
@@ -185,7 +199,29 @@ type reader struct {
 	value  []byte
 }
 
-func (r *reader) batch(values arrow.Array) error {
+func (r *reader) batch(ctx context.Context, values arrow.Array) error {
+	if !r.run.Args.Model.IsSet() {
+		return r.values(values, values)
+	}
+	for from := 0; from < values.Len(); from += embeddedRows {
+		texts := array.NewSlice(values, int64(from), int64(min(from+embeddedRows, values.Len()))).(*array.String)
+		vectors, err := r.embed(ctx, texts)
+		if err != nil {
+			return err
+		}
+		err = r.values(texts, vectors)
+		vectors.Release()
+		texts.Release()
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// values learns about the next rows: what identifies their values, and what is compared,
+// which may be something else.
+func (r *reader) values(values, compared arrow.Array) error {
 	texts, isText := values.(*array.String)
 	for i := range values.Len() {
 		row := r.row
@@ -193,24 +229,26 @@ func (r *reader) batch(values arrow.Array) error {
 		if values.IsNull(i) {
 			continue // the print is zero
 		}
-		var hash xxh3.Uint128
+		var p digest
 		if isText {
-			hash = xxh3.HashString128(texts.Value(i))
+			p = digestOf(xxh3.HashString128(texts.Value(i)))
 		} else {
 			var err error
 			if r.value, err = rows.AppendValue(r.value[:0], values, i); err != nil {
 				return err
 			}
-			hash = xxh3.Hash128(r.value)
+			p = digestOf(xxh3.Hash128(r.value))
 		}
-		p := digest{hash.Hi, hash.Lo | 1} // never zero
 		r.out.setPrint(row, p)
-		if err := r.sign(row, p, values, i); err != nil {
+		if err := r.sign(row, p, compared, i); err != nil {
 			return plugin.ArgumentErrorf(r.compared.Name, "A value cannot be compared\nIn row %d, counted from 1, %w.", r.first+int64(row)+1, err)
 		}
 	}
 	return nil
 }
+
+// digestOf returns the digest of a value, which is never zero.
+func digestOf(hash xxh3.Uint128) digest { return digest{hash.Hi, hash.Lo | 1} }
 
 func (r *reader) sign(row int, p digest, values arrow.Array, i int) error {
 	if r.signer == nil {
@@ -221,6 +259,9 @@ func (r *reader) sign(row int, p digest, values arrow.Array, i int) error {
 			return err
 		}
 		r.out.copy(row, at.shard, at.row)
+		return nil
+	}
+	if values.IsNull(i) { // a text without an embedding
 		return nil
 	}
 	slots, err := r.signer.sign(values, i, r.bands)

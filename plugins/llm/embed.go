@@ -2,13 +2,13 @@ package llm
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/quern-dev/quern/plugins/prompting"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -74,9 +74,26 @@ func (embed) Map(ctx context.Context, a *embedArgs, b *plugin.Batch) error {
 			rows = append(rows, i)
 		}
 	}
-	vectors := make([][]float32, b.N)
-	if err := a.embed(ctx, b, rows, vectors); err != nil {
+	asked := make([]string, len(rows))
+	for k, i := range rows {
+		asked[k], _ = texts.At(i)
+	}
+	made, err := prompting.Embed(ctx, b.Host(), a.Model, asked, func(k int, refused *llm.CallError) error {
+		b.Fail(rows[k], refused.Temporary, refused)
+		return nil
+	})
+	if err != nil {
 		return err
+	}
+	vectors := make([][]float32, b.N)
+	for k, i := range rows {
+		if made[k] == nil {
+			continue
+		}
+		if err := a.checkDimensions(len(made[k])); err != nil {
+			return err
+		}
+		vectors[i] = made[k]
 	}
 	list := array.NewListBuilder(memory.DefaultAllocator, arrow.PrimitiveTypes.Float64)
 	defer list.Release()
@@ -87,42 +104,6 @@ func (embed) Map(ctx context.Context, a *embedArgs, b *plugin.Batch) error {
 		}
 	}
 	b.SetArray(b.Name(), list.NewArray())
-	return nil
-}
-
-// embed sets the vectors of rows. If the model refuses a request, which may be for
-// one of its texts, it asks for each half.
-func (a *embedArgs) embed(ctx context.Context, b *plugin.Batch, rows []int, vectors [][]float32) error {
-	if len(rows) == 0 {
-		return nil
-	}
-	values, texts := b.Strings(a.Text), make([]string, len(rows))
-	for k, i := range rows {
-		texts[k], _ = values.At(i)
-	}
-	got, err := b.Host().Embed(ctx, a.Model, texts)
-	var refused *llm.CallError
-	switch {
-	case !errors.As(err, &refused) && err != nil:
-		return err
-	case err != nil && len(rows) > 1 && !refused.Temporary:
-		half := len(rows) / 2
-		if err := a.embed(ctx, b, rows[:half], vectors); err != nil {
-			return err
-		}
-		return a.embed(ctx, b, rows[half:], vectors)
-	case err != nil:
-		for _, i := range rows {
-			b.Fail(i, refused.Temporary, err)
-		}
-		return nil
-	}
-	for k, i := range rows {
-		if err := a.checkDimensions(len(got[k])); err != nil {
-			return err
-		}
-		vectors[i] = got[k]
-	}
 	return nil
 }
 

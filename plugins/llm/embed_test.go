@@ -60,7 +60,7 @@ func TestEmbeddingsOfDifferentDimensionsAreRefused(t *testing.T) {
 		rows []map[string]any
 		want string
 	}{
-		{nil, texts("a", "wide"), "The model returned 2 and 3."},
+		{nil, texts("a", "wide"), "The embeddings have different numbers of dimensions"},
 		{map[string]any{"dimensions": 3}, texts("a"), "The model returned 2, but dimensions is 3."},
 		{map[string]any{"dimensions": -1}, texts("a"), "dimensions must be at least 1"},
 		{map[string]any{"model": plugintest.FakeModel{Chat: func(*llm.Request, int) (*llm.Response, error) { return nil, nil }}}, texts("a"), "This model cannot embed"},
