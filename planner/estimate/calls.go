@@ -270,6 +270,7 @@ func addRanges(e *plan.Estimate, all []*foreseen) {
 	if e.CallsAtMost {
 		now = now.Each((*amount.Range).FromZero)
 	}
+	now.Rows = scratch.Rows
 	e.Range, e.Whole = &now, &scratch
 }
 

@@ -24,9 +24,10 @@ type Estimator struct {
 	Options
 	forecasts *forecaster
 
-	mu   sync.Mutex
-	runs map[string]map[string]*history.Instance // records that were read, by ID and address
-	kept []*decide.Instance                      // instances that call models, but not now
+	mu      sync.Mutex
+	runs    map[string]map[string]*history.Instance // records that were read, by ID and address
+	kept    []*decide.Instance                      // instances that call models, but not now
+	rowless []*decide.Instance                      // instances that will run, and whose rows are not known yet
 }
 
 // Options are what estimates are based on.
@@ -61,6 +62,11 @@ func (e *Estimator) Estimate(n *decide.Instance) {
 		e.estimateSeconds(n)
 		e.rangeSeconds(n, !byPlugin)
 		e.checkDraws(n)
+		if n.Estimate.Rows == nil && n.Estimate.Calls == nil {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			e.rowless = append(e.rowless, n)
+		}
 		return
 	}
 	if len(n.Calls) > 0 && (n.Action == plan.Keep || n.Action == plan.Reuse) {

@@ -1,6 +1,7 @@
 package estimate
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"sync"
@@ -57,6 +58,8 @@ type forecastOnce struct {
 type forecaster struct {
 	Options
 	secrets *secrets.Variables
+	bytes   int64 // how much of a source is read
+	glances bool  // only what takes little time is done
 
 	mu    sync.Mutex
 	notes map[string]note          // by address
@@ -64,7 +67,12 @@ type forecaster struct {
 }
 
 func newForecaster(s *secrets.Variables, o Options) *forecaster {
-	return &forecaster{Options: o, secrets: s, notes: map[string]note{}, made: map[string]*forecastOnce{}}
+	return &forecaster{Options: o, secrets: s, bytes: previewBytes, notes: map[string]note{}, made: map[string]*forecastOnce{}}
+}
+
+// glanceWithin makes later forecasts take little time, and none after ctx ends.
+func (e *forecaster) glanceWithin(ctx context.Context) {
+	e.Context, e.bytes, e.glances = ctx, glanceBytes, true
 }
 
 // note is what a forecast needs to know about an instance that is not
@@ -115,7 +123,7 @@ func (e *forecaster) newForecast(h *module.Handle) *forecast {
 	case h.Port.IsAligned() && n.Mode != plan.ModeFlatMap:
 		f = e.forecastMap(n, h.Port)
 	case e.noted(n).selections[h.Port.Name] != nil:
-		f = e.forecastSelection(n, e.noted(n).selections[h.Port.Name])
+		f = e.forecastSelection(n, h.Port, e.noted(n).selections[h.Port.Name])
 	}
 	if f == nil || f.until == n.Address {
 		f = e.forecastAsBefore(n, h.Port)
@@ -267,14 +275,14 @@ func (f *forecast) eval(e *forecaster, address string, row *plan.RowArg) (values
 }
 
 // forecastSelection forecasts a dataset that consists of rows of another one.
-func (e *forecaster) forecastSelection(n *module.Instance, s *pluginv1.Selection) *forecast {
+func (e *forecaster) forecastSelection(n *module.Instance, port *plan.Port, s *pluginv1.Selection) *forecast {
 	in := e.forecast(n.Inputs[s.RowsOf])
 	if in.until != "" {
 		return in
 	}
 	out := *in
 	if s.Where != "" && !e.where(n, s.Where, &out) {
-		if before := e.forecastAsBefore(n, e.port(n, s)); before.until == "" {
+		if before := e.forecastAsBefore(n, port); before.until == "" {
 			return before
 		}
 		out.none()
@@ -285,7 +293,34 @@ func (e *forecaster) forecastSelection(n *module.Instance, s *pluginv1.Selection
 	if s.Most != nil && float64(*s.Most) < out.rows.high {
 		out.cut(float64(*s.Most))
 	}
+	if len(port.Lineage) > 0 {
+		out.derive(n.Address, port, s.RowsOf)
+	}
 	return &out
+}
+
+// derive replaces the columns of an input by those of an output. Only columns whose
+// values the stage does not change are known in advance.
+func (f *forecast) derive(address string, port *plan.Port, input string) {
+	var fields []arrow.Field
+	var columns []arrow.Array
+	madeBy := map[string]string{}
+	for _, c := range port.Columns {
+		from, isInput := port.Lineage[c.Name].PassedOn(input)
+		at := f.sample.Schema().FieldIndices(from)
+		switch {
+		case isInput && len(at) == 1:
+			field := f.sample.Schema().Field(at[0])
+			field.Name = c.Name
+			fields, columns = append(fields, field), append(columns, f.sample.Column(at[0]))
+		case isInput && f.madeBy[from] != "":
+			madeBy[c.Name] = f.madeBy[from]
+		default:
+			madeBy[c.Name] = address
+		}
+	}
+	f.sample = array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, f.sample.NumRows())
+	f.madeBy = madeBy
 }
 
 // where keeps the rows of a sample that meet a condition. It returns false if
@@ -331,13 +366,6 @@ func (e *forecaster) where(n *module.Instance, key string, f *forecast) bool {
 func (f *forecast) none() {
 	f.exact, f.atMost = false, true
 	f.rows, f.fresh = spread{0, f.rows.mid, f.rows.high}, spread{0, f.fresh.mid, f.fresh.high}
-}
-
-// port returns the output of an instance that is a selection.
-func (e *forecaster) port(n *module.Instance, s *pluginv1.Selection) *plan.Port {
-	selections := e.noted(n).selections
-	i := slices.IndexFunc(n.Outputs, func(p plan.Port) bool { return selections[p.Name] == s })
-	return &n.Outputs[i]
 }
 
 // sampleSize is the number of rows of a sample, and the number of rows that they

@@ -10,8 +10,8 @@ import (
 // that are kept.
 const recordsRead = 16
 
-// Finish completes the estimates of a plan: what the instances that do not run would
-// take if nothing existed. A plan that computes nothing needs no estimate.
+// Finish completes the estimates of a plan: the rows of instances that call no models,
+// and what the instances that do not run would take if nothing existed. A plan that computes nothing needs no estimate.
 func (e *Estimator) Finish(p *plan.Plan) {
 	if e.Store == nil || !p.Computes() {
 		return
@@ -24,6 +24,7 @@ func (e *Estimator) Finish(p *plan.Plan) {
 			e.wholeSeconds(n)
 		}
 	}
+	e.glance(p)
 }
 
 // wholeCalls estimates the calls that a result took that exists.

@@ -16,6 +16,15 @@ type LineageSource struct {
 	Unchanged bool `json:"unchanged,omitempty"`
 }
 
+// PassedOn returns the column of an input whose values are passed on unchanged.
+func (l *Lineage) PassedOn(input string) (column string, ok bool) {
+	if l == nil || len(l.Sources) != 1 {
+		return "", false
+	}
+	s := l.Sources[0]
+	return s.Column, s.Input == input && s.Unchanged
+}
+
 // LineageFromProto returns a plugin's lineage, or nil if the plugin says nothing.
 func LineageFromProto(l *pluginv1.Lineage) *Lineage {
 	if l == nil {

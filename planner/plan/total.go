@@ -30,6 +30,8 @@ type Total struct {
 	Estimated bool
 	// RowsAtMost is set if some of them depend on upper bounds of rows.
 	RowsAtMost bool
+	// Bounded is set if some of Rows are upper bounds.
+	Bounded bool
 }
 
 // Sum is what several nodes take together.
@@ -41,8 +43,9 @@ type Sum struct {
 }
 
 // Missing counts nodes without an estimate. Calls, Tokens, and Money count only nodes
-// that call models.
+// that call models, and Rows only nodes that will or may run.
 type Missing struct {
+	Rows    int `json:"rows,omitempty"`
 	Calls   int `json:"calls,omitempty"`
 	Tokens  int `json:"tokens,omitempty"`
 	Money   int `json:"money,omitempty"`
@@ -99,8 +102,13 @@ func (p *Plan) Total() Total {
 			t.Whole.add(n, n.whole())
 		}
 		if n.Computes() {
-			t.Change.add(n, n.Amounts())
+			a := n.Amounts()
+			t.Change.add(n, a)
+			if a.Rows == nil {
+				t.Change.Missing.Rows++
+			}
 			t.expect(&n.Estimate)
+			t.Bounded = t.Bounded || n.Estimate.RowsAtMost || n.Action == MayRun
 		}
 	}
 	return t

@@ -43,7 +43,7 @@ func TestATotalIsTheSumOfAllStagesOrSaysWhatItLacks(t *testing.T) {
 	if got := total.Whole.Money; *got.Expected != 144 || *total.Whole.Calls.Expected != 30 {
 		t.Errorf("the whole costs %v", *got.Expected)
 	}
-	if got := total.Change.Missing; got != (Missing{Tokens: 2, Seconds: 2}) {
+	if got := total.Change.Missing; got != (Missing{Rows: 2, Tokens: 2, Seconds: 2}) {
 		t.Errorf("the change lacks %+v", got)
 	}
 	p.Nodes = append(p.Nodes, &Node{Action: Run, Mode: ModeRun, Estimate: Estimate{CostUnknown: true}})

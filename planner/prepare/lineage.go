@@ -9,9 +9,6 @@ import (
 
 // takeLineage records what the columns of an output come from.
 func (n *answered) takeLineage(port *plan.Port, o *pluginv1.Output) error {
-	if o.GetSelection() != nil {
-		port.SelectedFrom = o.Selection.GetRowsOf()
-	}
 	for _, c := range o.GetColumns() {
 		l := plan.LineageFromProto(c.GetLineage())
 		if l == nil {
@@ -24,6 +21,9 @@ func (n *answered) takeLineage(port *plan.Port, o *pluginv1.Output) error {
 			port.Lineage = map[string]*plan.Lineage{}
 		}
 		port.Lineage[c.GetName()] = l
+	}
+	if o.GetSelection() != nil && port.Lineage == nil { // its columns are those of the input
+		port.SelectedFrom = o.Selection.GetRowsOf()
 	}
 	port.RowsLineage = plan.LineageFromProto(o.GetRowsLineage())
 	if err := n.checkLineage(port.RowsLineage); err != nil {

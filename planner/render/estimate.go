@@ -168,8 +168,14 @@ func until(e plan.Estimate) string {
 func totals(p *plan.Plan) string {
 	t := p.Total()
 	var parts []string
-	if t.Rows != nil {
-		parts = append(parts, english.Count(*t.Rows, "row"))
+	if r := t.Change.Rows; r != nil {
+		unit := "rows"
+		if r.Certain() {
+			unit = english.Plural(int64(r.Low), "row")
+		}
+		for _, text := range sumText(r, t.Change.Missing.Rows, t.Bounded, number) {
+			parts = append(parts, withUnit(text, unit))
+		}
 	}
 	parts = append(parts, sumTexts(&t.Change, t.AtMost && !t.Estimated)...)
 	if n := p.Deferred.Len(); n > 0 && len(parts) > 0 {

@@ -103,6 +103,9 @@ func declare(p *plugin.Prepare[arguments], a *query.Analysis) {
 			p.SetLineage("", c.Name, lineage(a.Lineage.Columns[c.Name])...)
 		}
 		p.SetRowsLineage("", lineage(a.Lineage.Rows)...)
+		if s := a.Lineage.Selection; s != nil {
+			p.Select("", plugin.Selection{RowsOf: inputKey(s.Table), Some: s.Some, Most: s.Most})
+		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Args.Inputs)) {
 		if columns := a.Reads[name]; len(columns) > 0 {

@@ -26,6 +26,8 @@ type Lineage struct {
 	// Rows are the columns that determine which rows there are and their order: those
 	// of conditions, joins, groups, and orders.
 	Rows []Source
+	// Selection is nil if the rows are not rows of one input.
+	Selection *Selection
 }
 
 // errUnclear is returned for a plan whose columns cannot be followed.
@@ -50,7 +52,7 @@ func (a *Analysis) lineage(ctx context.Context, db *database) (*Lineage, error) 
 	if err != nil || len(columns) != len(a.Columns) {
 		return nil, nil
 	}
-	l := &Lineage{Columns: map[string][]Source{}, Rows: f.rows.list()}
+	l := &Lineage{Columns: map[string][]Source{}, Rows: f.rows.list(), Selection: f.selection(all.Plans[0])}
 	for i, c := range a.Columns {
 		l.Columns[c.Name] = columns[i].list()
 	}
@@ -93,6 +95,14 @@ type node struct {
 	ProjectionIDs []int                          `json:"projection_ids"`
 	ColumnIndexes []struct{ Index uint64 }       `json:"column_indexes"`
 	Function      struct{ Schema, Table string } `json:"function_data"`
+	Limit         bound                          `json:"limit_val"`
+	Offset        bound                          `json:"offset_val"`
+}
+
+// bound is a limit or an offset.
+type bound struct {
+	Type string `json:"type"` // UNSET, CONSTANT_VALUE, CONSTANT_PERCENTAGE, or an expression
+	Rows int64  `json:"constant_integer"`
 }
 
 type joinCondition struct {

@@ -77,6 +77,48 @@ func TestColumnsAreFollowedThroughAQuery(t *testing.T) {
 	}
 }
 
+func TestRowsOfOneInputAreRecognized(t *testing.T) {
+	for _, c := range []struct{ query, want string }{
+		{"select a, b + 1 as b from t order by b", "t"},
+		{"select id, row_number() over (order by b) as r from t", "t"},
+		{"select a from t limit 3", "t, at most 3"},
+		{"select a from t limit 3 offset 1", "some of t, at most 3"},
+		{"select a from t limit 10%", "some of t"},
+		{"select a from (select a from t limit 3) limit 7", "t, at most 3"},
+		{"select a from t where b > 0 limit 5", "some of t, at most 5"},
+		{"select distinct a from t", "some of t"},
+		{"select a, count(*) as n from t group by a", "some of t"},
+		{"select a from t where id in (select id from u)", "some of t"},
+		{"select id from t where exists (select 1 from u where u.id > 3)", ""},
+		{"select id from t semi join u using (id)", "some of t"},
+		{"select a, d, sum(b) as s from t group by rollup (a, d)", ""},
+		{"select count(*) as n from t", ""}, // one row, even of no rows
+		{"select unnest(l) as e from t", ""},
+		{"select t.a from t join u using (id)", ""},
+		{"select a from t union all select z from u", ""},
+		{"select 1 as one", ""},
+	} {
+		a, err := Analyze(context.Background(), c.query, lineageTables)
+		if err != nil || a.Lineage == nil {
+			t.Errorf("%s: %v %v", c.query, a, err)
+			continue
+		}
+		got := ""
+		if s := a.Lineage.Selection; s != nil {
+			got = s.Table
+			if s.Some {
+				got = "some of " + got
+			}
+			if s.Most != nil {
+				got += fmt.Sprintf(", at most %d", *s.Most)
+			}
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", c.query, got, c.want)
+		}
+	}
+}
+
 // Whatever a column is said to come from, and whatever determines the rows, the
 // query must read; and what it reads must be one of the two.
 func TestALineageHasTheColumnsThatAQueryReads(t *testing.T) {

@@ -40,18 +40,24 @@ func (p *preparation) AddDataset(name string, columns data.Schema) {
 
 // Selection describes which rows of an input a dataset consists of.
 type Selection struct {
-	// RowsOf is the key of the input. The dataset has all of its columns, or those
-	// of KeepInput.
+	// RowsOf is the key of the input. The dataset has all of its columns, those
+	// of KeepInput, or those that SetLineage describes.
 	RowsOf string
 	// Where is the key of a Column of type bool that is true for the candidate
 	// rows; empty if all rows are candidates.
 	Where string
+	// Some is set if only the stage itself can tell which rows are candidates.
+	// Then Where must be empty.
+	Some bool
 	// Share is the share of the candidates that is selected, from 0 to 1; nil
 	// means all.
 	Share *float64
 	// Most is the maximum number of selected rows; nil means no limit.
 	Most *int64
 }
+
+// someRows is no key of a row argument, so quern cannot evaluate it.
+const someRows = "*"
 
 // Select declares that a dataset output consists of rows of an input, as far as
 // that is known before the stage runs. Call it after AddDataset. quern uses it
@@ -65,6 +71,10 @@ func (p *preparation) Select(name string, s Selection) {
 		p.misuse("Select(%q) chooses rows of an input %q that does not exist", name, s.RowsOf)
 	case s.Where != "" && p.instance.RowArguments[s.Where] == nil:
 		p.misuse("Select(%q) chooses rows by a row argument %q that does not exist", name, s.Where)
+	case s.Where != "" && s.Some:
+		p.misuse("Select(%q) has both Where and Some", name)
+	case s.Some:
+		out.Selection = &pluginv1.Selection{RowsOf: s.RowsOf, Where: someRows, Share: s.Share, Most: s.Most}
 	default:
 		out.Selection = &pluginv1.Selection{RowsOf: s.RowsOf, Where: s.Where, Share: s.Share, Most: s.Most}
 	}
