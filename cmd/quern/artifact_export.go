@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 
@@ -10,6 +11,7 @@ import (
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
+	"github.com/quern-dev/quern/internal/arrowjson"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store"
@@ -24,7 +26,8 @@ func artifactExportCommand(ui *terminal) *cli.Command {
 		ArgsUsage: "ADDRESS[.PORT]|DIGEST [DIR]",
 		Description: "Writes a whole artifact to DIR, which must be empty or new: a dataset as Parquet, a model or report as its\n" +
 			"files. With -format or -o, writes the rows of a dataset as JSON Lines, CSV, or Parquet to a file, to standard\n" +
-			"output, or, with -rows-per-file, to several files in DIR.",
+			"output, or, with -rows-per-file, to several files in DIR. JSON Lines and CSV are compressed if the name of the\n" +
+			"file ends in .gz or .zst.",
 	}
 	return command(ui, c, &arguments.ArtifactExport{}, func(ctx context.Context, args *arguments.ArtifactExport) error {
 		ctx, cancel := interruptible(ctx)
@@ -59,7 +62,11 @@ func exportArtifact(ctx context.Context, ui *terminal, args *arguments.ArtifactE
 	if err != nil {
 		return err
 	}
-	if err := exportRows(ctx, ui, args, d, found.Name(), a.Dataset.Rows); err != nil {
+	err = exportRows(ctx, ui, args, d, found.Name(), a.Dataset.Rows)
+	if errors.Is(err, arrowjson.ErrNotFinite) {
+		err = fmt.Errorf("%w\nUse -format=parquet, or convert them first, for example to null with transform \"sql\".", err)
+	}
+	if err != nil {
 		return diag.Failed(fmt.Sprintf("%s cannot be exported as %s", found.Name(), args.Rows), "%w", err)
 	}
 	return nil
@@ -83,7 +90,7 @@ func exportRows(ctx context.Context, ui *terminal, args *arguments.ArtifactExpor
 		ui.notef("Wrote %s of %s to %s in %s.\n", english.Count(n, "row"), name, english.Count(len(files), "file"), args.Dir)
 		return nil
 	case args.File != "":
-		err := replaceFile(args.File, 0o666, func(w io.Writer) error { return export.Write(ctx, w, args.Rows, d) })
+		err := replaceFile(args.File, 0o666, func(w io.Writer) error { return export.WriteFile(ctx, w, args.File, args.Rows, d) })
 		if err == nil {
 			ui.notef("Wrote %s of %s to %s.\n", english.Count(n, "row"), name, args.File)
 		}

@@ -15,10 +15,11 @@ type mixture struct {
 	where string // the first row that shows it, such as "a.jsonl:7"
 }
 
-// warning returns the warning about it. key is the key of the column.
-func (m mixture) warning(key string) string {
-	return fmt.Sprintf("The values of %q are %s (%s is the first row that differs)\nThey become strings: text as it is, other values as their JSON. If that is right, set schema = { %s = \"string\" }; otherwise correct the rows.",
-		m.path, m.kinds, m.where, quoteKey(key))
+// warning returns the warning about it. key is the key of the column, and
+// column its type.
+func (m mixture) warning(key, column string) string {
+	return fmt.Sprintf("The values of %q are %s (%s is the first row that differs)\nThey become strings: text as it is, other values as their JSON. If that is right, set schema = { %s = %q }; otherwise correct the rows.",
+		m.path, m.kinds, m.where, quoteKey(key), column)
 }
 
 // add updates the sample with a row whose members are list.

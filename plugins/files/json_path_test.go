@@ -152,6 +152,9 @@ func TestThereIsAWarningAboutValuesWithoutACommonType(t *testing.T) {
 		if want == "" || err != nil {
 			continue
 		}
+		if advice := fmt.Sprintf("set schema = { %s = %q }", columns[0].Name, columns[0].Type); !strings.Contains(got, advice) {
+			t.Errorf("%s: %q does not contain the advice %q", text, got, advice)
+		}
 		a.Schema = map[string]string{columns[0].Name: columns[0].Type}
 		if _, warnings, err := s.schema(t.Context(), a); err != nil || len(warnings) > 0 {
 			t.Errorf("%s, whose type is given: %q, %v", text, warnings, err)

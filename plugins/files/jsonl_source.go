@@ -133,11 +133,14 @@ func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
 		if key == "" && a.selection().typed("") {
 			continue
 		}
-		field := all.object.fields[key]
+		t, _ := all.object.fields[key].arrow(0)
 		if m, ok := all.mixed[key]; ok && !a.selection().typed(key) {
-			found.warnings = append(found.warnings, m.warning(key))
+			column, err := data.TypeName(t)
+			if err != nil {
+				return nil, err
+			}
+			found.warnings = append(found.warnings, m.warning(key, column))
 		}
-		t, _ := field.arrow(0)
 		if err := found.add(files[0].name, key, t); err != nil {
 			return nil, err
 		}

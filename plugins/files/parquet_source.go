@@ -29,7 +29,7 @@ type parquetArgs struct {
 
 const parquetDoc = `Reads rows from Parquet files.
 
-All files must have the same columns. Types that quern does not have become the nearest one that it has: smaller integers int64, smaller floats and decimals float64, categories string, times of any unit timestamp (microseconds in UTC), lists of fixed size list.
+Types that quern does not have become the nearest one of its own, and no digits are lost: smaller integers and floats become int64 and float64; a decimal or unsigned integer becomes int64 or float64 if that can represent all of the column's values, and otherwise a string with all digits; categories, UUIDs, JSON, intervals, durations, and times of day become strings; times of any unit become timestamps (microseconds in UTC); lists of fixed size become lists; and a map becomes a list of structs with the fields ` + "`key` and `value`" + `. If a time is more precise than a timestamp, the stage fails unless ` + "`schema`" + ` gives the column's type.
 
 ` + "```hcl" + `
 source "parquet" "events" {

@@ -2,7 +2,6 @@ package arguments
 
 import (
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -135,7 +134,7 @@ func (a *ArtifactExport) Parse(given Positional) hcl.Diagnostics {
 	a.Artifact, a.Dir = given.Given[0], strings.Join(given.Given[1:], "")
 	a.File, a.Rows = a.Out.Value, export.Format(a.Format.Value)
 	if a.Rows == "" && a.File != "" {
-		a.Rows = export.Format(strings.TrimPrefix(filepath.Ext(a.File), "."))
+		a.Rows = export.FormatOf(a.File)
 	}
 	diags := a.parseDestination()
 	if a.File == "-" {
@@ -155,6 +154,8 @@ func (a *ArtifactExport) parseDestination() hcl.Diagnostics {
 		return refuse("quern artifact export needs a folder or a format", fmt.Sprintf("Give a folder for the whole artifact, or use -format=%s for the rows of a dataset.", formats))
 	case a.Dir != "" && a.Rows == "":
 		return nil
+	case a.Rows == export.Parquet && export.Compressed(a.File):
+		return refuse("Parquet files are not compressed as a whole", "Their columns are. Give the file a name that ends in .parquet.")
 	case !slices.Contains(export.Formats, string(a.Rows)):
 		return refuse(fmt.Sprintf("rows cannot be exported as %q", a.Rows), fmt.Sprintf("Use -format=%s.", formats))
 	}
