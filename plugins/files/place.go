@@ -7,10 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/bmatcuk/doublestar/v4"
+
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // place is the location of files: a path or glob pattern below a root.
@@ -66,12 +69,14 @@ func (p place) find() ([]file, error) {
 	if err != nil {
 		return nil, err
 	}
-	var out []file
-	for _, full := range names {
-		info, err := os.Stat(full)
-		if err != nil {
-			return nil, fmt.Errorf("look at %s: %w", p.display(full), withoutPath(err))
+	infos, errs := make([]fs.FileInfo, len(names)), make([]error, len(names))
+	parallel.For(len(names), runtime.GOMAXPROCS(0), func(i int) { infos[i], errs[i] = os.Stat(names[i]) })
+	out := make([]file, 0, len(names))
+	for i, full := range names {
+		if errs[i] != nil {
+			return nil, fmt.Errorf("look at %s: %w", p.display(full), withoutPath(errs[i]))
 		}
+		info := infos[i]
 		if info.IsDir() {
 			if full == pattern {
 				return nil, fmt.Errorf("%s is a folder\nUse a pattern to read its files, such as %q.", p.path, strings.TrimSuffix(p.path, "/")+"/*")
@@ -119,6 +124,9 @@ func (p place) match(pattern string) ([]string, error) {
 func (p place) display(full string) string {
 	if filepath.IsAbs(p.path) {
 		return full
+	}
+	if name, ok := strings.CutPrefix(full, p.root+string(filepath.Separator)); ok {
+		return filepath.ToSlash(name)
 	}
 	if name, err := filepath.Rel(p.root, full); err == nil {
 		return filepath.ToSlash(name)
