@@ -15,7 +15,7 @@ import (
 // TestPrograms runs the scripts in testdata/programs, which need programs that come
 // with quern.
 func TestPrograms(t *testing.T) {
-	dir := programs(t, "database", "documents")
+	dir := programs(t, "database", "documents", "storage")
 	params := scriptParams(t, "testdata/programs")
 	setup := params.Setup
 	params.Setup = func(env *testscript.Env) error {

@@ -136,6 +136,7 @@ func scriptParams(t *testing.T, dir string) testscript.Params {
 			"limited":   limitedScriptCommand,
 			"serve":     serveScriptCommand,
 			"says":      saysScriptCommand,
+			"bucket":    bucketScriptCommand,
 		},
 	}
 }

@@ -47,27 +47,27 @@ func (a *azurePublish) open(context.Context) (writable, string, error) {
 // deployments returns the types that publish datasets.
 func deployments() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewDeployment(publisher("azure", "blobs in a container of Azure Blob Storage", `
+		plugin.NewDeployment(publisher("azure", "https://acmewarehouse.blob.core.windows.net/corpora/tickets", "blobs in a container of Azure Blob Storage", `
   account    = "acmewarehouse"
   container  = "corpora"
   path       = "tickets"
   license    = "cc-by-4.0"`), publishing[azurePublish, *azurePublish]{}),
-		plugin.NewDeployment(publisher("gcs", "objects in a bucket of Google Cloud Storage", `
+		plugin.NewDeployment(publisher("gcs", "gs://acme-warehouse/corpora/tickets", "objects in a bucket of Google Cloud Storage", `
   bucket     = "acme-warehouse"
   path       = "corpora/tickets"
   format     = "jsonl"`), publishing[gcsPublish, *gcsPublish]{}),
-		plugin.NewDeployment(publisher("s3", "objects in an S3 bucket, of AWS or of another service with its API", `
+		plugin.NewDeployment(publisher("s3", "s3://acme-warehouse/corpora/tickets", "objects in an S3 bucket, of AWS or of another service with its API", `
   bucket     = "acme-warehouse"
   path       = "corpora/tickets"
   license    = "cc-by-4.0"`), publishing[s3Publish, *s3Publish]{}),
 	}
 }
 
-// publisher describes a type that publishes a dataset as something, with the
-// arguments of an example.
-func publisher(name, as, example string) plugin.Info {
+// publisher describes a type that publishes a dataset as something, with the address
+// and the arguments of an example.
+func publisher(name, url, as, example string) plugin.Info {
 	return plugin.Info{Kind: plugin.KindDeploy, Name: name, BehaviorVersion: 1, Doc: fmt.Sprintf(publishDoc,
 		"Publishes a dataset as "+as+", with a card and checksums, and replaces it atomically.",
-		fmt.Sprintf("Credentials are found as by source %q.", name),
+		url, fmt.Sprintf("Credentials are found as by source %q.", name),
 		fmt.Sprintf("deploy %q \"corpus\" {\n  dataset    = transform.training%s\n  depends_on = [gate.clean]\n}", name, example))}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"path"
 	"regexp"
 	"slices"
 	"strings"
@@ -95,4 +96,14 @@ func foreign(all map[string]object) []string {
 // lists reports whether a manifest lists an object.
 func (m *manifest) lists(name string) bool {
 	return m != nil && slices.ContainsFunc(m.Files, func(f publication.File) bool { return f.Name == name })
+}
+
+// settings returns the arguments of the deployment that follow from the names of the
+// objects.
+func (m *manifest) settings() map[string]string {
+	out := map[string]string{}
+	for _, f := range m.Files {
+		out["format"] = strings.TrimPrefix(path.Ext(f.Name), ".")
+	}
+	return out
 }

@@ -37,6 +37,8 @@ The objects below ` + "`path`" + ` are the rows in ` + "`data/`" + `, a dataset 
 
 quern does not publish to a path with objects that it did not write. If another deployment uses the same path, it takes the path over, and its plan says so. If an object was changed or is gone, the next plan shows it and the next apply restores it. Destroying the deployment deletes the objects that quern wrote.
 
+To import a deployment, for example after its state was lost, give its ` + "`url`" + `, such as "%s", as the ` + "`id`" + ` of an ` + "`import`" + ` block. The next apply writes the card again, because the manifest does not say what it was made from; objects with the same rows are not sent again.
+
 %s
 
 The values are ` + "`url`, `digest`" + ` (of the dataset), ` + "`manifest`" + ` (its address), ` + "`files`, `bytes`" + ` (of the objects with rows), and ` + "`drift`" + ` (how the objects differ from what was published, or empty).
@@ -139,6 +141,38 @@ func (d publishing[A, P]) Read(ctx context.Context, r *plugin.DeploymentReadRequ
 	all, err := f.objects(ctx)
 	if err != nil {
 		return nil, err
+	}
+	return n.state(f, n.drift(all))
+}
+
+// Import takes over what quern published. The ID is the address of the folder.
+func (publishing[A, P]) Import(ctx context.Context, r *plugin.DeploymentImportRequest[A]) (*plugin.DeploymentState, error) {
+	a := P(r.Args).publish()
+	_, bucket := P(r.Args).where()
+	f, err := folderOf(ctx, P(r.Args), a.Path)
+	if err != nil {
+		return nil, err
+	}
+	if url := strings.TrimSuffix(f.address, "/"); r.ID != url {
+		return nil, plugin.ArgumentErrorf("path", "The ID of a published dataset is its address: %q, not %q", url, r.ID)
+	}
+	m, _, err := f.manifest(ctx)
+	if err != nil || m == nil {
+		return nil, err
+	}
+	all, err := f.objects(ctx)
+	if err != nil {
+		return nil, err
+	}
+	n := &published{Bucket: bucket, Path: a.Path, Deployment: m.Deployment, Artifact: m.Artifact, Rows: m.Files, Settings: m.settings(), Versions: map[string]string{}}
+	if n.Place, err = json.Marshal(P(r.Args).place()); err != nil {
+		return nil, fmt.Errorf("write the notes about the deployment: %w", err)
+	}
+	for _, file := range m.Files {
+		n.Versions[file.Name] = "" // if it is not the object that the manifest lists
+		if o := all[file.Name]; o.size == file.Size {
+			n.Versions[file.Name] = o.version
+		}
 	}
 	return n.state(f, n.drift(all))
 }

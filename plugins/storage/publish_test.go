@@ -165,6 +165,54 @@ func TestTheLifeOfAPublishedDataset(t *testing.T) {
 	}
 }
 
+func TestAPublishedDatasetIsImported(t *testing.T) {
+	for typ, start := range buckets {
+		t.Run(typ, func(t *testing.T) {
+			d := publishTo(t, typ, start)
+			url := map[string]string{"s3": "s3://data/corpora/tickets", "gcs": "gs://data/corpora/tickets"}[typ]
+			if found, err := d.another(typ).Import(url); found || err != nil {
+				t.Fatalf("imported from an empty bucket: %v", err)
+			}
+			d.must(d.Apply())
+			rows := served(t, d.contents())
+			state := d.Value()
+
+			other := d.another(typ)
+			if _, err := other.Import("corpora/tickets"); err == nil || !strings.Contains(err.Error(), "its address: \""+url+"\"") {
+				t.Errorf("got %v", err)
+			}
+			found, err := other.Import(url)
+			if !found || err != nil || !other.Value().RawEquals(state) {
+				t.Fatalf("imported %t, %#v, %v; want %#v", found, other.Value(), err, state)
+			}
+			// The plan shows only what the manifest does not say.
+			d.Deployed = other
+			d.rows("1", "one")
+			d.plan(plugin.ActionUpdate, "license")
+			d.take()
+			d.must(d.Apply())
+			if requests, _ := d.take(); len(writes(requests)) > 0 || served(t, d.contents()) != rows {
+				t.Errorf("the apply after an import wrote %v", writes(requests))
+			}
+			d.must(d.Read())
+			d.plan(plugin.ActionNone)
+
+			// An object that is gone is drift.
+			names := slices.Sorted(maps.Keys(d.contents()))
+			name := names[slices.IndexFunc(names, func(n string) bool { return strings.Contains(n, "/data/") })]
+			d.put(name, "theirs")
+			again := d.another(typ)
+			if _, err := again.Import(url); err != nil || !strings.HasSuffix(again.Value().GetAttr("drift").AsString(), "was changed") {
+				t.Errorf("the drift is %#v, %v", again.Value(), err)
+			}
+			d.must(d.Delete())
+			if len(d.contents()) > 0 {
+				t.Errorf("after it was destroyed, there are %v", slices.Sorted(maps.Keys(d.contents())))
+			}
+		})
+	}
+}
+
 func TestChangesByOthersAreSeenAndRestored(t *testing.T) {
 	for typ, start := range buckets {
 		t.Run(typ, func(t *testing.T) {
