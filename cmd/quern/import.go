@@ -34,7 +34,7 @@ func importToolCommand(ui *terminal, importer importers.Importer) *cli.Command {
 	tool := importer.Tool()
 	c := &cli.Command{
 		Name:      tool,
-		Usage:     "convert a " + tool + " configuration to a pipeline",
+		Usage:     "convert a configuration of " + tool + " to a pipeline",
 		ArgsUsage: "FILE|DIR",
 		Description: "Reads " + importer.Reads() + ", and writes a pipeline with its data. Lists what it\n" +
 			"cannot convert, with file and line. Does not run anything or call a model.",

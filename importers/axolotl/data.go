@@ -49,7 +49,7 @@ func (im *importer) dataset(n config.Node, texts bool) finetune.Dataset {
 	return d
 }
 
-// source finds the file of a dataset.
+// source finds the file of a dataset, or its repository.
 func (e *entry) source(d *finetune.Dataset, where string) {
 	files := e.Options.Take("data_files").Listed()
 	kind := e.Options.Take("ds_type").Text()
@@ -69,13 +69,33 @@ func (e *entry) source(d *finetune.Dataset, where string) {
 		d.Format = "parquet"
 		d.Source.Set("path", hcltext.Quote(finetune.Relative(e.Path(name), e.into)+"/**/*.parquet"))
 		e.Note(e.at, "dataset "+name, "the source reads the Parquet files of the folder. Change its type and its path if the folder has others.")
-	case known:
-		e.columns = d.FromFile(e.Folder, name, format, e.into)
-	default:
-		d.FromHub(e.Folder, e.at, where)
+	case e.onHub(where, len(files) > 0) || !known:
+		e.hub(d, where, files)
 		return
+	default:
+		e.columns = d.FromFile(e.Folder, name, format, e.into)
 	}
 	e.Options.Take("split")
+}
+
+// onHub reports whether a path is a repository of the Hub from which a file is
+// read, and not a folder or the type of a file, such as json.
+func (e *entry) onHub(where string, files bool) bool {
+	_, isFile := finetune.Format(where, where)
+	return files && !isFile && strings.Count(where, "/") == 1 && !strings.HasPrefix(where, ".") && !e.IsFolder(where)
+}
+
+// hub sets the source to a repository. Axolotl reads the split train by default.
+func (e *entry) hub(d *finetune.Dataset, repo string, files []config.Node) {
+	hub := finetune.Hub{Repo: repo, Config: e.Options.Take("name").Text(), Revision: e.Options.Take("revision").Text()}
+	at := e.Options.At("split")
+	if hub.Split = e.Options.Take("split").Text(); hub.Split == "" {
+		hub.Split, at = "train", e.at
+	}
+	if len(files) > 0 {
+		hub.Files = files[0].Text()
+	}
+	d.FromHub(e.Folder, at, hub)
 }
 
 // has reports whether a row has a column, or may have it.
@@ -320,8 +340,7 @@ var datasetNotes = finetune.Explained{
 }
 
 var datasetLost = finetune.Explained{
-	"split":         "a downloaded repository has all its splits. Set path to the files of this one.",
-	"revision":      "download the files of this revision.",
+	"revision":      "a file has no revisions.",
 	"chat_template": "the template is that of the base model. To use another, set template.",
 	"field_tools":   "messages cannot offer functions.",
 }

@@ -1,6 +1,7 @@
 package llamafactory
 
 import (
+	"cmp"
 	"fmt"
 	"path"
 
@@ -55,20 +56,23 @@ func (c *catalog) dataset(name string, described config.Node, rows int) finetune
 			c.Lost(n, "column "+key, "the plugin hf trains on texts.")
 		}
 	}
-	o.Rest(nil, finetune.Explained{"split": "a downloaded repository has all its splits. Set path to the files of this one."})
+	o.Rest(nil, nil)
 	c.Findings = append(c.Findings, o.Findings...)
 	return d
 }
 
 func (c *catalog) source(d *finetune.Dataset, o *finetune.Options) {
-	repo := o.Take("hf_hub_url").Text()
-	for _, key := range []string{"ms_hub_url", "om_hub_url", "subset", "folder"} {
+	hub := finetune.Hub{Repo: o.Take("hf_hub_url").Text(), Config: o.Take("subset").Text(), Split: cmp.Or(o.Take("split").Text(), "train")}
+	if folder := o.Take("folder").Text(); folder != "" {
+		hub.Files = folder + "/**"
+	}
+	for _, key := range []string{"ms_hub_url", "om_hub_url"} { // the same dataset elsewhere
 		o.Take(key)
 	}
 	name := o.Take("file_name").Text()
 	switch format, known := finetune.Format("", name); {
-	case repo != "":
-		d.FromHub(c.Folder, c.At("dataset"), repo)
+	case hub.Repo != "":
+		d.FromHub(c.Folder, c.At("dataset"), hub)
 	case known:
 		d.FromFile(c.Folder, path.Join(c.dir, name), format, c.into)
 	default:

@@ -39,11 +39,31 @@ func (d *Dataset) FromFile(folder *config.Folder, name, format, into string) []s
 	return columns(folder.Path(name), format)
 }
 
-// FromHub sets the source of a dataset to where its files are after a download.
-func (d *Dataset) FromHub(folder *config.Folder, at config.Node, repo string) {
-	d.Format = "parquet"
-	d.Source.Set("path", hcltext.Quote("data/"+d.Name+"/**/*.parquet"))
-	folder.Lost(at, "dataset "+repo, "it is a repository of the Hugging Face Hub. Download it with \"hf download --repo-type dataset %s --local-dir data/%s\", and set path to the files of the split.", repo, d.Name)
+// Hub is a dataset of the Hugging Face Hub.
+type Hub struct {
+	Repo string
+	// Files is a pattern for the files to read, in place of Config and Split.
+	Files                   string
+	Config, Split, Revision string
+}
+
+// FromHub sets the source of a dataset to a repository of the Hub.
+func (d *Dataset) FromHub(folder *config.Folder, at config.Node, hub Hub) {
+	d.Format = "huggingface"
+	split, slice, sliced := strings.Cut(hub.Split, "[")
+	if sliced {
+		folder.Lost(at, "split "+hub.Split, "the source reads the whole split %s, not [%s. Choose the rows with a transform \"limit\" or \"sample\".", split, slice)
+	}
+	if hub.Files != "" {
+		hub.Config, split = "", ""
+	}
+	for _, set := range []struct{ name, value string }{
+		{"repo", hub.Repo}, {"revision", hub.Revision}, {"path", hub.Files}, {"config", hub.Config}, {"split", split},
+	} {
+		if set.value != "" {
+			d.Source.Value(set.name, set.value)
+		}
+	}
 }
 
 // columns returns the columns of a file's first row. The import does not depend

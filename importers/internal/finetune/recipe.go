@@ -42,7 +42,7 @@ type Base struct {
 // Dataset is a file and what is read of its rows.
 type Dataset struct {
 	Name   string
-	Format string // csv, json, or parquet
+	Format string // the type of its source, such as json or huggingface
 	Source Attributes
 	// Rows is how many rows are used at most; 0: all.
 	Rows int

@@ -19,16 +19,16 @@ BLOCKS = """
 source "jsonl" "rows" { path = "rows.jsonl" }
 model "hf" "base" { path = "base" }
 """
-SETTINGS = """
-  base                   = model.base
-  dataset                = source.rows
-  learning_rate          = 0.001
-  batch_size             = 4
-  epochs                 = 60
-  gradient_checkpointing = false
-  precision              = "float32"
-  log_steps              = 3
-"""
+SETTINGS = {
+    "base": "model.base",
+    "dataset": "source.rows",
+    "learning_rate": "0.001",
+    "batch_size": "4",
+    "epochs": "60",
+    "gradient_checkpointing": "false",
+    "precision": '"float32"',
+    "log_steps": "3",
+}
 VALIDATION = """
   validation {
     dataset = source.rows
@@ -38,20 +38,20 @@ VALIDATION = """
   }
 """
 TRAINERS = {
-    "sft": ("hf_sft", "messages = row.messages\n  batch_size = 2\n  gradient_accumulation = 2"),
-    "adapter": ("hf_sft", "messages = row.messages\n  packing = true\n  max_length = 256\n  lora { r = 2 }"),
-    "dpo": ("hf_dpo", "messages = row.asked\n  chosen = row.text\n  rejected = row.worse"),
-    "kto": ("hf_dpo", 'loss = "kto"\n  messages = row.asked\n  chosen = row.text\n  rejected = row.worse'),
-    "reward": ("hf_reward", "messages = row.asked\n  chosen = row.text\n  rejected = row.worse"),
-    "classifier": ("hf_classifier", "text = row.text\n  target = row.label" + VALIDATION),
-    "embedding": ("hf_embedding", "anchor = row.text\n  positive = row.worse"),
+    "sft": ("hf_sft", {"messages": "row.messages", "batch_size": "2", "gradient_accumulation": "2"}, ""),
+    "adapter": ("hf_sft", {"messages": "row.messages", "packing": "true", "max_length": "256"}, "lora { r = 2 }"),
+    "dpo": ("hf_dpo", {"messages": "row.asked", "chosen": "row.text", "rejected": "row.worse"}, ""),
+    "kto": ("hf_dpo", {"loss": '"kto"', "messages": "row.asked", "chosen": "row.text", "rejected": "row.worse"}, ""),
+    "reward": ("hf_reward", {"messages": "row.asked", "chosen": "row.text", "rejected": "row.worse"}, ""),
+    "classifier": ("hf_classifier", {"text": "row.text", "target": "row.label"}, VALIDATION),
+    "embedding": ("hf_embedding", {"anchor": "row.text", "positive": "row.worse"}, ""),
 }
 
 
 def train(name: str, more: str = "") -> str:
-    type, arguments = TRAINERS[name]
-    settings = "\n".join(line for line in SETTINGS.splitlines() if not line or line.split()[0] not in arguments.split())
-    return BLOCKS + f'train "{type}" "tuned" {{{settings}\n  {arguments}\n  {more}\n}}\n'
+    type, arguments, blocks = TRAINERS[name]
+    lines = "".join(f"  {k} = {v}\n" for k, v in {**SETTINGS, **arguments}.items())
+    return f'{BLOCKS}train "{type}" "tuned" {{\n{lines}  {blocks}\n  {more}\n}}\n'
 
 
 def with_base(pipeline: Pipeline) -> Pipeline:
