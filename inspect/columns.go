@@ -253,7 +253,7 @@ func contains(all []action.ColumnRef, c action.ColumnRef) bool {
 }
 
 func isSource(e *action.Entry) bool {
-	return slices.ContainsFunc(e.Preimage, func(f action.Field) bool { return f.Name == "source" })
+	return slices.ContainsFunc(e.Preimage.Fields(), func(f action.Field) bool { return f.Name == "source" })
 }
 
 // sources returns what a column comes from: what the entry says, or else the column
@@ -300,7 +300,7 @@ func everything(e *action.Entry) *action.Sources {
 // reads returns the columns that an action read, from the preimage of its key.
 func reads(e *action.Entry) []action.ColumnRef {
 	var out []action.ColumnRef
-	for _, f := range e.Preimage {
+	for _, f := range e.Preimage.Fields() {
 		rest, ok := strings.CutPrefix(f.Name, "input ")
 		if key, column, isColumn := strings.Cut(rest, " column "); ok && isColumn {
 			out = append(out, action.ColumnRef{Input: key, Column: column})
@@ -311,7 +311,7 @@ func reads(e *action.Entry) []action.ColumnRef {
 
 // hasRows reports whether an input is a dataset.
 func hasRows(e *action.Entry, key string) bool {
-	return slices.ContainsFunc(e.Preimage, func(f action.Field) bool { return f.Name == "input "+key+" rows" })
+	return slices.ContainsFunc(e.Preimage.Fields(), func(f action.Field) bool { return f.Name == "input "+key+" rows" })
 }
 
 // keyed returns the artifacts and models that an action got, by key. Entries of
@@ -319,7 +319,7 @@ func hasRows(e *action.Entry, key string) bool {
 func keyed(e *action.Entry) map[string]action.InputRef {
 	out := map[string]action.InputRef{}
 	var datasets []string
-	for _, f := range e.Preimage {
+	for _, f := range e.Preimage.Fields() {
 		if key, ok := strings.CutPrefix(f.Name, "input "); ok && strings.HasSuffix(key, " rows") {
 			datasets = append(datasets, strings.TrimSuffix(key, " rows"))
 		}

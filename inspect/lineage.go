@@ -122,7 +122,7 @@ func (d *descent) action(address, key string) (*Ancestor, error) {
 	for port, ref := range entry.Outputs {
 		a.Digests[port] = ref.Digest
 	}
-	for _, f := range entry.Preimage {
+	for _, f := range entry.Preimage.Fields() {
 		_, argument, _ := strings.Cut(f.Name, " ")
 		if argument != "seed" && !strings.HasSuffix(argument, ".seed") {
 			continue

@@ -62,7 +62,7 @@ func tree(a *inspect.Ancestor) string {
 func TestLineageFollowsTheActionsOfAResult(t *testing.T) {
 	source := &action.Entry{Key: digest("1"), Address: "source.a", Outputs: outputs("a")}
 	split := &action.Entry{Key: digest("2"), Address: "transform.b", Outputs: outputs("b"),
-		Preimage: []action.Field{{Name: "number seed", Value: "7"}},
+		Preimage: action.NewPreimage([]action.Field{{Name: "number seed", Value: "7"}}),
 		Inputs:   []action.InputRef{{Address: "source.a", Digest: digest("a"), Action: source.Key}}}
 	label := &action.Entry{Key: digest("3"), Address: "label.c", Outputs: outputs("c"), Plugin: action.PluginRef{Name: "builtin"},
 		Inputs: []action.InputRef{
@@ -101,9 +101,9 @@ func TestLineageFollowsTheActionsOfAResult(t *testing.T) {
 }
 
 func TestSeedsOfNestedBlocksArePartOfALineage(t *testing.T) {
-	e := &action.Entry{Key: digest("1"), Address: "train.t", Preimage: []action.Field{
+	e := &action.Entry{Key: digest("1"), Address: "train.t", Preimage: action.NewPreimage([]action.Field{
 		{Name: "number head.seed", Value: "8"}, {Name: "number seeds", Value: "9"},
-	}}
+	})}
 	got, err := inspect.Lineage(newStore(t, e), &state.Instance{Address: "train.t", Kind: "train", ActionKey: e.Key})
 	if err != nil || tree(got) != "train.t head.seed=8" {
 		t.Errorf("got %s, %v", tree(got), err)

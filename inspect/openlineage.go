@@ -161,7 +161,7 @@ func (w *eventWriter) job(r *result) job {
 	facets := map[string]facet{
 		"jobType": newFacet("2-0-4/JobTypeJobFacet", facet{"processingType": "BATCH", "integration": "QUERN", "jobType": "TASK"}),
 	}
-	for _, f := range r.entry.Preimage {
+	for _, f := range r.entry.Preimage.Fields() {
 		if f.Name == "argument query" && r.entry.Plugin.Name == "sql" {
 			facets["sql"] = newFacet("1-1-0/SQLJobFacet", facet{"query": f.Value, "dialect": "duckdb"})
 		}

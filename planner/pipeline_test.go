@@ -219,9 +219,11 @@ func (p *pipeline) carryOutNode(n *plan.Node, nodes map[string]*plan.Node, scope
 	}
 	key, more := fingerprint.Action(definition, n.Fingerprint, p.inputs(n, bound, nodes))
 	i.Definition, i.ActionKey = definition, key
+	var preimage []action.Field
 	for _, f := range append(fields, more...) {
-		i.Preimage = append(i.Preimage, action.Field(f))
+		preimage = append(preimage, action.Field(f))
 	}
+	i.Preimage = action.NewPreimage(preimage)
 	if n.Mode == plan.ModeDeploy {
 		p.deploy(n, i, bound)
 		return

@@ -244,10 +244,11 @@ func (a *adopter) contracts(n *plan.Node) (checked map[string]state.Checked, ok 
 
 // gate returns a gate that passes.
 func (a *adopter) gate(n *plan.Node) state.Instance {
-	g := state.Instance{Definition: n.ActionKey, ActionKey: n.ActionKey}
-	for _, f := range n.Preimage {
-		g.Preimage = append(g.Preimage, action.Field(f))
+	preimage := make([]action.Field, len(n.Preimage))
+	for i, f := range n.Preimage {
+		preimage[i] = action.Field(f)
 	}
+	g := state.Instance{Definition: n.ActionKey, ActionKey: n.ActionKey, Preimage: action.NewPreimage(preimage)}
 	for _, address := range slices.Sorted(slices.Values(n.DependsOn)) {
 		if i := a.State.Instances[address]; i != nil && i.Kind != kind.Gate {
 			g.Inputs = append(g.Inputs, action.InputRef{Address: address, Role: action.RoleValues, Action: i.ActionKey})
@@ -272,9 +273,10 @@ func sameValue(a, b *value.Stored) bool {
 }
 
 // fields returns a preimage in the form that plans have.
-func fields(preimage []action.Field) []plan.Field {
-	out := make([]plan.Field, len(preimage))
-	for i, f := range preimage {
+func fields(preimage action.Preimage) []plan.Field {
+	all := preimage.Fields()
+	out := make([]plan.Field, len(all))
+	for i, f := range all {
 		out[i] = plan.Field(f)
 	}
 	return out

@@ -242,12 +242,12 @@ func (p *publisher) valueRefs(addresses []string) []action.InputRef {
 	return out
 }
 
-func preimage(fields []plan.Field) []action.Field {
+func preimage(fields []plan.Field) action.Preimage {
 	out := make([]action.Field, len(fields))
 	for i, f := range fields {
 		out[i] = action.Field(f)
 	}
-	return slices.Clip(out)
+	return action.NewPreimage(out)
 }
 
 // spendOf returns what is recorded about calls, or nil if there were none.

@@ -82,7 +82,7 @@ func TestALifecycleRunsFromSourceToDeployment(t *testing.T) {
 	if n, _ := figures.GetAttr("counts").AsValueMap()["loud"].AsValueMap()["BETA"].AsBigFloat().Int64(); n != 1 {
 		t.Errorf("the figures of label.loud are %#v", figures)
 	}
-	if gate := p.state.Instances["gate.good"]; gate.Definition == "" || gate.ActionKey != gate.Definition || len(gate.Preimage) == 0 {
+	if gate := p.state.Instances["gate.good"]; gate.Definition == "" || gate.ActionKey != gate.Definition || gate.Preimage.IsZero() {
 		t.Errorf("the gate that was checked is in the state as %+v", gate)
 	}
 	if rows := p.stage(res, "evaluate.model").Rows; rows != 3 {

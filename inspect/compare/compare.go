@@ -334,7 +334,7 @@ func (c *comparer) changed(a, b *state.Instance) (*Instance, error) {
 	i := c.newInstance(a, b)
 	i.Change, i.Type = Changed, cmp.Or(b.Type, a.Type)
 	switch {
-	case len(a.Preimage) > 0 && len(b.Preimage) > 0:
+	case !a.Preimage.IsZero() && !b.Preimage.IsZero():
 		i.Reasons = fingerprint.Compare(fields(a.Preimage), fields(b.Preimage), "")
 	case a.ActionKey != b.ActionKey && a.Deployment == nil:
 		i.Notes = append(i.Notes, "What it was computed from is no longer in the store.")
@@ -441,9 +441,10 @@ func (c *comparer) comparePlugins() {
 }
 
 // fields returns a preimage in the form that plans have.
-func fields(preimage []action.Field) []plan.Field {
-	out := make([]plan.Field, len(preimage))
-	for i, f := range preimage {
+func fields(preimage action.Preimage) []plan.Field {
+	all := preimage.Fields()
+	out := make([]plan.Field, len(all))
+	for i, f := range all {
 		out[i] = plan.Field(f)
 	}
 	return out

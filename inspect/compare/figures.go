@@ -272,7 +272,7 @@ func (c *comparer) sameRows(a, b *state.Instance) (bool, error) {
 // store.
 func (c *comparer) evaluated(inst *state.Instance) *dataset.Manifest {
 	for _, a := range c.inputs(inst) {
-		if results.Evaluated(a.Dataset, inst.Preimage) {
+		if results.Evaluated(a.Dataset, inst.Preimage.Fields()) {
 			return a.Dataset
 		}
 	}

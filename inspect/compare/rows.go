@@ -286,7 +286,7 @@ func uniqueBy(check *action.Entry) [][]string {
 		violated[f.Rule] = f.Violations > 0
 	}
 	var all [][]string
-	for _, f := range check.Preimage {
+	for _, f := range check.Preimage.Fields() {
 		rule, isRule := strings.CutPrefix(f.Name, "rule ")
 		if text, ok := strings.CutPrefix(f.Value, "unique "); ok && isRule && !violated[rule] {
 			all = append(all, quoted(text))

@@ -16,10 +16,11 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/hashicorp/hcl/v2/hclwrite"
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/kind"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // Argument returns an address as an argument of a command in a shell: in quotes if
@@ -106,6 +107,13 @@ func keySuffix(key cty.Value) string {
 // Parse parses an address as users write it, for example in -target. It is the
 // inverse of String.
 func Parse(s string) (Instance, error) {
+	if k, name, _ := strings.Cut(s, "."); kind.Is(k) && ValidIdentifier(name) {
+		return Instance{Stage: Stage{Kind: k, Name: name}}, nil // without a parser
+	}
+	return parse(s)
+}
+
+func parse(s string) (Instance, error) {
 	traversal, diags := hclsyntax.ParseTraversalAbs([]byte(s), "", hcl.InitialPos)
 	if diags.HasErrors() {
 		return Instance{}, malformed(s)

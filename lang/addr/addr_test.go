@@ -7,8 +7,9 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
-	"github.com/quern-dev/quern/lang/kind"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/kind"
 )
 
 func equal(a, b Instance) bool {
@@ -117,6 +118,9 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, s string) {
 		a, err := Parse(s)
+		if parsed, parseErr := parse(s); (err != nil) != (parseErr != nil) || !equal(a, parsed) {
+			t.Errorf("%q is %s, but the parser reads %s: %v, %v", s, a, parsed, err, parseErr)
+		}
 		if err != nil {
 			return
 		}

@@ -5,8 +5,9 @@ import (
 	"slices"
 	"testing"
 
-	"github.com/quern-dev/quern/lang/kind"
 	"github.com/zclconf/go-cty/cty"
+
+	"github.com/quern-dev/quern/lang/kind"
 )
 
 func TestTargetsComeBackFromTheirText(t *testing.T) {

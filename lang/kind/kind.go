@@ -4,8 +4,6 @@
 package kind
 
 import (
-	"slices"
-
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
 
@@ -64,15 +62,24 @@ func (k Kind) IsTypedStage() bool { return k.stage && k.Typed() }
 // Of returns the row of a kind. For an invalid name, it returns the zero Kind,
 // which has no name.
 func Of(name string) Kind {
-	i := slices.IndexFunc(table, func(k Kind) bool { return k.Name == name })
-	if i < 0 {
-		return Kind{}
+	if i := index(name); i >= 0 {
+		return table[i]
 	}
-	return table[i]
+	return Kind{}
 }
 
 // Is reports whether a name is that of a kind.
-func Is(name string) bool { return Of(name).Name != "" }
+func Is(name string) bool { return index(name) >= 0 }
+
+// index returns the row of a kind, or -1.
+func index(name string) int {
+	for i := range table { // without copies of the rows, because references are many
+		if table[i].Name == name {
+			return i
+		}
+	}
+	return -1
+}
 
 // Names returns the names of all kinds, in lifecycle order.
 func Names() []string { return Those(func(Kind) bool { return true }) }

@@ -19,9 +19,10 @@ func (n *Instance) compare() []plan.Reason {
 }
 
 // fields returns a preimage in the form that plans have.
-func fields(preimage []action.Field) []plan.Field {
-	out := make([]plan.Field, len(preimage))
-	for i, f := range preimage {
+func fields(preimage action.Preimage) []plan.Field {
+	all := preimage.Fields()
+	out := make([]plan.Field, len(all))
+	for i, f := range all {
 		out[i] = plan.Field(f)
 	}
 	return out

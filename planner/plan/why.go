@@ -31,7 +31,7 @@ func Why(n *Node, st *state.State) Explanation {
 	var order []string
 	if st != nil && st.Instances[n.Address] != nil {
 		e.Before = st.Instances[n.Address].ActionKey
-		for _, f := range st.Instances[n.Address].Preimage {
+		for _, f := range st.Instances[n.Address].Preimage.Fields() {
 			old[f.Name] = f.Value
 			order = append(order, f.Name)
 		}

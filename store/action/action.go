@@ -44,7 +44,7 @@ type Entry struct {
 	// RowArguments are the columns that its row expressions read, by argument.
 	RowArguments map[string]*Sources `json:"row_arguments,omitempty"`
 	// Preimage is what the key was computed from.
-	Preimage []Field `json:"preimage,omitempty"`
+	Preimage Preimage `json:"preimage,omitzero"`
 	// Outputs are the artifacts by port name, or under "" if the stage itself
 	// is the artifact.
 	Outputs map[string]artifact.Ref `json:"outputs,omitempty"`
@@ -61,12 +61,6 @@ type Entry struct {
 	// Spend is the total of the language model calls in the run that committed
 	// the entry, or nil if there were none.
 	Spend *llm.Spend `json:"spend,omitempty"`
-}
-
-// Field is one part of a key's preimage.
-type Field struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
 }
 
 // InputRef is an input of an action.

@@ -34,7 +34,7 @@ func newStore(t testing.TB) (*action.Store, string) {
 func entry(key, address string) *action.Entry {
 	return &action.Entry{
 		Key: blob.Sum([]byte(key)), Definition: blob.Sum([]byte("definition")), Address: address,
-		Preimage: []action.Field{{Name: "argument query", Value: "select 1"}},
+		Preimage: action.NewPreimage([]action.Field{{Name: "argument query", Value: "select 1"}}),
 		Outputs:  map[string]artifact.Ref{"": {Kind: "dataset", Manifest: blob.Sum(nil), Digest: blob.Sum(nil)}},
 		Value:    value.Store(cty.ObjectVal(map[string]cty.Value{"rows": cty.NumberIntVal(3)})), Created: time.Now().UTC(), Seconds: 1.5,
 	}

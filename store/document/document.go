@@ -53,15 +53,66 @@ func (e *Newer) Error() string {
 // Encode encodes v as a document. v must be a struct that encodes at least one
 // field.
 func Encode(v any) ([]byte, error) {
-	text, err := json.MarshalIndent(v, "", "  ")
+	text, err := json.Marshal(v)
 	if err != nil {
 		return nil, err
 	}
-	rest, ok := bytes.CutPrefix(text, []byte("{"))
+	rest, ok := bytes.CutPrefix(lines(text), []byte("{"))
 	if !ok || len(rest) < 2 || rest[0] != '\n' {
 		return nil, fmt.Errorf("%T is not an object with members", v)
 	}
 	return Seal(append(rest, '\n')), nil
+}
+
+// lineDepth is the number of levels whose members have lines of their own. More
+// lines would be more white space than text.
+const lineDepth = 2
+
+// lines adds line breaks and indentation to a JSON text without white space.
+func lines(text []byte) []byte {
+	out := make([]byte, 0, len(text)+len(text)/8)
+	depth, copied := 0, 0
+	breakAt := func(i, depth int) {
+		out = append(out, text[copied:i]...)
+		out = append(out, '\n')
+		out = append(out, "    "[:2*depth]...)
+		copied = i
+	}
+	for i := 0; i < len(text); i++ {
+		switch text[i] {
+		case '"':
+			i = endOfString(text, i)
+		case '{', '[':
+			if depth++; depth <= lineDepth && text[i+1] != '}' && text[i+1] != ']' {
+				breakAt(i+1, depth)
+			}
+		case '}', ']':
+			if depth--; depth < lineDepth && text[i-1] != '{' && text[i-1] != '[' {
+				breakAt(i, depth)
+			}
+		case ',':
+			if depth <= lineDepth {
+				breakAt(i+1, depth)
+			}
+		case ':':
+			if depth <= lineDepth {
+				out = append(append(out, text[copied:i+1]...), ' ')
+				copied = i + 1
+			}
+		}
+	}
+	return append(out, text[copied:]...)
+}
+
+// endOfString returns the position of the quote that ends the string that begins at
+// a position.
+func endOfString(text []byte, i int) int {
+	for i++; text[i] != '"'; i++ {
+		if text[i] == '\\' {
+			i++
+		}
+	}
+	return i
 }
 
 // Seal adds the opening brace and the checksum to the rest of an object's text.

@@ -109,7 +109,7 @@ type Instance struct {
 	Definition string                  `json:"definition,omitempty"`
 	RowsKey    string                  `json:"rows_key,omitempty"` // as in an action entry
 	ActionKey  string                  `json:"action_key,omitempty"`
-	Preimage   []action.Field          `json:"preimage,omitempty"`
+	Preimage   action.Preimage         `json:"preimage,omitzero"`
 	Outputs    map[string]artifact.Ref `json:"outputs,omitempty"`
 	Value      *value.Stored           `json:"value,omitempty"`
 	Errors     int64                   `json:"errors,omitempty"` // rows that failed

@@ -59,7 +59,7 @@ func Read(ctx context.Context, s *store.Store, inst *state.Instance) (*Evaluatio
 	}
 	e := &Evaluation{
 		Address: inst.Address, Type: inst.Type, Rows: max(f.Rows, f.Scored), Skipped: f.Skipped,
-		Repeats: about.Repeats, Confidence: confidence(inst.Preimage), Notes: about.Notes,
+		Repeats: about.Repeats, Confidence: confidence(inst.Preimage.Fields()), Notes: about.Notes,
 	}
 	for _, name := range inOrder(about.Order, slices.Sorted(maps.Keys(f.Subjects))) {
 		e.Subjects = append(e.Subjects, subject(name, f.Subjects[name]))

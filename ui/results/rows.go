@@ -194,7 +194,7 @@ func source(s *store.Store, st *state.State, inst *state.Instance) *artifact.Ref
 			continue
 		}
 		ref, ok := from.Outputs[in.Port]
-		if ok && ref.Kind == artifact.Dataset && ref.Digest == in.Digest && evaluated(s, ref, inst.Preimage) {
+		if ok && ref.Kind == artifact.Dataset && ref.Digest == in.Digest && evaluated(s, ref, inst.Preimage.Fields()) {
 			return &ref
 		}
 	}

@@ -49,7 +49,7 @@ func New(t testing.TB) *Fixture {
 
 func (s *Fixture) add(t testing.TB, address, kind, typ string, found string, outputs map[string]artifact.Ref) *state.Instance {
 	t.Helper()
-	inst := &state.Instance{Address: address, Kind: kind, Type: typ, Outputs: outputs, Preimage: []action.Field{{Name: "number confidence", Value: "0.95"}}}
+	inst := &state.Instance{Address: address, Kind: kind, Type: typ, Outputs: outputs, Preimage: action.NewPreimage([]action.Field{{Name: "number confidence", Value: "0.95"}})}
 	if found != "" {
 		typ, err := ctyjson.ImpliedType([]byte(found))
 		if err != nil {
@@ -119,7 +119,7 @@ func (s *Fixture) from(t testing.TB, inst *state.Instance, key string) {
 		t.Fatal(err)
 	}
 	inst.ActionKey = "sha256:" + key
-	inst.Preimage = append(inst.Preimage, action.Field{Name: "input dataset column team", Value: a.Dataset.ColumnDigest("team")})
+	inst.Preimage = action.NewPreimage(append(inst.Preimage.Fields(), action.Field{Name: "input dataset column team", Value: a.Dataset.ColumnDigest("team")}))
 	entry := &action.Entry{Format: action.Format, Key: inst.ActionKey, Definition: inst.ActionKey, Address: inst.Address, Inputs: []action.InputRef{{Address: "source.tickets", Digest: ref.Digest}}, Outputs: inst.Outputs}
 	if _, err := s.Store.Actions.Put(entry); err != nil {
 		t.Fatal(err)
