@@ -46,7 +46,7 @@ type shared struct {
 // the modules are created.
 func (b *builder) newPhases(c *config.Module, variables map[string]cty.Value) *phases {
 	settings := module.Settings{
-		Variables: variables, Validating: b.validating, Started: b.started,
+		Variables: variables, Once: b.Once, Validating: b.validating, Started: b.started,
 		Version: b.QuernVersion, Environment: b.Environment, StartedIn: b.StartedIn, Foreign: b.foreign,
 	}
 	if b.Continues != nil {
@@ -119,6 +119,7 @@ func (s *shared) level(l *module.Level) {
 	for _, stage := range l.Stages {
 		stage.Publish(published[stage.Addr])
 	}
+	l.Leave()
 }
 
 // decided takes expanded instances through the other phases and leaves out

@@ -30,6 +30,9 @@ type Options struct {
 	// value.Sensitive.
 	Variables map[string]cty.Value
 	Plugins   Plugins
+	// Once is set if Module is planned only once. Planning then drops the syntax
+	// of stages that are decided.
+	Once bool
 	// Pins are those in the lock file. Plugins resolve names that have none.
 	Pins plan.Pins
 

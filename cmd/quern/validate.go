@@ -59,7 +59,7 @@ func validateTree(ctx context.Context, ui *terminal, module *config.Module, diag
 	variables := assumedVariables(module)
 	ui.conceal(variables)
 	return diag.Merge(diags, planner.Validate(ctx, planner.Options{
-		Module: module, Variables: variables, Plugins: plugins, Pins: plugins.Pins(), QuernVersion: version, StartedIn: ui.startedIn,
+		Module: module, Variables: variables, Once: true, Plugins: plugins, Pins: plugins.Pins(), QuernVersion: version, StartedIn: ui.startedIn,
 	}))
 }
 

@@ -38,7 +38,8 @@ type workspace struct {
 	logs      *logs
 	build     build
 	// ctx ends when everything must end immediately.
-	ctx context.Context
+	ctx  context.Context
+	once bool // it makes only one plan
 }
 
 // build makes a plan.
@@ -246,7 +247,7 @@ func (w *workspace) close() {
 func (w *workspace) plannerOptions(r arguments.Request, st *state.State) planner.Options {
 	return planner.Options{
 		Module: w.module, Variables: w.variables, Store: w.store, State: st, Plugins: w.plugins, Pins: w.plugins.Pins(),
-		Hidden: w.hide, QuernVersion: version, StartedIn: w.ui.startedIn,
+		Once: w.once, Hidden: w.hide, QuernVersion: version, StartedIn: w.ui.startedIn,
 		Environment: r.Environment, Refresh: r.Refresh, RefreshOnly: r.RefreshOnly, Destroy: r.Destroy,
 		Targets: r.Targets, Excludes: r.Excludes, Replace: r.Replace,
 		Compared: r.Compared, IgnoreUnknown: r.IgnoreUnknown,
@@ -269,6 +270,7 @@ func planHere(ctx context.Context, ui *terminal, r arguments.Request) (*plan.Pla
 		return nil, nil, err
 	}
 	defer w.close()
+	w.once = true
 	st, err := loadState(w.store, r.Environment)
 	if err != nil {
 		return nil, nil, err

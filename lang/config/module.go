@@ -244,6 +244,9 @@ type Stage struct {
 	TypeRange, NameRange, DeclRange, Range hcl.Range
 }
 
+// DropBody drops the body, and the references in it.
+func (s *Stage) DropBody() { s.Body, s.inBody, s.json = nil, nil, nil }
+
 // Locate sets the address of diagnostics about stages: those with a place in the
 // block of one. in is the address of the module.
 func (m *Module) Locate(diags hcl.Diagnostics, in addr.Module) {

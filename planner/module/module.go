@@ -71,6 +71,9 @@ type Settings struct {
 	// Variables are the values of all variables. Sensitive ones carry the mark
 	// value.Sensitive.
 	Variables map[string]cty.Value
+	// Once is set if the configuration is planned only once, so that the syntax of
+	// decided stages can be dropped.
+	Once bool
 	// Validating is set if variables may have no value yet.
 	Validating bool
 	// Started is plantimestamp().

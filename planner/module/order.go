@@ -22,6 +22,8 @@ type Level struct {
 	Stages   []*Stage
 	tree     *Tree
 	vertices []int
+	// last are the vertices of stages that no later level needs.
+	last []int
 }
 
 // Phases are what entering a level needs of the phases of planning.
@@ -58,7 +60,25 @@ func (t *Tree) Order(targets, excludes []addr.Target) (levels []*Level) {
 		indices = slices.DeleteFunc(indices, func(i int) bool { return !t.vertices[i].wanted })
 		levels = append(levels, &Level{tree: t, vertices: indices})
 	}
+	for i, level := range lastNeeded(g, sorted) {
+		if level >= 0 && t.vertices[i].kind == ofStage {
+			levels[level].last = append(levels[level].last, i)
+		}
+	}
 	return levels
+}
+
+// lastNeeded returns, by vertex, the last level that needs it, or -1.
+func lastNeeded(g dag.Graph, levels [][]int) []int {
+	last := slices.Repeat([]int{-1}, len(g))
+	for level, indices := range levels {
+		for _, i := range indices {
+			for _, needed := range g[i] {
+				last[needed] = level
+			}
+		}
+	}
+	return last
 }
 
 // take sets what the order says about the stages of a module.
@@ -87,6 +107,21 @@ func (l *Level) Enter(p Phases) {
 				p.Expand(m, v.node.call)
 			}
 		}
+	}
+}
+
+// Leave drops what later levels do not need: most of what large plans would
+// otherwise keep. Outputs and checks, which are not in the graph, see stages again
+// if they refer to them.
+func (l *Level) Leave() {
+	for _, i := range l.last {
+		v := &l.tree.vertices[i]
+		for _, m := range v.node.instances {
+			m.stages[v.index].seen = [2]stageSeen{}
+		}
+	}
+	for _, s := range l.Stages {
+		s.dropSyntax()
 	}
 }
 

@@ -126,6 +126,16 @@ func (s *Stage) Publish(instances []*Instance) {
 	s.broken = s.broken || s.flawed || s.names == nil || len(instances) < len(s.names)
 }
 
+// dropSyntax drops the syntax of a decided stage, if nothing reads it again: other
+// modules may share it, errors are explained with it, prompts are compiled where they
+// are used, and deployments that are no longer configured need their arguments.
+func (s *Stage) dropSyntax() {
+	if s.Module.Once && s.Module.Addr.IsRoot() && !s.broken && s.deferred == nil && kind.Of(s.Config.Addr.Kind).IsTypedStage() && s.Config.Addr.Kind != kind.Deploy {
+		s.Config.DropBody()
+		s.Refs.traversals, s.Refs.artifacts = nil, nil
+	}
+}
+
 // Instances returns the published instances.
 func (s *Stage) Instances() []*Instance { return s.instances }
 
