@@ -18,7 +18,7 @@ output "in_the_evaluation" {
 
 output "sequences" {
   value = {
-    count  = transform.training.sequences
+    count  = transform.training.rows
     tokens = transform.training.tokens
     filled = transform.training.filled
   }

@@ -71,7 +71,7 @@ transform "decontaminate" "seen" {
 }
 
 transform "filter" "clean" {
-  input = transform.decontaminate.seen
+  input = transform.seen
   where = row.seen == null || row.seen != "quoted"
 }
 ` + "```"

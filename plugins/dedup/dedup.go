@@ -36,9 +36,9 @@ Duplicates form groups. One row of each group is kept: the one with the highest 
 
 With 'drop = false', no row is dropped, and three columns are added: 'cluster' identifies the group of a row (a row without duplicates has a group of its own), 'duplicate_of' is the 'id' of the row that is kept in its place, and null if that is this row, and 'similarity' is the similarity of the two.
 
-The dataset 'transform.NAME.clusters' shows the 20 largest groups, and the values are 'rows', 'kept', 'duplicates', 'clusters' (groups of several rows), and 'largest' (the number of rows in the largest group).
+The dataset 'transform.NAME.clusters' shows the 20 largest groups, and the values are 'input_rows', 'kept', 'duplicates', 'groups' (of several rows), and 'largest' (the number of rows in the largest group).
 
-Method 'substrings' finds passages of at least 'ngram' words that occur several times, in different texts or in one. It drops no rows, but adds the column 'repeated': a list of where they are, as 'start' and 'end' in bytes of UTF-8. Words are compared without case and punctuation. One text keeps each passage, which is not repeated there: the one whose hash is lowest. Equal texts count as one text, so drop them first. The values are 'rows', 'repeated_rows', 'bytes', and 'repeated_bytes'. What is kept for the next run takes about 12 bytes for each word.
+Method 'substrings' finds passages of at least 'ngram' words that occur several times, in different texts or in one. It drops no rows, but adds the column 'repeated': a list of where they are, as 'start' and 'end' in bytes of UTF-8. Words are compared without case and punctuation. One text keeps each passage, which is not repeated there: the one whose hash is lowest. Equal texts count as one text, so drop them first. The values are 'repeated_rows', 'bytes', and 'repeated_bytes'. What is kept for the next run takes about 12 bytes for each word.
 
 Method 'semantic' compares the embeddings of a column, or those that a model computes of texts. A model is asked once about each text, also in other stages and runs. A text that it cannot embed fails the stage. To continue without such texts, compute the column with transform "embed" and its 'max_errors'.
 
@@ -73,7 +73,7 @@ var (
 
 // valueType has how many rows there are, and in which groups.
 var valueType = cty.Object(map[string]cty.Type{
-	"rows": cty.Number, "kept": cty.Number, "duplicates": cty.Number, "clusters": cty.Number, "largest": cty.Number,
+	"input_rows": cty.Number, "kept": cty.Number, "duplicates": cty.Number, "groups": cty.Number, "largest": cty.Number,
 })
 
 // Prepare declares the outputs.

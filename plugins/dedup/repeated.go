@@ -24,7 +24,7 @@ var (
 
 // repeatedType has how many rows and bytes there are, and how many of them are repeated.
 var repeatedType = cty.Object(map[string]cty.Type{
-	"rows": cty.Number, "repeated_rows": cty.Number, "bytes": cty.Number, "repeated_bytes": cty.Number,
+	"repeated_rows": cty.Number, "bytes": cty.Number, "repeated_bytes": cty.Number,
 })
 
 // prepareRepeated declares the outputs of method "substrings".
@@ -67,8 +67,8 @@ func runRepeated(ctx context.Context, r *plugin.Run[dedupArgs]) (err error) {
 		}
 	}
 	r.SetValue(cty.ObjectVal(map[string]cty.Value{
-		"rows": cty.NumberIntVal(s.in.Rows), "repeated_rows": cty.NumberIntVal(w.rows),
-		"bytes": cty.NumberIntVal(w.bytes), "repeated_bytes": cty.NumberIntVal(w.repeated),
+		"repeated_rows": cty.NumberIntVal(w.rows),
+		"bytes":         cty.NumberIntVal(w.bytes), "repeated_bytes": cty.NumberIntVal(w.repeated),
 	}))
 	return nil
 }

@@ -173,8 +173,8 @@ func (w *writing) clustersOut(ctx context.Context) error {
 	}
 	total := int64(w.rows.rows())
 	w.run.SetValue(cty.ObjectVal(map[string]cty.Value{
-		"rows": cty.NumberIntVal(total), "kept": cty.NumberIntVal(kept), "duplicates": cty.NumberIntVal(total - kept),
-		"clusters": cty.NumberIntVal(clusters), "largest": cty.NumberIntVal(largest),
+		"input_rows": cty.NumberIntVal(total), "kept": cty.NumberIntVal(kept), "duplicates": cty.NumberIntVal(total - kept),
+		"groups": cty.NumberIntVal(clusters), "largest": cty.NumberIntVal(largest),
 	}))
 	texts, err := w.texts(ctx, leaders)
 	if err != nil {

@@ -186,6 +186,8 @@ func TestMixSaysWhatItTookAndWhatIsMissing(t *testing.T) {
 			t.Errorf("%v; want %q", err, text)
 		}
 	}
+	refused(`The dataset "code" has nothing to take`, map[string]any{}, part("web", 3, 200, 3), part("code", 1, 0, 3))
+	refused(`The dataset "code" has nothing to take`, map[string]any{"total": 60}, part("web", 3, 200, 3), part("code", 1, 0, 3))
 	refused(`The dataset "code" is too small for its weight`, map[string]any{"total": 600}, part("web", 3, 200, 3), part("code", 1, 20, 3))
 	refused("The weight of \"web\" is not positive", map[string]any{}, part("web", 0, 1, 1))
 	refused(`A row of "web" has no valid size`, map[string]any{}, part("web", 1, 3, nil))

@@ -243,9 +243,10 @@ func (m *portion) sizes(rec arrow.RecordBatch) ([]float64, error) {
 
 // divide decides how much is taken of each part.
 func divide(ctx context.Context, a *mixArgs, portions []*portion) error {
-	weights, total := 0.0, math.Inf(1)
+	weights, largest, total := 0.0, 0.0, math.Inf(1)
 	for _, m := range portions {
 		weights += m.Weight
+		largest = max(largest, m.size)
 	}
 	for _, m := range portions {
 		total = min(total, a.MaxEpochs*m.size*weights/m.Weight)
@@ -255,6 +256,9 @@ func divide(ctx context.Context, a *mixArgs, portions []*portion) error {
 	}
 	for _, m := range portions {
 		target := total * m.Weight / weights
+		if m.size == 0 && (target > 0 || largest > 0) {
+			return plugin.ArgumentErrorf(m.at("input"), "The dataset %q has nothing to take\nIts weight is %g, but its size is 0. Remove the part, or check the stages that it depends on.", m.Name, m.Weight)
+		}
 		if most := a.MaxEpochs * m.size; target > most*(1+1e-9) {
 			return plugin.ArgumentErrorf(m.at("weight"), "The dataset %q is too small for its weight\nIts share of the total is %.6g, but its size is %.6g and max_epochs is %g. Lower total or its weight, or raise max_epochs to at least %.3g.", m.Name, target, m.size, a.MaxEpochs, math.Ceil(1000*target/m.size)/1000)
 		}

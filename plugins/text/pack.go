@@ -26,7 +26,7 @@ const packDoc = `Puts the tokens of rows into sequences of one length, as traine
 
 By default, rows follow each other, and a sequence ends after exactly ` + "`length`" + ` tokens, even within a row; only the last one is shorter. With ` + "`split = false`" + `, each row goes, as a whole, to the sequence that it fills best; a row with more than ` + "`length`" + ` tokens is an error. quern looks for it among the last 256 sequences that are not full, so the result does not need to fit into memory. Rows without tokens are left out.
 
-The columns are ` + "`input_ids`" + `, a list, and ` + "`seq_lengths`" + `, the number of tokens of each row, or part of one, in the sequence, in their order. With ` + "`separator`" + `, that token counts as the last one of its row. The value has the numbers of ` + "`rows`" + `, ` + "`sequences`" + `, ` + "`tokens`" + ` with separators, ` + "`dropped_tokens`" + ` that are in no sequence, and the share of the sequences' length that is ` + "`filled`" + `.
+The columns are ` + "`input_ids`" + `, a list, and ` + "`seq_lengths`" + `, the number of tokens of each row, or part of one, in the sequence, in their order. With ` + "`separator`" + `, that token counts as the last one of its row. The values are ` + "`input_rows`" + `, ` + "`tokens`" + ` (with separators), ` + "`dropped_tokens`" + ` (those in no sequence), and ` + "`filled`" + ` (the share of the sequences' length).
 
 ` + "```hcl" + `
 transform "pack" "sequences" {
@@ -62,7 +62,7 @@ func (pack) Prepare(_ context.Context, p *plugin.Prepare[packArgs]) error {
 	p.SetLineage("", "seq_lengths", plugin.LineageSource{Argument: "tokens"})
 	p.SetRowsLineage("", plugin.LineageSource{Argument: "tokens"})
 	p.SetValueType(cty.Object(map[string]cty.Type{
-		"rows": cty.Number, "sequences": cty.Number, "tokens": cty.Number, "dropped_tokens": cty.Number, "filled": cty.Number,
+		"input_rows": cty.Number, "tokens": cty.Number, "dropped_tokens": cty.Number, "filled": cty.Number,
 	}))
 	return nil
 }
@@ -182,7 +182,7 @@ func (w *sequences) report(rows int64) {
 		filled = float64(w.tokens-w.dropped) / float64(w.count*int64(w.run.Args.Length))
 	}
 	w.run.SetValue(cty.ObjectVal(map[string]cty.Value{
-		"rows": cty.NumberIntVal(rows), "sequences": cty.NumberIntVal(w.count), "tokens": cty.NumberIntVal(w.tokens),
+		"input_rows": cty.NumberIntVal(rows), "tokens": cty.NumberIntVal(w.tokens),
 		"dropped_tokens": cty.NumberIntVal(w.dropped), "filled": cty.NumberFloatVal(filled),
 	}))
 }
