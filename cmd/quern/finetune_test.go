@@ -81,6 +81,22 @@ func TestAHostedModelIsTrainedAndUsed(t *testing.T) {
 	}
 }
 
+// The plan refuses training that would cost too much.
+func TestAHostedTrainingMustNotCostMoreThanItsLimit(t *testing.T) {
+	t.Parallel()
+	e := openaitest.Serve(t, openaitest.Options{})
+	files := tuningFiles(e)
+	files["main.quern.hcl"] = strings.Replace(files["main.quern.hcl"], "  epochs   = 2\n", "  epochs   = 2\n  training_price = 25\n  max_cost = var.most\n", 1) + `
+variable "most" { type = number }
+`
+	dir := folder(t, files)
+	expect(t, dir, 1, "plan -var most=0.001", "Training would cost more than max_cost", "in 2 epochs, at 25 per million", "max_cost is 0.001")
+	expect(t, dir, 3, "apply -auto-approve -var most=0.1", "train.m: pending")
+	if n := len(e.Jobs()); n != 1 {
+		t.Errorf("%d jobs", n)
+	}
+}
+
 // Wherever the program is killed, a job is created once.
 func TestAHostedTrainingIsCreatedOnceIfTheProgramIsKilled(t *testing.T) {
 	t.Parallel()

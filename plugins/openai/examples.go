@@ -62,7 +62,13 @@ func (tuner) CheckSample(_ context.Context, c *plugin.SampleCheck[tuningArgs]) e
 		v := &a.Validation[i]
 		checkSample(c, "validation.0.dataset", c.Sample(v.Dataset), v.examples())
 	}
-	if tokens != nil && a.Epochs != nil {
+	if tokens == nil {
+		return nil
+	}
+	if err := a.tooExpensive(*tokens); err != nil {
+		c.Errorf("max_cost", "%w", err)
+	}
+	if a.Epochs != nil {
 		all := *tokens * *a.Epochs
 		c.SetEstimate(plugin.Estimate{InputTokens: &all})
 	}
@@ -116,13 +122,12 @@ func (e examples) keys() []string {
 	return slices.DeleteFunc([]string{e.messages, e.prompt, e.target, e.rejected}, func(key string) bool { return key == "" })
 }
 
-// counted is what became of the rows of a dataset.
-type counted struct{ examples, skipped int64 }
+// counted is what became of the rows of a dataset, and the size of the examples.
+type counted struct{ examples, skipped, bytes int64 }
 
 // write writes the examples as JSON Lines. Rows in which something is null are
 // skipped. Errors name the row.
 func (e examples) write(ctx context.Context, w io.Writer, in *plugin.DatasetInput, method string) (n counted, err error) {
-	lines := json.NewEncoder(w)
 	for rec, err := range in.Batches(ctx, data.Arguments.Refs(e.keys()...)) {
 		if err != nil {
 			return n, err
@@ -136,8 +141,13 @@ func (e examples) write(ctx context.Context, w io.Writer, in *plugin.DatasetInpu
 				n.skipped++
 				continue
 			}
+			text, err := json.Marshal(line)
+			if err != nil {
+				return n, err
+			}
 			n.examples++
-			if err := lines.Encode(line); err != nil {
+			n.bytes += int64(len(text))
+			if _, err := w.Write(append(text, '\n')); err != nil {
 				return n, err
 			}
 		}

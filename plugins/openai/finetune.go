@@ -10,6 +10,8 @@ import (
 	"sync"
 	"time"
 
+	"github.com/quern-dev/quern/internal/english"
+
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/plugins/provider"
@@ -38,7 +40,8 @@ type tuningArgs struct {
 	Seed                   *int64   `quern:"seed" doc:"A seed, which makes training repeatable as far as the provider supports it."`
 
 	Wait          bool     `quern:"wait,operational" default:"false" doc:"Whether apply waits for the job. Otherwise, the stage is pending, and a later apply continues."`
-	TrainingPrice *float64 `quern:"training_price,operational" doc:"The price of training per million tokens, for the value cost."`
+	TrainingPrice *float64 `quern:"training_price,operational" doc:"The price of training per million tokens, for the value cost and for max_cost."`
+	MaxCost       *float64 `quern:"max_cost,operational" doc:"The most that training may be expected to cost, by the number of tokens, epochs, and training_price. The plan fails if it is more, and no job is created. The provider's bill can differ by a few percent, because tokens are estimated."`
 
 	BaseURL string `quern:"base_url" default:"\"https://api.openai.com/v1\"" doc:"The endpoint's address, without /fine_tuning/jobs."`
 	provider.Moved
@@ -159,6 +162,29 @@ func checkTuning(p *plugin.Prepare[tuningArgs]) {
 	if a.TrainingPrice != nil && *a.TrainingPrice < 0 {
 		p.Errorf("training_price", "a price cannot be negative")
 	}
+	if a.MaxCost == nil {
+		return
+	}
+	if *a.MaxCost < 0 {
+		p.Errorf("max_cost", "max_cost cannot be negative")
+	}
+	if p.Known("epochs") && p.Known("training_price") && (a.Epochs == nil || a.TrainingPrice == nil) {
+		p.Errorf("max_cost", "max_cost needs epochs and training_price\nWithout them, the cost is not known before training.")
+	}
+}
+
+// tooExpensive returns an error if training on tokens is expected to cost more
+// than max_cost.
+func (a *tuningArgs) tooExpensive(tokens int64) error {
+	if a.MaxCost == nil || a.Epochs == nil || a.TrainingPrice == nil {
+		return nil
+	}
+	cost := float64(tokens) * float64(*a.Epochs) * *a.TrainingPrice / 1e6
+	if cost <= *a.MaxCost {
+		return nil
+	}
+	return fmt.Errorf("Training would cost more than max_cost\nAbout %s tokens in %s, at %g per million, are expected to cost %.4g, and max_cost is %g. Raise max_cost, or train on fewer rows or epochs.",
+		english.Number(tokens), english.Count(*a.Epochs, "epoch"), *a.TrainingPrice, cost, *a.MaxCost)
 }
 
 // at returns the endpoint that jobs are created at.

@@ -77,6 +77,19 @@ func TestAModelIsTrained(t *testing.T) {
 	}
 }
 
+func TestATrainingThatWouldCostTooMuchIsNotCreated(t *testing.T) {
+	e := openaitest.Serve(t, openaitest.Options{})
+	// What the plan could not know is checked once the examples are counted.
+	_, err := plugintest.Run(t, Plugin("0.0.0"), tuningCase(e, conversations(10), map[string]any{"epochs": 3, "max_cost": 0.0001}))
+	if err == nil || !strings.Contains(err.Error(), "max_cost: Training would cost more than max_cost\nAbout ") || len(e.Jobs()) != 0 {
+		t.Errorf("got %v, and %d jobs", err, len(e.Jobs()))
+	}
+	_, err = plugintest.Run(t, Plugin("0.0.0"), tuningCase(e, conversations(10), map[string]any{"max_cost": 1}))
+	if err == nil || !strings.Contains(err.Error(), "max_cost needs epochs and training_price") {
+		t.Errorf("got %v", err)
+	}
+}
+
 func TestPreferencesAreUploaded(t *testing.T) {
 	e := finishing(t)
 	var rows []map[string]any

@@ -51,6 +51,7 @@ type tuningState struct {
 	Validation string `json:"validation,omitempty"`
 	Job        string `json:"job,omitempty"`
 	Examples   int64  `json:"examples"`
+	Bytes      int64  `json:"bytes"` // of the examples
 	Skipped    int64  `json:"skipped"`
 }
 
@@ -129,7 +130,7 @@ func (t *tuning) create(ctx context.Context) (*tuningJob, error) {
 		if err != nil {
 			return nil, err
 		}
-		t.state.Training, t.state.Examples, t.state.Skipped = id, counts.examples, counts.skipped
+		t.state.Training, t.state.Examples, t.state.Skipped, t.state.Bytes = id, counts.examples, counts.skipped, counts.bytes
 		if err := t.save(); err != nil {
 			return nil, err
 		}
@@ -144,6 +145,9 @@ func (t *tuning) create(ctx context.Context) (*tuningJob, error) {
 		if err := t.save(); err != nil {
 			return nil, err
 		}
+	}
+	if err := t.Args.tooExpensive(int64(float64(t.state.Bytes) / bytesPerToken)); err != nil {
+		return nil, plugin.ArgumentErrorf("max_cost", "%w", err)
 	}
 	call, err := t.endpoint.call(ctx, jobsPath)
 	if err != nil {

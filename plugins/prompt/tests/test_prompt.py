@@ -299,7 +299,12 @@ def test_mistakes_are_found_when_planning(pipeline):
     pipeline.write(search("max_calls = 50\n  rows = 10"))
     assert "Too few rows for the test" in pipeline.quern("plan", fails=True)
     pipeline.write(search("max_calls = 600"))
-    assert "at most 600 calls" in pipeline.quern("plan")
+    text = " ".join(pipeline.quern("plan").split())
+    assert "at most 600 calls" in text and "at most 12 new prompts on all of about 42 rows, and about 36 calls for the test" in text
+    # A search that waits for batches would take a day for each step.
+    pipeline.head = pipeline.head.replace('name     = "teacher"', 'name     = "teacher"\n  batch    = true')
+    pipeline.write(search("max_calls = 600"))
+    assert "This stage cannot wait for batches" in pipeline.quern("plan", fails=True)
 
 
 def test_a_real_model(pipeline, model):

@@ -465,7 +465,8 @@ def hardware() -> str:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return f"{len(names)} x {names[0]}, CUDA {torch.version.cuda}"
-    return f"CPU {platform.machine()}, {torch.get_num_threads()} threads"
+    threads = torch.get_num_threads()
+    return f"CPU {platform.machine()}, {threads} thread{'' if threads == 1 else 's'}"
 
 
 if __name__ == "__main__":

@@ -170,6 +170,16 @@ class Prompt(plugin.Runner):
             held = round(used * self.held_out)
             for text, argument in self.impossible(used - held, held):
                 p.error(text, argument=argument)
+            if not p.failed and self.optimizer == "gepa":
+                p.note(self.reach(used - held, held))
+
+    def reach(self, search: int, held_out: int) -> str:
+        """How far ``max_calls`` reaches with these numbers of rows. A new prompt takes a call of the teacher and one or two for each row."""
+        each = self.calls_per_row()
+        test, one = 2 * each * held_out, each * search
+        most = (self.max_calls - test - one) // (one + 1)
+        prompts = "1 new prompt" if most == 1 else f"{most:,} new prompts"
+        return f"at most {prompts} on all of about {search:,} rows, and about {test:,} calls for the test"
 
     def impossible(self, search: int, held_out: int) -> Iterator[tuple[str, str]]:
         """Why a search over these numbers of rows cannot succeed, with the argument at fault."""
