@@ -1,7 +1,7 @@
 // Package format provides the transform format, which converts conversations
 // between the forms in which training data is published and trained on: Alpaca,
-// ShareGPT, messages, prompts with completions, pairs of preferences, and the text
-// that a model's chat template makes of them.
+// ShareGPT, messages, prompts with completions, preferences in pairs or
+// alone, and the text that a model's chat template makes of them.
 //
 // Columns have the names that these forms have on Hugging Face and in TRL. A row
 // that does not have the form, or cannot be written in the other one without a
@@ -27,6 +27,7 @@ const doc = `Converts conversations and instructions into the form that a traine
 - 'messages': 'messages', a list of 'role' and 'content', as OpenAI and TRL use them.
 - 'prompt_completion': 'prompt' and 'completion', lists of messages. To read, they can also be texts. The completion is the last message.
 - 'preference': 'prompt', 'chosen', and 'rejected', lists of messages. To read, they can also be texts, and 'prompt' can be missing if the answers are conversations: it is then what they have in common.
+- 'unpaired': 'prompt', 'completion', and 'label', which is true for a good answer, as TRL's KTOTrainer reads them. To read, the first two can also be texts. A preference becomes two rows: the chosen answer is good, and the rejected one is not.
 - 'text': 'text', only to write. It needs 'template'.
 
 With 'template', prompts, completions, and answers become the texts that the model with this chat template reads and writes; joined, they are the text of the whole conversation. The template is the model's 'tokenizer_config.json' or 'chat_template.jinja', or 'chatml'. It does not learn today's date.

@@ -14,6 +14,8 @@ type message = chattemplate.Message
 type example struct {
 	prompt  []message
 	answers [][]message
+	// good says which answers are good ones. It is nil if that is not known.
+	good []bool
 }
 
 // conversation returns the prompt with an answer, if there is one.
@@ -28,7 +30,7 @@ func (e example) conversation() []message {
 // that is the assistant's.
 func split(all []message) example {
 	if last := len(all) - 1; last >= 0 && all[last].Role == "assistant" {
-		return example{all[:last], [][]message{all[last:]}}
+		return example{prompt: all[:last], answers: [][]message{all[last:]}}
 	}
 	return example{prompt: all}
 }

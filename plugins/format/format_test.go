@@ -24,6 +24,7 @@ var columns = map[string]data.Schema{
 	"texts":               {{Name: "prompt", Type: "string"}, {Name: "completion", Type: "string"}},
 	"preference":          {{Name: "prompt", Type: "string"}, {Name: "chosen", Type: messagesType}, {Name: "rejected", Type: messagesType}},
 	"preference of texts": {{Name: "prompt", Type: "string"}, {Name: "chosen", Type: "string"}, {Name: "rejected", Type: "string"}},
+	"unpaired":            {{Name: "prompt", Type: "string"}, {Name: "completion", Type: messagesType}, {Name: "label", Type: "bool"}},
 	"implicit":            {{Name: "chosen", Type: messagesType}, {Name: "rejected", Type: messagesType}},
 }
 
@@ -110,6 +111,46 @@ func TestFormsAreConverted(t *testing.T) {
 	}
 }
 
+func TestPreferencesBecomeRowsWithLabels(t *testing.T) {
+	chatml := map[string]any{"template": "chatml"}
+	for _, c := range []struct {
+		kind string
+		args map[string]any
+		row  map[string]any
+		want []map[string]any
+	}{
+		{"preference of texts", nil, map[string]any{"prompt": "p", "chosen": "a", "rejected": "b"}, []map[string]any{
+			{"prompt": say("user: p"), "completion": say("assistant: a"), "label": true}, {"prompt": say("user: p"), "completion": say("assistant: b"), "label": false}}},
+		{"preference of texts", chatml, map[string]any{"prompt": "Hi", "chosen": "a", "rejected": "b"}, []map[string]any{
+			{"prompt": chatMLText, "completion": "a<|im_end|>\n", "label": true}, {"prompt": chatMLText, "completion": "b<|im_end|>\n", "label": false}}},
+		{"implicit", nil, map[string]any{"chosen": say("user: p", "assistant: a"), "rejected": say("user: p", "assistant: b", "user: c", "assistant: d")}, []map[string]any{
+			{"prompt": say("user: p"), "completion": say("assistant: a"), "label": true},
+			{"prompt": say("user: p"), "completion": say("assistant: b", "user: c", "assistant: d"), "label": false}}},
+		{"unpaired", nil, map[string]any{"prompt": "p", "completion": say("assistant: a"), "label": false}, []map[string]any{{"prompt": say("user: p"), "completion": say("assistant: a"), "label": false}}},
+	} {
+		got, err := convert(t, c.kind, "unpaired", c.args, c.row)
+		if err != nil || len(got.Failures) > 0 || len(got.Rows) != len(c.want) {
+			t.Errorf("%s: %v, %v, %d rows", c.kind, err, got.Failures, len(got.Rows))
+			continue
+		}
+		for i, want := range c.want {
+			if have := canonical(t, got.Rows[i]); have != canonical(t, want) {
+				t.Errorf("%s: got\n %s, want\n %s", c.kind, have, canonical(t, want))
+			}
+		}
+	}
+	for want, row := range map[string]map[string]any{
+		"label is null":      {"prompt": "p", "completion": say("assistant: a"), "label": nil},
+		"completion is null": {"prompt": "p", "completion": nil, "label": true},
+		"not of the assist":  {"prompt": "p", "completion": say("user: a", "assistant: b"), "label": true},
+	} {
+		got, err := convert(t, "unpaired", "unpaired", nil, row)
+		if err != nil || !strings.Contains(got.Failures[0], want) {
+			t.Errorf("want %q, got %v, %v", want, got, err)
+		}
+	}
+}
+
 // canonical writes values as JSON. Lists are JSON already.
 func canonical(t *testing.T, values map[string]any) string {
 	t.Helper()
@@ -185,6 +226,9 @@ func TestFormsThatDoNotFitAreErrorsOfThePlan(t *testing.T) {
 		{"sharegpt", map[string]any{"from": "preference", "to": "preference"}, `The dataset has no column "chosen"`},
 		{"preference", map[string]any{"from": "preference", "to": "messages"}, "A preference has two answers"},
 		{"messages", map[string]any{"from": "messages", "to": "preference"}, "A preference needs two answers"},
+		{"messages", map[string]any{"from": "messages", "to": "unpaired"}, "Whether the answers are good is not known"},
+		{"unpaired", map[string]any{"from": "unpaired", "to": "messages"}, "Not every answer is a good one"},
+		{"texts", map[string]any{"from": "unpaired", "to": "unpaired"}, `The dataset has no column "label"`},
 		{"messages", map[string]any{"from": "messages", "to": "text"}, "A text needs a chat template"},
 		{"messages", map[string]any{"from": "messages", "to": "sharegpt", "template": "chatml"}, "template has no effect"},
 		{"messages", map[string]any{"from": "messages", "to": "sharegpt", "repeat_prompt": true}, "repeat_prompt has no effect"},

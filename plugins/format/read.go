@@ -34,6 +34,7 @@ var forms = map[string][]column{
 	"sharegpt":          {{name: "conversations", kinds: []string{turnsType}}, {name: "system", optional: true, kinds: []string{"string"}}},
 	"messages":          {{name: "messages", kinds: []string{messagesType}}},
 	"prompt_completion": {{name: "prompt", kinds: textOrMessages}, {name: "completion", kinds: textOrMessages}},
+	"unpaired":          {{name: "prompt", kinds: textOrMessages}, {name: "completion", kinds: textOrMessages}, {name: "label", kinds: []string{"bool"}}},
 	"preference":        {{name: "prompt", optional: true, kinds: textOrMessages}, {name: "chosen", kinds: textOrMessages}, {name: "rejected", kinds: textOrMessages}},
 }
 
@@ -113,6 +114,8 @@ func newReader(form string, b *plugin.Batch) (reader, error) {
 		return r.promptCompletion, nil
 	case "preference":
 		return r.preference, nil
+	case "unpaired":
+		return r.unpaired, nil
 	}
 	return nil, fmt.Errorf("the form %q is not known", form)
 }
@@ -215,8 +218,21 @@ func (r rows) promptCompletion(row int) (e example, err error) {
 	return e, err
 }
 
+func (r rows) unpaired(row int) (example, error) {
+	e, err := r.promptCompletion(row)
+	if err != nil {
+		return e, err
+	}
+	labels, ok := r.InputColumn("label").(*array.Boolean)
+	if !ok || labels.IsNull(row) {
+		return e, fmt.Errorf("label is null")
+	}
+	e.good = []bool{labels.Value(row)}
+	return e, nil
+}
+
 func (r rows) preference(row int) (e example, err error) {
-	e.answers = make([][]message, 2)
+	e.answers, e.good = make([][]message, 2), []bool{true, false}
 	for i, column := range []string{"chosen", "rejected"} {
 		if e.answers[i], err = r.either(column, row, "assistant"); err != nil {
 			return e, err

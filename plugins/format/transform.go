@@ -11,8 +11,8 @@ import (
 
 type args struct {
 	Input    plugin.Dataset `quern:"input,required" doc:"The dataset to convert."`
-	From     string         `quern:"from,required" oneof:"alpaca,sharegpt,messages,prompt_completion,preference" doc:"The form of the rows."`
-	To       string         `quern:"to,required" oneof:"alpaca,sharegpt,messages,prompt_completion,preference,text" doc:"The form to write."`
+	From     string         `quern:"from,required" oneof:"alpaca,sharegpt,messages,prompt_completion,preference,unpaired" doc:"The form of the rows."`
+	To       string         `quern:"to,required" oneof:"alpaca,sharegpt,messages,prompt_completion,preference,unpaired,text" doc:"The form to write."`
 	Template string         `quern:"template" doc:"The chat template with which to write texts rather than messages: the path of a model's 'tokenizer_config.json' or of a '.jinja' file, or 'chatml'."`
 	BOS      *string        `quern:"bos_token" doc:"What the template writes as 'bos_token'. By default, what 'tokenizer_config.json' says."`
 	EOS      *string        `quern:"eos_token" doc:"What the template writes as 'eos_token'. By default, what 'tokenizer_config.json' says."`
@@ -61,10 +61,14 @@ func (t transform) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 // checkTarget reports forms that cannot be written.
 func (a *args) checkTarget(p *plugin.Prepare[args]) {
 	switch {
-	case a.From == "preference" && a.To != "preference":
-		p.Errorf("to", "A preference has two answers\nOnly to = \"preference\" has both. To train on the better ones alone, drop the column rejected, rename chosen to completion with transform \"map\", and use from = \"prompt_completion\".")
+	case a.From == "preference" && !a.prefers():
+		p.Errorf("to", "A preference has two answers\nOnly to = \"preference\" and to = \"unpaired\" have both. To train on the better ones alone, drop the column rejected, rename chosen to completion with transform \"map\", and use from = \"prompt_completion\".")
 	case a.From != "preference" && a.To == "preference":
 		p.Errorf("to", "A preference needs two answers\nRows of the form %s have one. Only from = \"preference\" has both.", a.From)
+	case a.From == "unpaired" && a.To != "unpaired":
+		p.Errorf("to", "Not every answer is a good one\nOnly to = \"unpaired\" says which. To train on the good ones alone, keep those with row.label by transform \"filter\", and use from = \"prompt_completion\".")
+	case a.To == "unpaired" && a.From != "preference" && a.From != "unpaired":
+		p.Errorf("to", "Whether the answers are good is not known\nRows of the form %s have no label. Only from = \"preference\" and from = \"unpaired\" say it. Otherwise, convert to prompt_completion and add the column label, such as with transform \"map\".", a.From)
 	case a.To == "text" && a.Template == "":
 		p.Errorf("template", "A text needs a chat template\nGive the model's tokenizer_config.json or chat_template.jinja, or \"chatml\".")
 	case a.Template != "" && strings.Contains("alpaca sharegpt messages", a.To):
@@ -73,6 +77,9 @@ func (a *args) checkTarget(p *plugin.Prepare[args]) {
 		p.Errorf("repeat_prompt", "repeat_prompt has no effect with to = %q\nIt is for to = \"preference\".", a.To)
 	}
 }
+
+// prefers reports whether the form to write says which answers are better.
+func (a *args) prefers() bool { return a.To == "preference" || a.To == "unpaired" }
 
 // Open loads the template.
 func (t transform) Open(_ context.Context, a *args) (err error) {
@@ -94,21 +101,23 @@ func (transform) FlatMap(ctx context.Context, a *args, b *plugin.FlatBatch) erro
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		values, err := a.convert(read, i)
+		made, err := a.convert(read, i)
 		if err != nil {
 			b.Fail(i, false, err)
 			continue
 		}
-		counts[i] = 1
-		write.append(values)
+		counts[i] = int64(len(made))
+		for _, values := range made {
+			write.append(values)
+		}
 	}
 	b.YieldCounts(counts)
 	write.set(b)
 	return nil
 }
 
-// convert returns the values of the columns to write.
-func (a *args) convert(read reader, row int) ([]any, error) {
+// convert returns the rows to write, each with the values of the columns.
+func (a *args) convert(read reader, row int) ([][]any, error) {
 	e, err := read(row)
 	if err != nil {
 		return nil, err
@@ -116,7 +125,11 @@ func (a *args) convert(read reader, row int) ([]any, error) {
 	if err := e.check(); err != nil {
 		return nil, err
 	}
-	return a.values(e)
+	if a.To == "unpaired" {
+		return a.unpaired(e)
+	}
+	values, err := a.values(e)
+	return [][]any{values}, err
 }
 
 // written returns the columns to write.
@@ -136,6 +149,8 @@ func (a *args) written() data.Schema {
 		return data.Schema{{Name: "text", Type: "string"}}
 	case "prompt_completion":
 		return data.Schema{{Name: "prompt", Type: answers}, {Name: "completion", Type: answers}}
+	case "unpaired":
+		return data.Schema{{Name: "prompt", Type: answers}, {Name: "completion", Type: answers}, {Name: "label", Type: "bool"}}
 	}
 	both := data.Schema{{Name: "chosen", Type: answers}, {Name: "rejected", Type: answers}}
 	if a.Repeat {

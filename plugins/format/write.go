@@ -12,6 +12,20 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
+// unpaired returns a row for each answer: the prompt, the answer, and whether it is a
+// good one.
+func (a *args) unpaired(e example) ([][]any, error) {
+	var out [][]any
+	for i, answer := range e.answers {
+		values, err := a.values(example{prompt: e.prompt, answers: [][]message{answer}})
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, append(values, e.good[i]))
+	}
+	return out, nil
+}
+
 // values returns the values of the columns that a form has: texts, lists of
 // messages, and nil.
 func (a *args) values(e example) ([]any, error) {
@@ -121,6 +135,8 @@ func (w *writer) append(values []any) {
 		switch v := values[i].(type) {
 		case string:
 			b.(*array.StringBuilder).Append(v)
+		case bool:
+			b.(*array.BooleanBuilder).Append(v)
 		case []message:
 			appendMessages(b.(*array.ListBuilder), v)
 		default:
