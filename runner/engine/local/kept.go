@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/quern-dev/quern/runner/stage"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/document"
@@ -38,20 +39,27 @@ func (a *attempt) kept() (*kept, error) {
 	if err != nil {
 		return nil, err
 	}
-	var files []*pluginv1.File
-	for _, f := range part.Kept {
-		path, err := a.Store.Blobs.Path(f.Blob)
-		if blob.Unavailable(err) {
-			return k, nil
-		}
-		if err != nil {
-			return nil, err
-		}
-		files = append(files, &pluginv1.File{Name: f.Name, Path: path, Digest: f.Blob, Size: f.Bytes})
+	files := make([]*pluginv1.File, len(part.Kept))
+	group := parallel.New(verifiedFiles)
+	for i, f := range part.Kept {
+		group.Go(func() error {
+			path, err := a.Store.Blobs.Path(f.Blob)
+			files[i] = &pluginv1.File{Name: f.Name, Path: path, Digest: f.Blob, Size: f.Bytes}
+			return err
+		})
+	}
+	switch err := group.Wait(); {
+	case blob.Unavailable(err):
+		return k, nil
+	case err != nil:
+		return nil, err
 	}
 	k.part, k.files = part, files
 	return k, nil
 }
+
+// verifiedFiles is the number of files that are verified at the same time.
+const verifiedFiles = 4
 
 // keep remembers the files for the next run.
 func (k *kept) keep(c *running, done *pluginv1.Done) error {
