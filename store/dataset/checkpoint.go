@@ -64,7 +64,14 @@ type totals struct {
 	// shards is the number of shards so far, and unread are the last ones among them,
 	// which the hashes do not contain yet.
 	shards int
-	unread []Shard
+	unread []unread
+}
+
+// unread is a shard that the hashes do not contain yet, with its values if they are in
+// memory.
+type unread struct {
+	Shard
+	values Values
 }
 
 // total is the digest of one column.
@@ -87,9 +94,9 @@ func newTotals(blobs *blob.Store, schema data.Schema, points *Checkpoints) *tota
 // started reports whether hashes exist, to which the rows of the next shard are added.
 func (t *totals) started() bool { return t.shards > 0 }
 
-// share adds a shard that exists already.
-func (t *totals) share(s Shard) {
-	t.unread = append(t.unread, s)
+// share adds a shard that exists already. values may be nil.
+func (t *totals) share(s Shard, values Values) {
+	t.unread = append(t.unread, unread{s, values})
 	t.shards++
 }
 
@@ -159,7 +166,18 @@ func (t *totals) resume(column int) int {
 }
 
 // read adds the rows of an unread shard to the hashes that do not contain it.
-func (t *totals) read(ctx context.Context, s Shard, begin []int, k int) error {
+func (t *totals) read(ctx context.Context, s unread, begin []int, k int) error {
+	if s.values != nil {
+		for i := range t.schema {
+			if begin[i] <= k {
+				for _, piece := range s.values[i] {
+					t.add(i, piece, 0)
+				}
+				t.add(i, nil, s.Columns[i].Nulls)
+			}
+		}
+		return nil
+	}
 	var columns data.Schema
 	var hashes []*columnHash
 	for i, c := range t.schema {

@@ -61,7 +61,7 @@ func changed(r *rand.Rand, rows []int64, next *int64) []int64 {
 
 // TestDigestsContinueFromCheckpoints changes a dataset step by step. Its digests must be
 // those of writing all rows, whether they continue from checkpoints or not, and whether
-// its shards are joined or shared.
+// its shards are joined, with the values of some of them, or shared.
 func TestDigestsContinueFromCheckpoints(t *testing.T) {
 	ctx, r, blobs := context.Background(), rand.New(rand.NewPCG(7, 8)), benchBlobs(t)
 	var rows []int64
@@ -72,9 +72,18 @@ func TestDigestsContinueFromCheckpoints(t *testing.T) {
 		if rows = changed(r, rows, &next); len(rows) > 250_000 {
 			rows = rows[len(rows)/2:]
 		}
-		want := write(t, blobs, historySchema, historyRows(rows))
+		want, values := written(t, blobs, historySchema, historyRows(rows))
 		points := NewCheckpoints(joined)
-		got, err := Join(ctx, blobs, historySchema, want.Shards, points)
+		j := StartJoin(blobs, historySchema, points)
+		for i, s := range want.Shards {
+			if r.IntN(2) == 0 {
+				values[i] = nil
+			}
+			if err := j.Add(ctx, s, values[i]); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got, err := j.End(ctx)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -87,6 +96,42 @@ func TestDigestsContinueFromCheckpoints(t *testing.T) {
 			t.Fatalf("step %d: sharing shards gives another dataset", step)
 		}
 		former, shared = want, survived(t, points)
+	}
+}
+
+// written writes a dataset whose values are kept.
+func written(t *testing.T, blobs *blob.Store, schema data.Schema, rec arrow.RecordBatch) (*Manifest, []Values) {
+	t.Helper()
+	w := NewKeeping(blobs, schema)
+	defer w.Abort()
+	if err := w.Write(context.Background(), rec); err != nil {
+		t.Fatal(err)
+	}
+	m, err := w.Close()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m, w.Values()
+}
+
+func TestShardsWithTheirValuesAreNotRead(t *testing.T) {
+	ctx, blobs := context.Background(), benchBlobs(t)
+	all, values := written(t, blobs, numberSchema, numbers(0, 400_000))
+	j := StartJoin(blobs, numberSchema, nil)
+	for i, s := range all.Shards {
+		if err := blobs.Remove(s.Groups[0].Blob); err != nil {
+			t.Fatal(err)
+		}
+		if err := j.Add(ctx, s, values[i]); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := j.End(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !reflect.DeepEqual(got, all) {
+		t.Error("the digests differ")
 	}
 }
 

@@ -113,33 +113,6 @@ func (d Derivation) find(i int, name string) (Column, Group, int, error) {
 	return Column{}, Group{}, 0, fmt.Errorf("nothing produced column %q", name)
 }
 
-// Join returns the manifest of a dataset that consists of shards that are
-// already written. They have the schema's columns, in any order. The files are
-// read once, for the digests of the columns over the whole dataset, from the last
-// checkpoint on.
-func Join(ctx context.Context, blobs *blob.Store, schema data.Schema, shards []Shard, points *Checkpoints) (*Manifest, error) {
-	if err := schema.Check(); err != nil {
-		return nil, fmt.Errorf("join shards: %w", err)
-	}
-	m := &Manifest{Format: Format, Schema: schema, Shards: make([]Shard, len(shards))}
-	for i, s := range shards {
-		m.Shards[i] = Shard{Rows: s.Rows, Groups: s.Groups, Columns: make([]Column, len(schema))}
-		for k, c := range schema {
-			column, ok := s.Column(c.Name)
-			if !ok {
-				return nil, fmt.Errorf("join shards: shard %d has no column %q", i+1, c.Name)
-			}
-			m.Shards[i].Columns[k] = column
-		}
-		m.Rows += s.Rows
-	}
-	var err error
-	if m.Columns, err = summarizeColumns(ctx, blobs, m, schema, points); err != nil {
-		return nil, fmt.Errorf("join shards: %w", err)
-	}
-	return m, nil
-}
-
 // summarize sets the columns' digests over the whole dataset. Those of the
 // input are known, and the new ones are read.
 func (d Derivation) summarize(ctx context.Context, blobs *blob.Store, m *Manifest, points *Checkpoints) error {
@@ -173,7 +146,7 @@ func (d Derivation) summarize(ctx context.Context, blobs *blob.Store, m *Manifes
 func summarizeColumns(ctx context.Context, blobs *blob.Store, m *Manifest, columns data.Schema, points *Checkpoints) ([]Summary, error) {
 	t := newTotals(blobs, columns, points)
 	for _, s := range m.Shards {
-		t.share(s)
+		t.share(s, nil)
 	}
 	if len(m.Shards) > 1 {
 		if err := t.settle(ctx); err != nil {

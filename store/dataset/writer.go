@@ -3,6 +3,7 @@ package dataset
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
@@ -31,6 +32,9 @@ type Writer struct {
 	written []int // the shards that this writer writes, among all
 	total   int64
 	ended   bool
+
+	keeps  bool // whether values has those of each shard that was written, so far
+	values []Values
 }
 
 // NewWriter starts a dataset. Call exactly one of Close and Abort.
@@ -49,6 +53,14 @@ func NewContinuation(blobs *blob.Store, schema data.Schema, points *Checkpoints)
 	w.arrow = schema.Arrow()
 	w.shard = newColumnHashes(schema)
 	w.out = startShardWriter(blobs, schema)
+	return w
+}
+
+// NewKeeping is NewWriter for shards that become a part of another dataset: it keeps their
+// values for the digests of that one.
+func NewKeeping(blobs *blob.Store, schema data.Schema) *Writer {
+	w := NewWriter(blobs, schema)
+	w.keeps = true
 	return w
 }
 
@@ -130,11 +142,27 @@ func (w *Writer) hash(rec arrow.RecordBatch, base, from, to int) {
 		b := e.bytes[e.start(from-base):e.ends[to-base-1]]
 		nulls := countNulls(rec.Column(c), from, to)
 		w.shard[c].add(b, nulls)
+		w.keep(c, b)
 		if w.totals.started() {
 			w.totals.add(c, b, nulls)
 		}
 	}
 }
+
+// keep keeps values of a column of the shard.
+func (w *Writer) keep(column int, b []byte) {
+	if !w.keeps {
+		return
+	}
+	if len(w.values) == len(w.shards) {
+		w.values = append(w.values, make(Values, len(w.schema)))
+	}
+	pieces := &w.values[len(w.shards)][column]
+	*pieces = append(*pieces, slices.Clone(b))
+}
+
+// Values returns the values of the shards, after a call of Close.
+func (w *Writer) Values() []Values { return w.values }
 
 func (w *Writer) endShard() {
 	shard := Shard{Rows: w.rows, Columns: shardColumns(w.schema, w.shard)}
@@ -155,7 +183,7 @@ func (w *Writer) AtBoundary() bool { return w.rows == 0 }
 // before other rows, or no row follows.
 func (w *Writer) Share(ctx context.Context, shards []Shard) error {
 	for _, s := range shards {
-		w.totals.share(s)
+		w.totals.share(s, nil)
 		w.shards = append(w.shards, s)
 		w.total += s.Rows
 	}

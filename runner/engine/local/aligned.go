@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -40,12 +41,12 @@ type aligned struct {
 	dropped []int64 // rows of the shard
 	group   *dataset.GroupWriter
 
-	// out are the shards of the result, by shard of the input, and used the parts of the
-	// memo that they are from. rewrites owns the elements of shards that lose rows.
-	out      [][]dataset.Shard
+	// used are the parts of the memo that the result is from, by shard of the input. rewrites
+	// owns the elements of shards that lose rows.
 	used     []string
 	rewrites parallel.Group
 	ctx      context.Context // of rewrites
+	joining  *joining
 }
 
 func newAligned(ctx context.Context, a *attempt, port *plan.Port) (*aligned, error) {
@@ -57,8 +58,13 @@ func newAligned(ctx context.Context, a *attempt, port *plan.Port) (*aligned, err
 	w := &aligned{
 		Derivation: dataset.Derivation{Input: m, Schema: port.Columns, From: map[string]string{}},
 		selects:    port.SelectedFrom == port.RowsOf, blobs: a.Store.Blobs, memo: a.Store.Memo, definition: a.task.Definition, port: port.Name,
-		out: make([][]dataset.Shard, len(m.Shards)), used: make([]string, len(m.Shards)),
+		used: make([]string, len(m.Shards)),
 	}
+	points, err := w.memo.Checkpoints(w.definition, w.port)
+	if err != nil {
+		return nil, err
+	}
+	w.joining = &joining{points: points, dataset: dataset.StartJoin(w.blobs, w.Schema, points), done: make([]*written, len(m.Shards))}
 	for _, c := range port.Columns {
 		if from, ok := strings.CutPrefix(port.Origins[c.Name], "input:"); ok {
 			w.From[c.Name] = from
@@ -146,37 +152,39 @@ func (w *aligned) endShard() error {
 	w.shard, w.rows, w.dropped = w.shard+1, 0, nil
 	switch int64(len(dropped)) {
 	case 0:
-		w.out[i] = []dataset.Shard{shared}
+		return w.joining.add(w.ctx, i, &written{shards: []dataset.Shard{shared}})
 	case shared.Rows:
-	default:
-		w.rewrites.Go(func() (err error) {
-			if w.out[i], w.used[i], err = w.selected(shared, dropped); err != nil {
-				return fmt.Errorf("write shard %d of %d without the rows that were dropped: %w", i+1, len(w.Input.Shards), err)
-			}
-			return nil
-		})
+		return w.joining.add(w.ctx, i, &written{})
 	}
+	w.rewrites.Go(func() error {
+		rest, key, err := w.selected(shared, dropped)
+		if err != nil {
+			return fmt.Errorf("write shard %d of %d without the rows that were dropped: %w", i+1, len(w.Input.Shards), err)
+		}
+		w.used[i] = key
+		return w.joining.add(w.ctx, i, rest)
+	})
 	return nil
 }
 
 // selected returns a shard without some of its rows, and the key of its part of the
 // memo.
-func (w *aligned) selected(s dataset.Shard, dropped []int64) ([]dataset.Shard, string, error) {
+func (w *aligned) selected(s dataset.Shard, dropped []int64) (*written, string, error) {
 	key := dataset.SelectionKey(w.definition, s, dropped)
 	part, err := w.memo.Lookup(w.definition, key)
 	if damaged := (*document.Damaged)(nil); err != nil && !errors.As(err, &damaged) {
 		return nil, "", err
 	}
 	if part != nil && part.Selection != nil && w.present(part) {
-		return part.Selection.Shards, key, nil
+		return &written{shards: part.Selection.Shards}, key, nil
 	}
-	shards, err := w.rewrite(s, dropped)
+	rest, err := w.rewrite(s, dropped)
 	if err != nil {
 		return nil, "", err
 	}
-	return shards, key, w.memo.Put(&memo.Part{
+	return rest, key, w.memo.Put(&memo.Part{
 		Definition: w.definition, ShardKey: key, Rows: s.Rows, InputRows: s.Rows,
-		Results: memo.Results{Selection: &memo.Selection{Shards: shards}},
+		Results: memo.Results{Selection: &memo.Selection{Shards: rest.shards}},
 	})
 }
 
@@ -185,13 +193,13 @@ func (w *aligned) present(part *memo.Part) bool {
 }
 
 // rewrite writes a shard without some of its rows.
-func (w *aligned) rewrite(s dataset.Shard, dropped []int64) ([]dataset.Shard, error) {
+func (w *aligned) rewrite(s dataset.Shard, dropped []int64) (*written, error) {
 	names := w.Schema.Names()
 	files, err := s.Files(w.blobs, names)
 	if err != nil {
 		return nil, err
 	}
-	out := dataset.NewWriter(w.blobs, w.Schema)
+	out := dataset.NewKeeping(w.blobs, w.Schema)
 	defer out.Abort()
 	first := int64(0)
 	for rec, err := range data.Read(w.ctx, []data.Shard{files}, names, 0) {
@@ -217,7 +225,7 @@ func (w *aligned) rewrite(s dataset.Shard, dropped []int64) ([]dataset.Shard, er
 	if err != nil {
 		return nil, err
 	}
-	return m.Shards, nil
+	return &written{m.Shards, out.Values()}, nil
 }
 
 // dropRows returns a batch without some of its rows, which are counted from first at
@@ -255,36 +263,59 @@ func (w *aligned) close(ctx context.Context) (*dataset.Manifest, error) {
 	if w.shard < len(w.Input.Shards) {
 		return nil, fault(fmt.Sprintf("it sent fewer rows than the %d of its input", w.Input.Rows))
 	}
-	points, err := w.memo.Checkpoints(w.definition, w.port)
+	m, err := w.join(ctx)
 	if err != nil {
 		return nil, err
 	}
-	m, err := w.join(ctx, points)
-	if err != nil {
-		return nil, err
-	}
-	if err := w.memo.PutCheckpoints(w.definition, w.port, points); err != nil {
+	if err := w.memo.PutCheckpoints(w.definition, w.port, w.joining.points); err != nil {
 		return nil, err
 	}
 	return m, w.forget()
 }
 
-func (w *aligned) join(ctx context.Context, points *dataset.Checkpoints) (*dataset.Manifest, error) {
-	if w.isWhole() {
-		return dataset.Derive(ctx, w.blobs, w.Derivation, points)
+func (w *aligned) join(ctx context.Context) (*dataset.Manifest, error) {
+	if w.joining.rows == w.Input.Rows { // no row was dropped
+		return dataset.Derive(ctx, w.blobs, w.Derivation, w.joining.points)
 	}
-	return dataset.Join(ctx, w.blobs, w.Schema, slices.Concat(w.out...), points)
+	return w.joining.dataset.End(ctx)
 }
 
-// isWhole reports whether no row was dropped.
-func (w *aligned) isWhole() bool {
-	rows := int64(0)
-	for _, shards := range w.out {
-		for _, s := range shards {
-			rows += s.Rows
+// written are the shards that a shard of the input became, with the values of those that
+// were written now.
+type written struct {
+	shards []dataset.Shard
+	values []dataset.Values
+}
+
+// joining joins the shards of the result in their order, as soon as they are written, so
+// that few values are in memory. It is safe for concurrent use.
+type joining struct {
+	points  *dataset.Checkpoints
+	dataset *dataset.Joining
+	mu      sync.Mutex
+	done    []*written // by shard of the input, from next on
+	next    int
+	rows    int64
+}
+
+func (j *joining) add(ctx context.Context, i int, w *written) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	for j.done[i] = w; j.next < len(j.done) && j.done[j.next] != nil; j.next++ {
+		w := j.done[j.next]
+		j.done[j.next] = &written{}
+		for k, s := range w.shards {
+			var values dataset.Values
+			if w.values != nil {
+				values = w.values[k]
+			}
+			if err := j.dataset.Add(ctx, s, values); err != nil {
+				return err
+			}
+			j.rows += s.Rows
 		}
 	}
-	return rows == w.Input.Rows
+	return nil
 }
 
 // forget drops the parts of the memo that this result does not use, because rewritten
