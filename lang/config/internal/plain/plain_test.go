@@ -67,7 +67,7 @@ func TestWhatIsNotPlainIsForHCL(t *testing.T) {
 		"a = \"x\\n\"\n", "a = \"$${b}\"\n", "a = \"%{ if b }c%{ endif }\"\n", "a = \"${~ b ~}\"\n", "a = f(b...)\n", "a = g::f()\n",
 		"a = \"ü\"\n", "a\t= 1\n", "a = 1\r\n", "/* a */\n", "\ufeffa = 1\n",
 		"a = \n", "a = 1 2\n", "a = 1\na = 2\n", "a {\n", "a = [1\n", "a = f(1\n", "a = {b}\n", "a = \"b\n", "a = b.\n", "a = 1 +\n", "a b\n", "}\n",
-		"a = b & c\n", "a = b ? c\n", "a { b = 1, c = 2 }\n", "a = {b = 1 c = 2}\n", "a \"${b}\" {}\n", "a = 'b'\n", "a = 1 # comment",
+		"a = b & c\n", "a = 1.e+2\n", "a = 1.e\n", "a = 1.5.e\n", "a = 1e\n", "a = b ? c\n", "a { b = 1, c = 2 }\n", "a = {b = 1 c = 2}\n", "a \"${b}\" {}\n", "a = 'b'\n", "a = 1 # comment",
 	} {
 		if same(t, []byte(src)) {
 			t.Errorf("%q is plain", src)
@@ -130,6 +130,11 @@ func FuzzPlainTextIsReadAsHCLReadsIt(f *testing.F) {
 		"a = \"$b%c\" # d\n", "a = b.c == 1 && d || e % 2 != 0\n",
 	} {
 		f.Add([]byte(src))
+	}
+	for _, src := range configurations(f) {
+		for _, block := range strings.SplitAfter(string(src), "\n}\n") {
+			f.Add([]byte(block))
+		}
 	}
 	f.Fuzz(func(t *testing.T, src []byte) { same(t, src) })
 }

@@ -120,6 +120,10 @@ func (s *scanner) number(i int) token {
 			next = s.digits(digits)
 		}
 	}
+	// hcl reads 1.e+2 as a number, and 1.e as an attribute of one.
+	if c := s.peek(next); c == '.' || isLetter(c) {
+		return token{}
+	}
 	return s.token(number, i, next)
 }
 
