@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -94,6 +95,36 @@ variable "most" { type = number }
 	expect(t, dir, 3, "apply -auto-approve -var most=0.1", "train.m: pending")
 	if n := len(e.Jobs()); n != 1 {
 		t.Errorf("%d jobs", n)
+	}
+}
+
+// Ctrl-C cancels a job only if it is to.
+func TestAnInterruptCancelsAHostedTraining(t *testing.T) {
+	t.Parallel()
+	for more, status := range map[string]string{"": "running", "\n  cancel_on_interrupt = true": "cancelled"} {
+		asked := make(chan struct{}, 100)
+		e := openaitest.Serve(t, openaitest.Options{Object: func(_ http.ResponseWriter, r *http.Request, _ http.HandlerFunc) bool {
+			if strings.HasSuffix(r.URL.Path, "/events") {
+				asked <- struct{}{}
+			}
+			return false
+		}})
+		files := tuningFiles(e)
+		files["main.quern.hcl"] = strings.Replace(files["main.quern.hcl"], "  epochs   = 2\n", "  epochs   = 2\n  wait     = true"+more+"\n", 1)
+		dir := folder(t, files)
+		cmd := batchCommand(dir, "apply", "-auto-approve")
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		<-asked
+		e.ProgressJobs(3, 24, 1.25)
+		if err := cmd.Process.Signal(os.Interrupt); err != nil {
+			t.Fatal(err)
+		}
+		_ = cmd.Wait()
+		if jobs := e.Jobs(); len(jobs) != 1 || jobs[0].Status != status {
+			t.Errorf("%q: %d jobs, the first is %s", more, len(jobs), jobs[0].Status)
+		}
 	}
 }
 

@@ -3,6 +3,7 @@ package openai
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -39,9 +40,10 @@ type tuningArgs struct {
 	Suffix                 string   `quern:"suffix" doc:"A part of the trained model's name, at most 64 characters."`
 	Seed                   *int64   `quern:"seed" doc:"A seed, which makes training repeatable as far as the provider supports it."`
 
-	Wait          bool     `quern:"wait,operational" default:"false" doc:"Whether apply waits for the job. Otherwise, the stage is pending, and a later apply continues."`
-	TrainingPrice *float64 `quern:"training_price,operational" doc:"The price of training per million tokens, for the value cost and for max_cost."`
-	MaxCost       *float64 `quern:"max_cost,operational" doc:"The most that training may be expected to cost, by the number of tokens, epochs, and training_price. The plan fails if it is more, and no job is created. The provider's bill can differ by a few percent, because tokens are estimated."`
+	Wait              bool     `quern:"wait,operational" default:"false" doc:"Whether apply waits for the job. Otherwise, the stage is pending, and a later apply continues."`
+	CancelOnInterrupt bool     `quern:"cancel_on_interrupt,operational" default:"false" doc:"With wait = true: whether the job is canceled at the provider if Ctrl-C or a timeout ends the wait. Otherwise it continues, and so does the next apply."`
+	TrainingPrice     *float64 `quern:"training_price,operational" doc:"The price of training per million tokens, for the value cost and for max_cost."`
+	MaxCost           *float64 `quern:"max_cost,operational" doc:"The most that training may be expected to cost, by the number of tokens, epochs, and training_price. The plan fails if it is more, and no job is created. The provider's bill can differ by a few percent, because tokens are estimated."`
 
 	BaseURL string `quern:"base_url" default:"\"https://api.openai.com/v1\"" doc:"The endpoint's address, without /fine_tuning/jobs."`
 	provider.Moved
@@ -66,7 +68,7 @@ type validation struct {
 
 const tuningDoc = `Trains a model of OpenAI, or of a compatible endpoint, on examples.
 
-quern uploads the examples and creates a fine-tuning job. While it runs, the stage is pending: apply ends with the exit code 3, and each later apply asks once how far the job is. With ` + "`wait = true`" + `, apply waits; you can interrupt it, and the next one continues with the same job. A job is created once, even if quern is killed while it creates it. Ctrl-C leaves the job running. ` + "`-replace`" + ` starts another job and does not cancel the one that runs; cancel that at the provider.
+quern uploads the examples and creates a fine-tuning job. While it runs, the stage is pending: apply ends with the exit code 3, and each later apply asks once how far the job is. With ` + "`wait = true`" + `, apply waits; you can interrupt it, and the next one continues with the same job. A job is created once, even if quern is killed while it creates it. Ctrl-C leaves the job running, unless ` + "`cancel_on_interrupt`" + ` is set. ` + "`-replace`" + ` starts another job and does not cancel the one that runs; cancel that at the provider.
 
 The trained model can be used wherever a language model can, for example as the ` + "`model`" + ` of a labeler. It is called at the same endpoint, with the key in ` + "`OPENAI_API_KEY`" + `; its ` + "`price`" + ` and ` + "`max_concurrency`" + ` are those of this block.
 
@@ -159,6 +161,9 @@ func checkTuning(p *plugin.Prepare[tuningArgs]) {
 	if !suffixForm().MatchString(a.Suffix) {
 		p.Errorf("suffix", "%q is not a valid suffix\nA suffix has at most 64 letters, digits, hyphens, periods, and underscores.", a.Suffix)
 	}
+	if a.CancelOnInterrupt && !a.Wait {
+		p.Errorf("cancel_on_interrupt", "cancel_on_interrupt needs wait = true\nOtherwise, apply ends while the job runs.")
+	}
 	if a.TrainingPrice != nil && *a.TrainingPrice < 0 {
 		p.Errorf("training_price", "a price cannot be negative")
 	}
@@ -211,6 +216,9 @@ func (tuner) Run(ctx context.Context, r *plugin.Run[tuningArgs]) error {
 		return err
 	}
 	if err := t.await(ctx, j); err != nil {
+		if ctx.Err() != nil && t.Args.CancelOnInterrupt {
+			err = errors.Join(err, t.cancel(context.WithoutCancel(ctx), j))
+		}
 		return err
 	}
 	if err := t.writeCurves(ctx, j); err != nil {

@@ -255,6 +255,25 @@ func (t *tuning) await(ctx context.Context, j *tuningJob) error {
 	}
 }
 
+// cancelTime is how long the request to cancel a job may take.
+const cancelTime = 15 * time.Second
+
+// cancel cancels the job at the provider, so that the next run creates another
+// one. A job that cannot be canceled, for example because it has just ended, stays
+// in the state.
+func (t *tuning) cancel(ctx context.Context, j *tuningJob) error {
+	ctx, end := context.WithTimeout(ctx, cancelTime)
+	defer end()
+	call, err := t.endpoint.call(ctx, jobsPath+"/"+url.PathEscape(j.ID)+"/cancel")
+	if err != nil {
+		return err
+	}
+	if _, failure, _ := call.Post(ctx, map[string]any{}, &tuningJob{}); failure != nil {
+		return fmt.Errorf("The job %s could not be canceled, and may still run: %w", j.ID, failure)
+	}
+	return t.forget()
+}
+
 func remaining(j *tuningJob) time.Duration {
 	if j.EstimatedFinish == nil {
 		return checkAfter

@@ -9,7 +9,8 @@ import pytest
 import quern
 import stories
 import torch
-from conftest import Pipeline, tiny_tokenizer
+import transformers
+from conftest import Pipeline, tiny_llama, tiny_tokenizer
 from quern_hf import vocabulary
 from quern_hf.tokens import Tokenizer
 from safetensors.torch import load_file
@@ -91,6 +92,35 @@ def test_a_new_token_begins_as_the_tokens_of_its_text(tmp_path):
     whole = AutoModelForCausalLM.from_pretrained(tmp_path / "base").get_input_embeddings().weight
     assert torch.equal(weight[number("a")], whole[found[number("a")][0]])
     assert torch.allclose(weight[number("<|im_start|>")], whole.mean(dim=0))
+
+
+def reversed_tokenizer(base: Path, folder: Path) -> Path:
+    """Writes a tokenizer that numbers the bytes from the last to the first."""
+    folder.mkdir()
+    content = json.loads((base / "tokenizer.json").read_text())
+    content["model"]["vocab"] = {token: 255 - number for token, number in content["model"]["vocab"].items()}
+    (folder / "tokenizer.json").write_text(json.dumps(content))
+    (folder / "tokenizer_config.json").write_text((base / "tokenizer_config.json").read_text())
+    return folder
+
+
+@pytest.mark.parametrize("kind", ["tied", "untied", "with a bias"])
+def test_other_numbers_for_the_same_tokens_change_no_prediction(tmp_path, kind):
+    base = tiny_llama(tmp_path / "base")
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1, "num_attention_heads": 4, "vocab_size": 259}
+    if kind == "untied":
+        transformers.LlamaForCausalLM(transformers.LlamaConfig(**sizes)).save_pretrained(base)
+    elif kind == "with a bias":
+        model = transformers.PhiForCausalLM(transformers.PhiConfig(**sizes))
+        torch.nn.init.normal_(model.lm_head.bias)
+        model.save_pretrained(base)
+    other = reversed_tokenizer(base, tmp_path / "other")
+    vocabulary.replace(base, other, tmp_path / "made")
+    logits = []
+    for folder in (base, tmp_path / "made"):
+        ids = Tokenizer(folder).backend.encode("Lily ran.").ids
+        logits.append(AutoModelForCausalLM.from_pretrained(folder).eval()(torch.tensor([ids])).logits[0])
+    assert torch.equal(logits[1], logits[0][:, [*range(255, -1, -1), 256, 257, 258]])
 
 
 def test_a_model_learns_to_use_a_trained_tokenizer(told):

@@ -61,7 +61,8 @@ class TrainTokenizer(plugin.Runner):
 
     `bpe` works on bytes, as in GPT-2 and Llama 3, so it can write any text. `unigram` is that of SentencePiece, and `wordpiece` that of BERT.
 
-    The stage is a folder with `tokenizer.json` and `tokenizer_config.json` that `AutoTokenizer` of transformers loads. The values are `rows`, `skipped`
+    The stage is a folder with `tokenizer.json` and `tokenizer_config.json` that `AutoTokenizer` of transformers loads. `train "hf_sft"` gives it to a model with
+    `tokenizer = train.words`; for conversations, set a `chat_template` whose messages end with the `eos_token`. The values are `rows`, `skipped`
     (rows without a text), `vocab_size`, and `characters_per_token` on the first 1,000 texts.
 
     Memory grows with the number of different words, not with texts; `unigram` learns from a sample of a million lines. The same texts and arguments give the

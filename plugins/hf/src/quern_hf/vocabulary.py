@@ -1,6 +1,6 @@
 """A new tokenizer for a model that was trained with another one.
 
-The embedding of a token that both tokenizers have is kept. That of a new token begins as the
+The embedding of a text for which both tokenizers have a token is kept. That of a new token begins as the
 mean of the embeddings of the old tokens that its text consists of, which is called fast
 vocabulary transfer (Gee et al., 2022). Everything else in the model stays as it is.
 """
@@ -62,13 +62,17 @@ def replace(base: Path, tokenizer: Path, folder: Path) -> None:
 
 def _embed(model: Any, found: Sequence[Sequence[int]]) -> None:
     """Gives a model the embeddings of new tokens, each the mean of those of some old tokens; of none: the mean of all."""
-    inputs, outputs = model.get_input_embeddings().weight, model.get_output_embeddings().weight
-    given = [_means(inputs, found)]
-    if outputs is not inputs:
-        given.append(_means(outputs, found))
+    inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
+    embeddings = _means(inputs.weight, found)
+    scores = None if outputs.weight is inputs.weight else _means(outputs.weight, found)
+    bias = None if getattr(outputs, "bias", None) is None else _means(outputs.bias, found)
     model.resize_token_embeddings(len(found), mean_resizing=False)
-    for layer, weight in zip((model.get_input_embeddings(), model.get_output_embeddings()), given):
-        layer.weight.data.copy_(weight)
+    inputs, outputs = model.get_input_embeddings(), model.get_output_embeddings()
+    inputs.weight.data.copy_(embeddings)
+    if scores is not None:
+        outputs.weight.data.copy_(scores)
+    if bias is not None:
+        outputs.bias.data.copy_(bias)
 
 
 def _means(weight: torch.Tensor, found: Sequence[Sequence[int]]) -> torch.Tensor:
