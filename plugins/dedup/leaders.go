@@ -3,11 +3,14 @@ package dedup
 import (
 	"cmp"
 	"context"
+	"runtime"
 	"slices"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // groups say which rows are duplicates of which.
@@ -158,22 +161,42 @@ func (s *scan) byShard(wanted []uint32, work func(shard data.Shard, first uint32
 	return nil
 }
 
-// each reads some rows, ascending, from the shards that contain them.
+// each reads some rows, ascending, from the shards that contain them. It reads several
+// shards at a time, but calls work for one row after the other.
 func (s *scan) each(ctx context.Context, wanted []uint32, refs []data.Ref, work func(row uint32, rec arrow.RecordBatch, i int) error) error {
-	return s.byShard(wanted, func(shard data.Shard, at uint32, here []uint32) error {
-		for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, refs, 0) {
-			if err != nil {
+	g, ctx := parallel.WithContext(ctx)
+	g.SetLimit(runtime.GOMAXPROCS(0))
+	var working sync.Mutex
+	all := func(rows []uint32, at uint32, rec arrow.RecordBatch) error {
+		working.Lock()
+		defer working.Unlock()
+		for _, row := range rows {
+			if err := work(row, rec, int(row-at)); err != nil {
 				return err
-			}
-			for ; len(here) > 0 && here[0] < at+uint32(rec.NumRows()); here = here[1:] {
-				if err := work(here[0], rec, int(here[0]-at)); err != nil {
-					return err
-				}
-			}
-			if at += uint32(rec.NumRows()); len(here) == 0 {
-				break
 			}
 		}
 		return nil
+	}
+	err := s.byShard(wanted, func(shard data.Shard, at uint32, here []uint32) error {
+		g.Go(func() error {
+			for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, refs, 0) {
+				if err != nil {
+					return err
+				}
+				n, _ := slices.BinarySearch(here, at+uint32(rec.NumRows()))
+				if err := all(here[:n], at, rec); err != nil {
+					return err
+				}
+				if here, at = here[n:], at+uint32(rec.NumRows()); len(here) == 0 {
+					break
+				}
+			}
+			return nil
+		})
+		return nil
 	})
+	if err != nil {
+		return err
+	}
+	return g.Wait()
 }
