@@ -4,6 +4,7 @@ package sql
 
 import (
 	"bufio"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	duck "github.com/duckdb/duckdb-go-bindings"
 
@@ -315,5 +317,17 @@ sys.stdin.read()
 	}
 	if _, err := readFile(t, dir, map[string]any{"path": "locked", "table": "t"}); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestInterruptingStopsTheQueryOfAFile(t *testing.T) {
+	dir := t.TempDir()
+	execute(t, filepath.Join(dir, "a.duckdb"), "CREATE TABLE t AS SELECT range AS x FROM range(100000)")
+	ctx, cancel := context.WithCancel(t.Context())
+	time.AfterFunc(300*time.Millisecond, cancel)
+	begun := time.Now()
+	_, err := file{func() string { return dir }}.Fingerprint(ctx, &sourceArguments{Path: "a.duckdb", Query: "SELECT a.x, count(*) AS n FROM t a, t b GROUP BY a.x"}, nil)
+	if !errors.Is(err, context.Canceled) || time.Since(begun) > 3*time.Second {
+		t.Errorf("after %s: %v", time.Since(begun), err)
 	}
 }
