@@ -45,7 +45,7 @@ evaluate "agreement" "people" {
   label     = row.label
 }
 
-gate "clear guidelines" {
+gate "clear_guidelines" {
   condition     = evaluate.people.alpha.low > 0.667
   error_message = "The annotators do not agree well enough to learn from."
 }

@@ -78,7 +78,7 @@ evaluate "prompt" "answers" {
   }
 }
 
-gate "no worse" {
+gate "no_worse" {
   condition     = evaluate.answers.differences["new - deployed"].exact.low > -0.01
   error_message = "The new prompt may be worse by more than a point."
 }
