@@ -39,7 +39,9 @@ func (e *Estimator) checkSample(n *decide.Instance) {
 	for _, key := range ordered.Keys(n.Inputs) {
 		if sample := e.sampleRows(n, key); sample != nil {
 			req.Samples[key] = sample.rows
-			about = append(about, sample.String())
+			if text := sample.String(); !slices.Contains(about, text) { // one dataset can be several inputs
+				about = append(about, text)
+			}
 		}
 	}
 	if len(about) == 0 {
