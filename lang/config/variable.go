@@ -6,10 +6,11 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
-	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
+	"github.com/quern-dev/quern/lang/value"
 )
 
 var variableSchema = schema{
@@ -119,7 +120,7 @@ func (v *Variable) Convert(given cty.Value) (cty.Value, error) {
 	if v.Defaults != nil && !given.IsNull() {
 		given = v.Defaults.Apply(given)
 	}
-	return convert.Convert(given, v.Type)
+	return value.Convert(given, v.Type)
 }
 
 // TypeName returns a type as users write it, for use in a sentence.

@@ -22,6 +22,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/limit"
+	"github.com/quern-dev/quern/lang/value"
 )
 
 // Value evaluates an expression. Unlike hcl's method of the same name, it ends with
@@ -145,11 +146,7 @@ func (b *budget) guard(e hclsyntax.Expression) hclsyntax.Expression {
 	g := MapChildren(e, b.guard, func(*hclsyntax.ForExpr) {}, func() {})
 	switch g := g.(type) {
 	case *hclsyntax.FunctionCallExpr:
-		for i, arg := range g.Args {
-			if builds(arg) {
-				g.Args[i] = &argument{arg, b}
-			}
-		}
+		b.guardArguments(g)
 		return &call{FunctionCallExpr: g, budget: b}
 	case *hclsyntax.ForExpr:
 		if g.KeyExpr != nil {
@@ -167,6 +164,22 @@ func (b *budget) guard(e hclsyntax.Expression) hclsyntax.Expression {
 		}
 	}
 	return keepText(g)
+}
+
+// guardArguments guards the arguments of a call, except those that are not
+// values: types, and lists whose elements become arguments.
+func (b *budget) guardArguments(g *hclsyntax.FunctionCallExpr) {
+	for i, arg := range g.Args {
+		if builds(arg) {
+			arg = &argument{arg, b}
+		}
+		_, constant := arg.(*hclsyntax.LiteralValueExpr)
+		if constant || g.Name == ConvertName || g.ExpandFinal && i == len(g.Args)-1 {
+			g.Args[i] = arg
+			continue
+		}
+		g.Args[i] = &parameter{arg, g.Name, i}
+	}
 }
 
 // harmless reports whether an expression neither loops, nor calls, nor joins text.
@@ -213,6 +226,37 @@ func (a *argument) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 		return cty.DynamicVal, append(diags, beyond(err, a.Range()))
 	}
 	return v, diags
+}
+
+// parameter is an argument of a function that converts it to the type of its
+// parameter.
+type parameter struct {
+	hclsyntax.Expression
+	function string
+	index    int
+}
+
+func (p *parameter) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
+	v, diags := p.Expression.Value(ctx)
+	if t := v.Type(); t.IsTupleType() || t.IsObjectType() {
+		v = value.Collection(v, p.want(ctx))
+	}
+	return v, diags
+}
+
+// want returns the type of the parameter.
+func (p *parameter) want(ctx *hcl.EvalContext) cty.Type {
+	for ; ctx != nil; ctx = ctx.Parent() {
+		f, ok := ctx.Functions[p.function]
+		switch {
+		case !ok:
+		case p.index < len(f.Params()):
+			return f.Params()[p.index].Type
+		case f.VarParam() != nil:
+			return f.VarParam().Type
+		}
+	}
+	return cty.DynamicPseudoType
 }
 
 // call is a function call. Its result is checked immediately, because it may

@@ -1,12 +1,15 @@
 package eval_test
 
 import (
+	"strconv"
 	"testing"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/funcs"
 )
 
 // A mistake in a for expression is made for each element, but reported once.
@@ -17,5 +20,27 @@ func TestAMistakeInALoopIsReportedOnce(t *testing.T) {
 	}
 	if _, diags = eval.Value(e, nil); len(diags) != 1 {
 		t.Errorf("%d diagnostics, want 1: %v", len(diags), diags)
+	}
+}
+
+// With hcl's conversion of arguments, each call would take a minute or more.
+func TestCallsTakeTimeInProportionToTheirLists(t *testing.T) {
+	names := make([]cty.Value, 100_000)
+	for i := range names {
+		names[i] = cty.StringVal(strconv.Itoa(i))
+	}
+	ctx := &hcl.EvalContext{Functions: funcs.Pure(), Variables: map[string]cty.Value{"names": cty.TupleVal(names)}}
+	for _, text := range []string{
+		`sort(names)`, `distinct(names)`, `toset(names)`, `tolist([for n in names : n])`, `compact(concat(names, []))`, `chunklist(names, 1)`,
+		`split(",", join(",", names))`, `tomap({ for n in names : n => n })`, `setproduct(names, ["a"])`, `transpose({ a = names })`,
+	} {
+		e, diags := hclsyntax.ParseExpression([]byte(text), "x.hcl", hcl.InitialPos)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		v, diags := eval.Value(e, ctx.NewChild())
+		if diags.HasErrors() || v.LengthInt() != len(names) {
+			t.Errorf("%s: %v", text, diags)
+		}
 	}
 }

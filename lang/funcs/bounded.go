@@ -17,6 +17,7 @@ import (
 	"github.com/zclconf/go-cty/cty/function/stdlib"
 
 	"github.com/quern-dev/quern/lang/limit"
+	"github.com/quern-dev/quern/lang/value"
 )
 
 // Package eval checks the results of functions. Functions whose results can be
@@ -273,14 +274,17 @@ func slashed(s string) (string, bool) {
 	return s[1 : len(s)-1], true
 }
 
-func setProductCheck(args []cty.Value) error {
+// factors prepares the arguments of setproduct.
+func factors(args []cty.Value) ([]cty.Value, error) {
 	n := float64(len(args))
-	for _, a := range args {
+	lists := make([]cty.Value, len(args))
+	for i, a := range args {
 		if a.CanIterateElements() {
 			n *= float64(a.LengthInt())
 		}
+		lists[i] = value.Collection(a, cty.List(cty.DynamicPseudoType))
 	}
-	return elementsFit(n)
+	return lists, elementsFit(n)
 }
 
 // concatCheck is for functions that return the elements of all their arguments.

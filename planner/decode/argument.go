@@ -6,7 +6,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
@@ -55,7 +54,7 @@ func (a *argument) plain(e hclsyntax.Expression) *plan.Arg {
 	if diags.HasErrors() || !v.IsWhollyKnown() || v.ContainsMarked() || (!a.Operational && a.impureIn(e)) {
 		return a.compiled(e, want, v, diags)
 	}
-	v, err := convert.Convert(v, want)
+	v, err := value.Convert(v, want)
 	if err != nil {
 		a.errorf(e.Range(), "Wrong type of value", "The argument %q must be of type %s: %s.%s", a.Name, want.FriendlyNameForConstraint(), err, described(a.Doc))
 		return nil

@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/value"
 )
 
 // The border of a module consists of its inputs, which are expressions of the
@@ -228,7 +229,7 @@ func (m *Module) convertOutput(out *Output) bool {
 	if !o.Typed {
 		return true
 	}
-	converted, err := convert.Convert(out.value, o.Type)
+	converted, err := value.Convert(out.value, o.Type)
 	if err != nil {
 		return !m.Report(diag.Errorf(&at, "Wrong type of value", "The output %q must be %s: %s.", o.Name, config.TypeName(o.Type), config.ConversionError(err)))
 	}

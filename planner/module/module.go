@@ -18,7 +18,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
-	"github.com/zclconf/go-cty/cty/convert"
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
@@ -27,6 +26,7 @@ import (
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/foreign"
 	"github.com/quern-dev/quern/lang/funcs"
+	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/diagnostics"
 	"github.com/quern-dev/quern/planner/secrets"
 )
@@ -238,7 +238,7 @@ func (m *Module) Known(e hcl.Expression, sc *Scope, what string, want cty.Type) 
 		return cty.NilVal, false
 	}
 	v, _ = v.UnmarkDeep()
-	v, err := convert.Convert(v, want)
+	v, err := value.Convert(v, want)
 	if err != nil {
 		m.Report(diag.Errorf(e.Range().Ptr(), "Wrong value for "+what, "%s must be of type %s: %s.", what, want.FriendlyName(), err))
 		return cty.NilVal, false
