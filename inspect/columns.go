@@ -25,11 +25,12 @@ const (
 	FieldColumn = "column" // of a dataset
 	FieldValue  = "value"  // of a stage, such as a metric
 	FieldModel  = "model"  // an artifact, or a block
+	FieldReport = "report" // of an evaluation
 	FieldPrompt = "prompt" // a block
 	FieldFile   = "file"   // what a source read
 )
 
-// Field is a column, a value, a model, a prompt, or a file, and what it came from.
+// Field is a column, a value, a model, a report, a prompt, or a file, and what it came from.
 type Field struct {
 	Kind    string `json:"kind"`
 	Address string `json:"address,omitempty"`
@@ -68,8 +69,9 @@ func (f *Field) Label() string {
 	return strings.Join(parts, ".")
 }
 
-// ColumnLineage returns what a column of a dataset or a value of a stage came from.
-// name is ADDRESS.COLUMN, ADDRESS.PORT.COLUMN, or ADDRESS.VALUE.
+// ColumnLineage returns what a column of a dataset, a value of a stage, or a whole
+// model or report came from. name is ADDRESS.COLUMN, ADDRESS.PORT.COLUMN,
+// ADDRESS.VALUE, or ADDRESS.
 func ColumnLineage(ctx context.Context, s *store.Store, st *state.State, name string) (*Field, error) {
 	inst, rest, err := splitField(st, name)
 	if err != nil {
@@ -79,6 +81,9 @@ func ColumnLineage(ctx context.Context, s *store.Store, st *state.State, name st
 	result, err := d.result(inst.Address, inst.ActionKey)
 	if err != nil {
 		return nil, err
+	}
+	if rest == "" {
+		return d.model(result, "")
 	}
 	for _, port := range slices.Sorted(maps.Keys(inst.Outputs)) {
 		column := rest
@@ -104,7 +109,8 @@ func ColumnLineage(ctx context.Context, s *store.Store, st *state.State, name st
 	return nil, diag.Failed(fmt.Sprintf("%s has no column or value %s", inst.Address, rest), "It has %s.%s", strings.Join(known, ", "), diag.Suggest(rest, known))
 }
 
-// splitField returns the instance whose address a name begins with, and the rest.
+// splitField returns the instance whose address a name begins with, and the rest,
+// which is empty for a model or a report.
 func splitField(st *state.State, name string) (*state.Instance, string, error) {
 	var found *state.Instance
 	for address, inst := range st.Instances {
@@ -122,10 +128,21 @@ func splitField(st *state.State, name string) (*state.Instance, string, error) {
 			break
 		}
 	}
-	if _, err := Instance(st, address); err != nil {
+	inst, err := Instance(st, address)
+	if err != nil {
 		return nil, "", err
 	}
+	if address == name && !isDataset(inst) {
+		return inst, "", nil
+	}
 	return nil, "", diag.Failed(name+" is not a column", "Add the name of a column or value, as in %s.COLUMN.", name)
+}
+
+// isDataset reports whether an instance is a dataset, or nothing but datasets, which
+// have columns to choose from.
+func isDataset(inst *state.Instance) bool {
+	whole, ok := inst.Outputs[""]
+	return !ok || whole.Kind == artifact.Dataset
 }
 
 // hasValue reports whether an instance has a value, such as subjects.a.accuracy.
@@ -437,7 +454,11 @@ func (d *derivations) prompt(e *action.Entry, address string) (*Field, error) {
 // model returns the lineage of an artifact that is not a dataset: of what it was
 // trained on.
 func (d *derivations) model(r *result, port string) (*Field, error) {
-	return d.whole(&Field{Kind: FieldModel, Address: r.address, Port: port, Action: r.key}, r)
+	f := &Field{Kind: FieldModel, Address: r.address, Port: port, Action: r.key}
+	if r.entry != nil && r.entry.Outputs[port].Kind == artifact.Report {
+		f.Kind = FieldReport
+	}
+	return d.whole(f, r)
 }
 
 // value returns the lineage of a value of a stage.
@@ -454,7 +475,7 @@ func (d *derivations) whole(f *Field, r *result) (*Field, error) {
 		return f, nil
 	}
 	sources := everything(r.entry)
-	if f.Kind == FieldModel { // it was made from all of it
+	if f.Kind != FieldValue { // it was made from all of it
 		sources.Inexact = false
 	}
 	if err := d.trace(f, r, sources, false); err != nil {

@@ -108,7 +108,10 @@ func declared(s *stage.Stage, l *plan.Lineage) *action.Sources {
 			out.From = append(out.From, action.ColumnRef{Input: source.Input, Column: source.Column, Unchanged: source.Unchanged})
 			continue
 		}
-		out.From = append(out.From, argumentSources(s, source.Argument)...)
+		for _, c := range argumentSources(s, source.Argument) {
+			c.Unchanged = c.Unchanged && source.Unchanged
+			out.From = append(out.From, c)
+		}
 	}
 	return out
 }

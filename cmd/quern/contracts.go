@@ -1,7 +1,7 @@
 package main
 
 import (
-	"strconv"
+	"github.com/quern-dev/quern/internal/english"
 
 	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/store"
@@ -22,7 +22,7 @@ func printContracts(ui *terminal, s *store.Store, inst inspect.Entry) error {
 		ui.printf("\n  %s\n    %s\n", artifactTitle(c.Port, c.Violations), title)
 		var rows [][]string
 		for _, r := range c.Rules {
-			rows = append(rows, []string{"   ", r.Rule, strconv.FormatInt(r.Rows, 10), strconv.FormatInt(r.Violations, 10)})
+			rows = append(rows, []string{"   ", r.Rule, english.Number(r.Rows), english.Number(r.Violations)})
 		}
 		if len(rows) == 0 {
 			continue

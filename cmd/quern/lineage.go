@@ -22,7 +22,7 @@ func lineageCommand(ui *terminal) *cli.Command {
 		Description: "Shows which plugin produced each result, when, in which Git commit, and from which artifacts, models, and prompts. It reads the action\n" +
 			"entries of the store, so later changes to the state do not matter.\n\n" +
 			"With -downstream, it shows what was made from a result, a model, or a prompt, in all environments. With -column, it shows which columns a\n" +
-			"column or value came from, up to the files of sources; with -row, which rows a row came from. -calls adds the\n" +
+			"column, a value, a model, or a report came from, up to the files of sources; with -row, which rows a row came from. -calls adds the\n" +
 			"requests to language models that were made for these rows. To find them, quern plans, and asks built-in stages about the rows again. Only the cache\n" +
 			"of answers replies: quern calls no model and changes nothing.",
 	}

@@ -170,7 +170,7 @@ func descendantTree(d *inspect.Descendant) *tree {
 func fieldTree(f, above *inspect.Field) *tree {
 	t := &tree{name: f.Label(), key: f.Kind + " " + f.Action + " " + f.Label()}
 	switch f.Kind {
-	case inspect.FieldModel, inspect.FieldPrompt, inspect.FieldFile:
+	case inspect.FieldModel, inspect.FieldReport, inspect.FieldPrompt, inspect.FieldFile:
 		t.words = append(t.words, f.Kind)
 	}
 	if len(f.As) > 0 {

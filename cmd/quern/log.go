@@ -173,15 +173,15 @@ func spent(s *llm.Spend) string {
 func rowsText(i history.Instance) string {
 	switch {
 	case i.RowsIn > 0 && i.NewRows > 0:
-		return fmt.Sprintf("%d (from %d, %d new)", i.Rows, i.RowsIn, i.NewRows)
+		return fmt.Sprintf("%s (from %s, %s new)", english.Number(i.Rows), english.Number(i.RowsIn), english.Number(i.NewRows))
 	case i.RowsIn > 0:
-		return fmt.Sprintf("%d (from %d)", i.Rows, i.RowsIn)
+		return fmt.Sprintf("%s (from %s)", english.Number(i.Rows), english.Number(i.RowsIn))
 	case i.Rows == 0:
 		return ""
 	case i.NewRows > 0 && i.NewRows < i.Rows:
-		return fmt.Sprintf("%d (%d new)", i.Rows, i.NewRows)
+		return fmt.Sprintf("%s (%s new)", english.Number(i.Rows), english.Number(i.NewRows))
 	}
-	return fmt.Sprint(i.Rows)
+	return english.Number(i.Rows)
 }
 
 // reasonText says why an instance is not done.

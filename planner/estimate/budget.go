@@ -182,6 +182,10 @@ var (
 	moneyLimit = &resource{"cost", "cost", "", "", llm.FormatMoney}
 )
 
+// UnknownTime is the summary of the warning about stages whose time is not known. It
+// says nothing about what a test runs.
+const UnknownTime = "Time is only partly known"
+
 // compare compares what who would take with a budget.
 func (b Budget) compare(who string, limits *plan.Budget, total plan.Total, subject hcl.Range) {
 	check := func(of *resource, limit, sum *float64, unknown int, mayBeKept bool) {
@@ -197,7 +201,11 @@ func (b Budget) compare(who string, limits *plan.Budget, total plan.Total, subje
 			b.Report(diag.Errorf(&subject, "Plan exceeds the budget", "%s would %s, but the budget is %s. Raise the budget, or plan less with -target.",
 				who, of.would(of.amount(*sum)), of.amount(*limit)))
 		case unknown > 0:
-			b.Report(diag.Warningf(&subject, "Cost is only partly known", "The %s of %s is not known yet, so it does not count against the budget of %s%s.",
+			summary := "Cost is only partly known"
+			if of == timeLimit {
+				summary = UnknownTime
+			}
+			b.Report(diag.Warningf(&subject, summary, "The %s of %s is not known yet, so it does not count against the budget of %s%s.",
 				of.noun, english.Spell(unknown, "stage"), of.amount(*limit), of.limit))
 		}
 	}

@@ -1,9 +1,12 @@
 package fingerprint
 
 import (
+	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 )
@@ -118,10 +121,7 @@ func inputReason(rest, before, after, change string) (plan.Reason, bool) {
 	key, what := cutInput(rest)
 	switch {
 	case what == "rows":
-		if before == "" || after == "" {
-			return plan.Reason{}, false
-		}
-		return plan.Reason{Code: plan.BecauseColumn, Subject: key, Before: before, After: after, Text: key + " has " + after + " rows (had " + before + ")"}, true
+		return rowsReason(key, before, after)
 	case what == "digest":
 		return plan.Reason{Code: plan.BecauseUpstream, Subject: key, Text: key + change}, true
 	case strings.HasPrefix(what, "pin "):
@@ -137,6 +137,20 @@ func inputReason(rest, before, after, change string) (plan.Reason, bool) {
 		return plan.Reason{Code: plan.BecauseColumn, Subject: key + "." + column, Text: "column " + column + " of " + key + change}, true
 	}
 	return plan.Reason{Code: plan.BecauseUpstream, Subject: key, Before: before, After: after, Text: what + " of " + key + change}, true
+}
+
+// rowsReason is about the number of rows of an input.
+func rowsReason(key, before, after string) (plan.Reason, bool) {
+	was, err := strconv.ParseInt(before, 10, 64)
+	if err != nil {
+		return plan.Reason{}, false // it is empty
+	}
+	is, err := strconv.ParseInt(after, 10, 64)
+	if err != nil {
+		return plan.Reason{}, false
+	}
+	text := fmt.Sprintf("%s has %s (had %s)", key, english.Count(is, "row"), english.Number(was))
+	return plan.Reason{Code: plan.BecauseColumn, Subject: key, Before: before, After: after, Text: text}, true
 }
 
 // pinReason is about a name outside that refers to something else now.

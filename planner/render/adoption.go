@@ -1,9 +1,11 @@
 package render
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/internal/ordered"
@@ -25,17 +27,43 @@ func adoption(n *plan.Node) []string {
 		lines = append(lines, rowChange(before.Rows, *after.Rows))
 	}
 	lines = append(lines, columnChanges(before, after)...)
+	return append(lines, figureChanges(before, after)...)
+}
+
+// mostNewFigures is how many figures without an earlier value are shown of a result.
+const mostNewFigures = 12
+
+// figureChanges describes figures that differ, and those that are new. If many are new,
+// as in a first promotion, only the most general ones are shown.
+func figureChanges(before, after *plan.Content) (lines []string) {
+	var fresh []string
 	for _, name := range ordered.Keys(after.Figures) {
-		is := after.Figures[name]
 		was, had := before.Figures[name]
-		switch {
+		switch is := after.Figures[name]; {
 		case !had:
-			lines = append(lines, name+" "+figure(is))
+			fresh = append(fresh, name)
 		case figure(was) != figure(is):
 			lines = append(lines, fmt.Sprintf("%s %s → %s", name, figure(was), figure(is)))
 		}
 	}
+	slices.SortStableFunc(fresh, func(a, b string) int { return cmp.Compare(generality(a), generality(b)) })
+	for i, name := range fresh {
+		if i == mostNewFigures {
+			return append(lines, "and "+english.Count(len(fresh)-i, "more figure"))
+		}
+		lines = append(lines, name+" "+figure(after.Figures[name]))
+	}
 	return lines
+}
+
+// generality is lower for a figure of a whole subject than for one of its classes, and
+// highest for a difference between two subjects.
+func generality(figure string) int {
+	n := strings.Count(figure, ".")
+	if strings.HasPrefix(figure, "differences.") {
+		n += 100
+	}
+	return n
 }
 
 func artifactChanges(before, after *plan.Content) []string {

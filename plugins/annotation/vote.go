@@ -3,6 +3,7 @@ package annotation
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -73,25 +74,60 @@ func (voter) Prepare(_ context.Context, p *plugin.Prepare[voteArgs]) error {
 		p.Errorf("min_confidence", "The minimum confidence %g is out of range\nmin_confidence must be from 0 to 1.", p.Args.MinConfidence)
 	}
 	prepareModel(p)
-	var kept data.Schema
-	if in := p.Input("input"); in != nil && !p.Args.long() {
-		kept = in.Schema
-		p.ReadAll("input")
-	} else {
-		kept = data.Schema{{Name: "item", Type: "string"}}
+	if err := p.Args.declareLabels(p); err != nil {
+		return err
 	}
-	made := labelColumns(p.Name())
-	for _, c := range made {
-		if _, _, taken := kept.Lookup(c.Name); taken {
-			return plugin.ArgumentErrorf("", "The dataset already has a column named %q\nGive the block another name.", c.Name)
-		}
-	}
-	p.AddDataset("", append(append(data.Schema{}, kept...), made...))
 	p.AddDataset(confusionOutput, confusionSchema)
 	p.SetValueType(cty.Object(map[string]cty.Type{
 		"coverage": cty.Map(cty.Number), "annotators": cty.Map(annotatorType), "calibration": figures.CalibrationType,
 	}))
 	return nil
+}
+
+// declareLabels declares the rows with the label: those of the input, or one for each
+// item.
+func (a *voteArgs) declareLabels(p *plugin.Prepare[voteArgs]) error {
+	made := labelColumns(p.Name())
+	if in := p.Input("input"); in != nil && !a.long() {
+		for _, c := range made {
+			if _, _, taken := in.Schema.Lookup(c.Name); taken {
+				return plugin.ArgumentErrorf("", "The dataset already has a column named %q\nGive the block another name.", c.Name)
+			}
+		}
+		p.KeepInput("input")
+		for _, c := range made {
+			p.AddColumn(c.Name, c.Type)
+		}
+	} else {
+		item := data.Column{Name: "item", Type: "string"}
+		if slices.ContainsFunc(made, func(c data.Column) bool { return c.Name == item.Name }) {
+			return plugin.ArgumentErrorf("", "Two columns would be named %q\nGive the block another name.", item.Name)
+		}
+		p.AddDataset("", append(data.Schema{item}, made...))
+		if a.long() {
+			p.SetLineage("", item.Name, plugin.LineageSource{Argument: a.Item.Key, Unchanged: true})
+			p.SetRowsLineage("", plugin.LineageSource{Argument: a.Item.Key})
+		}
+	}
+	for _, c := range made {
+		p.SetLineage("", c.Name, a.sources()...)
+	}
+	return nil
+}
+
+// sources are what a label comes from: all votes, because models learn from all of
+// them, and the correct labels, which calibrate the confidence.
+func (a *voteArgs) sources() []plugin.LineageSource {
+	var all []plugin.LineageSource
+	for _, name := range slices.Sorted(maps.Keys(a.Columns)) {
+		all = append(all, plugin.LineageSource{Argument: a.Columns[name].Key})
+	}
+	for _, c := range []plugin.Column{a.Item, a.Annotator, a.Label, a.Gold} {
+		if c.IsSet() {
+			all = append(all, plugin.LineageSource{Argument: c.Key})
+		}
+	}
+	return all
 }
 
 // prepareModel checks the arguments of the model.
@@ -136,12 +172,12 @@ func (voter) Run(ctx context.Context, r *plugin.Run[voteArgs]) error {
 	if err := writeConfusion(r, b, d); err != nil {
 		return err
 	}
-	made := d.columns(r.Args, b)
+	made := d.columns(r.Name(), r.Args, b)
 	defer made.Release()
 	if r.Args.long() {
 		err = writeItems(r, b, made)
 	} else {
-		err = writeRows(ctx, r, in, made)
+		err = r.Write("", made)
 	}
 	if err != nil {
 		return err
@@ -205,8 +241,8 @@ func learn(ctx context.Context, r *plugin.Run[voteArgs], b *ballot, model learne
 }
 
 // columns returns the label's columns for all items. The caller releases them.
-func (d *decision) columns(a *voteArgs, b *ballot) arrow.RecordBatch {
-	builder := array.NewRecordBuilder(memory.DefaultAllocator, labelColumns("label").Arrow())
+func (d *decision) columns(name string, a *voteArgs, b *ballot) arrow.RecordBatch {
+	builder := array.NewRecordBuilder(memory.DefaultAllocator, labelColumns(name).Arrow())
 	defer builder.Release()
 	label, confidence := builder.Field(0).(*array.StringBuilder), builder.Field(1).(*array.Float64Builder)
 	votes := builder.Field(2).(*array.Int64Builder)
@@ -238,25 +274,4 @@ func writeItems(r *plugin.Run[voteArgs], b *ballot, made arrow.RecordBatch) erro
 	rec := array.NewRecordBatch(schema.Arrow(), append([]arrow.Array{column}, made.Columns()...), made.NumRows())
 	defer rec.Release()
 	return r.Write("", rec)
-}
-
-// writeRows writes the rows of the input with their labels.
-func writeRows(ctx context.Context, r *plugin.Run[voteArgs], in *plugin.DatasetInput, made arrow.RecordBatch) error {
-	schema := slices.Concat(in.Schema, labelColumns(r.Name())).Arrow()
-	first := int64(0)
-	for rec, err := range in.Batches(ctx, data.Columns.Refs(in.Schema.Names()...)) {
-		if err != nil {
-			return err
-		}
-		part := made.NewSlice(first, first+rec.NumRows())
-		first += rec.NumRows()
-		out := array.NewRecordBatch(schema, append(append([]arrow.Array{}, rec.Columns()...), part.Columns()...), rec.NumRows())
-		err := r.Write("", out)
-		out.Release()
-		part.Release()
-		if err != nil {
-			return err
-		}
-	}
-	return nil
 }

@@ -146,7 +146,7 @@ func (a *groupArgs) setLineage(p *plugin.Prepare[groupArgs]) {
 	var by []plugin.LineageSource
 	for _, c := range a.by {
 		by = append(by, plugin.LineageSource{Argument: c.key})
-		p.SetLineage("", c.name, plugin.LineageSource{Argument: c.key})
+		p.SetLineage("", c.name, plugin.LineageSource{Argument: c.key, Unchanged: true})
 	}
 	p.SetRowsLineage("", by...)
 	for _, g := range a.aggregates {

@@ -87,7 +87,8 @@ type LineageSource struct {
 	Input, Column string
 	// Argument is the key of a row expression, in place of Input and Column.
 	Argument string
-	// Unchanged is true if each value is a value of that column, unchanged.
+	// Unchanged is true if each value is a value of that column or row expression,
+	// unchanged.
 	Unchanged bool
 }
 
