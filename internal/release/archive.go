@@ -139,7 +139,7 @@ type program struct {
 // DuckDB, a C++ library.
 var programs = []program{
 	{name: "quern", about: "Compiles pipelines and runs them"},
-	{name: "quern-plugin-sql", about: "SQL over datasets in quern, by DuckDB", cgo: true},
+	{name: "quern-plugin-sql", about: "SQL over datasets, and DuckDB files as sources of quern", cgo: true},
 	{name: "quern-plugin-database", about: "Databases as sources of quern"},
 	{name: "quern-plugin-documents", about: "Documents as sources of quern"},
 	{name: "quern-plugin-kubernetes", about: "Deployments of quern to Kubernetes"},

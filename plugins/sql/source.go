@@ -98,15 +98,13 @@ func (s file) open(ctx context.Context, a *sourceArguments) (*opened, error) {
 	}
 	options := query.Options{MemoryLimit: a.MemoryLimit, Threads: int(a.Threads), SpillDir: filepath.Join(os.TempDir(), "quern-duckdb-"+rand.Text())}
 	o := &opened{args: a, spill: options.SpillDir}
-	argument := "query"
 	if a.Table != "" {
-		argument = "table"
 		o.File, err = query.OpenTable(ctx, path, a.Table, options)
 	} else {
 		o.File, err = query.OpenFile(ctx, path, a.Query, options)
 	}
 	if err != nil {
-		return nil, at(argument, err)
+		return nil, o.at(err)
 	}
 	if err := o.checkWatermark(); err != nil {
 		o.Close()
@@ -115,15 +113,17 @@ func (s file) open(ctx context.Context, a *sourceArguments) (*opened, error) {
 	return o, nil
 }
 
-// at attributes a mistake to an argument.
-func at(argument string, err error) error {
+// at attributes an error to an argument.
+func (o *opened) at(err error) error {
 	var unreadable *query.FileError
 	var mistake *query.Error
 	switch {
 	case errors.As(err, &unreadable):
 		return &plugin.ArgumentError{Argument: "path", Err: err}
+	case errors.As(err, &mistake) && o.args.Table != "":
+		return &plugin.ArgumentError{Argument: "table", Err: err}
 	case errors.As(err, &mistake):
-		return &plugin.ArgumentError{Argument: argument, Err: err}
+		return &plugin.ArgumentError{Argument: "query", Err: err}
 	}
 	return err
 }
@@ -183,7 +183,7 @@ func (s file) Fingerprint(ctx context.Context, a *sourceArguments, former []byte
 	}
 	rows, digest, err := o.Digest(ctx)
 	if err != nil {
-		return plugin.Fingerprint{}, at("query", err)
+		return plugin.Fingerprint{}, o.at(err)
 	}
 	now.Fingerprint = plugin.Fingerprint{Value: fmt.Sprintf("rows:%d:%s", rows, digest), Summary: watermark.RowCount(rows)}
 	if !stable {
@@ -235,15 +235,15 @@ func (s file) Read(ctx context.Context, a *sourceArguments, w *plugin.RowWriter)
 	if a.Watermark != "" {
 		return watermark.Read(ctx, identity(a.Path), o, w)
 	}
-	_, err = stream(o.Rows(ctx), w)
+	_, err = o.stream(o.Rows(ctx), w)
 	return err
 }
 
 // stream writes batches, and returns their number of rows.
-func stream(batches iter.Seq2[arrow.RecordBatch, error], w *plugin.RowWriter) (rows int64, err error) {
+func (o *opened) stream(batches iter.Seq2[arrow.RecordBatch, error], w *plugin.RowWriter) (rows int64, err error) {
 	for rec, err := range batches {
 		if err != nil {
-			return rows, at("query", err)
+			return rows, o.at(err)
 		}
 		if err := w.Write(rec); err != nil {
 			return rows, err
@@ -263,11 +263,11 @@ func (s file) Preview(ctx context.Context, a *sourceArguments, bytes int64, w *p
 	defer o.Close()
 	rows, _, err := o.Digest(ctx)
 	if err != nil {
-		return plugin.RowCount{}, at("query", err)
+		return plugin.RowCount{}, o.at(err)
 	}
 	for rec, err := range o.Rows(ctx) {
 		if err != nil {
-			return plugin.RowCount{}, at("query", err)
+			return plugin.RowCount{}, o.at(err)
 		}
 		if err := w.Write(rec); err != nil {
 			return plugin.RowCount{}, err
@@ -312,7 +312,7 @@ func (o *opened) condition(s watermark.Span) string {
 func (o *opened) Count(ctx context.Context, s watermark.Span) (watermark.Counted, error) {
 	n, err := o.File.Count(ctx, o.condition(s), o.args.Watermark)
 	if err != nil {
-		return watermark.Counted{}, at("query", err)
+		return watermark.Counted{}, o.at(err)
 	}
 	if n.Nulls > 0 {
 		return watermark.Counted{}, watermark.NullError(o.args.Watermark, n.Nulls)
@@ -322,5 +322,5 @@ func (o *opened) Count(ctx context.Context, s watermark.Span) (watermark.Counted
 
 // Write writes the rows in a span of the watermark.
 func (o *opened) Write(ctx context.Context, s watermark.Span, w *plugin.RowWriter) (int64, error) {
-	return stream(o.RowsWhere(ctx, o.condition(s), o.args.Watermark), w)
+	return o.stream(o.RowsWhere(ctx, o.condition(s), o.args.Watermark), w)
 }
