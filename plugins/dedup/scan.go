@@ -291,7 +291,7 @@ func (r *reader) hasSlots(n int) error {
 }
 
 func differentLengths(is, others int) error {
-	return fmt.Errorf("the embedding has %d components, and others have %d", is/4, others/4)
+	return fmt.Errorf("the length of the embedding is %d, and that of others is %d", is/4, others/4)
 }
 
 // sameLengths checks that all shards have slots of the same size.

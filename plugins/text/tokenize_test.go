@@ -57,7 +57,7 @@ func TestTokenizeAddsTheColumnsThatAreWanted(t *testing.T) {
 func TestTokenizeExplainsTokenizersThatItCannotUse(t *testing.T) {
 	for name, want := range map[string]string{
 		"p50k_base":                   "Unknown tokenizer \"p50k_base\"\nUse o200k_base, cl100k_base, or the path of a tokenizer.json.",
-		"missing.json":                "Cannot read the tokenizer\n",
+		"missing.json":                "Cannot read the tokenizer missing.json\nno such file or directory.",
 		wordsFile(t, `{"model": {}}`): "model.vocab is damaged",
 	} {
 		got, err := plugintest.Prepare(t, offer, plugintest.Case{

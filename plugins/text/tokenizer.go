@@ -2,7 +2,9 @@ package text
 
 import (
 	"crypto/sha256"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -25,7 +27,10 @@ func declareTokenizer[A any](p *plugin.Prepare[A], name, root string) {
 	}
 	path := tokenizerPath(name, root)
 	if err := p.AddFile(filepath.ToSlash(filepath.Base(name)), path); err != nil {
-		p.Errorf("tokenizer", "Cannot read the tokenizer\n%s.", err)
+		if where := (*fs.PathError)(nil); errors.As(err, &where) {
+			err = where.Err // the path as the user wrote it is enough
+		}
+		p.Errorf("tokenizer", "Cannot read the tokenizer %s\n%s.", name, err)
 		return
 	}
 	if _, err := openTokenizer(name, root); err != nil {
