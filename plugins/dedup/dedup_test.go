@@ -128,7 +128,7 @@ func TestSimilarEmbeddingsAreDuplicates(t *testing.T) {
 	}
 	for want, wrong := range map[string][]any{
 		"row 8, counted from 1, the embedding has a component that is null": {1.0, nil, 2.0},
-		"the length of the embedding is 2, and that of others is 3":                 {1.0, 2.0},
+		"the length of the embedding is 2, and that of others is 3":         {1.0, 2.0},
 	} {
 		_, err := plugintest.Run(t, served(), plugintest.Case{Kind: plugin.KindTransform, Type: "dedup", Rows: append(slices.Clone(rows), row{"text": "", "v": wrong}), Columns: columns, Args: args})
 		if err == nil || !strings.Contains(err.Error(), want) {
