@@ -37,6 +37,11 @@ type scan struct {
 	files *files
 	done  atomic.Int64
 
+	// columns are read along with the values of method "exact", so that equal rows need not be
+	// read again: contents has a hash of each row of the shards that were read.
+	columns  []data.Ref
+	contents [][]uint64
+
 	prints []*prints          // by shard
 	names  []string           // of the files about the shards; empty if they cannot be identified
 	fresh  []bool             // the shards that are read in this run
@@ -66,9 +71,12 @@ func newScan(r *plugin.Run[dedupArgs]) (*scan, error) {
 		run: r, in: in, comparison: c, files: f,
 		compared: data.Ref{Namespace: data.Arguments, Name: r.Args.compared().Key}, kind: "values", prints: make([]*prints, len(in.Shards())),
 		names: make([]string, len(in.Shards())), fresh: make([]bool, len(in.Shards())), former: map[string]*prints{},
+		contents: make([][]uint64, len(in.Shards())),
 	}
 	if c != nil {
 		s.layout = c.layout()
+	} else {
+		s.columns = data.Columns.Refs(in.Schema.Names()...)
 	}
 	return s, nil
 }
@@ -160,17 +168,23 @@ func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 	if s.comparison != nil {
 		r.signer, r.bands = s.comparison.newSigner(), make([]uint32, s.layout.bands)
 	}
-	for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, []data.Ref{s.compared}, 0) {
+	var contents []uint64
+	for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, append([]data.Ref{s.compared}, s.columns...), 0) {
 		if err != nil {
 			return err
 		}
 		if err := r.batch(ctx, rec.Column(0)); err != nil {
 			return err
 		}
+		if len(s.columns) > 0 {
+			if contents, err = appendContents(contents, rec.Columns()[1:], int(rec.NumRows())); err != nil {
+				return err
+			}
+		}
 		s.run.Progress(s.done.Add(rec.NumRows()), s.in.Rows, "rows", "reading")
 	}
 	for _, i := range shards {
-		s.prints[i] = p
+		s.prints[i], s.contents[i] = p, contents
 	}
 	if name == "" || s.waiting.Load() != nil {
 		return nil

@@ -31,21 +31,48 @@ func (e *election) breakTies(ctx context.Context, sets [][]uint32) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	var value []byte
-	err = e.each(ctx, missing, columns, func(row uint32, rec arrow.RecordBatch, i int) (err error) {
-		value = value[:0]
-		for _, c := range rec.Columns() {
-			if value, err = rows.AppendValue(value, c, i); err != nil {
-				return err
-			}
+	unread := slices.DeleteFunc(slices.Clone(missing), func(row uint32) bool {
+		shard, at := e.rows.locate(row)
+		if e.contents[shard] == nil {
+			return false
 		}
-		e.content[row] = xxh3.Hash(value)
-		return nil
+		e.content[row] = e.contents[shard][at]
+		return true
+	})
+	e.contents = nil
+	var value []byte
+	err = e.each(ctx, unread, columns, func(row uint32, rec arrow.RecordBatch, i int) (err error) {
+		e.content[row], value, err = contentOf(rec.Columns(), i, value)
+		return err
 	})
 	if err != nil {
 		return err
 	}
 	return e.keepContent(tied, missing, columns)
+}
+
+// contentOf returns a hash of all columns of a row. scratch is memory for the next call.
+func contentOf(columns []arrow.Array, i int, scratch []byte) (hash uint64, _ []byte, err error) {
+	scratch = scratch[:0]
+	for _, c := range columns {
+		if scratch, err = rows.AppendValue(scratch, c, i); err != nil {
+			return 0, nil, err
+		}
+	}
+	return xxh3.Hash(scratch), scratch, nil
+}
+
+// appendContents appends a hash of each of some rows.
+func appendContents(to []uint64, columns []arrow.Array, rows int) (_ []uint64, err error) {
+	var hash uint64
+	var scratch []byte
+	for i := range rows {
+		if hash, scratch, err = contentOf(columns, i, scratch); err != nil {
+			return nil, err
+		}
+		to = append(to, hash)
+	}
+	return to, nil
 }
 
 // The hashes of rows of a shard are kept, for rows that were tied: the position of the row
