@@ -132,7 +132,7 @@ func (w *sequences) each(column arrow.Array, first int64, add func([]int64) erro
 		}
 		for k := from; k < to; k++ {
 			if values.IsNull(int(k)) {
-				return plugin.ArgumentErrorf("tokens", "A token is null\nIt is token %d of row %d.", k-from+1, first+int64(i)+1)
+				return plugin.ArgumentErrorf("tokens", "A token is null\nIt is token %d of row %d.", k-from, first+int64(i))
 			}
 		}
 		row = append(row[:0], values.Int64Values()[from:to]...)
@@ -140,7 +140,7 @@ func (w *sequences) each(column arrow.Array, first int64, add func([]int64) erro
 			row = append(row, *w.run.Args.Separator)
 		}
 		if n := len(row); !w.run.Args.Split && n > w.run.Args.Length {
-			return plugin.ArgumentErrorf("length", "A row is longer than a sequence\nRow %d has %d tokens, with its separator, but a sequence has at most %d. Raise length, use split = true, or leave such rows out.", first+int64(i)+1, n, w.run.Args.Length)
+			return plugin.ArgumentErrorf("length", "A row is longer than a sequence\nRow %d has %d tokens, with its separator, but a sequence has at most %d. Raise length, use split = true, or leave such rows out.", first+int64(i), n, w.run.Args.Length)
 		}
 		w.tokens += int64(len(row))
 		if err := add(row); err != nil {

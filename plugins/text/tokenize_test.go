@@ -147,7 +147,7 @@ func TestPackExplainsRowsThatAreTooLong(t *testing.T) {
 		Kind: plugin.KindTransform, Type: "pack", Rows: []map[string]any{{"tokens": "[1,2,3]"}}, Columns: data.Schema{{Name: "tokens", Type: "list<int64>"}},
 		Args: map[string]any{"tokens": plugintest.Row("tokens"), "length": 3, "split": false, "separator": 0},
 	})
-	if err == nil || !strings.Contains(err.Error(), "Row 1 has 4 tokens, with its separator, but a sequence has at most 3") {
+	if err == nil || !strings.Contains(err.Error(), "Row 0 has 4 tokens, with its separator, but a sequence has at most 3") {
 		t.Errorf("got %v", err)
 	}
 }

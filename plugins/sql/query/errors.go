@@ -111,11 +111,15 @@ func readable(message string) string {
 }
 
 // indentLine indents the line of the query and the mark below it, so that
-// whoever shows the message does not wrap them.
+// whoever shows the message does not wrap them. It removes them if they show
+// quern's own query of the result.
 func indentLine(message string) string {
 	at := strings.LastIndex(message, "\nLINE ")
 	if at < 0 {
 		return message
+	}
+	if strings.Contains(message[at:], resultView) {
+		return strings.TrimRight(message[:at], "\n")
 	}
 	return message[:at] + strings.ReplaceAll(message[at:], "\n", "\n  ")
 }

@@ -381,6 +381,9 @@ func TestAnErrorCausedByTheRowsIsReported(t *testing.T) {
 	if !errors.As(err, &mistake) || !strings.Contains(mistake.Message, "Could not convert string 'x'") {
 		t.Errorf("got %v", err)
 	}
+	if strings.Contains(mistake.Message, "LINE") {
+		t.Errorf("the message shows a query that the user did not write: %s", mistake.Message)
+	}
 }
 
 func TestNamesCanBeAnything(t *testing.T) {
