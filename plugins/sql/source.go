@@ -25,7 +25,7 @@ import (
 
 const sourceDoc = `Reads a table, or the rows of a query, from a DuckDB database file.
 
-The file is opened for reading only, and a query can read nothing but its tables: no other files, no network, no clock, and no random numbers.
+The file must have a format that DuckDB 1.5 reads. Newer versions write it with ` + "`ATTACH 'warehouse.duckdb' (STORAGE_VERSION 'v1.5.0')`" + `. It is opened for reading only, and a query can read nothing but its tables: no other files, no network, no clock, and no random numbers.
 
 The database describes the columns when planning. Whole numbers of up to 64 bits are int64, and so are decimals of at most 18 digits without a fraction. Times are in UTC. Lists, arrays, and structs are lists and structs. Other types (HUGEINT, UBIGINT, other decimals, intervals, maps, unions) are strings in the form in which DuckDB writes them, with all their digits: cast them in the query to compute with them, as in ` + "`sum(n)::BIGINT`" + `. An infinite date or time, or a time finer than microseconds, is an error.
 
