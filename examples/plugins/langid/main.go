@@ -18,5 +18,6 @@ func langid() plugin.Plugin {
 				"The column has the block's name and contains en, de, fr, es, it, nl, or pt; " +
 				"it is null if too few words are known or two languages tie.",
 		}, labeler{})},
+		Functions: []plugin.Function{language},
 	}
 }
