@@ -40,7 +40,7 @@ func OpenFile(ctx context.Context, path, query string, o Options) (*File, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := f.analyze(ctx, query, o); err != nil {
+	if err := f.analyze(ctx, query); err != nil {
 		f.Close()
 		return nil, tidyFile(err)
 	}
@@ -56,7 +56,7 @@ func OpenTable(ctx context.Context, path, table string, o Options) (*File, error
 	}
 	name, err := f.find(ctx, table)
 	if err == nil {
-		err = f.analyze(ctx, "SELECT * FROM "+name, o)
+		err = f.analyze(ctx, "SELECT * FROM "+name)
 	}
 	if err != nil {
 		f.Close()
@@ -129,7 +129,7 @@ func (f *File) find(ctx context.Context, table string) (string, error) {
 }
 
 // analyze checks the query and defines the view of its result.
-func (f *File) analyze(ctx context.Context, query string, o Options) error {
+func (f *File) analyze(ctx context.Context, query string) error {
 	tree, err := parse(ctx, f.db, query)
 	if err != nil {
 		return err
