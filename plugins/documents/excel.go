@@ -228,7 +228,8 @@ func (a *excelArgs) row(columns data.Schema, places []int, cells []any) ([]any, 
 		v, err := converted(column.Type, c)
 		if err != nil {
 			err = fmt.Errorf("column %q (%s): %w", column.Name, columnName(i), err)
-			if _, given := a.Schema[column.Name]; !given {
+			_, given := a.Schema[column.Name]
+			if _, faulty := c.(error); !given && !faulty {
 				err = fmt.Errorf("%w\nIf the type was inferred from too few rows, raise sample_rows, or set it in schema.", err)
 			}
 			return nil, err
