@@ -31,7 +31,8 @@ Filters and computed columns keep the order of rows. If SQL leaves the order ope
 result, from left to right.
 
 Integers become int64, decimals and floats become float64, dates and timestamps (in UTC) become date and timestamp,
-and lists and structs become lists and structs of these types. Cast other types.`
+and lists and structs become lists and structs of these types. Cast other types. A decimal with more digits
+than float64 keeps, or a time finer than microseconds, is an error: cast it to say whether to round it.`
 
 type arguments struct {
 	Inputs      map[string]plugin.Dataset `quern:"inputs,required" doc:"The tables, as a map from their names in the query to datasets."`

@@ -23,10 +23,16 @@ func exactColumn(name string, t duck.LogicalType) (c data.Column, expression, mi
 	case typ == "date" || typ == "timestamp":
 		expression = refuseIf(quoted, "isinf("+quoted+")", "is infinite, which no "+typ+" can represent", expression)
 		if duck.GetTypeId(t) == duck.TypeTimestampNS {
-			expression = refuseIf(quoted, "epoch_ns("+quoted+") % 1000 <> 0", "is finer than microseconds", expression)
+			expression = refuseFine(quoted, expression)
 		}
 	}
 	return data.Column{Name: name, Type: typ}, expression, ""
+}
+
+// refuseFine returns an expression that fails for a time that a timestamp would
+// round.
+func refuseFine(quoted, expression string) string {
+	return refuseIf(quoted, "epoch_ns("+quoted+") % 1000 <> 0", "is finer than microseconds. Cast it in a query: ::TIMESTAMP rounds, ::VARCHAR keeps all digits", expression)
 }
 
 // refuseIf returns an expression that fails if a condition is true.

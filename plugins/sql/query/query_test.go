@@ -386,6 +386,38 @@ func TestAnErrorCausedByTheRowsIsReported(t *testing.T) {
 	}
 }
 
+func TestNumbersAndTimesDoNotLoseDigits(t *testing.T) {
+	for expression, want := range map[string]string{
+		"12345678901234567.89::DECIMAL(38, 2)":                      `column "x": 12345678901234567.89 has more digits than a float64 keeps`,
+		"9007199254740993::DECIMAL(20, 0)":                          "9007199254740993 has more digits",
+		"9007199254740993::HUGEINT":                                 "9007199254740993",
+		"9007199254740992::DECIMAL(20, 0)":                          "9.007199254740992e+15",
+		"sum(id::DECIMAL(10, 2)) + 0.1":                             "1.1",
+		"NULL::DECIMAL(38, 10)":                                     "(null)",
+		"12345678901234567.89::DECIMAL(38, 2)::DOUBLE":              "1.2345678901234568e+16",
+		"TIMESTAMP_NS '2024-01-01 00:00:00.123456789'":              "is finer than microseconds",
+		"TIMESTAMP_NS '2024-01-01 00:00:00.123456'":                 "2024-01-01T00:00:00.123456Z",
+		"TIMESTAMP_NS '2024-01-01 00:00:00.123456789'::TIMESTAMP":   "2024-01-01T00:00:00.123456Z",
+		"(1.1::DECIMAL(5, 2) * 1.1::DECIMAL(5, 2))::DECIMAL(38, 4)": "1.21",
+	} {
+		a, err := Analyze(t.Context(), "select "+expression+" as x from users", []Table{users})
+		if err != nil {
+			t.Fatal(expression, err)
+		}
+		var got strings.Builder
+		for rec, err := range Run(t.Context(), a, []Input{input(t, users, `[{"id": 1, "full name": "x"}]`)}, Options{}) {
+			if err != nil {
+				got.WriteString(err.Error())
+				break
+			}
+			got.WriteString(rec.Column(0).ValueStr(0))
+		}
+		if !strings.Contains(got.String(), want) {
+			t.Errorf("%s: got %s, want %s", expression, got.String(), want)
+		}
+	}
+}
+
 func TestNamesCanBeAnything(t *testing.T) {
 	odd := Table{Name: `rows."x" y`, Columns: data.Schema{{Name: "select", Type: "int64"}, {Name: `a."b`, Type: "string"}, {Name: "line\nbreak", Type: "bool"}, {Name: "other", Type: "bool"}}}
 	query := `select "select" as s, "a.""b" as n from "rows.""x"" y" where "line` + "\n" + `break"`

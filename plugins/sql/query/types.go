@@ -57,8 +57,8 @@ func sqlTypeOf(t arrow.DataType, timestamp string) string {
 
 // columnTypes contains the dataset types for DuckDB's types: those that can
 // represent every value, and those for HUGEINT and DECIMAL, which sums and
-// literals have by default. A HUGEINT that is out of range is an error when it
-// occurs.
+// literals have by default. A HUGEINT that is out of range, or a DECIMAL with
+// more digits than a float64 keeps, is an error when it occurs.
 var columnTypes = map[duck.Type]string{
 	duck.TypeVarchar: "string", duck.TypeEnum: "string", duck.TypeUUID: "string",
 	duck.TypeTinyInt: "int64", duck.TypeSmallInt: "int64", duck.TypeInteger: "int64", duck.TypeBigInt: "int64",
