@@ -168,7 +168,7 @@ func (e *execution) given() (map[string]hcl.Expression, hcl.Diagnostics) {
 	var diags hcl.Diagnostics
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		v, more := eval.Value(all[name], ctx)
-		diags = append(diags, more...)
+		diags = append(diags, funcs.Explain(more)...)
 		v, _ = v.UnmarkDeep()
 		all[name] = hcl.StaticExpr(v, all[name].Range())
 	}

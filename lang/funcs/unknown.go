@@ -42,7 +42,7 @@ const unknownFunction = "Unknown function"
 // unknown says what to do about a function that does not exist.
 func unknown(name string) string {
 	if strings.Contains(name, "::") {
-		return fmt.Sprintf("%s() is a function of a plugin. Only the expressions of modules and the conditions of tests can call these, but not plugin blocks, the values of variables, or their validations.", name)
+		return fmt.Sprintf("%s() is a function of a plugin. Only the expressions of modules and the conditions of tests can call these, but not plugin blocks, the values of variables, their validations, or mocks.", name)
 	}
 	hint := diag.Suggest(name, allNames())
 	switch {

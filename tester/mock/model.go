@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/internal/tokens"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/testfile"
 	"github.com/quern-dev/quern/sdk/go/host/wire"
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -253,6 +254,7 @@ func (s *server) evaluate(e hcl.Expression, ctx *hcl.EvalContext, want cty.Type)
 		v, _ = v.UnmarkDeep()
 		v, err = convert.Convert(v, want)
 	} else {
+		diags = funcs.Explain(diags)
 		err = errors.New(diags[0].Summary + ": " + diags[0].Detail)
 	}
 	if err != nil {

@@ -21,6 +21,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
 	"github.com/quern-dev/quern/lang/expr"
+	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/testfile"
 	"github.com/quern-dev/quern/planner/schema"
@@ -105,7 +106,7 @@ func (s *Set) inline(t *testfile.Table) (*table, hcl.Diagnostics) {
 func rowsOfList(e hcl.Expression, scope *hcl.EvalContext) ([]cty.Value, hcl.Diagnostics) {
 	v, diags := eval.Value(e, scope)
 	if diags.HasErrors() {
-		return nil, diags
+		return nil, funcs.Explain(diags)
 	}
 	v, _ = v.UnmarkDeep()
 	invalid := func(why string) hcl.Diagnostics {

@@ -13,6 +13,7 @@ import (
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/eval"
+	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 )
@@ -23,7 +24,7 @@ func (s *server) values() (cty.Value, error) {
 	for _, name := range slices.Sorted(maps.Keys(s.mock.Values)) {
 		v, diags := eval.Value(s.mock.Values[name], s.set.scope)
 		if diags.HasErrors() {
-			return cty.NilVal, fmt.Errorf("the value %q: %s", name, diags[0].Detail)
+			return cty.NilVal, fmt.Errorf("the value %q: %s", name, funcs.Explain(diags)[0].Detail)
 		}
 		values[name], _ = v.UnmarkDeep()
 	}
