@@ -210,26 +210,7 @@ func describeColumn(name string, t duck.LogicalType) (c data.Column, expression,
 	if typ == "" {
 		return data.Column{}, "NULL", fmt.Sprintf("The column %q has the type %s, which a dataset cannot store.\n%s", name, typeName(t), fix)
 	}
-	return data.Column{Name: name, Type: typ}, exactly(quoteName(name), t, outsideType(typ)), ""
-}
-
-// exactly returns the expression that converts a column to an outside type. It
-// fails for a value that would lose digits.
-func exactly(quoted string, t duck.LogicalType, outside string) string {
-	expression := cast(quoted, outside)
-	switch duck.GetTypeId(t) {
-	case duck.TypeDecimal:
-		const safe = 15 // digits that DOUBLE always represents
-		if duck.DecimalWidth(t) <= safe {
-			return expression
-		}
-		original := fmt.Sprintf("DECIMAL(%d, %d)", duck.DecimalWidth(t), duck.DecimalScale(t))
-		lost := "TRY_CAST(" + expression + " AS " + original + ") IS DISTINCT FROM " + quoted
-		return refuseIf(quoted, lost, "has more digits than a float64 keeps. Cast it: ::VARCHAR keeps all, ::DOUBLE rounds", expression)
-	case duck.TypeTimestampNS:
-		return refuseFine(quoted, expression)
-	}
-	return expression
+	return data.Column{Name: name, Type: typ}, lossless(quoteName(name), t, outsideType(typ)), ""
 }
 
 func cast(expression, to string) string { return "CAST(" + expression + " AS " + to + ")" }
