@@ -283,6 +283,7 @@ func (e *forecaster) forecastSelection(n *module.Instance, port *plan.Port, s *p
 	out := *in
 	if s.Where != "" && !e.where(n, s.Where, &out) {
 		if before := e.forecastAsBefore(n, port); before.until == "" {
+			before.rows = before.rows.atMost(in.rows.high) // a condition adds no rows
 			return before
 		}
 		out.none()
