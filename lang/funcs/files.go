@@ -1,6 +1,7 @@
 package funcs
 
 import (
+	"bytes"
 	"crypto/md5"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -150,8 +151,15 @@ func (d folder) bytes(path string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read %s: %w", path, reason(err))
 	}
+	if bytes.HasPrefix(b, []byte(lfsPointer)) {
+		return nil, fmt.Errorf("%s is a Git LFS pointer; run git lfs pull", path)
+	}
 	return b, fits(float64(len(b)))
 }
+
+// lfsPointer is how a file begins that Git LFS has not replaced with its
+// content.
+const lfsPointer = "version https://git-lfs.github.com/spec/"
 
 func (d folder) text(path string) (string, error) {
 	b, err := d.bytes(path)

@@ -127,11 +127,15 @@ func TestErrorsOfFunctionsSayWhatToDo(t *testing.T) {
 		"good.tmpl":  "one\n${name}",
 		"self.tmpl":  "${templatefile(\"self.tmpl\", {})}",
 		"d/x":        "",
+		"lfs.csv":    "version https://git-lfs.github.com/spec/v1\noid sha256:0123456789abcdef\nsize 12345\n",
 	})
 	functions := Functions(dir)
 	for text, want := range map[string]string{
 		`file("none.txt")`:                         "file none.txt does not exist",
 		`file("latin1.txt")`:                       "latin1.txt is not valid UTF-8; filebase64 reads any file",
+		`csvdecode(file("lfs.csv"))`:               "lfs.csv is a Git LFS pointer; run git lfs pull",
+		`filebase64("lfs.csv")`:                    "lfs.csv is a Git LFS pointer",
+		`templatefile("lfs.csv", {})`:              "lfs.csv is a Git LFS pointer",
 		`file("d")`:                                "d is a folder, not a file",
 		`fileset(".", "[")`:                        "is not a valid pattern",
 		`templatefile("bad.tmpl", {})`:             "bad.tmpl, line 2",
