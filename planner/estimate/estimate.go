@@ -24,10 +24,12 @@ type Estimator struct {
 	Options
 	forecasts *forecaster
 
-	mu      sync.Mutex
-	runs    map[string]map[string]*history.Instance // records that were read, by ID and address
-	kept    []*decide.Instance                      // instances that call models, but not now
-	rowless []*decide.Instance                      // instances that will run, and whose rows are not known yet
+	mu   sync.Mutex
+	runs map[string]map[string]*history.Instance // records that were read, by ID and address
+	kept []*decide.Instance                      // instances that call models, but not now
+	// rowless are the instances that will run and whose rows are not known yet, or
+	// some of them if they are too many for a glance.
+	rowless []*decide.Instance
 }
 
 // Options are what estimates are based on.
@@ -65,6 +67,9 @@ func (e *Estimator) Estimate(n *decide.Instance) {
 		if n.Estimate.Rows == nil && n.Estimate.Calls == nil {
 			e.mu.Lock()
 			defer e.mu.Unlock()
+			if len(e.rowless) > glancedStages {
+				return // more would keep what the phases know about all stages
+			}
 			e.rowless = append(e.rowless, n)
 		}
 		return

@@ -14,12 +14,17 @@ import (
 // it if nothing waited for a value.
 func (n *Node) Resolved(b *Bound, features func(key string) map[string]*expr.Compiled) *Node {
 	reads := b.Reads(n.PluginReads, features)
-	if maps.EqualFunc(reads, n.Reads, func(a, b Reads) bool { return a.All == b.All && slices.Equal(a.Columns, b.Columns) }) {
+	if SameReads(reads, n.Reads) {
 		return n
 	}
 	out := *n
 	out.Reads = reads
 	return &out
+}
+
+// SameReads reports whether the same is read from the same inputs.
+func SameReads(a, b map[string]Reads) bool {
+	return maps.EqualFunc(a, b, func(a, b Reads) bool { return a.All == b.All && slices.Equal(a.Columns, b.Columns) })
 }
 
 // Reads returns the columns that are read from each dataset input: those that

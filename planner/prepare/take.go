@@ -147,7 +147,22 @@ func (n *answered) takeColumns(p *plan.Port, columns []*pluginv1.Column) error {
 	if in == nil || in.Port == nil || in.Port.Kind != plan.KindDataset {
 		return fmt.Errorf("it has the rows of input %q, which is not a dataset", p.RowsOf)
 	}
-	return n.takeOrigins(p, columns, in.Port.Columns)
+	if err := n.takeOrigins(p, columns, in.Port.Columns); err != nil {
+		return err
+	}
+	shareColumns(p, in.Port)
+	return nil
+}
+
+// shareColumns lets a dataset refer to what it has in common with the one that it is
+// made from. In a chain of stages, that is usually everything.
+func shareColumns(p, from *plan.Port) {
+	if slices.Equal(p.Columns, from.Columns) {
+		p.Columns = from.Columns
+	}
+	if maps.Equal(p.Origins, from.Origins) {
+		p.Origins = from.Origins
+	}
 }
 
 func (n *answered) takeOrigins(p *plan.Port, columns []*pluginv1.Column, input data.Schema) error {
@@ -297,6 +312,17 @@ func (n *answered) takeReads() {
 		}
 		return nil
 	})
+	n.shareReads()
+}
+
+// shareReads lets the instance refer to the same reads of an instance that it uses.
+func (n *answered) shareReads() {
+	for _, h := range n.Inputs {
+		if plan.SameReads(n.Reads, h.From.Reads) {
+			n.Reads = h.From.Reads
+			return
+		}
+	}
 }
 
 // takeLate lets the plugin receive the columns that late row expressions read.
