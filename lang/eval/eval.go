@@ -284,6 +284,20 @@ func (c *call) Value(ctx *hcl.EvalContext) (cty.Value, hcl.Diagnostics) {
 	return v, diags
 }
 
+// unguarded returns the part of an expression that a guard of an argument wraps.
+func unguarded(n hclsyntax.Node) hclsyntax.Node {
+	for {
+		switch guard := n.(type) {
+		case *argument:
+			n = guard.Expression
+		case *parameter:
+			n = guard.Expression
+		default:
+			return n
+		}
+	}
+}
+
 // Calls reports whether a part of an expression is a call of a function. The
 // expression may be that of a diagnostic of Value.
 func Calls(e hcl.Expression, name string) bool {
@@ -293,7 +307,7 @@ func Calls(e hcl.Expression, name string) bool {
 	}
 	found := false
 	_ = hclsyntax.VisitAll(node, func(n hclsyntax.Node) hcl.Diagnostics {
-		switch n := n.(type) {
+		switch n := unguarded(n).(type) {
 		case *hclsyntax.FunctionCallExpr:
 			found = found || n.Name == name
 		case *call:

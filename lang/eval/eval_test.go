@@ -44,3 +44,22 @@ func TestCallsTakeTimeInProportionToTheirLists(t *testing.T) {
 		}
 	}
 }
+
+func TestCallsAreFoundInGuardedExpressions(t *testing.T) {
+	ctx := &hcl.EvalContext{Functions: funcs.Pure()}
+	for _, text := range []string{`tonumber(upper("x"))`, `tonumber([for t in [upper("x")] : t][0])`} {
+		e, diags := hclsyntax.ParseExpression([]byte(text), "x.hcl", hcl.InitialPos)
+		if diags.HasErrors() {
+			t.Fatal(diags)
+		}
+		_, diags = eval.Value(e, ctx)
+		if len(diags) != 1 {
+			t.Fatalf("%s: %v", text, diags)
+		}
+		for name, want := range map[string]bool{"upper": true, "lower": false} {
+			if got := eval.Calls(diags[0].Expression, name); got != want {
+				t.Errorf("%s: Calls(%s) is %t", text, name, got)
+			}
+		}
+	}
+}

@@ -135,11 +135,7 @@ func (a *jsonlArgs) columns(ctx context.Context, files []file) (*union, error) {
 		}
 		t, _ := all.object.fields[key].arrow(0)
 		if m, ok := all.mixed[key]; ok && !a.selection().typed(key) {
-			column, err := data.TypeName(t)
-			if err != nil {
-				return nil, err
-			}
-			found.warnings = append(found.warnings, m.warning(key, column))
+			found.warnings = append(found.warnings, m.warning(key, describeType(t)))
 		}
 		if err := found.add(files[0].name, key, t); err != nil {
 			return nil, err
