@@ -172,6 +172,19 @@ def test_a_damaged_file_is_an_error(tmp_path):
         quern.load("source.texts", folder)
 
 
+def test_files_are_not_compared_with_their_digests_if_that_is_not_wanted(tmp_path):
+    folder = pipeline(tmp_path)
+    quern.apply(folder, target=["source.texts"], on_event=None)
+    rows = quern.load("source.texts", folder)
+    path = Path(located("source.texts", folder)["dataset"]["shards"][0]["groups"][0]["path"])
+    path.chmod(0o644)
+    pq.write_table(pq.read_table(path), path, compression="none")
+    assert quern.load("source.texts", folder, verify=False).equals(rows)
+    assert pa.Table.from_batches(quern.scan("source.texts", folder, verify=False)).equals(rows)
+    with pytest.raises(quern.Failed, match="is damaged; it was set aside"):
+        quern.load("source.texts", folder)
+
+
 def test_a_damaged_file_ends_a_scan(tmp_path):
     folder = pipeline(tmp_path, texts="n,text\n" + "".join(f"{n},text {n}\n" for n in range(120_000)))
     quern.apply(folder, target=["source.texts"], on_event=None)
