@@ -75,7 +75,7 @@ def load(
         dir: The pipeline's folder.
         env: The environment; by default the variable QUERN_ENV or ``default``.
         columns: The columns to read, in this order; by default all.
-        verify: Compare each file with its digest, which takes a fifth of the time. Without it, damage to a file
+        verify: Compare each file with its digest, which takes about a sixth of the time. Without it, damage to a file
             that still can be decoded is not noticed.
         as_: ``arrow`` for a ``pyarrow.Table``, ``polars`` for a ``polars.DataFrame``, or ``pandas`` for a
             ``pandas.DataFrame`` whose columns have Arrow's types, so that integers stay integers next to nulls.
