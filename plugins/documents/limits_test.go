@@ -72,6 +72,36 @@ func TestDocumentsThatDecompressToTooMuchAreSetAside(t *testing.T) {
 	}
 }
 
+// pages returns the content of a PDF document of many equal pages.
+func pages(n int) string {
+	var out strings.Builder
+	var offsets []int
+	object := func(format string, args ...any) {
+		offsets = append(offsets, out.Len())
+		fmt.Fprintf(&out, "%d 0 obj\n"+format+"\nendobj\n", append([]any{len(offsets)}, args...)...)
+	}
+	out.WriteString("%PDF-1.4\n")
+	content := "BT /F1 12 Tf 72 720 Td " + strings.Repeat("(Alice was beginning to get very tired) Tj 0 -14 Td ", 40) + "ET"
+	object("<< /Type /Catalog /Pages 2 0 R >>")
+	var kids strings.Builder
+	for i := range n {
+		fmt.Fprintf(&kids, "%d 0 R ", 5+i)
+	}
+	object("<< /Type /Pages /Count %d /Kids [ %s] >>", n, kids.String())
+	object("<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>")
+	object("<< /Length %d >>\nstream\n%s\nendstream", len(content), content)
+	for range n {
+		object("<< /Type /Page /Parent 2 0 R /MediaBox [0 0 612 792] /Contents 4 0 R /Resources << /Font << /F1 3 0 R >> >> >>")
+	}
+	start := out.Len()
+	fmt.Fprintf(&out, "xref\n0 %d\n0000000000 65535 f \n", len(offsets)+1)
+	for _, offset := range offsets {
+		fmt.Fprintf(&out, "%010d 00000 n \n", offset)
+	}
+	fmt.Fprintf(&out, "trailer\n<< /Size %d /Root 1 0 R >>\nstartxref\n%d\n%%%%EOF\n", len(offsets)+1, start)
+	return out.String()
+}
+
 func TestADocumentThatTakesTooLongIsSetAside(t *testing.T) {
 	path := file(t, "a.html", strings.Repeat("<table><tr><td>", 500)+strings.Repeat("<p>word <b>", 50_000))
 	for _, engine := range []string{"readability", "trafilatura"} {
@@ -80,7 +110,11 @@ func TestADocumentThatTakesTooLongIsSetAside(t *testing.T) {
 			t.Errorf("%s: %v, %v", engine, got, err)
 		}
 	}
-	got, err := read(t, "pdf", "pdf/reportlab.pdf", map[string]any{"document_timeout": "1ms", "on_error": "quarantine"})
+	book := file(t, "a.pdf", pages(200))
+	if got, err := read(t, "pdf", book, nil); err != nil || len(got.Rows) != 1 {
+		t.Errorf("without a limit: %v, %v", got, err)
+	}
+	got, err := read(t, "pdf", book, map[string]any{"document_timeout": "1ms", "on_error": "quarantine"})
 	if err != nil || len(got.Rows) != 0 || len(got.Quarantined) != 1 || !strings.Contains(got.Quarantined[0].Error, "it takes longer than 1ms") {
 		t.Errorf("%v, %v", got, err)
 	}
