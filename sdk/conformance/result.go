@@ -170,6 +170,9 @@ func (r *result) takeRun(m *pluginv1.RunResponse) error {
 	case *pluginv1.RunResponse_Progress:
 		r.tree["progress"] = true
 		return nil
+	case *pluginv1.RunResponse_Paid:
+		r.add("paid", json.Number(strconv.FormatFloat(e.Paid, 'f', -1, 64)))
+		return nil
 	case *pluginv1.RunResponse_Done:
 		r.ended = true
 		t, err := tree(e.Done)

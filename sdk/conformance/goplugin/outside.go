@@ -155,7 +155,7 @@ func (file) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[fileArgs]) (
 		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
 	}
 	if prior := path(p.Prior); p.Known("path") && prior != p.Args.Path {
-		return &plugin.DeploymentPlan{Action: plugin.ActionReplace, Changes: []plugin.DeploymentChange{
+		return &plugin.DeploymentPlan{Action: plugin.ActionReplace, Coexists: true, Changes: []plugin.DeploymentChange{
 			{Argument: "path", Before: prior, After: p.Args.Path, ForcesReplacement: true},
 		}}, nil
 	}

@@ -97,7 +97,7 @@ func or[T any](v *T, null cty.Type, convert func(T) cty.Value) cty.Value {
 type sumArgs struct {
 	Dataset plugin.Dataset `quern:"dataset,required" doc:"The rows."`
 	N       plugin.Column  `quern:"n,required" type:"number" doc:"What is added up."`
-	Do      string         `quern:"do" doc:"What else it does: warn, fail, pending, or wait."`
+	Do      string         `quern:"do" doc:"What else it does: warn, fail, pending, pay, or wait."`
 }
 
 // sum adds up a column.
@@ -109,6 +109,11 @@ func (sum) Prepare(_ context.Context, p *plugin.Prepare[sumArgs]) error {
 	p.SetLineage("seen", "n", plugin.LineageSource{Argument: p.Args.N.Key, Unchanged: true})
 	p.SetRowsLineage("seen", plugin.LineageSource{Input: "dataset", Column: "n"})
 	p.SetValueType(cty.Object(map[string]cty.Type{"sum": cty.Number}))
+	if p.Args.Do == "pay" {
+		money := float64(price)
+		p.Pays("Nobody knows.")
+		p.SetEstimate(plugin.Estimate{Money: &money})
+	}
 	return nil
 }
 
@@ -150,6 +155,10 @@ func (s sum) Run(ctx context.Context, r *plugin.Run[sumArgs]) error {
 		return plugin.ArgumentErrorf("n", "no n is good\nChange them.")
 	case "pending":
 		return &plugin.Pending{Reason: "the job runs", CheckAfter: 90 * time.Second}
+	case "pay":
+		if err := pay(r); err != nil {
+			return err
+		}
 	case "wait":
 		if err := wait(ctx, r); err != nil {
 			return err
@@ -181,6 +190,17 @@ func (s sum) Run(ctx context.Context, r *plugin.Run[sumArgs]) error {
 	}
 	r.SetValue(cty.ObjectVal(map[string]cty.Value{"sum": cty.NumberIntVal(total)}))
 	return os.WriteFile(filepath.Join(folder, "report.md"), fmt.Appendf(nil, "The sum is %d.\n", total), 0o644)
+}
+
+// price is what a stage expects to pay.
+const price = 1.5
+
+// pay pays more than expected and gets some of it back.
+func pay(r *plugin.Run[sumArgs]) error {
+	if left, limited := r.MoneyLeft(); limited && left < price {
+		return plugin.ArgumentErrorf("do", "the money is not enough\nThere is %g left.", left)
+	}
+	return errors.Join(r.Paid(2), r.Paid(-0.25))
 }
 
 // wait waits until it is asked to stop and then saves a checkpoint, unless there

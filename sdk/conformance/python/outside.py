@@ -129,7 +129,7 @@ class File(plugin.Deployment):
             return plugin.DeploymentPlan("create")
         prior = plan.prior.value["path"]
         if plan.known("path") and prior != self.path:
-            return plugin.DeploymentPlan("replace", [plugin.Change("path", prior, self.path, forces_replacement=True)])
+            return plugin.DeploymentPlan("replace", [plugin.Change("path", prior, self.path, forces_replacement=True)], coexists=True)
         deployed = plan.prior.private.decode()
         return plugin.DeploymentPlan("none" if plan.digest("artifact") == deployed else "update")
 

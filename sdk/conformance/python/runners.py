@@ -75,6 +75,10 @@ class Values(plugin.Runner):
         )
 
 
+# What a stage expects to pay.
+PRICE = 1.5
+
+
 @p.evaluate("conform_sum", stop_seconds=7)
 class Sum(plugin.Runner):
     """Adds up a column."""
@@ -84,7 +88,7 @@ class Sum(plugin.Runner):
     n: plugin.Row[int]
     """What is added up."""
     do: str | None = None
-    """What else it does: warn, fail, pending, or wait."""
+    """What else it does: warn, fail, pending, pay, or wait."""
 
     def prepare(self, p: plugin.Prepare) -> None:
         p.add_report()
@@ -92,6 +96,9 @@ class Sum(plugin.Runner):
         p.set_lineage("n", plugin.LineageSource(argument=self.n.key, unchanged=True), output="seen")
         p.set_rows_lineage(plugin.LineageSource(input="dataset", column="n"), output="seen")
         p.set_value_type({"sum": int})
+        if self.do == "pay":
+            p.pays("Nobody knows.")
+            p.set_estimate(money=PRICE)
 
     def check_sample(self, check: plugin.SampleCheck) -> None:
         s = check.sample(self.dataset)
@@ -113,6 +120,11 @@ class Sum(plugin.Runner):
             raise plugin.Error("no n is good\nChange them.", argument="n")
         if self.do == "pending":
             raise plugin.Pending("the job runs", check_after=90)
+        if self.do == "pay":
+            if run.money_left is not None and run.money_left < PRICE:
+                raise plugin.Error(f"the money is not enough\nThere is {run.money_left:g} left.", argument="do")
+            run.paid(2)
+            run.paid(-0.25)
         if self.do == "wait":
             self.wait(run)
         total = row = 0

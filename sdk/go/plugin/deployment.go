@@ -118,6 +118,12 @@ const (
 type DeploymentPlan struct {
 	Action  DeploymentAction
 	Changes []DeploymentChange
+	// Coexists is set if a deployment created from the arguments can exist together
+	// with the prior one, for example because it has another name. If the prior one is
+	// replaced, quern then calls Apply without a prior state first and Delete with the
+	// prior state last, which must leave the new one as it is. Otherwise quern deletes
+	// the prior one first, so that for a while neither exists.
+	Coexists bool
 }
 
 // DeploymentChange describes one difference to the user.

@@ -44,7 +44,7 @@ func (modelCopy) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[copyMod
 	}
 	path, deployed := p.Prior.Value.GetAttr("path").AsString(), p.Prior.Value.GetAttr("digest").AsString()
 	if p.Known("path") && p.Args.Path != path {
-		return &plugin.DeploymentPlan{Action: plugin.ActionReplace, Changes: []plugin.DeploymentChange{
+		return &plugin.DeploymentPlan{Action: plugin.ActionReplace, Coexists: true, Changes: []plugin.DeploymentChange{
 			{Argument: "path", Before: path, After: p.Args.Path, ForcesReplacement: true},
 		}}, nil
 	}

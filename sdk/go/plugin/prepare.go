@@ -68,6 +68,9 @@ type Estimate struct {
 	Seconds      *float64
 	InputTokens  *int64
 	OutputTokens *int64
+	// Money is for anything but calls of models, in the currency of the models'
+	// prices. It needs Pays.
+	Money *float64
 }
 
 // ModelCalls describes the requests that a stage makes to one model with one
@@ -253,9 +256,16 @@ func (p *preparation) SetValueType(t cty.Type) {
 // SetEstimate declares what the work is expected to take.
 func (p *preparation) SetEstimate(e Estimate) {
 	p.out.Estimate = &pluginv1.Estimate{
-		Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens,
+		Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens, Money: e.Money,
 	}
 }
+
+// Pays declares that a Runner pays for something other than calls of models, such as
+// for training at a provider. How much is Estimate.Money. unpriced is empty if Run
+// knows the amount before it pays. Otherwise it says why it does not and what the user
+// can do about it, in a sentence: "Set training_price and epochs." A budget in money
+// then refuses the stage.
+func (p *preparation) Pays(unpriced string) { p.out.Payment = &pluginv1.Payment{Unpriced: unpriced} }
 
 // AddModelCalls declares requests that the stage makes to a model for each row,
 // so that plans can show their cost.

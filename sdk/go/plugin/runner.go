@@ -124,6 +124,22 @@ func (r *execution) Folder(output string) (string, error) { return r.folder(outp
 // Prepare declared with SetValueType.
 func (r *execution) SetValue(v cty.Value) { r.value = v }
 
+// MoneyLeft returns the most that the run may pay now, because of budgets; false: no
+// budget limits it. A run that Prepare declared with Pays must fail before it pays more.
+func (r *execution) MoneyLeft() (float64, bool) {
+	if r.moneyLeft == nil {
+		return 0, false
+	}
+	return *r.moneyLeft, true
+}
+
+// Paid reports money that the run has just paid, or can no longer avoid paying, in
+// addition to what it reported before, also in earlier runs of the stage. A negative
+// amount corrects an earlier one that was an estimate.
+func (r *execution) Paid(money float64) error {
+	return r.stream.send(&pluginv1.RunResponse{Event: &pluginv1.RunResponse_Paid{Paid: money}})
+}
+
 // Progress reports how much is done; total is 0 if unknown. Calls in quick
 // succession are combined.
 func (r *execution) Progress(done, total int64, unit, message string) {

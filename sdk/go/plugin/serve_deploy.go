@@ -62,7 +62,7 @@ func (d *deployment[A]) plan(ctx context.Context, req *pluginv1.PlanDeploymentRe
 	if planned == nil {
 		return out
 	}
-	out.Action = pluginv1.DeploymentAction(planned.Action)
+	out.Action, out.Coexists = pluginv1.DeploymentAction(planned.Action), planned.Coexists
 	for _, c := range planned.Changes {
 		out.Changes = append(out.Changes, &pluginv1.Change{
 			Argument: c.Argument, Before: c.Before, After: c.After, ForcesReplacement: c.ForcesReplacement,

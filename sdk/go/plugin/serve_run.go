@@ -50,7 +50,7 @@ func (r *runner[A]) run(ctx context.Context, req *pluginv1.RunRequest, stream ru
 	e := &execution{
 		ctx: ctx, fault: r.fault, instance: req.Instance, inputs: req.Inputs, workDir: req.WorkDir, stream: stream, host: host,
 		outputs: prepared.Outputs, valueType: prepared.ValueType, folders: map[string]string{}, former: req.Kept,
-		value: cty.NilVal,
+		moneyLeft: req.MoneyLeft, value: cty.NilVal,
 	}
 	err = r.impl.Run(ctx, &Run[A]{Args: args, WorkDir: req.WorkDir, execution: e})
 	if why := pendingOf(err); why != nil {
@@ -82,6 +82,7 @@ type execution struct {
 	valueType []byte
 	folders   map[string]string
 	value     cty.Value
+	moneyLeft *float64
 	// former are the files that the last run kept. keptAgain are the names of those
 	// that are kept again, and newKept is the folder of new ones, or empty.
 	former    []*pluginv1.File

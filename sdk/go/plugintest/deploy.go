@@ -74,7 +74,7 @@ func (d *Deployed) Plan() (*plugin.DeploymentPlan, error) {
 	if err != nil {
 		return nil, err
 	}
-	out := &plugin.DeploymentPlan{Action: plugin.DeploymentAction(resp.Action)}
+	out := &plugin.DeploymentPlan{Action: plugin.DeploymentAction(resp.Action), Coexists: resp.Coexists}
 	for _, c := range resp.Changes {
 		out.Changes = append(out.Changes, plugin.DeploymentChange{
 			Argument: c.Argument, Before: c.Before, After: c.After, ForcesReplacement: c.ForcesReplacement,

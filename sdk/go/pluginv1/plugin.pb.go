@@ -1984,7 +1984,10 @@ type Prepared struct {
 	ChecksSample bool `protobuf:"varint,14,opt,name=checks_sample,json=checksSample,proto3" json:"checks_sample,omitempty"`
 	// What a person should know about how the stage works with these arguments, one
 	// line each, such as the error rates that follow from them. Plans show them.
-	Notes         []string `protobuf:"bytes,15,rep,name=notes,proto3" json:"notes,omitempty"`
+	Notes []string `protobuf:"bytes,15,rep,name=notes,proto3" json:"notes,omitempty"`
+	// RUN: the instance pays for something other than calls of models, such as for
+	// training at a provider. How much is in Estimate.money.
+	Payment       *Payment `protobuf:"bytes,16,opt,name=payment,proto3" json:"payment,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2124,6 +2127,62 @@ func (x *Prepared) GetNotes() []string {
 	return nil
 }
 
+func (x *Prepared) GetPayment() *Payment {
+	if x != nil {
+		return x.Payment
+	}
+	return nil
+}
+
+// Payment is money for something other than calls of models.
+type Payment struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Why the amount is not known before it is paid and what the user can do about
+	// it, in a sentence: "Set training_price and epochs." A budget in money refuses
+	// such an instance. Empty: the amount is known before anything is paid, though
+	// perhaps not when quern plans.
+	Unpriced      string `protobuf:"bytes,1,opt,name=unpriced,proto3" json:"unpriced,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Payment) Reset() {
+	*x = Payment{}
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Payment) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Payment) ProtoMessage() {}
+
+func (x *Payment) ProtoReflect() protoreflect.Message {
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Payment.ProtoReflect.Descriptor instead.
+func (*Payment) Descriptor() ([]byte, []int) {
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *Payment) GetUnpriced() string {
+	if x != nil {
+		return x.Unpriced
+	}
+	return ""
+}
+
 // SourceFile is a file that the user wrote.
 type SourceFile struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
@@ -2140,7 +2199,7 @@ type SourceFile struct {
 
 func (x *SourceFile) Reset() {
 	*x = SourceFile{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2152,7 +2211,7 @@ func (x *SourceFile) String() string {
 func (*SourceFile) ProtoMessage() {}
 
 func (x *SourceFile) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[21]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2165,7 +2224,7 @@ func (x *SourceFile) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SourceFile.ProtoReflect.Descriptor instead.
 func (*SourceFile) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{21}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *SourceFile) GetName() string {
@@ -2204,7 +2263,7 @@ type OpenAIAPI struct {
 
 func (x *OpenAIAPI) Reset() {
 	*x = OpenAIAPI{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2216,7 +2275,7 @@ func (x *OpenAIAPI) String() string {
 func (*OpenAIAPI) ProtoMessage() {}
 
 func (x *OpenAIAPI) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[22]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2229,7 +2288,7 @@ func (x *OpenAIAPI) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use OpenAIAPI.ProtoReflect.Descriptor instead.
 func (*OpenAIAPI) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{22}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *OpenAIAPI) GetBaseUrl() string {
@@ -2278,7 +2337,7 @@ type ModelCalls struct {
 
 func (x *ModelCalls) Reset() {
 	*x = ModelCalls{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2290,7 +2349,7 @@ func (x *ModelCalls) String() string {
 func (*ModelCalls) ProtoMessage() {}
 
 func (x *ModelCalls) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[23]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2303,7 +2362,7 @@ func (x *ModelCalls) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelCalls.ProtoReflect.Descriptor instead.
 func (*ModelCalls) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{23}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ModelCalls) GetPrompt() string {
@@ -2410,7 +2469,7 @@ type ModelInfo struct {
 
 func (x *ModelInfo) Reset() {
 	*x = ModelInfo{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2422,7 +2481,7 @@ func (x *ModelInfo) String() string {
 func (*ModelInfo) ProtoMessage() {}
 
 func (x *ModelInfo) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[24]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2435,7 +2494,7 @@ func (x *ModelInfo) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ModelInfo.ProtoReflect.Descriptor instead.
 func (*ModelInfo) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{24}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ModelInfo) GetCapabilities() []string {
@@ -2533,7 +2592,7 @@ type BatchLimits struct {
 
 func (x *BatchLimits) Reset() {
 	*x = BatchLimits{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2545,7 +2604,7 @@ func (x *BatchLimits) String() string {
 func (*BatchLimits) ProtoMessage() {}
 
 func (x *BatchLimits) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[25]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2558,7 +2617,7 @@ func (x *BatchLimits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchLimits.ProtoReflect.Descriptor instead.
 func (*BatchLimits) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{25}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *BatchLimits) GetRequests() int64 {
@@ -2590,7 +2649,7 @@ type Price struct {
 
 func (x *Price) Reset() {
 	*x = Price{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2602,7 +2661,7 @@ func (x *Price) String() string {
 func (*Price) ProtoMessage() {}
 
 func (x *Price) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[26]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2615,7 +2674,7 @@ func (x *Price) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Price.ProtoReflect.Descriptor instead.
 func (*Price) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{26}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *Price) GetInput() float64 {
@@ -2656,7 +2715,7 @@ type Reads struct {
 
 func (x *Reads) Reset() {
 	*x = Reads{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2668,7 +2727,7 @@ func (x *Reads) String() string {
 func (*Reads) ProtoMessage() {}
 
 func (x *Reads) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[27]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2681,7 +2740,7 @@ func (x *Reads) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Reads.ProtoReflect.Descriptor instead.
 func (*Reads) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{27}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *Reads) GetAll() bool {
@@ -2729,7 +2788,7 @@ type Output struct {
 
 func (x *Output) Reset() {
 	*x = Output{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2741,7 +2800,7 @@ func (x *Output) String() string {
 func (*Output) ProtoMessage() {}
 
 func (x *Output) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[28]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2754,7 +2813,7 @@ func (x *Output) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Output.ProtoReflect.Descriptor instead.
 func (*Output) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{28}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *Output) GetName() string {
@@ -2840,7 +2899,7 @@ type Selection struct {
 
 func (x *Selection) Reset() {
 	*x = Selection{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2852,7 +2911,7 @@ func (x *Selection) String() string {
 func (*Selection) ProtoMessage() {}
 
 func (x *Selection) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[29]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2865,7 +2924,7 @@ func (x *Selection) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Selection.ProtoReflect.Descriptor instead.
 func (*Selection) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{29}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *Selection) GetRowsOf() string {
@@ -2899,18 +2958,21 @@ func (x *Selection) GetMost() int64 {
 // Estimate is what an instance is expected to take. A field that is not set is
 // unknown, which is not zero.
 type Estimate struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Rows          *int64                 `protobuf:"varint,1,opt,name=rows,proto3,oneof" json:"rows,omitempty"`
-	Seconds       *float64               `protobuf:"fixed64,2,opt,name=seconds,proto3,oneof" json:"seconds,omitempty"`
-	InputTokens   *int64                 `protobuf:"varint,3,opt,name=input_tokens,json=inputTokens,proto3,oneof" json:"input_tokens,omitempty"`
-	OutputTokens  *int64                 `protobuf:"varint,4,opt,name=output_tokens,json=outputTokens,proto3,oneof" json:"output_tokens,omitempty"`
+	state        protoimpl.MessageState `protogen:"open.v1"`
+	Rows         *int64                 `protobuf:"varint,1,opt,name=rows,proto3,oneof" json:"rows,omitempty"`
+	Seconds      *float64               `protobuf:"fixed64,2,opt,name=seconds,proto3,oneof" json:"seconds,omitempty"`
+	InputTokens  *int64                 `protobuf:"varint,3,opt,name=input_tokens,json=inputTokens,proto3,oneof" json:"input_tokens,omitempty"`
+	OutputTokens *int64                 `protobuf:"varint,4,opt,name=output_tokens,json=outputTokens,proto3,oneof" json:"output_tokens,omitempty"`
+	// Money for anything but calls of models, in the currency of the models' prices.
+	// Only with Prepared.payment.
+	Money         *float64 `protobuf:"fixed64,5,opt,name=money,proto3,oneof" json:"money,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *Estimate) Reset() {
 	*x = Estimate{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2922,7 +2984,7 @@ func (x *Estimate) String() string {
 func (*Estimate) ProtoMessage() {}
 
 func (x *Estimate) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[30]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2935,7 +2997,7 @@ func (x *Estimate) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Estimate.ProtoReflect.Descriptor instead.
 func (*Estimate) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{30}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *Estimate) GetRows() int64 {
@@ -2966,6 +3028,13 @@ func (x *Estimate) GetOutputTokens() int64 {
 	return 0
 }
 
+func (x *Estimate) GetMoney() float64 {
+	if x != nil && x.Money != nil {
+		return *x.Money
+	}
+	return 0
+}
+
 type FingerprintRequest struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
 	Instance *Instance              `protobuf:"bytes,1,opt,name=instance,proto3" json:"instance,omitempty"`
@@ -2977,7 +3046,7 @@ type FingerprintRequest struct {
 
 func (x *FingerprintRequest) Reset() {
 	*x = FingerprintRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2989,7 +3058,7 @@ func (x *FingerprintRequest) String() string {
 func (*FingerprintRequest) ProtoMessage() {}
 
 func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[31]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3002,7 +3071,7 @@ func (x *FingerprintRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintRequest.ProtoReflect.Descriptor instead.
 func (*FingerprintRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{31}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *FingerprintRequest) GetInstance() *Instance {
@@ -3034,7 +3103,7 @@ type FingerprintResponse struct {
 
 func (x *FingerprintResponse) Reset() {
 	*x = FingerprintResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3046,7 +3115,7 @@ func (x *FingerprintResponse) String() string {
 func (*FingerprintResponse) ProtoMessage() {}
 
 func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[32]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3059,7 +3128,7 @@ func (x *FingerprintResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FingerprintResponse.ProtoReflect.Descriptor instead.
 func (*FingerprintResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{32}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *FingerprintResponse) GetDiagnostics() []*Diagnostic {
@@ -3104,7 +3173,7 @@ type ReadRequest struct {
 
 func (x *ReadRequest) Reset() {
 	*x = ReadRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3116,7 +3185,7 @@ func (x *ReadRequest) String() string {
 func (*ReadRequest) ProtoMessage() {}
 
 func (x *ReadRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[33]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3129,7 +3198,7 @@ func (x *ReadRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadRequest.ProtoReflect.Descriptor instead.
 func (*ReadRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{33}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ReadRequest) GetInstance() *Instance {
@@ -3165,7 +3234,7 @@ type PreviewRequest struct {
 
 func (x *PreviewRequest) Reset() {
 	*x = PreviewRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3177,7 +3246,7 @@ func (x *PreviewRequest) String() string {
 func (*PreviewRequest) ProtoMessage() {}
 
 func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[34]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3190,7 +3259,7 @@ func (x *PreviewRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PreviewRequest.ProtoReflect.Descriptor instead.
 func (*PreviewRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{34}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *PreviewRequest) GetInstance() *Instance {
@@ -3223,7 +3292,7 @@ type RowCount struct {
 
 func (x *RowCount) Reset() {
 	*x = RowCount{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3235,7 +3304,7 @@ func (x *RowCount) String() string {
 func (*RowCount) ProtoMessage() {}
 
 func (x *RowCount) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[35]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3248,7 +3317,7 @@ func (x *RowCount) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowCount.ProtoReflect.Descriptor instead.
 func (*RowCount) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{35}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
 }
 
 func (x *RowCount) GetRows() int64 {
@@ -3283,7 +3352,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3295,7 +3364,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[36]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3308,7 +3377,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{36}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *StopRequest) GetCall() string {
@@ -3326,7 +3395,7 @@ type StopResponse struct {
 
 func (x *StopResponse) Reset() {
 	*x = StopResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3338,7 +3407,7 @@ func (x *StopResponse) String() string {
 func (*StopResponse) ProtoMessage() {}
 
 func (x *StopResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[37]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3351,7 +3420,7 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
 func (*StopResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{37}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
 }
 
 type ReadResponse struct {
@@ -3371,7 +3440,7 @@ type ReadResponse struct {
 
 func (x *ReadResponse) Reset() {
 	*x = ReadResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3383,7 +3452,7 @@ func (x *ReadResponse) String() string {
 func (*ReadResponse) ProtoMessage() {}
 
 func (x *ReadResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[38]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3396,7 +3465,7 @@ func (x *ReadResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadResponse.ProtoReflect.Descriptor instead.
 func (*ReadResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{38}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
 }
 
 func (x *ReadResponse) GetEvent() isReadResponse_Event {
@@ -3529,7 +3598,7 @@ type Part struct {
 
 func (x *Part) Reset() {
 	*x = Part{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3541,7 +3610,7 @@ func (x *Part) String() string {
 func (*Part) ProtoMessage() {}
 
 func (x *Part) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[39]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3554,7 +3623,7 @@ func (x *Part) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Part.ProtoReflect.Descriptor instead.
 func (*Part) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{39}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
 }
 
 func (x *Part) GetFingerprint() string {
@@ -3604,7 +3673,7 @@ type Quarantined struct {
 
 func (x *Quarantined) Reset() {
 	*x = Quarantined{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3616,7 +3685,7 @@ func (x *Quarantined) String() string {
 func (*Quarantined) ProtoMessage() {}
 
 func (x *Quarantined) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[40]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3629,7 +3698,7 @@ func (x *Quarantined) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Quarantined.ProtoReflect.Descriptor instead.
 func (*Quarantined) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{40}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
 }
 
 func (x *Quarantined) GetOrigin() string {
@@ -3668,7 +3737,7 @@ type Progress struct {
 
 func (x *Progress) Reset() {
 	*x = Progress{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3680,7 +3749,7 @@ func (x *Progress) String() string {
 func (*Progress) ProtoMessage() {}
 
 func (x *Progress) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[41]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3693,7 +3762,7 @@ func (x *Progress) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Progress.ProtoReflect.Descriptor instead.
 func (*Progress) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{41}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
 }
 
 func (x *Progress) GetDone() int64 {
@@ -3755,7 +3824,7 @@ type MapRequest struct {
 
 func (x *MapRequest) Reset() {
 	*x = MapRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3767,7 +3836,7 @@ func (x *MapRequest) String() string {
 func (*MapRequest) ProtoMessage() {}
 
 func (x *MapRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[42]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3780,7 +3849,7 @@ func (x *MapRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapRequest.ProtoReflect.Descriptor instead.
 func (*MapRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{42}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
 }
 
 func (x *MapRequest) GetEvent() isMapRequest_Event {
@@ -3881,7 +3950,7 @@ type RowToken struct {
 
 func (x *RowToken) Reset() {
 	*x = RowToken{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3893,7 +3962,7 @@ func (x *RowToken) String() string {
 func (*RowToken) ProtoMessage() {}
 
 func (x *RowToken) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[43]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3906,7 +3975,7 @@ func (x *RowToken) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowToken.ProtoReflect.Descriptor instead.
 func (*RowToken) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{43}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
 }
 
 func (x *RowToken) GetRow() int64 {
@@ -3956,7 +4025,7 @@ type MapResponse struct {
 
 func (x *MapResponse) Reset() {
 	*x = MapResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -3968,7 +4037,7 @@ func (x *MapResponse) String() string {
 func (*MapResponse) ProtoMessage() {}
 
 func (x *MapResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[44]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -3981,7 +4050,7 @@ func (x *MapResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use MapResponse.ProtoReflect.Descriptor instead.
 func (*MapResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{44}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
 }
 
 func (x *MapResponse) GetRows() []byte {
@@ -4058,7 +4127,7 @@ type RowError struct {
 
 func (x *RowError) Reset() {
 	*x = RowError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4070,7 +4139,7 @@ func (x *RowError) String() string {
 func (*RowError) ProtoMessage() {}
 
 func (x *RowError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[45]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4083,7 +4152,7 @@ func (x *RowError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RowError.ProtoReflect.Descriptor instead.
 func (*RowError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{45}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
 }
 
 func (x *RowError) GetRow() int64 {
@@ -4130,7 +4199,7 @@ type PendingRow struct {
 
 func (x *PendingRow) Reset() {
 	*x = PendingRow{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4142,7 +4211,7 @@ func (x *PendingRow) String() string {
 func (*PendingRow) ProtoMessage() {}
 
 func (x *PendingRow) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[46]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4155,7 +4224,7 @@ func (x *PendingRow) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PendingRow.ProtoReflect.Descriptor instead.
 func (*PendingRow) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{46}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
 }
 
 func (x *PendingRow) GetToken() []byte {
@@ -4194,7 +4263,7 @@ type Artifact struct {
 
 func (x *Artifact) Reset() {
 	*x = Artifact{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4206,7 +4275,7 @@ func (x *Artifact) String() string {
 func (*Artifact) ProtoMessage() {}
 
 func (x *Artifact) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[47]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4219,7 +4288,7 @@ func (x *Artifact) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Artifact.ProtoReflect.Descriptor instead.
 func (*Artifact) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{47}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
 }
 
 func (x *Artifact) GetKind() ArtifactKind {
@@ -4297,7 +4366,7 @@ type Shard struct {
 
 func (x *Shard) Reset() {
 	*x = Shard{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4309,7 +4378,7 @@ func (x *Shard) String() string {
 func (*Shard) ProtoMessage() {}
 
 func (x *Shard) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[48]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4322,7 +4391,7 @@ func (x *Shard) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Shard.ProtoReflect.Descriptor instead.
 func (*Shard) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{48}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
 }
 
 func (x *Shard) GetRows() int64 {
@@ -4349,7 +4418,7 @@ type ColumnGroup struct {
 
 func (x *ColumnGroup) Reset() {
 	*x = ColumnGroup{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4361,7 +4430,7 @@ func (x *ColumnGroup) String() string {
 func (*ColumnGroup) ProtoMessage() {}
 
 func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[49]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4374,7 +4443,7 @@ func (x *ColumnGroup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ColumnGroup.ProtoReflect.Descriptor instead.
 func (*ColumnGroup) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{49}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
 }
 
 func (x *ColumnGroup) GetPath() string {
@@ -4411,7 +4480,7 @@ type StoredColumn struct {
 
 func (x *StoredColumn) Reset() {
 	*x = StoredColumn{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4423,7 +4492,7 @@ func (x *StoredColumn) String() string {
 func (*StoredColumn) ProtoMessage() {}
 
 func (x *StoredColumn) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[50]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4436,7 +4505,7 @@ func (x *StoredColumn) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StoredColumn.ProtoReflect.Descriptor instead.
 func (*StoredColumn) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{50}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
 }
 
 func (x *StoredColumn) GetStored() string {
@@ -4480,7 +4549,7 @@ type File struct {
 
 func (x *File) Reset() {
 	*x = File{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4492,7 +4561,7 @@ func (x *File) String() string {
 func (*File) ProtoMessage() {}
 
 func (x *File) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[51]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4505,7 +4574,7 @@ func (x *File) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use File.ProtoReflect.Descriptor instead.
 func (*File) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{51}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
 }
 
 func (x *File) GetName() string {
@@ -4561,14 +4630,17 @@ type RunRequest struct {
 	OpenaiApi *OpenAIAPI `protobuf:"bytes,8,opt,name=openai_api,json=openaiApi,proto3" json:"openai_api,omitempty"`
 	// The files that the last run of the same definition kept; see Done.kept. The
 	// result must be the same without them.
-	Kept          []*File `protobuf:"bytes,9,rep,name=kept,proto3" json:"kept,omitempty"`
+	Kept []*File `protobuf:"bytes,9,rep,name=kept,proto3" json:"kept,omitempty"`
+	// With Prepared.payment: the most that the instance may pay now, because of
+	// budgets. It must fail before it pays more. Not set: no budget limits it.
+	MoneyLeft     *float64 `protobuf:"fixed64,10,opt,name=money_left,json=moneyLeft,proto3,oneof" json:"money_left,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *RunRequest) Reset() {
 	*x = RunRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4580,7 +4652,7 @@ func (x *RunRequest) String() string {
 func (*RunRequest) ProtoMessage() {}
 
 func (x *RunRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[52]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4593,7 +4665,7 @@ func (x *RunRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunRequest.ProtoReflect.Descriptor instead.
 func (*RunRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{52}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
 }
 
 func (x *RunRequest) GetInstance() *Instance {
@@ -4659,6 +4731,13 @@ func (x *RunRequest) GetKept() []*File {
 	return nil
 }
 
+func (x *RunRequest) GetMoneyLeft() float64 {
+	if x != nil && x.MoneyLeft != nil {
+		return *x.MoneyLeft
+	}
+	return 0
+}
+
 type RunResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Types that are valid to be assigned to Event:
@@ -4669,6 +4748,7 @@ type RunResponse struct {
 	//	*RunResponse_Diagnostic
 	//	*RunResponse_Failure
 	//	*RunResponse_Pending
+	//	*RunResponse_Paid
 	Event         isRunResponse_Event `protobuf_oneof:"event"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
@@ -4676,7 +4756,7 @@ type RunResponse struct {
 
 func (x *RunResponse) Reset() {
 	*x = RunResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4688,7 +4768,7 @@ func (x *RunResponse) String() string {
 func (*RunResponse) ProtoMessage() {}
 
 func (x *RunResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[53]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4701,7 +4781,7 @@ func (x *RunResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RunResponse.ProtoReflect.Descriptor instead.
 func (*RunResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{53}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
 }
 
 func (x *RunResponse) GetEvent() isRunResponse_Event {
@@ -4765,6 +4845,15 @@ func (x *RunResponse) GetPending() *Pending {
 	return nil
 }
 
+func (x *RunResponse) GetPaid() float64 {
+	if x != nil {
+		if x, ok := x.Event.(*RunResponse_Paid); ok {
+			return x.Paid
+		}
+	}
+	return 0
+}
+
 type isRunResponse_Event interface {
 	isRunResponse_Event()
 }
@@ -4798,6 +4887,13 @@ type RunResponse_Pending struct {
 	Pending *Pending `protobuf:"bytes,6,opt,name=pending,proto3,oneof"`
 }
 
+type RunResponse_Paid struct {
+	// With Prepared.payment: money that the instance has just paid, or can no longer
+	// avoid paying, in addition to what it reported before, also in earlier runs. A
+	// negative amount corrects an earlier one that was an estimate.
+	Paid float64 `protobuf:"fixed64,7,opt,name=paid,proto3,oneof"`
+}
+
 func (*RunResponse_Progress) isRunResponse_Event() {}
 
 func (*RunResponse_Rows) isRunResponse_Event() {}
@@ -4809,6 +4905,8 @@ func (*RunResponse_Diagnostic) isRunResponse_Event() {}
 func (*RunResponse_Failure) isRunResponse_Event() {}
 
 func (*RunResponse_Pending) isRunResponse_Event() {}
+
+func (*RunResponse_Paid) isRunResponse_Event() {}
 
 // Pending is what a stage waits for, such as a hosted job. The next apply runs
 // the stage again with the same work_dir, in which the plugin must have saved
@@ -4825,7 +4923,7 @@ type Pending struct {
 
 func (x *Pending) Reset() {
 	*x = Pending{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4837,7 +4935,7 @@ func (x *Pending) String() string {
 func (*Pending) ProtoMessage() {}
 
 func (x *Pending) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[54]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4850,7 +4948,7 @@ func (x *Pending) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Pending.ProtoReflect.Descriptor instead.
 func (*Pending) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{54}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
 }
 
 func (x *Pending) GetReason() string {
@@ -4883,7 +4981,7 @@ type Rows struct {
 
 func (x *Rows) Reset() {
 	*x = Rows{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4895,7 +4993,7 @@ func (x *Rows) String() string {
 func (*Rows) ProtoMessage() {}
 
 func (x *Rows) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[55]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4908,7 +5006,7 @@ func (x *Rows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Rows.ProtoReflect.Descriptor instead.
 func (*Rows) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{55}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
 }
 
 func (x *Rows) GetOutput() string {
@@ -4951,7 +5049,7 @@ type Done struct {
 
 func (x *Done) Reset() {
 	*x = Done{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -4963,7 +5061,7 @@ func (x *Done) String() string {
 func (*Done) ProtoMessage() {}
 
 func (x *Done) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[56]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -4976,7 +5074,7 @@ func (x *Done) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Done.ProtoReflect.Descriptor instead.
 func (*Done) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{56}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
 }
 
 func (x *Done) GetValue() []byte {
@@ -5025,7 +5123,7 @@ type CheckSampleRequest struct {
 
 func (x *CheckSampleRequest) Reset() {
 	*x = CheckSampleRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5037,7 +5135,7 @@ func (x *CheckSampleRequest) String() string {
 func (*CheckSampleRequest) ProtoMessage() {}
 
 func (x *CheckSampleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[57]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5050,7 +5148,7 @@ func (x *CheckSampleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSampleRequest.ProtoReflect.Descriptor instead.
 func (*CheckSampleRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{57}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
 }
 
 func (x *CheckSampleRequest) GetInstance() *Instance {
@@ -5082,7 +5180,7 @@ type SampleRows struct {
 
 func (x *SampleRows) Reset() {
 	*x = SampleRows{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5094,7 +5192,7 @@ func (x *SampleRows) String() string {
 func (*SampleRows) ProtoMessage() {}
 
 func (x *SampleRows) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[58]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5107,7 +5205,7 @@ func (x *SampleRows) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SampleRows.ProtoReflect.Descriptor instead.
 func (*SampleRows) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{58}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
 }
 
 func (x *SampleRows) GetRows() []byte {
@@ -5142,7 +5240,7 @@ type CheckSampleResponse struct {
 
 func (x *CheckSampleResponse) Reset() {
 	*x = CheckSampleResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5154,7 +5252,7 @@ func (x *CheckSampleResponse) String() string {
 func (*CheckSampleResponse) ProtoMessage() {}
 
 func (x *CheckSampleResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[59]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5167,7 +5265,7 @@ func (x *CheckSampleResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckSampleResponse.ProtoReflect.Descriptor instead.
 func (*CheckSampleResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{59}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
 }
 
 func (x *CheckSampleResponse) GetDiagnostics() []*Diagnostic {
@@ -5197,7 +5295,7 @@ type PredictRequest struct {
 
 func (x *PredictRequest) Reset() {
 	*x = PredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5209,7 +5307,7 @@ func (x *PredictRequest) String() string {
 func (*PredictRequest) ProtoMessage() {}
 
 func (x *PredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[60]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5222,7 +5320,7 @@ func (x *PredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictRequest.ProtoReflect.Descriptor instead.
 func (*PredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{60}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
 }
 
 func (x *PredictRequest) GetEvent() isPredictRequest_Event {
@@ -5280,7 +5378,7 @@ type PredictResponse struct {
 
 func (x *PredictResponse) Reset() {
 	*x = PredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5292,7 +5390,7 @@ func (x *PredictResponse) String() string {
 func (*PredictResponse) ProtoMessage() {}
 
 func (x *PredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[61]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5305,7 +5403,7 @@ func (x *PredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PredictResponse.ProtoReflect.Descriptor instead.
 func (*PredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{61}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
 }
 
 func (x *PredictResponse) GetRows() []byte {
@@ -5342,7 +5440,7 @@ type HostServicePredictRequest struct {
 
 func (x *HostServicePredictRequest) Reset() {
 	*x = HostServicePredictRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5354,7 +5452,7 @@ func (x *HostServicePredictRequest) String() string {
 func (*HostServicePredictRequest) ProtoMessage() {}
 
 func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[62]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5367,7 +5465,7 @@ func (x *HostServicePredictRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictRequest.ProtoReflect.Descriptor instead.
 func (*HostServicePredictRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{62}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
 }
 
 func (x *HostServicePredictRequest) GetEvent() isHostServicePredictRequest_Event {
@@ -5424,7 +5522,7 @@ type HostServicePredictResponse struct {
 
 func (x *HostServicePredictResponse) Reset() {
 	*x = HostServicePredictResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5436,7 +5534,7 @@ func (x *HostServicePredictResponse) String() string {
 func (*HostServicePredictResponse) ProtoMessage() {}
 
 func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[63]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5449,7 +5547,7 @@ func (x *HostServicePredictResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServicePredictResponse.ProtoReflect.Descriptor instead.
 func (*HostServicePredictResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{63}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
 }
 
 func (x *HostServicePredictResponse) GetRows() []byte {
@@ -5487,7 +5585,7 @@ type ChatRequest struct {
 
 func (x *ChatRequest) Reset() {
 	*x = ChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5499,7 +5597,7 @@ func (x *ChatRequest) String() string {
 func (*ChatRequest) ProtoMessage() {}
 
 func (x *ChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[64]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5512,7 +5610,7 @@ func (x *ChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatRequest.ProtoReflect.Descriptor instead.
 func (*ChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{64}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
 }
 
 func (x *ChatRequest) GetEvent() isChatRequest_Event {
@@ -5585,7 +5683,7 @@ type ChatResponse struct {
 
 func (x *ChatResponse) Reset() {
 	*x = ChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5597,7 +5695,7 @@ func (x *ChatResponse) String() string {
 func (*ChatResponse) ProtoMessage() {}
 
 func (x *ChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[65]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5610,7 +5708,7 @@ func (x *ChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ChatResponse.ProtoReflect.Descriptor instead.
 func (*ChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{65}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
 }
 
 func (x *ChatResponse) GetResponse() []byte {
@@ -5650,7 +5748,7 @@ type CallError struct {
 
 func (x *CallError) Reset() {
 	*x = CallError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5662,7 +5760,7 @@ func (x *CallError) String() string {
 func (*CallError) ProtoMessage() {}
 
 func (x *CallError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[66]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5675,7 +5773,7 @@ func (x *CallError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallError.ProtoReflect.Descriptor instead.
 func (*CallError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{66}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
 }
 
 func (x *CallError) GetMessage() string {
@@ -5729,7 +5827,7 @@ type CheckModelRequest struct {
 
 func (x *CheckModelRequest) Reset() {
 	*x = CheckModelRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5741,7 +5839,7 @@ func (x *CheckModelRequest) String() string {
 func (*CheckModelRequest) ProtoMessage() {}
 
 func (x *CheckModelRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[67]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5754,7 +5852,7 @@ func (x *CheckModelRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckModelRequest.ProtoReflect.Descriptor instead.
 func (*CheckModelRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{67}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
 }
 
 func (x *CheckModelRequest) GetModel() *Instance {
@@ -5774,7 +5872,7 @@ type CheckModelResponse struct {
 
 func (x *CheckModelResponse) Reset() {
 	*x = CheckModelResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5786,7 +5884,7 @@ func (x *CheckModelResponse) String() string {
 func (*CheckModelResponse) ProtoMessage() {}
 
 func (x *CheckModelResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[68]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5799,7 +5897,7 @@ func (x *CheckModelResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CheckModelResponse.ProtoReflect.Descriptor instead.
 func (*CheckModelResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{68}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
 }
 
 func (x *CheckModelResponse) GetError() *CallError {
@@ -5821,7 +5919,7 @@ type EmbedRequest struct {
 
 func (x *EmbedRequest) Reset() {
 	*x = EmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5833,7 +5931,7 @@ func (x *EmbedRequest) String() string {
 func (*EmbedRequest) ProtoMessage() {}
 
 func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[69]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5846,7 +5944,7 @@ func (x *EmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedRequest.ProtoReflect.Descriptor instead.
 func (*EmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{69}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
 }
 
 func (x *EmbedRequest) GetModel() *Instance {
@@ -5882,7 +5980,7 @@ type EmbedResponse struct {
 
 func (x *EmbedResponse) Reset() {
 	*x = EmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5894,7 +5992,7 @@ func (x *EmbedResponse) String() string {
 func (*EmbedResponse) ProtoMessage() {}
 
 func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[70]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5907,7 +6005,7 @@ func (x *EmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use EmbedResponse.ProtoReflect.Descriptor instead.
 func (*EmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{70}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
 }
 
 func (x *EmbedResponse) GetEmbeddings() []*Embedding {
@@ -5940,7 +6038,7 @@ type Embedding struct {
 
 func (x *Embedding) Reset() {
 	*x = Embedding{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -5952,7 +6050,7 @@ func (x *Embedding) String() string {
 func (*Embedding) ProtoMessage() {}
 
 func (x *Embedding) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[71]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -5965,7 +6063,7 @@ func (x *Embedding) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Embedding.ProtoReflect.Descriptor instead.
 func (*Embedding) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{71}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
 }
 
 func (x *Embedding) GetValues() []float32 {
@@ -5996,7 +6094,7 @@ type SubmitBatchRequest struct {
 
 func (x *SubmitBatchRequest) Reset() {
 	*x = SubmitBatchRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6008,7 +6106,7 @@ func (x *SubmitBatchRequest) String() string {
 func (*SubmitBatchRequest) ProtoMessage() {}
 
 func (x *SubmitBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[72]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6021,7 +6119,7 @@ func (x *SubmitBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitBatchRequest.ProtoReflect.Descriptor instead.
 func (*SubmitBatchRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{72}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
 }
 
 func (x *SubmitBatchRequest) GetModel() *Instance {
@@ -6065,7 +6163,7 @@ type BatchRequest struct {
 
 func (x *BatchRequest) Reset() {
 	*x = BatchRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6077,7 +6175,7 @@ func (x *BatchRequest) String() string {
 func (*BatchRequest) ProtoMessage() {}
 
 func (x *BatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[73]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6090,7 +6188,7 @@ func (x *BatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchRequest.ProtoReflect.Descriptor instead.
 func (*BatchRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{73}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
 }
 
 func (x *BatchRequest) GetId() string {
@@ -6118,7 +6216,7 @@ type SubmitBatchResponse struct {
 
 func (x *SubmitBatchResponse) Reset() {
 	*x = SubmitBatchResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6130,7 +6228,7 @@ func (x *SubmitBatchResponse) String() string {
 func (*SubmitBatchResponse) ProtoMessage() {}
 
 func (x *SubmitBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[74]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6143,7 +6241,7 @@ func (x *SubmitBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SubmitBatchResponse.ProtoReflect.Descriptor instead.
 func (*SubmitBatchResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{74}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
 }
 
 func (x *SubmitBatchResponse) GetToken() []byte {
@@ -6170,7 +6268,7 @@ type ReadBatchRequest struct {
 
 func (x *ReadBatchRequest) Reset() {
 	*x = ReadBatchRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6182,7 +6280,7 @@ func (x *ReadBatchRequest) String() string {
 func (*ReadBatchRequest) ProtoMessage() {}
 
 func (x *ReadBatchRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[75]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6195,7 +6293,7 @@ func (x *ReadBatchRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBatchRequest.ProtoReflect.Descriptor instead.
 func (*ReadBatchRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{75}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
 }
 
 func (x *ReadBatchRequest) GetModel() *Instance {
@@ -6226,7 +6324,7 @@ type ReadBatchResponse struct {
 
 func (x *ReadBatchResponse) Reset() {
 	*x = ReadBatchResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6238,7 +6336,7 @@ func (x *ReadBatchResponse) String() string {
 func (*ReadBatchResponse) ProtoMessage() {}
 
 func (x *ReadBatchResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[76]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6251,7 +6349,7 @@ func (x *ReadBatchResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadBatchResponse.ProtoReflect.Descriptor instead.
 func (*ReadBatchResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{76}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
 }
 
 func (x *ReadBatchResponse) GetEvent() isReadBatchResponse_Event {
@@ -6329,7 +6427,7 @@ type BatchStatus struct {
 
 func (x *BatchStatus) Reset() {
 	*x = BatchStatus{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6341,7 +6439,7 @@ func (x *BatchStatus) String() string {
 func (*BatchStatus) ProtoMessage() {}
 
 func (x *BatchStatus) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[77]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6354,7 +6452,7 @@ func (x *BatchStatus) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchStatus.ProtoReflect.Descriptor instead.
 func (*BatchStatus) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{77}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
 }
 
 func (x *BatchStatus) GetDone() bool {
@@ -6405,7 +6503,7 @@ type BatchAnswer struct {
 
 func (x *BatchAnswer) Reset() {
 	*x = BatchAnswer{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6417,7 +6515,7 @@ func (x *BatchAnswer) String() string {
 func (*BatchAnswer) ProtoMessage() {}
 
 func (x *BatchAnswer) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[78]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6430,7 +6528,7 @@ func (x *BatchAnswer) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use BatchAnswer.ProtoReflect.Descriptor instead.
 func (*BatchAnswer) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{78}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
 }
 
 func (x *BatchAnswer) GetId() string {
@@ -6470,7 +6568,7 @@ type HostServiceChatRequest struct {
 
 func (x *HostServiceChatRequest) Reset() {
 	*x = HostServiceChatRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6482,7 +6580,7 @@ func (x *HostServiceChatRequest) String() string {
 func (*HostServiceChatRequest) ProtoMessage() {}
 
 func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[79]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6495,7 +6593,7 @@ func (x *HostServiceChatRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceChatRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{79}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
 }
 
 func (x *HostServiceChatRequest) GetModel() string {
@@ -6536,7 +6634,7 @@ type HostServiceChatResponse struct {
 
 func (x *HostServiceChatResponse) Reset() {
 	*x = HostServiceChatResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6548,7 +6646,7 @@ func (x *HostServiceChatResponse) String() string {
 func (*HostServiceChatResponse) ProtoMessage() {}
 
 func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[80]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6561,7 +6659,7 @@ func (x *HostServiceChatResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceChatResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceChatResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{80}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{81}
 }
 
 func (x *HostServiceChatResponse) GetResponse() []byte {
@@ -6588,7 +6686,7 @@ type HostServiceEmbedRequest struct {
 
 func (x *HostServiceEmbedRequest) Reset() {
 	*x = HostServiceEmbedRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6600,7 +6698,7 @@ func (x *HostServiceEmbedRequest) String() string {
 func (*HostServiceEmbedRequest) ProtoMessage() {}
 
 func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[81]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6613,7 +6711,7 @@ func (x *HostServiceEmbedRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{81}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{82}
 }
 
 func (x *HostServiceEmbedRequest) GetModel() string {
@@ -6640,7 +6738,7 @@ type HostServiceEmbedResponse struct {
 
 func (x *HostServiceEmbedResponse) Reset() {
 	*x = HostServiceEmbedResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6652,7 +6750,7 @@ func (x *HostServiceEmbedResponse) String() string {
 func (*HostServiceEmbedResponse) ProtoMessage() {}
 
 func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[82]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6665,7 +6763,7 @@ func (x *HostServiceEmbedResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEmbedResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEmbedResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{82}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{83}
 }
 
 func (x *HostServiceEmbedResponse) GetEmbeddings() []*Embedding {
@@ -6694,7 +6792,7 @@ type HostServiceRejectRequest struct {
 
 func (x *HostServiceRejectRequest) Reset() {
 	*x = HostServiceRejectRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6706,7 +6804,7 @@ func (x *HostServiceRejectRequest) String() string {
 func (*HostServiceRejectRequest) ProtoMessage() {}
 
 func (x *HostServiceRejectRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[83]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6719,7 +6817,7 @@ func (x *HostServiceRejectRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceRejectRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceRejectRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{83}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{84}
 }
 
 func (x *HostServiceRejectRequest) GetModel() string {
@@ -6751,7 +6849,7 @@ type HostServiceRejectResponse struct {
 
 func (x *HostServiceRejectResponse) Reset() {
 	*x = HostServiceRejectResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6763,7 +6861,7 @@ func (x *HostServiceRejectResponse) String() string {
 func (*HostServiceRejectResponse) ProtoMessage() {}
 
 func (x *HostServiceRejectResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[84]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6776,7 +6874,7 @@ func (x *HostServiceRejectResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceRejectResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceRejectResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{84}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{85}
 }
 
 type HostServiceEvaluateRequest struct {
@@ -6793,7 +6891,7 @@ type HostServiceEvaluateRequest struct {
 
 func (x *HostServiceEvaluateRequest) Reset() {
 	*x = HostServiceEvaluateRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6805,7 +6903,7 @@ func (x *HostServiceEvaluateRequest) String() string {
 func (*HostServiceEvaluateRequest) ProtoMessage() {}
 
 func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[85]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6818,7 +6916,7 @@ func (x *HostServiceEvaluateRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateRequest.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{85}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{86}
 }
 
 func (x *HostServiceEvaluateRequest) GetArgument() string {
@@ -6846,7 +6944,7 @@ type HostServiceEvaluateResponse struct {
 
 func (x *HostServiceEvaluateResponse) Reset() {
 	*x = HostServiceEvaluateResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6858,7 +6956,7 @@ func (x *HostServiceEvaluateResponse) String() string {
 func (*HostServiceEvaluateResponse) ProtoMessage() {}
 
 func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[86]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6871,7 +6969,7 @@ func (x *HostServiceEvaluateResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use HostServiceEvaluateResponse.ProtoReflect.Descriptor instead.
 func (*HostServiceEvaluateResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{86}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{87}
 }
 
 func (x *HostServiceEvaluateResponse) GetRows() []byte {
@@ -6907,7 +7005,7 @@ type DeploymentState struct {
 
 func (x *DeploymentState) Reset() {
 	*x = DeploymentState{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6919,7 +7017,7 @@ func (x *DeploymentState) String() string {
 func (*DeploymentState) ProtoMessage() {}
 
 func (x *DeploymentState) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[87]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6932,7 +7030,7 @@ func (x *DeploymentState) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeploymentState.ProtoReflect.Descriptor instead.
 func (*DeploymentState) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{87}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{88}
 }
 
 func (x *DeploymentState) GetValue() []byte {
@@ -6973,7 +7071,7 @@ type ReadDeploymentRequest struct {
 
 func (x *ReadDeploymentRequest) Reset() {
 	*x = ReadDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -6985,7 +7083,7 @@ func (x *ReadDeploymentRequest) String() string {
 func (*ReadDeploymentRequest) ProtoMessage() {}
 
 func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[88]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -6998,7 +7096,7 @@ func (x *ReadDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{88}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{89}
 }
 
 func (x *ReadDeploymentRequest) GetInstance() *Instance {
@@ -7026,7 +7124,7 @@ type ReadDeploymentResponse struct {
 
 func (x *ReadDeploymentResponse) Reset() {
 	*x = ReadDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7038,7 +7136,7 @@ func (x *ReadDeploymentResponse) String() string {
 func (*ReadDeploymentResponse) ProtoMessage() {}
 
 func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[89]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7051,7 +7149,7 @@ func (x *ReadDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReadDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ReadDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{89}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{90}
 }
 
 func (x *ReadDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -7083,7 +7181,7 @@ type PlanDeploymentRequest struct {
 
 func (x *PlanDeploymentRequest) Reset() {
 	*x = PlanDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7095,7 +7193,7 @@ func (x *PlanDeploymentRequest) String() string {
 func (*PlanDeploymentRequest) ProtoMessage() {}
 
 func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[90]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7108,7 +7206,7 @@ func (x *PlanDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{90}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{91}
 }
 
 func (x *PlanDeploymentRequest) GetInstance() *Instance {
@@ -7146,14 +7244,20 @@ type PlanDeploymentResponse struct {
 	Changes     []*Change              `protobuf:"bytes,3,rep,name=changes,proto3" json:"changes,omitempty"`
 	// The prior state as this version of the plugin writes it, if that differs:
 	// upgraded, or with attributes that were added since.
-	Upgraded      *DeploymentState `protobuf:"bytes,4,opt,name=upgraded,proto3" json:"upgraded,omitempty"`
+	Upgraded *DeploymentState `protobuf:"bytes,4,opt,name=upgraded,proto3" json:"upgraded,omitempty"`
+	// A deployment created from this configuration can exist together with the prior
+	// one, for example because it has another name. If the prior one is replaced, quern
+	// then calls ApplyDeployment without a prior state first and DeleteDeployment with
+	// the prior state last, which must leave the new one as it is. Otherwise quern
+	// deletes the prior one first, so that for a while neither exists.
+	Coexists      bool `protobuf:"varint,5,opt,name=coexists,proto3" json:"coexists,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *PlanDeploymentResponse) Reset() {
 	*x = PlanDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7165,7 +7269,7 @@ func (x *PlanDeploymentResponse) String() string {
 func (*PlanDeploymentResponse) ProtoMessage() {}
 
 func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[91]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7178,7 +7282,7 @@ func (x *PlanDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use PlanDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*PlanDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{91}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{92}
 }
 
 func (x *PlanDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -7209,6 +7313,13 @@ func (x *PlanDeploymentResponse) GetUpgraded() *DeploymentState {
 	return nil
 }
 
+func (x *PlanDeploymentResponse) GetCoexists() bool {
+	if x != nil {
+		return x.Coexists
+	}
+	return false
+}
+
 // Change describes one difference to the user.
 type Change struct {
 	state    protoimpl.MessageState `protogen:"open.v1"`
@@ -7223,7 +7334,7 @@ type Change struct {
 
 func (x *Change) Reset() {
 	*x = Change{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7235,7 +7346,7 @@ func (x *Change) String() string {
 func (*Change) ProtoMessage() {}
 
 func (x *Change) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[92]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7248,7 +7359,7 @@ func (x *Change) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Change.ProtoReflect.Descriptor instead.
 func (*Change) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{92}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{93}
 }
 
 func (x *Change) GetArgument() string {
@@ -7291,7 +7402,7 @@ type ApplyDeploymentRequest struct {
 
 func (x *ApplyDeploymentRequest) Reset() {
 	*x = ApplyDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7303,7 +7414,7 @@ func (x *ApplyDeploymentRequest) String() string {
 func (*ApplyDeploymentRequest) ProtoMessage() {}
 
 func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[93]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7316,7 +7427,7 @@ func (x *ApplyDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{93}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{94}
 }
 
 func (x *ApplyDeploymentRequest) GetInstance() *Instance {
@@ -7358,7 +7469,7 @@ type ApplyDeploymentResponse struct {
 
 func (x *ApplyDeploymentResponse) Reset() {
 	*x = ApplyDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[95]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7370,7 +7481,7 @@ func (x *ApplyDeploymentResponse) String() string {
 func (*ApplyDeploymentResponse) ProtoMessage() {}
 
 func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[94]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[95]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7383,7 +7494,7 @@ func (x *ApplyDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ApplyDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ApplyDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{94}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{95}
 }
 
 func (x *ApplyDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -7410,7 +7521,7 @@ type DeleteDeploymentRequest struct {
 
 func (x *DeleteDeploymentRequest) Reset() {
 	*x = DeleteDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[95]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[96]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7422,7 +7533,7 @@ func (x *DeleteDeploymentRequest) String() string {
 func (*DeleteDeploymentRequest) ProtoMessage() {}
 
 func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[95]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[96]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7435,7 +7546,7 @@ func (x *DeleteDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{95}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{96}
 }
 
 func (x *DeleteDeploymentRequest) GetInstance() *Instance {
@@ -7461,7 +7572,7 @@ type DeleteDeploymentResponse struct {
 
 func (x *DeleteDeploymentResponse) Reset() {
 	*x = DeleteDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[96]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[97]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7473,7 +7584,7 @@ func (x *DeleteDeploymentResponse) String() string {
 func (*DeleteDeploymentResponse) ProtoMessage() {}
 
 func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[96]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[97]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7486,7 +7597,7 @@ func (x *DeleteDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use DeleteDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*DeleteDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{96}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{97}
 }
 
 func (x *DeleteDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -7508,7 +7619,7 @@ type ImportDeploymentRequest struct {
 
 func (x *ImportDeploymentRequest) Reset() {
 	*x = ImportDeploymentRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[97]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[98]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7520,7 +7631,7 @@ func (x *ImportDeploymentRequest) String() string {
 func (*ImportDeploymentRequest) ProtoMessage() {}
 
 func (x *ImportDeploymentRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[97]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[98]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7533,7 +7644,7 @@ func (x *ImportDeploymentRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportDeploymentRequest.ProtoReflect.Descriptor instead.
 func (*ImportDeploymentRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{97}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{98}
 }
 
 func (x *ImportDeploymentRequest) GetInstance() *Instance {
@@ -7561,7 +7672,7 @@ type ImportDeploymentResponse struct {
 
 func (x *ImportDeploymentResponse) Reset() {
 	*x = ImportDeploymentResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[98]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[99]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7573,7 +7684,7 @@ func (x *ImportDeploymentResponse) String() string {
 func (*ImportDeploymentResponse) ProtoMessage() {}
 
 func (x *ImportDeploymentResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[98]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[99]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7586,7 +7697,7 @@ func (x *ImportDeploymentResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ImportDeploymentResponse.ProtoReflect.Descriptor instead.
 func (*ImportDeploymentResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{98}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{99}
 }
 
 func (x *ImportDeploymentResponse) GetDiagnostics() []*Diagnostic {
@@ -7615,7 +7726,7 @@ type CallFunctionRequest struct {
 
 func (x *CallFunctionRequest) Reset() {
 	*x = CallFunctionRequest{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[99]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[100]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7627,7 +7738,7 @@ func (x *CallFunctionRequest) String() string {
 func (*CallFunctionRequest) ProtoMessage() {}
 
 func (x *CallFunctionRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[99]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[100]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7640,7 +7751,7 @@ func (x *CallFunctionRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallFunctionRequest.ProtoReflect.Descriptor instead.
 func (*CallFunctionRequest) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{99}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{100}
 }
 
 func (x *CallFunctionRequest) GetName() string {
@@ -7670,7 +7781,7 @@ type CallFunctionResponse struct {
 
 func (x *CallFunctionResponse) Reset() {
 	*x = CallFunctionResponse{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[100]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[101]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7682,7 +7793,7 @@ func (x *CallFunctionResponse) String() string {
 func (*CallFunctionResponse) ProtoMessage() {}
 
 func (x *CallFunctionResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[100]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[101]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7695,7 +7806,7 @@ func (x *CallFunctionResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallFunctionResponse.ProtoReflect.Descriptor instead.
 func (*CallFunctionResponse) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{100}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{101}
 }
 
 func (x *CallFunctionResponse) GetResults() []byte {
@@ -7726,7 +7837,7 @@ type FunctionError struct {
 
 func (x *FunctionError) Reset() {
 	*x = FunctionError{}
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[101]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[102]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -7738,7 +7849,7 @@ func (x *FunctionError) String() string {
 func (*FunctionError) ProtoMessage() {}
 
 func (x *FunctionError) ProtoReflect() protoreflect.Message {
-	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[101]
+	mi := &file_quern_plugin_v1_plugin_proto_msgTypes[102]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -7751,7 +7862,7 @@ func (x *FunctionError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use FunctionError.ProtoReflect.Descriptor instead.
 func (*FunctionError) Descriptor() ([]byte, []int) {
-	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{101}
+	return file_quern_plugin_v1_plugin_proto_rawDescGZIP(), []int{102}
 }
 
 func (x *FunctionError) GetCall() int64 {
@@ -7918,7 +8029,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0ePrepareRequest\x127\n" +
 	"\tinstances\x18\x01 \x03(\v2\x19.quern.plugin.v1.InstanceR\tinstances\"H\n" +
 	"\x0fPrepareResponse\x125\n" +
-	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\xab\x06\n" +
+	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\xdf\x06\n" +
 	"\bPrepared\x12=\n" +
 	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x121\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x17.quern.plugin.v1.OutputR\aoutputs\x12\x1d\n" +
@@ -7938,14 +8049,17 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05files\x18\f \x03(\v2\x1b.quern.plugin.v1.SourceFileR\x05files\x127\n" +
 	"\x04pins\x18\r \x03(\v2#.quern.plugin.v1.Prepared.PinsEntryR\x04pins\x12#\n" +
 	"\rchecks_sample\x18\x0e \x01(\bR\fchecksSample\x12\x14\n" +
-	"\x05notes\x18\x0f \x03(\tR\x05notes\x1aP\n" +
+	"\x05notes\x18\x0f \x03(\tR\x05notes\x122\n" +
+	"\apayment\x18\x10 \x01(\v2\x18.quern.plugin.v1.PaymentR\apayment\x1aP\n" +
 	"\n" +
 	"ReadsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
 	"\x05value\x18\x02 \x01(\v2\x16.quern.plugin.v1.ReadsR\x05value:\x028\x01\x1a7\n" +
 	"\tPinsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12\x14\n" +
-	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"L\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\"%\n" +
+	"\aPayment\x12\x1a\n" +
+	"\bunpriced\x18\x01 \x01(\tR\bunpriced\"L\n" +
 	"\n" +
 	"SourceFile\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
@@ -8013,17 +8127,19 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05share\x18\x03 \x01(\x01H\x00R\x05share\x88\x01\x01\x12\x17\n" +
 	"\x04most\x18\x04 \x01(\x03H\x01R\x04most\x88\x01\x01B\b\n" +
 	"\x06_shareB\a\n" +
-	"\x05_most\"\xcc\x01\n" +
+	"\x05_most\"\xf1\x01\n" +
 	"\bEstimate\x12\x17\n" +
 	"\x04rows\x18\x01 \x01(\x03H\x00R\x04rows\x88\x01\x01\x12\x1d\n" +
 	"\aseconds\x18\x02 \x01(\x01H\x01R\aseconds\x88\x01\x01\x12&\n" +
 	"\finput_tokens\x18\x03 \x01(\x03H\x02R\vinputTokens\x88\x01\x01\x12(\n" +
-	"\routput_tokens\x18\x04 \x01(\x03H\x03R\foutputTokens\x88\x01\x01B\a\n" +
+	"\routput_tokens\x18\x04 \x01(\x03H\x03R\foutputTokens\x88\x01\x01\x12\x19\n" +
+	"\x05money\x18\x05 \x01(\x01H\x04R\x05money\x88\x01\x01B\a\n" +
 	"\x05_rowsB\n" +
 	"\n" +
 	"\b_secondsB\x0f\n" +
 	"\r_input_tokensB\x10\n" +
-	"\x0e_output_tokens\"_\n" +
+	"\x0e_output_tokensB\b\n" +
+	"\x06_money\"_\n" +
 	"\x12FingerprintRequest\x125\n" +
 	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x12\x12\n" +
 	"\x04memo\x18\x02 \x01(\fR\x04memo\"\xa4\x01\n" +
@@ -8136,7 +8252,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x12\n" +
 	"\x04path\x18\x02 \x01(\tR\x04path\x12\x16\n" +
 	"\x06digest\x18\x03 \x01(\tR\x06digest\x12\x12\n" +
-	"\x04size\x18\x04 \x01(\x03R\x04size\"\xc3\x03\n" +
+	"\x04size\x18\x04 \x01(\x03R\x04size\"\xf6\x03\n" +
 	"\n" +
 	"RunRequest\x125\n" +
 	"\binstance\x18\x01 \x01(\v2\x19.quern.plugin.v1.InstanceR\binstance\x12?\n" +
@@ -8150,10 +8266,14 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"hostSocket\x129\n" +
 	"\n" +
 	"openai_api\x18\b \x01(\v2\x1a.quern.plugin.v1.OpenAIAPIR\topenaiApi\x12)\n" +
-	"\x04kept\x18\t \x03(\v2\x15.quern.plugin.v1.FileR\x04kept\x1aT\n" +
+	"\x04kept\x18\t \x03(\v2\x15.quern.plugin.v1.FileR\x04kept\x12\"\n" +
+	"\n" +
+	"money_left\x18\n" +
+	" \x01(\x01H\x00R\tmoneyLeft\x88\x01\x01\x1aT\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
-	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01\"\xd5\x02\n" +
+	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01B\r\n" +
+	"\v_money_left\"\xeb\x02\n" +
 	"\vRunResponse\x127\n" +
 	"\bprogress\x18\x01 \x01(\v2\x19.quern.plugin.v1.ProgressH\x00R\bprogress\x12+\n" +
 	"\x04rows\x18\x02 \x01(\v2\x15.quern.plugin.v1.RowsH\x00R\x04rows\x12+\n" +
@@ -8162,7 +8282,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"diagnostic\x18\x04 \x01(\v2\x1b.quern.plugin.v1.DiagnosticH\x00R\n" +
 	"diagnostic\x125\n" +
 	"\afailure\x18\x05 \x01(\v2\x19.quern.plugin.v1.RowErrorH\x00R\afailure\x124\n" +
-	"\apending\x18\x06 \x01(\v2\x18.quern.plugin.v1.PendingH\x00R\apendingB\a\n" +
+	"\apending\x18\x06 \x01(\v2\x18.quern.plugin.v1.PendingH\x00R\apending\x12\x14\n" +
+	"\x04paid\x18\a \x01(\x01H\x00R\x04paidB\a\n" +
 	"\x05event\"n\n" +
 	"\aPending\x12\x16\n" +
 	"\x06reason\x18\x01 \x01(\tR\x06reason\x123\n" +
@@ -8327,12 +8448,13 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value:\x028\x01\x1aT\n" +
 	"\vInputsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12/\n" +
-	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01\"\x83\x02\n" +
+	"\x05value\x18\x02 \x01(\v2\x19.quern.plugin.v1.ArtifactR\x05value:\x028\x01\"\x9f\x02\n" +
 	"\x16PlanDeploymentResponse\x12=\n" +
 	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x129\n" +
 	"\x06action\x18\x02 \x01(\x0e2!.quern.plugin.v1.DeploymentActionR\x06action\x121\n" +
 	"\achanges\x18\x03 \x03(\v2\x17.quern.plugin.v1.ChangeR\achanges\x12<\n" +
-	"\bupgraded\x18\x04 \x01(\v2 .quern.plugin.v1.DeploymentStateR\bupgraded\"\x81\x01\n" +
+	"\bupgraded\x18\x04 \x01(\v2 .quern.plugin.v1.DeploymentStateR\bupgraded\x12\x1a\n" +
+	"\bcoexists\x18\x05 \x01(\bR\bcoexists\"\x81\x01\n" +
 	"\x06Change\x12\x1a\n" +
 	"\bargument\x18\x01 \x01(\tR\bargument\x12\x16\n" +
 	"\x06before\x18\x02 \x01(\tR\x06before\x12\x14\n" +
@@ -8445,7 +8567,7 @@ func file_quern_plugin_v1_plugin_proto_rawDescGZIP() []byte {
 }
 
 var file_quern_plugin_v1_plugin_proto_enumTypes = make([]protoimpl.EnumInfo, 6)
-var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 115)
+var file_quern_plugin_v1_plugin_proto_msgTypes = make([]protoimpl.MessageInfo, 116)
 var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(Mode)(0),                           // 0: quern.plugin.v1.Mode
 	(ArtifactKind)(0),                   // 1: quern.plugin.v1.ArtifactKind
@@ -8474,100 +8596,101 @@ var file_quern_plugin_v1_plugin_proto_goTypes = []any{
 	(*PrepareRequest)(nil),              // 24: quern.plugin.v1.PrepareRequest
 	(*PrepareResponse)(nil),             // 25: quern.plugin.v1.PrepareResponse
 	(*Prepared)(nil),                    // 26: quern.plugin.v1.Prepared
-	(*SourceFile)(nil),                  // 27: quern.plugin.v1.SourceFile
-	(*OpenAIAPI)(nil),                   // 28: quern.plugin.v1.OpenAIAPI
-	(*ModelCalls)(nil),                  // 29: quern.plugin.v1.ModelCalls
-	(*ModelInfo)(nil),                   // 30: quern.plugin.v1.ModelInfo
-	(*BatchLimits)(nil),                 // 31: quern.plugin.v1.BatchLimits
-	(*Price)(nil),                       // 32: quern.plugin.v1.Price
-	(*Reads)(nil),                       // 33: quern.plugin.v1.Reads
-	(*Output)(nil),                      // 34: quern.plugin.v1.Output
-	(*Selection)(nil),                   // 35: quern.plugin.v1.Selection
-	(*Estimate)(nil),                    // 36: quern.plugin.v1.Estimate
-	(*FingerprintRequest)(nil),          // 37: quern.plugin.v1.FingerprintRequest
-	(*FingerprintResponse)(nil),         // 38: quern.plugin.v1.FingerprintResponse
-	(*ReadRequest)(nil),                 // 39: quern.plugin.v1.ReadRequest
-	(*PreviewRequest)(nil),              // 40: quern.plugin.v1.PreviewRequest
-	(*RowCount)(nil),                    // 41: quern.plugin.v1.RowCount
-	(*StopRequest)(nil),                 // 42: quern.plugin.v1.StopRequest
-	(*StopResponse)(nil),                // 43: quern.plugin.v1.StopResponse
-	(*ReadResponse)(nil),                // 44: quern.plugin.v1.ReadResponse
-	(*Part)(nil),                        // 45: quern.plugin.v1.Part
-	(*Quarantined)(nil),                 // 46: quern.plugin.v1.Quarantined
-	(*Progress)(nil),                    // 47: quern.plugin.v1.Progress
-	(*MapRequest)(nil),                  // 48: quern.plugin.v1.MapRequest
-	(*RowToken)(nil),                    // 49: quern.plugin.v1.RowToken
-	(*MapResponse)(nil),                 // 50: quern.plugin.v1.MapResponse
-	(*RowError)(nil),                    // 51: quern.plugin.v1.RowError
-	(*PendingRow)(nil),                  // 52: quern.plugin.v1.PendingRow
-	(*Artifact)(nil),                    // 53: quern.plugin.v1.Artifact
-	(*Shard)(nil),                       // 54: quern.plugin.v1.Shard
-	(*ColumnGroup)(nil),                 // 55: quern.plugin.v1.ColumnGroup
-	(*StoredColumn)(nil),                // 56: quern.plugin.v1.StoredColumn
-	(*File)(nil),                        // 57: quern.plugin.v1.File
-	(*RunRequest)(nil),                  // 58: quern.plugin.v1.RunRequest
-	(*RunResponse)(nil),                 // 59: quern.plugin.v1.RunResponse
-	(*Pending)(nil),                     // 60: quern.plugin.v1.Pending
-	(*Rows)(nil),                        // 61: quern.plugin.v1.Rows
-	(*Done)(nil),                        // 62: quern.plugin.v1.Done
-	(*CheckSampleRequest)(nil),          // 63: quern.plugin.v1.CheckSampleRequest
-	(*SampleRows)(nil),                  // 64: quern.plugin.v1.SampleRows
-	(*CheckSampleResponse)(nil),         // 65: quern.plugin.v1.CheckSampleResponse
-	(*PredictRequest)(nil),              // 66: quern.plugin.v1.PredictRequest
-	(*PredictResponse)(nil),             // 67: quern.plugin.v1.PredictResponse
-	(*HostServicePredictRequest)(nil),   // 68: quern.plugin.v1.HostServicePredictRequest
-	(*HostServicePredictResponse)(nil),  // 69: quern.plugin.v1.HostServicePredictResponse
-	(*ChatRequest)(nil),                 // 70: quern.plugin.v1.ChatRequest
-	(*ChatResponse)(nil),                // 71: quern.plugin.v1.ChatResponse
-	(*CallError)(nil),                   // 72: quern.plugin.v1.CallError
-	(*CheckModelRequest)(nil),           // 73: quern.plugin.v1.CheckModelRequest
-	(*CheckModelResponse)(nil),          // 74: quern.plugin.v1.CheckModelResponse
-	(*EmbedRequest)(nil),                // 75: quern.plugin.v1.EmbedRequest
-	(*EmbedResponse)(nil),               // 76: quern.plugin.v1.EmbedResponse
-	(*Embedding)(nil),                   // 77: quern.plugin.v1.Embedding
-	(*SubmitBatchRequest)(nil),          // 78: quern.plugin.v1.SubmitBatchRequest
-	(*BatchRequest)(nil),                // 79: quern.plugin.v1.BatchRequest
-	(*SubmitBatchResponse)(nil),         // 80: quern.plugin.v1.SubmitBatchResponse
-	(*ReadBatchRequest)(nil),            // 81: quern.plugin.v1.ReadBatchRequest
-	(*ReadBatchResponse)(nil),           // 82: quern.plugin.v1.ReadBatchResponse
-	(*BatchStatus)(nil),                 // 83: quern.plugin.v1.BatchStatus
-	(*BatchAnswer)(nil),                 // 84: quern.plugin.v1.BatchAnswer
-	(*HostServiceChatRequest)(nil),      // 85: quern.plugin.v1.HostServiceChatRequest
-	(*HostServiceChatResponse)(nil),     // 86: quern.plugin.v1.HostServiceChatResponse
-	(*HostServiceEmbedRequest)(nil),     // 87: quern.plugin.v1.HostServiceEmbedRequest
-	(*HostServiceEmbedResponse)(nil),    // 88: quern.plugin.v1.HostServiceEmbedResponse
-	(*HostServiceRejectRequest)(nil),    // 89: quern.plugin.v1.HostServiceRejectRequest
-	(*HostServiceRejectResponse)(nil),   // 90: quern.plugin.v1.HostServiceRejectResponse
-	(*HostServiceEvaluateRequest)(nil),  // 91: quern.plugin.v1.HostServiceEvaluateRequest
-	(*HostServiceEvaluateResponse)(nil), // 92: quern.plugin.v1.HostServiceEvaluateResponse
-	(*DeploymentState)(nil),             // 93: quern.plugin.v1.DeploymentState
-	(*ReadDeploymentRequest)(nil),       // 94: quern.plugin.v1.ReadDeploymentRequest
-	(*ReadDeploymentResponse)(nil),      // 95: quern.plugin.v1.ReadDeploymentResponse
-	(*PlanDeploymentRequest)(nil),       // 96: quern.plugin.v1.PlanDeploymentRequest
-	(*PlanDeploymentResponse)(nil),      // 97: quern.plugin.v1.PlanDeploymentResponse
-	(*Change)(nil),                      // 98: quern.plugin.v1.Change
-	(*ApplyDeploymentRequest)(nil),      // 99: quern.plugin.v1.ApplyDeploymentRequest
-	(*ApplyDeploymentResponse)(nil),     // 100: quern.plugin.v1.ApplyDeploymentResponse
-	(*DeleteDeploymentRequest)(nil),     // 101: quern.plugin.v1.DeleteDeploymentRequest
-	(*DeleteDeploymentResponse)(nil),    // 102: quern.plugin.v1.DeleteDeploymentResponse
-	(*ImportDeploymentRequest)(nil),     // 103: quern.plugin.v1.ImportDeploymentRequest
-	(*ImportDeploymentResponse)(nil),    // 104: quern.plugin.v1.ImportDeploymentResponse
-	(*CallFunctionRequest)(nil),         // 105: quern.plugin.v1.CallFunctionRequest
-	(*CallFunctionResponse)(nil),        // 106: quern.plugin.v1.CallFunctionResponse
-	(*FunctionError)(nil),               // 107: quern.plugin.v1.FunctionError
-	nil,                                 // 108: quern.plugin.v1.Argument.LateEntry
-	nil,                                 // 109: quern.plugin.v1.Instance.InputsEntry
-	nil,                                 // 110: quern.plugin.v1.Instance.RowArgumentsEntry
-	nil,                                 // 111: quern.plugin.v1.Instance.PinsEntry
-	nil,                                 // 112: quern.plugin.v1.Prepared.ReadsEntry
-	nil,                                 // 113: quern.plugin.v1.Prepared.PinsEntry
-	nil,                                 // 114: quern.plugin.v1.MapRequest.InputsEntry
-	nil,                                 // 115: quern.plugin.v1.RunRequest.InputsEntry
-	nil,                                 // 116: quern.plugin.v1.Done.FoldersEntry
-	nil,                                 // 117: quern.plugin.v1.CheckSampleRequest.SamplesEntry
-	nil,                                 // 118: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	nil,                                 // 119: quern.plugin.v1.PlanDeploymentRequest.InputsEntry
-	nil,                                 // 120: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	(*Payment)(nil),                     // 27: quern.plugin.v1.Payment
+	(*SourceFile)(nil),                  // 28: quern.plugin.v1.SourceFile
+	(*OpenAIAPI)(nil),                   // 29: quern.plugin.v1.OpenAIAPI
+	(*ModelCalls)(nil),                  // 30: quern.plugin.v1.ModelCalls
+	(*ModelInfo)(nil),                   // 31: quern.plugin.v1.ModelInfo
+	(*BatchLimits)(nil),                 // 32: quern.plugin.v1.BatchLimits
+	(*Price)(nil),                       // 33: quern.plugin.v1.Price
+	(*Reads)(nil),                       // 34: quern.plugin.v1.Reads
+	(*Output)(nil),                      // 35: quern.plugin.v1.Output
+	(*Selection)(nil),                   // 36: quern.plugin.v1.Selection
+	(*Estimate)(nil),                    // 37: quern.plugin.v1.Estimate
+	(*FingerprintRequest)(nil),          // 38: quern.plugin.v1.FingerprintRequest
+	(*FingerprintResponse)(nil),         // 39: quern.plugin.v1.FingerprintResponse
+	(*ReadRequest)(nil),                 // 40: quern.plugin.v1.ReadRequest
+	(*PreviewRequest)(nil),              // 41: quern.plugin.v1.PreviewRequest
+	(*RowCount)(nil),                    // 42: quern.plugin.v1.RowCount
+	(*StopRequest)(nil),                 // 43: quern.plugin.v1.StopRequest
+	(*StopResponse)(nil),                // 44: quern.plugin.v1.StopResponse
+	(*ReadResponse)(nil),                // 45: quern.plugin.v1.ReadResponse
+	(*Part)(nil),                        // 46: quern.plugin.v1.Part
+	(*Quarantined)(nil),                 // 47: quern.plugin.v1.Quarantined
+	(*Progress)(nil),                    // 48: quern.plugin.v1.Progress
+	(*MapRequest)(nil),                  // 49: quern.plugin.v1.MapRequest
+	(*RowToken)(nil),                    // 50: quern.plugin.v1.RowToken
+	(*MapResponse)(nil),                 // 51: quern.plugin.v1.MapResponse
+	(*RowError)(nil),                    // 52: quern.plugin.v1.RowError
+	(*PendingRow)(nil),                  // 53: quern.plugin.v1.PendingRow
+	(*Artifact)(nil),                    // 54: quern.plugin.v1.Artifact
+	(*Shard)(nil),                       // 55: quern.plugin.v1.Shard
+	(*ColumnGroup)(nil),                 // 56: quern.plugin.v1.ColumnGroup
+	(*StoredColumn)(nil),                // 57: quern.plugin.v1.StoredColumn
+	(*File)(nil),                        // 58: quern.plugin.v1.File
+	(*RunRequest)(nil),                  // 59: quern.plugin.v1.RunRequest
+	(*RunResponse)(nil),                 // 60: quern.plugin.v1.RunResponse
+	(*Pending)(nil),                     // 61: quern.plugin.v1.Pending
+	(*Rows)(nil),                        // 62: quern.plugin.v1.Rows
+	(*Done)(nil),                        // 63: quern.plugin.v1.Done
+	(*CheckSampleRequest)(nil),          // 64: quern.plugin.v1.CheckSampleRequest
+	(*SampleRows)(nil),                  // 65: quern.plugin.v1.SampleRows
+	(*CheckSampleResponse)(nil),         // 66: quern.plugin.v1.CheckSampleResponse
+	(*PredictRequest)(nil),              // 67: quern.plugin.v1.PredictRequest
+	(*PredictResponse)(nil),             // 68: quern.plugin.v1.PredictResponse
+	(*HostServicePredictRequest)(nil),   // 69: quern.plugin.v1.HostServicePredictRequest
+	(*HostServicePredictResponse)(nil),  // 70: quern.plugin.v1.HostServicePredictResponse
+	(*ChatRequest)(nil),                 // 71: quern.plugin.v1.ChatRequest
+	(*ChatResponse)(nil),                // 72: quern.plugin.v1.ChatResponse
+	(*CallError)(nil),                   // 73: quern.plugin.v1.CallError
+	(*CheckModelRequest)(nil),           // 74: quern.plugin.v1.CheckModelRequest
+	(*CheckModelResponse)(nil),          // 75: quern.plugin.v1.CheckModelResponse
+	(*EmbedRequest)(nil),                // 76: quern.plugin.v1.EmbedRequest
+	(*EmbedResponse)(nil),               // 77: quern.plugin.v1.EmbedResponse
+	(*Embedding)(nil),                   // 78: quern.plugin.v1.Embedding
+	(*SubmitBatchRequest)(nil),          // 79: quern.plugin.v1.SubmitBatchRequest
+	(*BatchRequest)(nil),                // 80: quern.plugin.v1.BatchRequest
+	(*SubmitBatchResponse)(nil),         // 81: quern.plugin.v1.SubmitBatchResponse
+	(*ReadBatchRequest)(nil),            // 82: quern.plugin.v1.ReadBatchRequest
+	(*ReadBatchResponse)(nil),           // 83: quern.plugin.v1.ReadBatchResponse
+	(*BatchStatus)(nil),                 // 84: quern.plugin.v1.BatchStatus
+	(*BatchAnswer)(nil),                 // 85: quern.plugin.v1.BatchAnswer
+	(*HostServiceChatRequest)(nil),      // 86: quern.plugin.v1.HostServiceChatRequest
+	(*HostServiceChatResponse)(nil),     // 87: quern.plugin.v1.HostServiceChatResponse
+	(*HostServiceEmbedRequest)(nil),     // 88: quern.plugin.v1.HostServiceEmbedRequest
+	(*HostServiceEmbedResponse)(nil),    // 89: quern.plugin.v1.HostServiceEmbedResponse
+	(*HostServiceRejectRequest)(nil),    // 90: quern.plugin.v1.HostServiceRejectRequest
+	(*HostServiceRejectResponse)(nil),   // 91: quern.plugin.v1.HostServiceRejectResponse
+	(*HostServiceEvaluateRequest)(nil),  // 92: quern.plugin.v1.HostServiceEvaluateRequest
+	(*HostServiceEvaluateResponse)(nil), // 93: quern.plugin.v1.HostServiceEvaluateResponse
+	(*DeploymentState)(nil),             // 94: quern.plugin.v1.DeploymentState
+	(*ReadDeploymentRequest)(nil),       // 95: quern.plugin.v1.ReadDeploymentRequest
+	(*ReadDeploymentResponse)(nil),      // 96: quern.plugin.v1.ReadDeploymentResponse
+	(*PlanDeploymentRequest)(nil),       // 97: quern.plugin.v1.PlanDeploymentRequest
+	(*PlanDeploymentResponse)(nil),      // 98: quern.plugin.v1.PlanDeploymentResponse
+	(*Change)(nil),                      // 99: quern.plugin.v1.Change
+	(*ApplyDeploymentRequest)(nil),      // 100: quern.plugin.v1.ApplyDeploymentRequest
+	(*ApplyDeploymentResponse)(nil),     // 101: quern.plugin.v1.ApplyDeploymentResponse
+	(*DeleteDeploymentRequest)(nil),     // 102: quern.plugin.v1.DeleteDeploymentRequest
+	(*DeleteDeploymentResponse)(nil),    // 103: quern.plugin.v1.DeleteDeploymentResponse
+	(*ImportDeploymentRequest)(nil),     // 104: quern.plugin.v1.ImportDeploymentRequest
+	(*ImportDeploymentResponse)(nil),    // 105: quern.plugin.v1.ImportDeploymentResponse
+	(*CallFunctionRequest)(nil),         // 106: quern.plugin.v1.CallFunctionRequest
+	(*CallFunctionResponse)(nil),        // 107: quern.plugin.v1.CallFunctionResponse
+	(*FunctionError)(nil),               // 108: quern.plugin.v1.FunctionError
+	nil,                                 // 109: quern.plugin.v1.Argument.LateEntry
+	nil,                                 // 110: quern.plugin.v1.Instance.InputsEntry
+	nil,                                 // 111: quern.plugin.v1.Instance.RowArgumentsEntry
+	nil,                                 // 112: quern.plugin.v1.Instance.PinsEntry
+	nil,                                 // 113: quern.plugin.v1.Prepared.ReadsEntry
+	nil,                                 // 114: quern.plugin.v1.Prepared.PinsEntry
+	nil,                                 // 115: quern.plugin.v1.MapRequest.InputsEntry
+	nil,                                 // 116: quern.plugin.v1.RunRequest.InputsEntry
+	nil,                                 // 117: quern.plugin.v1.Done.FoldersEntry
+	nil,                                 // 118: quern.plugin.v1.CheckSampleRequest.SamplesEntry
+	nil,                                 // 119: quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	nil,                                 // 120: quern.plugin.v1.PlanDeploymentRequest.InputsEntry
+	nil,                                 // 121: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
 }
 var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	11,  // 0: quern.plugin.v1.GetSchemaResponse.config:type_name -> quern.plugin.v1.Body
@@ -8581,7 +8704,7 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	13,  // 8: quern.plugin.v1.Body.blocks:type_name -> quern.plugin.v1.Block
 	1,   // 9: quern.plugin.v1.Argument.accepts:type_name -> quern.plugin.v1.ArtifactKind
 	2,   // 10: quern.plugin.v1.Argument.collection:type_name -> quern.plugin.v1.Collection
-	108, // 11: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
+	109, // 11: quern.plugin.v1.Argument.late:type_name -> quern.plugin.v1.Argument.LateEntry
 	11,  // 12: quern.plugin.v1.Block.body:type_name -> quern.plugin.v1.Body
 	3,   // 13: quern.plugin.v1.Column.origin:type_name -> quern.plugin.v1.ColumnOrigin
 	15,  // 14: quern.plugin.v1.Column.lineage:type_name -> quern.plugin.v1.Lineage
@@ -8592,183 +8715,184 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	20,  // 19: quern.plugin.v1.Input.model:type_name -> quern.plugin.v1.Instance
 	14,  // 20: quern.plugin.v1.Signature.inputs:type_name -> quern.plugin.v1.Column
 	14,  // 21: quern.plugin.v1.Signature.outputs:type_name -> quern.plugin.v1.Column
-	109, // 22: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
-	110, // 23: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
-	111, // 24: quern.plugin.v1.Instance.pins:type_name -> quern.plugin.v1.Instance.PinsEntry
+	110, // 22: quern.plugin.v1.Instance.inputs:type_name -> quern.plugin.v1.Instance.InputsEntry
+	111, // 23: quern.plugin.v1.Instance.row_arguments:type_name -> quern.plugin.v1.Instance.RowArgumentsEntry
+	112, // 24: quern.plugin.v1.Instance.pins:type_name -> quern.plugin.v1.Instance.PinsEntry
 	5,   // 25: quern.plugin.v1.Diagnostic.severity:type_name -> quern.plugin.v1.Diagnostic.Severity
 	21,  // 26: quern.plugin.v1.ConfigureResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
 	20,  // 27: quern.plugin.v1.PrepareRequest.instances:type_name -> quern.plugin.v1.Instance
 	26,  // 28: quern.plugin.v1.PrepareResponse.prepared:type_name -> quern.plugin.v1.Prepared
 	21,  // 29: quern.plugin.v1.Prepared.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	34,  // 30: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
-	112, // 31: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
-	36,  // 32: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
-	30,  // 33: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
-	29,  // 34: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
-	27,  // 35: quern.plugin.v1.Prepared.files:type_name -> quern.plugin.v1.SourceFile
-	113, // 36: quern.plugin.v1.Prepared.pins:type_name -> quern.plugin.v1.Prepared.PinsEntry
-	32,  // 37: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
-	31,  // 38: quern.plugin.v1.ModelInfo.batch:type_name -> quern.plugin.v1.BatchLimits
-	1,   // 39: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
-	14,  // 40: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
-	18,  // 41: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
-	35,  // 42: quern.plugin.v1.Output.selection:type_name -> quern.plugin.v1.Selection
-	30,  // 43: quern.plugin.v1.Output.model:type_name -> quern.plugin.v1.ModelInfo
-	15,  // 44: quern.plugin.v1.Output.rows_lineage:type_name -> quern.plugin.v1.Lineage
-	20,  // 45: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
-	21,  // 46: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	20,  // 47: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
-	20,  // 48: quern.plugin.v1.PreviewRequest.instance:type_name -> quern.plugin.v1.Instance
-	46,  // 49: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
-	47,  // 50: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
-	21,  // 51: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	45,  // 52: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
-	41,  // 53: quern.plugin.v1.ReadResponse.count:type_name -> quern.plugin.v1.RowCount
-	20,  // 54: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
-	114, // 55: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
-	49,  // 56: quern.plugin.v1.MapRequest.tokens:type_name -> quern.plugin.v1.RowToken
-	28,  // 57: quern.plugin.v1.MapRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
-	51,  // 58: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
-	21,  // 59: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	52,  // 60: quern.plugin.v1.RowError.pending:type_name -> quern.plugin.v1.PendingRow
-	1,   // 61: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
-	14,  // 62: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
-	54,  // 63: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
-	57,  // 64: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
-	18,  // 65: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
-	14,  // 66: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
-	55,  // 67: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
-	56,  // 68: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
-	20,  // 69: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
-	115, // 70: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
-	28,  // 71: quern.plugin.v1.RunRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
-	57,  // 72: quern.plugin.v1.RunRequest.kept:type_name -> quern.plugin.v1.File
-	47,  // 73: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
-	61,  // 74: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
-	62,  // 75: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
-	21,  // 76: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
-	51,  // 77: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
-	60,  // 78: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
-	116, // 79: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
-	20,  // 80: quern.plugin.v1.CheckSampleRequest.instance:type_name -> quern.plugin.v1.Instance
-	117, // 81: quern.plugin.v1.CheckSampleRequest.samples:type_name -> quern.plugin.v1.CheckSampleRequest.SamplesEntry
-	21,  // 82: quern.plugin.v1.CheckSampleResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	36,  // 83: quern.plugin.v1.CheckSampleResponse.estimate:type_name -> quern.plugin.v1.Estimate
-	53,  // 84: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
-	51,  // 85: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	51,  // 86: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
-	20,  // 87: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
-	53,  // 88: quern.plugin.v1.ChatRequest.trained:type_name -> quern.plugin.v1.Artifact
-	72,  // 89: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
-	20,  // 90: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
-	72,  // 91: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
-	20,  // 92: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
-	53,  // 93: quern.plugin.v1.EmbedRequest.trained:type_name -> quern.plugin.v1.Artifact
-	77,  // 94: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	72,  // 95: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	20,  // 96: quern.plugin.v1.SubmitBatchRequest.model:type_name -> quern.plugin.v1.Instance
-	79,  // 97: quern.plugin.v1.SubmitBatchRequest.requests:type_name -> quern.plugin.v1.BatchRequest
-	72,  // 98: quern.plugin.v1.SubmitBatchResponse.error:type_name -> quern.plugin.v1.CallError
-	20,  // 99: quern.plugin.v1.ReadBatchRequest.model:type_name -> quern.plugin.v1.Instance
-	83,  // 100: quern.plugin.v1.ReadBatchResponse.status:type_name -> quern.plugin.v1.BatchStatus
-	84,  // 101: quern.plugin.v1.ReadBatchResponse.answer:type_name -> quern.plugin.v1.BatchAnswer
-	72,  // 102: quern.plugin.v1.ReadBatchResponse.error:type_name -> quern.plugin.v1.CallError
-	72,  // 103: quern.plugin.v1.BatchAnswer.error:type_name -> quern.plugin.v1.CallError
-	72,  // 104: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
-	77,  // 105: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
-	72,  // 106: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
-	51,  // 107: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
-	20,  // 108: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	93,  // 109: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	21,  // 110: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	93,  // 111: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	20,  // 112: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	93,  // 113: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	118, // 114: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
-	119, // 115: quern.plugin.v1.PlanDeploymentRequest.inputs:type_name -> quern.plugin.v1.PlanDeploymentRequest.InputsEntry
-	21,  // 116: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	4,   // 117: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
-	98,  // 118: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
-	93,  // 119: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
-	20,  // 120: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	93,  // 121: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
-	120, // 122: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
-	21,  // 123: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	93,  // 124: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	20,  // 125: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	93,  // 126: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
-	21,  // 127: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	20,  // 128: quern.plugin.v1.ImportDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
-	21,  // 129: quern.plugin.v1.ImportDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
-	93,  // 130: quern.plugin.v1.ImportDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
-	107, // 131: quern.plugin.v1.CallFunctionResponse.errors:type_name -> quern.plugin.v1.FunctionError
-	17,  // 132: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
-	19,  // 133: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
-	33,  // 134: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
-	53,  // 135: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	53,  // 136: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	64,  // 137: quern.plugin.v1.CheckSampleRequest.SamplesEntry.value:type_name -> quern.plugin.v1.SampleRows
-	53,  // 138: quern.plugin.v1.PlanDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	53,  // 139: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
-	6,   // 140: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
-	22,  // 141: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
-	24,  // 142: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
-	37,  // 143: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
-	39,  // 144: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
-	40,  // 145: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
-	48,  // 146: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
-	58,  // 147: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
-	66,  // 148: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
-	70,  // 149: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
-	75,  // 150: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
-	73,  // 151: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
-	78,  // 152: quern.plugin.v1.PluginService.SubmitBatch:input_type -> quern.plugin.v1.SubmitBatchRequest
-	81,  // 153: quern.plugin.v1.PluginService.ReadBatch:input_type -> quern.plugin.v1.ReadBatchRequest
-	63,  // 154: quern.plugin.v1.PluginService.CheckSample:input_type -> quern.plugin.v1.CheckSampleRequest
-	42,  // 155: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
-	94,  // 156: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
-	96,  // 157: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
-	99,  // 158: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
-	101, // 159: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
-	103, // 160: quern.plugin.v1.PluginService.ImportDeployment:input_type -> quern.plugin.v1.ImportDeploymentRequest
-	105, // 161: quern.plugin.v1.PluginService.CallFunction:input_type -> quern.plugin.v1.CallFunctionRequest
-	68,  // 162: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
-	85,  // 163: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
-	87,  // 164: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
-	89,  // 165: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
-	91,  // 166: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
-	7,   // 167: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
-	23,  // 168: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
-	25,  // 169: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
-	38,  // 170: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
-	44,  // 171: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
-	44,  // 172: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
-	50,  // 173: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
-	59,  // 174: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
-	67,  // 175: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
-	71,  // 176: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
-	76,  // 177: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
-	74,  // 178: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
-	80,  // 179: quern.plugin.v1.PluginService.SubmitBatch:output_type -> quern.plugin.v1.SubmitBatchResponse
-	82,  // 180: quern.plugin.v1.PluginService.ReadBatch:output_type -> quern.plugin.v1.ReadBatchResponse
-	65,  // 181: quern.plugin.v1.PluginService.CheckSample:output_type -> quern.plugin.v1.CheckSampleResponse
-	43,  // 182: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
-	95,  // 183: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
-	97,  // 184: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
-	100, // 185: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
-	102, // 186: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
-	104, // 187: quern.plugin.v1.PluginService.ImportDeployment:output_type -> quern.plugin.v1.ImportDeploymentResponse
-	106, // 188: quern.plugin.v1.PluginService.CallFunction:output_type -> quern.plugin.v1.CallFunctionResponse
-	69,  // 189: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
-	86,  // 190: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
-	88,  // 191: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
-	90,  // 192: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
-	92,  // 193: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
-	167, // [167:194] is the sub-list for method output_type
-	140, // [140:167] is the sub-list for method input_type
-	140, // [140:140] is the sub-list for extension type_name
-	140, // [140:140] is the sub-list for extension extendee
-	0,   // [0:140] is the sub-list for field type_name
+	35,  // 30: quern.plugin.v1.Prepared.outputs:type_name -> quern.plugin.v1.Output
+	113, // 31: quern.plugin.v1.Prepared.reads:type_name -> quern.plugin.v1.Prepared.ReadsEntry
+	37,  // 32: quern.plugin.v1.Prepared.estimate:type_name -> quern.plugin.v1.Estimate
+	31,  // 33: quern.plugin.v1.Prepared.model:type_name -> quern.plugin.v1.ModelInfo
+	30,  // 34: quern.plugin.v1.Prepared.calls:type_name -> quern.plugin.v1.ModelCalls
+	28,  // 35: quern.plugin.v1.Prepared.files:type_name -> quern.plugin.v1.SourceFile
+	114, // 36: quern.plugin.v1.Prepared.pins:type_name -> quern.plugin.v1.Prepared.PinsEntry
+	27,  // 37: quern.plugin.v1.Prepared.payment:type_name -> quern.plugin.v1.Payment
+	33,  // 38: quern.plugin.v1.ModelInfo.price:type_name -> quern.plugin.v1.Price
+	32,  // 39: quern.plugin.v1.ModelInfo.batch:type_name -> quern.plugin.v1.BatchLimits
+	1,   // 40: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
+	14,  // 41: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
+	18,  // 42: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
+	36,  // 43: quern.plugin.v1.Output.selection:type_name -> quern.plugin.v1.Selection
+	31,  // 44: quern.plugin.v1.Output.model:type_name -> quern.plugin.v1.ModelInfo
+	15,  // 45: quern.plugin.v1.Output.rows_lineage:type_name -> quern.plugin.v1.Lineage
+	20,  // 46: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance
+	21,  // 47: quern.plugin.v1.FingerprintResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	20,  // 48: quern.plugin.v1.ReadRequest.instance:type_name -> quern.plugin.v1.Instance
+	20,  // 49: quern.plugin.v1.PreviewRequest.instance:type_name -> quern.plugin.v1.Instance
+	47,  // 50: quern.plugin.v1.ReadResponse.quarantined:type_name -> quern.plugin.v1.Quarantined
+	48,  // 51: quern.plugin.v1.ReadResponse.progress:type_name -> quern.plugin.v1.Progress
+	21,  // 52: quern.plugin.v1.ReadResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	46,  // 53: quern.plugin.v1.ReadResponse.part:type_name -> quern.plugin.v1.Part
+	42,  // 54: quern.plugin.v1.ReadResponse.count:type_name -> quern.plugin.v1.RowCount
+	20,  // 55: quern.plugin.v1.MapRequest.start:type_name -> quern.plugin.v1.Instance
+	115, // 56: quern.plugin.v1.MapRequest.inputs:type_name -> quern.plugin.v1.MapRequest.InputsEntry
+	50,  // 57: quern.plugin.v1.MapRequest.tokens:type_name -> quern.plugin.v1.RowToken
+	29,  // 58: quern.plugin.v1.MapRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
+	52,  // 59: quern.plugin.v1.MapResponse.errors:type_name -> quern.plugin.v1.RowError
+	21,  // 60: quern.plugin.v1.MapResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	53,  // 61: quern.plugin.v1.RowError.pending:type_name -> quern.plugin.v1.PendingRow
+	1,   // 62: quern.plugin.v1.Artifact.kind:type_name -> quern.plugin.v1.ArtifactKind
+	14,  // 63: quern.plugin.v1.Artifact.columns:type_name -> quern.plugin.v1.Column
+	55,  // 64: quern.plugin.v1.Artifact.shards:type_name -> quern.plugin.v1.Shard
+	58,  // 65: quern.plugin.v1.Artifact.files:type_name -> quern.plugin.v1.File
+	18,  // 66: quern.plugin.v1.Artifact.signature:type_name -> quern.plugin.v1.Signature
+	14,  // 67: quern.plugin.v1.Artifact.arguments:type_name -> quern.plugin.v1.Column
+	56,  // 68: quern.plugin.v1.Shard.groups:type_name -> quern.plugin.v1.ColumnGroup
+	57,  // 69: quern.plugin.v1.ColumnGroup.columns:type_name -> quern.plugin.v1.StoredColumn
+	20,  // 70: quern.plugin.v1.RunRequest.instance:type_name -> quern.plugin.v1.Instance
+	116, // 71: quern.plugin.v1.RunRequest.inputs:type_name -> quern.plugin.v1.RunRequest.InputsEntry
+	29,  // 72: quern.plugin.v1.RunRequest.openai_api:type_name -> quern.plugin.v1.OpenAIAPI
+	58,  // 73: quern.plugin.v1.RunRequest.kept:type_name -> quern.plugin.v1.File
+	48,  // 74: quern.plugin.v1.RunResponse.progress:type_name -> quern.plugin.v1.Progress
+	62,  // 75: quern.plugin.v1.RunResponse.rows:type_name -> quern.plugin.v1.Rows
+	63,  // 76: quern.plugin.v1.RunResponse.done:type_name -> quern.plugin.v1.Done
+	21,  // 77: quern.plugin.v1.RunResponse.diagnostic:type_name -> quern.plugin.v1.Diagnostic
+	52,  // 78: quern.plugin.v1.RunResponse.failure:type_name -> quern.plugin.v1.RowError
+	61,  // 79: quern.plugin.v1.RunResponse.pending:type_name -> quern.plugin.v1.Pending
+	117, // 80: quern.plugin.v1.Done.folders:type_name -> quern.plugin.v1.Done.FoldersEntry
+	20,  // 81: quern.plugin.v1.CheckSampleRequest.instance:type_name -> quern.plugin.v1.Instance
+	118, // 82: quern.plugin.v1.CheckSampleRequest.samples:type_name -> quern.plugin.v1.CheckSampleRequest.SamplesEntry
+	21,  // 83: quern.plugin.v1.CheckSampleResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	37,  // 84: quern.plugin.v1.CheckSampleResponse.estimate:type_name -> quern.plugin.v1.Estimate
+	54,  // 85: quern.plugin.v1.PredictRequest.start:type_name -> quern.plugin.v1.Artifact
+	52,  // 86: quern.plugin.v1.PredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	52,  // 87: quern.plugin.v1.HostServicePredictResponse.errors:type_name -> quern.plugin.v1.RowError
+	20,  // 88: quern.plugin.v1.ChatRequest.start:type_name -> quern.plugin.v1.Instance
+	54,  // 89: quern.plugin.v1.ChatRequest.trained:type_name -> quern.plugin.v1.Artifact
+	73,  // 90: quern.plugin.v1.ChatResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 91: quern.plugin.v1.CheckModelRequest.model:type_name -> quern.plugin.v1.Instance
+	73,  // 92: quern.plugin.v1.CheckModelResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 93: quern.plugin.v1.EmbedRequest.model:type_name -> quern.plugin.v1.Instance
+	54,  // 94: quern.plugin.v1.EmbedRequest.trained:type_name -> quern.plugin.v1.Artifact
+	78,  // 95: quern.plugin.v1.EmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	73,  // 96: quern.plugin.v1.EmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 97: quern.plugin.v1.SubmitBatchRequest.model:type_name -> quern.plugin.v1.Instance
+	80,  // 98: quern.plugin.v1.SubmitBatchRequest.requests:type_name -> quern.plugin.v1.BatchRequest
+	73,  // 99: quern.plugin.v1.SubmitBatchResponse.error:type_name -> quern.plugin.v1.CallError
+	20,  // 100: quern.plugin.v1.ReadBatchRequest.model:type_name -> quern.plugin.v1.Instance
+	84,  // 101: quern.plugin.v1.ReadBatchResponse.status:type_name -> quern.plugin.v1.BatchStatus
+	85,  // 102: quern.plugin.v1.ReadBatchResponse.answer:type_name -> quern.plugin.v1.BatchAnswer
+	73,  // 103: quern.plugin.v1.ReadBatchResponse.error:type_name -> quern.plugin.v1.CallError
+	73,  // 104: quern.plugin.v1.BatchAnswer.error:type_name -> quern.plugin.v1.CallError
+	73,  // 105: quern.plugin.v1.HostServiceChatResponse.error:type_name -> quern.plugin.v1.CallError
+	78,  // 106: quern.plugin.v1.HostServiceEmbedResponse.embeddings:type_name -> quern.plugin.v1.Embedding
+	73,  // 107: quern.plugin.v1.HostServiceEmbedResponse.error:type_name -> quern.plugin.v1.CallError
+	52,  // 108: quern.plugin.v1.HostServiceEvaluateResponse.errors:type_name -> quern.plugin.v1.RowError
+	20,  // 109: quern.plugin.v1.ReadDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	94,  // 110: quern.plugin.v1.ReadDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	21,  // 111: quern.plugin.v1.ReadDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	94,  // 112: quern.plugin.v1.ReadDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	20,  // 113: quern.plugin.v1.PlanDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	94,  // 114: quern.plugin.v1.PlanDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	119, // 115: quern.plugin.v1.PlanDeploymentRequest.digests:type_name -> quern.plugin.v1.PlanDeploymentRequest.DigestsEntry
+	120, // 116: quern.plugin.v1.PlanDeploymentRequest.inputs:type_name -> quern.plugin.v1.PlanDeploymentRequest.InputsEntry
+	21,  // 117: quern.plugin.v1.PlanDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	4,   // 118: quern.plugin.v1.PlanDeploymentResponse.action:type_name -> quern.plugin.v1.DeploymentAction
+	99,  // 119: quern.plugin.v1.PlanDeploymentResponse.changes:type_name -> quern.plugin.v1.Change
+	94,  // 120: quern.plugin.v1.PlanDeploymentResponse.upgraded:type_name -> quern.plugin.v1.DeploymentState
+	20,  // 121: quern.plugin.v1.ApplyDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	94,  // 122: quern.plugin.v1.ApplyDeploymentRequest.prior:type_name -> quern.plugin.v1.DeploymentState
+	121, // 123: quern.plugin.v1.ApplyDeploymentRequest.inputs:type_name -> quern.plugin.v1.ApplyDeploymentRequest.InputsEntry
+	21,  // 124: quern.plugin.v1.ApplyDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	94,  // 125: quern.plugin.v1.ApplyDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	20,  // 126: quern.plugin.v1.DeleteDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	94,  // 127: quern.plugin.v1.DeleteDeploymentRequest.state:type_name -> quern.plugin.v1.DeploymentState
+	21,  // 128: quern.plugin.v1.DeleteDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	20,  // 129: quern.plugin.v1.ImportDeploymentRequest.instance:type_name -> quern.plugin.v1.Instance
+	21,  // 130: quern.plugin.v1.ImportDeploymentResponse.diagnostics:type_name -> quern.plugin.v1.Diagnostic
+	94,  // 131: quern.plugin.v1.ImportDeploymentResponse.state:type_name -> quern.plugin.v1.DeploymentState
+	108, // 132: quern.plugin.v1.CallFunctionResponse.errors:type_name -> quern.plugin.v1.FunctionError
+	17,  // 133: quern.plugin.v1.Instance.InputsEntry.value:type_name -> quern.plugin.v1.Input
+	19,  // 134: quern.plugin.v1.Instance.RowArgumentsEntry.value:type_name -> quern.plugin.v1.RowArgument
+	34,  // 135: quern.plugin.v1.Prepared.ReadsEntry.value:type_name -> quern.plugin.v1.Reads
+	54,  // 136: quern.plugin.v1.MapRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	54,  // 137: quern.plugin.v1.RunRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	65,  // 138: quern.plugin.v1.CheckSampleRequest.SamplesEntry.value:type_name -> quern.plugin.v1.SampleRows
+	54,  // 139: quern.plugin.v1.PlanDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	54,  // 140: quern.plugin.v1.ApplyDeploymentRequest.InputsEntry.value:type_name -> quern.plugin.v1.Artifact
+	6,   // 141: quern.plugin.v1.PluginService.GetSchema:input_type -> quern.plugin.v1.GetSchemaRequest
+	22,  // 142: quern.plugin.v1.PluginService.Configure:input_type -> quern.plugin.v1.ConfigureRequest
+	24,  // 143: quern.plugin.v1.PluginService.Prepare:input_type -> quern.plugin.v1.PrepareRequest
+	38,  // 144: quern.plugin.v1.PluginService.Fingerprint:input_type -> quern.plugin.v1.FingerprintRequest
+	40,  // 145: quern.plugin.v1.PluginService.Read:input_type -> quern.plugin.v1.ReadRequest
+	41,  // 146: quern.plugin.v1.PluginService.Preview:input_type -> quern.plugin.v1.PreviewRequest
+	49,  // 147: quern.plugin.v1.PluginService.Map:input_type -> quern.plugin.v1.MapRequest
+	59,  // 148: quern.plugin.v1.PluginService.Run:input_type -> quern.plugin.v1.RunRequest
+	67,  // 149: quern.plugin.v1.PluginService.Predict:input_type -> quern.plugin.v1.PredictRequest
+	71,  // 150: quern.plugin.v1.PluginService.Chat:input_type -> quern.plugin.v1.ChatRequest
+	76,  // 151: quern.plugin.v1.PluginService.Embed:input_type -> quern.plugin.v1.EmbedRequest
+	74,  // 152: quern.plugin.v1.PluginService.CheckModel:input_type -> quern.plugin.v1.CheckModelRequest
+	79,  // 153: quern.plugin.v1.PluginService.SubmitBatch:input_type -> quern.plugin.v1.SubmitBatchRequest
+	82,  // 154: quern.plugin.v1.PluginService.ReadBatch:input_type -> quern.plugin.v1.ReadBatchRequest
+	64,  // 155: quern.plugin.v1.PluginService.CheckSample:input_type -> quern.plugin.v1.CheckSampleRequest
+	43,  // 156: quern.plugin.v1.PluginService.Stop:input_type -> quern.plugin.v1.StopRequest
+	95,  // 157: quern.plugin.v1.PluginService.ReadDeployment:input_type -> quern.plugin.v1.ReadDeploymentRequest
+	97,  // 158: quern.plugin.v1.PluginService.PlanDeployment:input_type -> quern.plugin.v1.PlanDeploymentRequest
+	100, // 159: quern.plugin.v1.PluginService.ApplyDeployment:input_type -> quern.plugin.v1.ApplyDeploymentRequest
+	102, // 160: quern.plugin.v1.PluginService.DeleteDeployment:input_type -> quern.plugin.v1.DeleteDeploymentRequest
+	104, // 161: quern.plugin.v1.PluginService.ImportDeployment:input_type -> quern.plugin.v1.ImportDeploymentRequest
+	106, // 162: quern.plugin.v1.PluginService.CallFunction:input_type -> quern.plugin.v1.CallFunctionRequest
+	69,  // 163: quern.plugin.v1.HostService.Predict:input_type -> quern.plugin.v1.HostServicePredictRequest
+	86,  // 164: quern.plugin.v1.HostService.Chat:input_type -> quern.plugin.v1.HostServiceChatRequest
+	88,  // 165: quern.plugin.v1.HostService.Embed:input_type -> quern.plugin.v1.HostServiceEmbedRequest
+	90,  // 166: quern.plugin.v1.HostService.Reject:input_type -> quern.plugin.v1.HostServiceRejectRequest
+	92,  // 167: quern.plugin.v1.HostService.Evaluate:input_type -> quern.plugin.v1.HostServiceEvaluateRequest
+	7,   // 168: quern.plugin.v1.PluginService.GetSchema:output_type -> quern.plugin.v1.GetSchemaResponse
+	23,  // 169: quern.plugin.v1.PluginService.Configure:output_type -> quern.plugin.v1.ConfigureResponse
+	25,  // 170: quern.plugin.v1.PluginService.Prepare:output_type -> quern.plugin.v1.PrepareResponse
+	39,  // 171: quern.plugin.v1.PluginService.Fingerprint:output_type -> quern.plugin.v1.FingerprintResponse
+	45,  // 172: quern.plugin.v1.PluginService.Read:output_type -> quern.plugin.v1.ReadResponse
+	45,  // 173: quern.plugin.v1.PluginService.Preview:output_type -> quern.plugin.v1.ReadResponse
+	51,  // 174: quern.plugin.v1.PluginService.Map:output_type -> quern.plugin.v1.MapResponse
+	60,  // 175: quern.plugin.v1.PluginService.Run:output_type -> quern.plugin.v1.RunResponse
+	68,  // 176: quern.plugin.v1.PluginService.Predict:output_type -> quern.plugin.v1.PredictResponse
+	72,  // 177: quern.plugin.v1.PluginService.Chat:output_type -> quern.plugin.v1.ChatResponse
+	77,  // 178: quern.plugin.v1.PluginService.Embed:output_type -> quern.plugin.v1.EmbedResponse
+	75,  // 179: quern.plugin.v1.PluginService.CheckModel:output_type -> quern.plugin.v1.CheckModelResponse
+	81,  // 180: quern.plugin.v1.PluginService.SubmitBatch:output_type -> quern.plugin.v1.SubmitBatchResponse
+	83,  // 181: quern.plugin.v1.PluginService.ReadBatch:output_type -> quern.plugin.v1.ReadBatchResponse
+	66,  // 182: quern.plugin.v1.PluginService.CheckSample:output_type -> quern.plugin.v1.CheckSampleResponse
+	44,  // 183: quern.plugin.v1.PluginService.Stop:output_type -> quern.plugin.v1.StopResponse
+	96,  // 184: quern.plugin.v1.PluginService.ReadDeployment:output_type -> quern.plugin.v1.ReadDeploymentResponse
+	98,  // 185: quern.plugin.v1.PluginService.PlanDeployment:output_type -> quern.plugin.v1.PlanDeploymentResponse
+	101, // 186: quern.plugin.v1.PluginService.ApplyDeployment:output_type -> quern.plugin.v1.ApplyDeploymentResponse
+	103, // 187: quern.plugin.v1.PluginService.DeleteDeployment:output_type -> quern.plugin.v1.DeleteDeploymentResponse
+	105, // 188: quern.plugin.v1.PluginService.ImportDeployment:output_type -> quern.plugin.v1.ImportDeploymentResponse
+	107, // 189: quern.plugin.v1.PluginService.CallFunction:output_type -> quern.plugin.v1.CallFunctionResponse
+	70,  // 190: quern.plugin.v1.HostService.Predict:output_type -> quern.plugin.v1.HostServicePredictResponse
+	87,  // 191: quern.plugin.v1.HostService.Chat:output_type -> quern.plugin.v1.HostServiceChatResponse
+	89,  // 192: quern.plugin.v1.HostService.Embed:output_type -> quern.plugin.v1.HostServiceEmbedResponse
+	91,  // 193: quern.plugin.v1.HostService.Reject:output_type -> quern.plugin.v1.HostServiceRejectResponse
+	93,  // 194: quern.plugin.v1.HostService.Evaluate:output_type -> quern.plugin.v1.HostServiceEvaluateResponse
+	168, // [168:195] is the sub-list for method output_type
+	141, // [141:168] is the sub-list for method input_type
+	141, // [141:141] is the sub-list for extension type_name
+	141, // [141:141] is the sub-list for extension extendee
+	0,   // [0:141] is the sub-list for field type_name
 }
 
 func init() { file_quern_plugin_v1_plugin_proto_init() }
@@ -8777,11 +8901,11 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		return
 	}
 	file_quern_plugin_v1_plugin_proto_msgTypes[11].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[23].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[26].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[29].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[24].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[27].OneofWrappers = []any{}
 	file_quern_plugin_v1_plugin_proto_msgTypes[30].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[38].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[31].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[39].OneofWrappers = []any{
 		(*ReadResponse_Rows)(nil),
 		(*ReadResponse_Quarantined)(nil),
 		(*ReadResponse_Progress)(nil),
@@ -8789,50 +8913,52 @@ func file_quern_plugin_v1_plugin_proto_init() {
 		(*ReadResponse_Part)(nil),
 		(*ReadResponse_Count)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[42].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[43].OneofWrappers = []any{
 		(*MapRequest_Start)(nil),
 		(*MapRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[46].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[53].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[47].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[53].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[54].OneofWrappers = []any{
 		(*RunResponse_Progress)(nil),
 		(*RunResponse_Rows)(nil),
 		(*RunResponse_Done)(nil),
 		(*RunResponse_Diagnostic)(nil),
 		(*RunResponse_Failure)(nil),
 		(*RunResponse_Pending)(nil),
+		(*RunResponse_Paid)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[54].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[58].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[60].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[55].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[59].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[61].OneofWrappers = []any{
 		(*PredictRequest_Start)(nil),
 		(*PredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[62].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[63].OneofWrappers = []any{
 		(*HostServicePredictRequest_Start)(nil),
 		(*HostServicePredictRequest_Rows)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[64].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[65].OneofWrappers = []any{
 		(*ChatRequest_Start)(nil),
 		(*ChatRequest_Request)(nil),
 		(*ChatRequest_Trained)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[66].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[72].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[76].OneofWrappers = []any{
+	file_quern_plugin_v1_plugin_proto_msgTypes[67].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[73].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[77].OneofWrappers = []any{
 		(*ReadBatchResponse_Status)(nil),
 		(*ReadBatchResponse_Answer)(nil),
 		(*ReadBatchResponse_Error)(nil),
 	}
-	file_quern_plugin_v1_plugin_proto_msgTypes[77].OneofWrappers = []any{}
-	file_quern_plugin_v1_plugin_proto_msgTypes[101].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[78].OneofWrappers = []any{}
+	file_quern_plugin_v1_plugin_proto_msgTypes[102].OneofWrappers = []any{}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_quern_plugin_v1_plugin_proto_rawDesc), len(file_quern_plugin_v1_plugin_proto_rawDesc)),
 			NumEnums:      6,
-			NumMessages:   115,
+			NumMessages:   116,
 			NumExtensions: 0,
 			NumServices:   2,
 		},

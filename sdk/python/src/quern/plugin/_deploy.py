@@ -43,7 +43,7 @@ def plan(type: Type, request: pb.PlanDeploymentRequest) -> pb.PlanDeploymentResp
         if prior is not None and _differs(type, prior, request.prior):
             out.upgraded.CopyFrom(_proto(type, prior))
         planned = stage.plan(Plan(prior, dict(request.digests), inputs.keys(), unknown))
-        out.action = _ACTIONS[planned.action]
+        out.action, out.coexists = _ACTIONS[planned.action], planned.coexists
         out.changes.extend(
             pb.Change(argument=c.argument, before=c.before, after=c.after, forces_replacement=c.forces_replacement) for c in planned.changes
         )

@@ -44,10 +44,21 @@ class Change:
 
 @dataclasses.dataclass(frozen=True)
 class DeploymentPlan:
-    """What ``apply`` would do."""
+    """What ``apply`` would do.
+
+    Attributes:
+        action: What to do.
+        changes: The differences, for the user.
+        coexists: A deployment created from the arguments can exist together with the
+            prior one, for example because it has another name. If the prior one is
+            replaced, quern then calls ``apply`` without a prior state first and ``delete``
+            with the prior state last, which must leave the new one as it is. Otherwise
+            quern deletes the prior one first, so that for a while neither exists.
+    """
 
     action: Literal["none", "create", "update", "replace"]
     changes: Sequence[Change] = ()
+    coexists: bool = False
 
 
 class Plan:

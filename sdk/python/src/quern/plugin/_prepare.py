@@ -318,10 +318,36 @@ class Prepare:
         self.out.value_type = dumps(cty_type(value)).encode()
 
     def set_estimate(
-        self, *, rows: int | None = None, seconds: float | None = None, input_tokens: int | None = None, output_tokens: int | None = None
+        self,
+        *,
+        rows: int | None = None,
+        seconds: float | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        money: float | None = None,
     ) -> None:
-        """Declares what the work is expected to take. None is unknown, which is not zero."""
-        self.out.estimate.CopyFrom(pb.Estimate(rows=rows, seconds=seconds, input_tokens=input_tokens, output_tokens=output_tokens))
+        """Declares what the work is expected to take. None is unknown, which is not zero.
+
+        Args:
+            rows: Rows of the result.
+            seconds: Time.
+            input_tokens: Tokens that models read.
+            output_tokens: Tokens that models write.
+            money: Money for anything but calls of models, in the currency of the models' prices. It needs ``pays``.
+        """
+        self.out.estimate.CopyFrom(
+            pb.Estimate(rows=rows, seconds=seconds, input_tokens=input_tokens, output_tokens=output_tokens, money=money)
+        )
+
+    def pays(self, unpriced: str = "") -> None:
+        """Declares that a runner pays for something other than calls of models, such as for training at a provider.
+
+        Args:
+            unpriced: Empty if ``run`` knows the amount before it pays. Otherwise why it does
+                not and what the user can do about it, in a sentence: "Set training_price and
+                epochs." A budget in money then refuses the stage.
+        """
+        self.out.payment.CopyFrom(pb.Payment(unpriced=unpriced))
 
     def use_openai_api(self) -> None:
         """Asks quern to serve the stage's language models over HTTP, too, for a library that calls models only through OpenAI's API. See ``Model.openai_api``."""

@@ -367,7 +367,7 @@ class PrepareResponse(_message.Message):
     def __init__(self, prepared: _Optional[_Iterable[_Union[Prepared, _Mapping]]] = ...) -> None: ...
 
 class Prepared(_message.Message):
-    __slots__ = ("diagnostics", "outputs", "value_type", "reads", "estimate", "model", "batch_rows", "open_requests", "calls", "stop_seconds", "openai_api", "files", "pins", "checks_sample", "notes")
+    __slots__ = ("diagnostics", "outputs", "value_type", "reads", "estimate", "model", "batch_rows", "open_requests", "calls", "stop_seconds", "openai_api", "files", "pins", "checks_sample", "notes", "payment")
     class ReadsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -397,6 +397,7 @@ class Prepared(_message.Message):
     PINS_FIELD_NUMBER: _ClassVar[int]
     CHECKS_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
+    PAYMENT_FIELD_NUMBER: _ClassVar[int]
     diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
     value_type: bytes
@@ -412,7 +413,14 @@ class Prepared(_message.Message):
     pins: _containers.ScalarMap[str, str]
     checks_sample: bool
     notes: _containers.RepeatedScalarFieldContainer[str]
-    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., value_type: _Optional[bytes] = ..., reads: _Optional[_Mapping[str, Reads]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., batch_rows: _Optional[int] = ..., open_requests: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[ModelCalls, _Mapping]]] = ..., stop_seconds: _Optional[float] = ..., openai_api: _Optional[bool] = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., pins: _Optional[_Mapping[str, str]] = ..., checks_sample: _Optional[bool] = ..., notes: _Optional[_Iterable[str]] = ...) -> None: ...
+    payment: Payment
+    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., value_type: _Optional[bytes] = ..., reads: _Optional[_Mapping[str, Reads]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., batch_rows: _Optional[int] = ..., open_requests: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[ModelCalls, _Mapping]]] = ..., stop_seconds: _Optional[float] = ..., openai_api: _Optional[bool] = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., pins: _Optional[_Mapping[str, str]] = ..., checks_sample: _Optional[bool] = ..., notes: _Optional[_Iterable[str]] = ..., payment: _Optional[_Union[Payment, _Mapping]] = ...) -> None: ...
+
+class Payment(_message.Message):
+    __slots__ = ("unpriced",)
+    UNPRICED_FIELD_NUMBER: _ClassVar[int]
+    unpriced: str
+    def __init__(self, unpriced: _Optional[str] = ...) -> None: ...
 
 class SourceFile(_message.Message):
     __slots__ = ("name", "path", "digest")
@@ -547,16 +555,18 @@ class Selection(_message.Message):
     def __init__(self, rows_of: _Optional[str] = ..., where: _Optional[str] = ..., share: _Optional[float] = ..., most: _Optional[int] = ...) -> None: ...
 
 class Estimate(_message.Message):
-    __slots__ = ("rows", "seconds", "input_tokens", "output_tokens")
+    __slots__ = ("rows", "seconds", "input_tokens", "output_tokens", "money")
     ROWS_FIELD_NUMBER: _ClassVar[int]
     SECONDS_FIELD_NUMBER: _ClassVar[int]
     INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     OUTPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    MONEY_FIELD_NUMBER: _ClassVar[int]
     rows: int
     seconds: float
     input_tokens: int
     output_tokens: int
-    def __init__(self, rows: _Optional[int] = ..., seconds: _Optional[float] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ...) -> None: ...
+    money: float
+    def __init__(self, rows: _Optional[int] = ..., seconds: _Optional[float] = ..., input_tokens: _Optional[int] = ..., output_tokens: _Optional[int] = ..., money: _Optional[float] = ...) -> None: ...
 
 class FingerprintRequest(_message.Message):
     __slots__ = ("instance", "memo")
@@ -806,7 +816,7 @@ class File(_message.Message):
     def __init__(self, name: _Optional[str] = ..., path: _Optional[str] = ..., digest: _Optional[str] = ..., size: _Optional[int] = ...) -> None: ...
 
 class RunRequest(_message.Message):
-    __slots__ = ("instance", "inputs", "work_dir", "host", "open_chats", "call", "host_socket", "openai_api", "kept")
+    __slots__ = ("instance", "inputs", "work_dir", "host", "open_chats", "call", "host_socket", "openai_api", "kept", "money_left")
     class InputsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -823,6 +833,7 @@ class RunRequest(_message.Message):
     HOST_SOCKET_FIELD_NUMBER: _ClassVar[int]
     OPENAI_API_FIELD_NUMBER: _ClassVar[int]
     KEPT_FIELD_NUMBER: _ClassVar[int]
+    MONEY_LEFT_FIELD_NUMBER: _ClassVar[int]
     instance: Instance
     inputs: _containers.MessageMap[str, Artifact]
     work_dir: str
@@ -832,23 +843,26 @@ class RunRequest(_message.Message):
     host_socket: str
     openai_api: OpenAIAPI
     kept: _containers.RepeatedCompositeFieldContainer[File]
-    def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., inputs: _Optional[_Mapping[str, Artifact]] = ..., work_dir: _Optional[str] = ..., host: _Optional[int] = ..., open_chats: _Optional[int] = ..., call: _Optional[str] = ..., host_socket: _Optional[str] = ..., openai_api: _Optional[_Union[OpenAIAPI, _Mapping]] = ..., kept: _Optional[_Iterable[_Union[File, _Mapping]]] = ...) -> None: ...
+    money_left: float
+    def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., inputs: _Optional[_Mapping[str, Artifact]] = ..., work_dir: _Optional[str] = ..., host: _Optional[int] = ..., open_chats: _Optional[int] = ..., call: _Optional[str] = ..., host_socket: _Optional[str] = ..., openai_api: _Optional[_Union[OpenAIAPI, _Mapping]] = ..., kept: _Optional[_Iterable[_Union[File, _Mapping]]] = ..., money_left: _Optional[float] = ...) -> None: ...
 
 class RunResponse(_message.Message):
-    __slots__ = ("progress", "rows", "done", "diagnostic", "failure", "pending")
+    __slots__ = ("progress", "rows", "done", "diagnostic", "failure", "pending", "paid")
     PROGRESS_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DONE_FIELD_NUMBER: _ClassVar[int]
     DIAGNOSTIC_FIELD_NUMBER: _ClassVar[int]
     FAILURE_FIELD_NUMBER: _ClassVar[int]
     PENDING_FIELD_NUMBER: _ClassVar[int]
+    PAID_FIELD_NUMBER: _ClassVar[int]
     progress: Progress
     rows: Rows
     done: Done
     diagnostic: Diagnostic
     failure: RowError
     pending: Pending
-    def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., rows: _Optional[_Union[Rows, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., diagnostic: _Optional[_Union[Diagnostic, _Mapping]] = ..., failure: _Optional[_Union[RowError, _Mapping]] = ..., pending: _Optional[_Union[Pending, _Mapping]] = ...) -> None: ...
+    paid: float
+    def __init__(self, progress: _Optional[_Union[Progress, _Mapping]] = ..., rows: _Optional[_Union[Rows, _Mapping]] = ..., done: _Optional[_Union[Done, _Mapping]] = ..., diagnostic: _Optional[_Union[Diagnostic, _Mapping]] = ..., failure: _Optional[_Union[RowError, _Mapping]] = ..., pending: _Optional[_Union[Pending, _Mapping]] = ..., paid: _Optional[float] = ...) -> None: ...
 
 class Pending(_message.Message):
     __slots__ = ("reason", "check_after_seconds")
@@ -1221,16 +1235,18 @@ class PlanDeploymentRequest(_message.Message):
     def __init__(self, instance: _Optional[_Union[Instance, _Mapping]] = ..., prior: _Optional[_Union[DeploymentState, _Mapping]] = ..., digests: _Optional[_Mapping[str, str]] = ..., inputs: _Optional[_Mapping[str, Artifact]] = ...) -> None: ...
 
 class PlanDeploymentResponse(_message.Message):
-    __slots__ = ("diagnostics", "action", "changes", "upgraded")
+    __slots__ = ("diagnostics", "action", "changes", "upgraded", "coexists")
     DIAGNOSTICS_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
     CHANGES_FIELD_NUMBER: _ClassVar[int]
     UPGRADED_FIELD_NUMBER: _ClassVar[int]
+    COEXISTS_FIELD_NUMBER: _ClassVar[int]
     diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
     action: DeploymentAction
     changes: _containers.RepeatedCompositeFieldContainer[Change]
     upgraded: DeploymentState
-    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., action: _Optional[_Union[DeploymentAction, str]] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., upgraded: _Optional[_Union[DeploymentState, _Mapping]] = ...) -> None: ...
+    coexists: bool
+    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., action: _Optional[_Union[DeploymentAction, str]] = ..., changes: _Optional[_Iterable[_Union[Change, _Mapping]]] = ..., upgraded: _Optional[_Union[DeploymentState, _Mapping]] = ..., coexists: _Optional[bool] = ...) -> None: ...
 
 class Change(_message.Message):
     __slots__ = ("argument", "before", "after", "forces_replacement")

@@ -50,6 +50,9 @@ class Run:
         """The files that the last run of the same definition kept, by name. They save work, such as computing
         again what is known about rows that are still there; the result must be the same without them. They
         are missing in the first run, and when the user requests a new result."""
+        self.money_left: float | None = request.money_left if request.HasField("money_left") else None
+        """The most that the run may pay now, because of budgets; None: no budget limits it.
+        A run whose ``prepare`` called ``pays`` must fail before it pays more."""
 
     @property
     def stopping(self) -> bool:
@@ -143,6 +146,14 @@ class Run:
             self._last = now
             progress = pb.Progress(done=done, total=total, unit=unit, message=legible(message))
             self._stream.send(pb.RunResponse(progress=progress))
+
+    def paid(self, money: float) -> None:
+        """Reports money that the run has just paid, or can no longer avoid paying.
+
+        It is in addition to what was reported before, also in earlier runs of the
+        stage. A negative amount corrects an earlier one that was an estimate.
+        """
+        self._stream.send(pb.RunResponse(paid=money))
 
     def fail_row(self, row: int, message: str, *, temporary: bool = False) -> None:
         """Reports that a row, counted from 0 in its dataset, has no result. If more fail than ``max_errors`` allows, quern ends the run."""

@@ -74,10 +74,16 @@ class SampleCheck:
         self._prepare.warn(text, argument=argument)
 
     def set_estimate(
-        self, *, rows: int | None = None, seconds: float | None = None, input_tokens: int | None = None, output_tokens: int | None = None
+        self,
+        *,
+        rows: int | None = None,
+        seconds: float | None = None,
+        input_tokens: int | None = None,
+        output_tokens: int | None = None,
+        money: float | None = None,
     ) -> None:
         """Replaces the fields of the estimate of ``prepare`` that are not None."""
-        self._prepare.set_estimate(rows=rows, seconds=seconds, input_tokens=input_tokens, output_tokens=output_tokens)
+        self._prepare.set_estimate(rows=rows, seconds=seconds, input_tokens=input_tokens, output_tokens=output_tokens, money=money)
 
     def response(self) -> pb.CheckSampleResponse:
         out = self._prepare.out
