@@ -13,6 +13,9 @@
 // its value: the value influences the result, and cannot be recovered from the
 // digest without the key of the store.
 //
+// An argument whose value is the path of a file counts as the file's content, if
+// the plugin has declared the file under the argument's name.
+//
 // A key is "sha256:" and 64 hexadecimal digits, of a sequence of fields: a
 // tag that says which key it is, then each field's name and value, each of
 // these strings preceded by its length in bytes (8 bytes, big-endian).
@@ -23,6 +26,8 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"path"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,7 +56,7 @@ type Seal func(variable string) (string, error)
 // the fields are then those that are known. A nil seal leaves secrets out, and
 // the key must not be used.
 func Definition(n *plan.Node, body *plan.Body, seal Seal) (key string, preimage []plan.Field, err error) {
-	d := &definition{fields: make([]plan.Field, 0, 16)}
+	d := &definition{fields: make([]plan.Field, 0, 16), files: n.Files}
 	d.add("type", typeName(n))
 	if n.Behavior != "" {
 		d.add("behaviour", n.Behavior)
@@ -101,6 +106,8 @@ func typeName(n *plan.Node) string {
 
 type definition struct {
 	fields []plan.Field
+	// files are those that the plugin declared.
+	files []plan.SourceFile
 	// sensitive are the sensitive variables that the fields refer to.
 	sensitive []string
 	// functions are the behavior versions of the functions of plugins that
@@ -197,7 +204,7 @@ func (d *definition) arg(a *plan.Arg, key string) {
 		d.waits = true
 	case a.Expr != nil:
 		d.expression("expression "+key, a.Expr)
-	case a.Value != nil:
+	case a.Value != nil && !d.namesFile(a.Value.Value, key):
 		d.value(a.Value.Value, key)
 	}
 	for _, name := range ordered.Keys(a.Map) {
@@ -206,6 +213,20 @@ func (d *definition) arg(a *plan.Arg, key string) {
 	for i, element := range a.List {
 		d.arg(element, key+"."+strconv.Itoa(i))
 	}
+}
+
+// namesFile reports whether an argument is the path of a file, or of a folder with
+// files, that the plugin declared under the argument's name. The names alone do not
+// decide it: they can also be those of files that another argument mentions.
+func (d *definition) namesFile(v cty.Value, key string) bool {
+	if v == cty.NilVal || v.IsNull() || !v.IsKnown() || v.Type() != cty.String {
+		return false
+	}
+	base := path.Base(filepath.ToSlash(v.AsString()))
+	return slices.ContainsFunc(d.files, func(f plan.SourceFile) bool {
+		inside, ok := strings.CutPrefix(f.Name, key)
+		return ok && (inside == "" || inside[0] == '/') && strings.HasSuffix(filepath.ToSlash(f.Path), "/"+base+inside)
+	})
 }
 
 // value adds a plain value: a string verbatim, so that a person can compare two

@@ -105,6 +105,40 @@ func TestIrrelevantChangesKeepTheDefinition(t *testing.T) {
 	}
 }
 
+// The content of a file, or of a folder, takes the place of the path that an argument
+// gives, and of nothing else.
+func TestTheContentOfAFileTakesThePlaceOfItsPath(t *testing.T) {
+	with := func(argument, name, path, digest string) string {
+		return definitionOf(t, func(n *plan.Node) {
+			n.Body.Args["model"] = text(argument)
+			n.Files = []plan.SourceFile{{Name: name, Path: path, Digest: digest}}
+		})
+	}
+	file := with("a/m.json", "model", "/p/a/m.json", "sha256:1")
+	for _, path := range []string{"../b/n.json", "/b/n.json", "c/../../b/n.json"} {
+		if with(path, "model", "/b/n.json", "sha256:1") != file {
+			t.Errorf("the file's content at %s has another key", path)
+		}
+	}
+	folder := with("a", "model/m.json", "/p/a/m.json", "sha256:1")
+	if with("../b/", "model/m.json", "/b/m.json", "sha256:1") != folder {
+		t.Error("the folder's content elsewhere has another key")
+	}
+	seen := map[string]string{file: "the file", folder: "the folder"}
+	for name, key := range map[string]string{
+		"another content":             with("a/m.json", "model", "/p/a/m.json", "sha256:2"),
+		"another file of that name":   with("a/m.json", "model", "/p/model", "sha256:1"),
+		"another argument's file":     with("a/m.json", "models", "/p/a/m.json", "sha256:1"),
+		"another file of the folder":  with("a", "model/n.json", "/p/a/n.json", "sha256:1"),
+		"text that is not the folder": with("b", "model/m.json", "/p/a/m.json", "sha256:1"),
+	} {
+		if other, ok := seen[key]; ok {
+			t.Errorf("%s and %s have the same key", name, other)
+		}
+		seen[key] = name
+	}
+}
+
 func TestADefinitionThatWaitsHasNoKey(t *testing.T) {
 	n := sample()
 	n.Body.Args["model"] = &plan.Arg{Expr: &expr.Compiled{Text: "evaluate.a.b", Refs: []string{"evaluate.a"}}}

@@ -24,9 +24,13 @@ func fullPath(root, path string) string {
 // declareFile makes the content of a model's file part of the stage's definition
 // and returns the labels, or reports an error at the argument "path".
 func declareFile[A any](p *plugin.Prepare[A], root, path string) ([]string, bool) {
-	labels, err := labelsOf(fullPath(root, path))
+	var labels []string
+	err := regular(fullPath(root, path))
 	if err == nil {
 		err = p.AddFile("model", fullPath(root, path))
+	}
+	if err == nil {
+		labels, err = fasttext.Labels(fullPath(root, path)) // reads no more than the beginning
 	}
 	if err != nil {
 		p.Errorf("path", "Cannot use the fastText model\n%s: %s.", path, cause(err))
@@ -35,16 +39,14 @@ func declareFile[A any](p *plugin.Prepare[A], root, path string) ([]string, bool
 	return labels, true
 }
 
-// labelsOf reads no more than the beginning of the file.
-func labelsOf(path string) ([]string, error) {
+// regular returns an error for what is not a file, such as a FIFO, which would be
+// read forever.
+func regular(path string) error {
 	info, err := os.Stat(path)
-	switch {
-	case err != nil:
-		return nil, err
-	case !info.Mode().IsRegular():
-		return nil, errors.New("it is not a regular file")
+	if err == nil && !info.Mode().IsRegular() {
+		err = errors.New("it is not a regular file")
 	}
-	return fasttext.Labels(path)
+	return err
 }
 
 // load reads a model.

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -48,7 +49,8 @@ func (a *args) parseTemplate(root string) (*chattemplate.Template, error) {
 		return nil, err
 	}
 	c := tokenizerConfig{Template: chosenTemplate(content)}
-	if strings.HasSuffix(path, ".json") {
+	// The content decides, because it takes the place of the path in the definition.
+	if content = bytes.TrimSpace(content); strings.HasSuffix(path, ".json") || isObject(content) {
 		c = tokenizerConfig{}
 		if err := json.Unmarshal(content, &c); err != nil {
 			return nil, fmt.Errorf("%s is not a tokenizer_config.json: %w", a.Template, err)
@@ -70,6 +72,10 @@ func (a *args) parseTemplate(root string) (*chattemplate.Template, error) {
 		}
 	}
 	return chattemplate.Parse(string(c.Template), chattemplate.Tokens{BOS: c.BOS.text, EOS: c.EOS.text})
+}
+
+func isObject(content []byte) bool {
+	return bytes.HasPrefix(content, []byte("{")) && json.Valid(content)
 }
 
 // tokenizerConfig is what tokenizer_config.json says about conversations.

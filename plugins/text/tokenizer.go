@@ -26,7 +26,7 @@ func declareTokenizer[A any](p *plugin.Prepare[A], name, root string) {
 		return
 	}
 	path := tokenizerPath(name, root)
-	if err := p.AddFile(filepath.ToSlash(filepath.Base(name)), path); err != nil {
+	if err := p.AddFile("tokenizer", path); err != nil {
 		if where := (*fs.PathError)(nil); errors.As(err, &where) {
 			err = where.Err // the path as the user wrote it is enough
 		}

@@ -1,8 +1,10 @@
 package plugin
 
 import (
+	"bufio"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -284,7 +286,10 @@ func (p *preparation) UseOpenAIAPI() { p.out.OpenaiApi = true }
 // AddFile declares that the result depends on a file of the user, such as a
 // script. Its content becomes part of the stage's definition, and quern calls
 // Prepare again when it changes. name identifies the file among those of the
-// instance; it must not depend on where the configuration is.
+// instance; it must not depend on where the configuration is. If it is the name of
+// an argument whose value is the file's path, the content takes the place of the
+// path: the same content elsewhere is the same definition. For an argument that is
+// a folder, declare its files as "ARGUMENT/PATH".
 func (p *preparation) AddFile(name, path string) error {
 	path, err := filepath.Abs(path)
 	if err != nil {
@@ -295,13 +300,20 @@ func (p *preparation) AddFile(name, path string) error {
 		return err
 	}
 	defer f.Close()
+	content := bufio.NewReader(f)
+	if head, _ := content.Peek(len(lfsPointer)); string(head) == lfsPointer {
+		return errors.New("it is a Git LFS pointer; run git lfs pull to get the file itself")
+	}
 	sum := sha256.New()
-	if _, err := io.Copy(sum, f); err != nil {
+	if _, err := io.Copy(sum, content); err != nil {
 		return err
 	}
 	p.out.Files = append(p.out.Files, &pluginv1.SourceFile{Name: name, Path: path, Digest: "sha256:" + hex.EncodeToString(sum.Sum(nil))})
 	return nil
 }
+
+// lfsPointer is the beginning of a file that Git LFS has put in place of another.
+const lfsPointer = "version https://git-lfs.github.com/spec/"
 
 // Pin returns what a name that can move outside, such as a branch, refers to: a
 // commit, for example. quern keeps the answer in its lock file, and passes it back

@@ -9,6 +9,7 @@ import functools
 import hashlib
 import hmac
 from importlib.metadata import version
+from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
@@ -71,10 +72,19 @@ class Redact(plugin.Mapper):
                 p.error(f"unknown kind {kind!r}\nThe kinds are {', '.join(known)}.", argument="kinds")
         if p.known("key") and self.action == "pseudonym" and len(self.key) < SHORTEST_KEY:
             p.error(f"pseudonyms need a key of at least {SHORTEST_KEY} characters\nSet key to a sensitive variable.", argument="key")
+        self.add_files(p)
         p.add_column(p.name, str)
         p.add_column(f"{p.name}_kinds", pa.list_(pa.string()))
         p.count_values(f"{p.name}_kinds")
         self.column = p.name
+
+    def add_files(self, p: plugin.Prepare) -> None:
+        """Declares the files of a model in a folder. Those of a package belong to the plugin's environment."""
+        folder = Path(self.model)
+        if p.known("model") and folder.is_dir():
+            for file in sorted(folder.rglob("*")):
+                if file.is_file():
+                    p.add_file(f"model/{file.relative_to(folder).as_posix()}", file)
 
     def map_batch(self, batch: pa.RecordBatch) -> Any:
         model = load(self.model)

@@ -361,7 +361,10 @@ class Prepare:
 
         Args:
             name: Identifies the file among those of the instance. It must not depend on
-                where the configuration is.
+                where the configuration is. If it is the name of an argument whose value
+                is the file's path, the content takes the place of the path: the same
+                content elsewhere is the same definition. For an argument that is a
+                folder, declare its files as ``ARGUMENT/PATH``.
             path: Where it is.
             digest: ``sha256:…`` of its content, if that is known, so that a large file need not be read.
         """
