@@ -256,6 +256,35 @@ func TestSortingIsStableAndTheSameWhateverFitsInMemory(t *testing.T) {
 	}
 }
 
+func TestTheMemoryForSmallRowsIsLimited(t *testing.T) {
+	rec := randomRows(rand.New(rand.NewPCG(7, 8)), 100)
+	defer rec.Release()
+	const limit = 4 << 20
+	s := NewSorter(columns.Arrow(), t.TempDir(), limit)
+	defer s.Close()
+	for i := range 200_000 {
+		if err := s.Add(AppendOrdinal(nil, int64(-i)), Row{rec, i % 100}); err != nil {
+			t.Fatal(err)
+		}
+		if used := s.used(); used > limit+arenaBlock {
+			t.Fatalf("after %d rows: %d bytes", i+1, used)
+		}
+	}
+	if len(s.runs) == 0 {
+		t.Error("nothing was written to a file")
+	}
+	last := []byte(nil)
+	for e, err := range s.Sorted(t.Context()) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if bytes.Compare(last, e.Key) >= 0 {
+			t.Fatalf("%x comes before %x", last, e.Key)
+		}
+		last = bytes.Clone(e.Key)
+	}
+}
+
 func TestSortingStopsWhenItsContextEnds(t *testing.T) {
 	rec := randomRows(rand.New(rand.NewPCG(5, 6)), 10_000)
 	defer rec.Release()

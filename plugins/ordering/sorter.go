@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"slices"
+	"unsafe"
 
 	"github.com/apache/arrow-go/v18/arrow"
 )
@@ -23,22 +24,23 @@ type Sorter struct {
 	entries []entry
 	batches []arrow.RecordBatch // retained; entries refer to them
 	buffers Buffers             // of the batches
+	values  int64               // bytes of the buffers
 	keys    arena
-	used    int64
 	runs    []string // paths of sorted runs, in the order of their rows
 }
 
 // entry is a row in memory. Prefix is the beginning of the key, which decides
-// most comparisons.
+// most comparisons. Entries have no pointers, so the garbage collector does not
+// look at millions of them.
 type entry struct {
 	prefix uint64
-	key    []byte
+	key    span
 	batch  int32
 	row    int32
 }
 
 // entryBytes is the memory that an entry takes in addition to its key.
-const entryBytes = 40
+const entryBytes = int64(unsafe.Sizeof(entry{}))
 
 // NewSorter returns a sorter of rows whose batches have a schema. It uses about
 // memory bytes, and writes files to folder if that is not enough.
@@ -49,20 +51,48 @@ func NewSorter(schema *arrow.Schema, folder string, memory int64) *Sorter {
 // Add adds a row. Rows with equal keys keep the order of their batches and, in
 // a batch, their positions. The sorter copies the key and retains the batch.
 func (s *Sorter) Add(key []byte, r Row) error {
-	if last := len(s.batches) - 1; last < 0 || s.batches[last] != r.Batch {
-		if s.used > s.memory {
-			if err := s.spill(); err != nil {
-				return err
-			}
+	next := len(s.batches) == 0 || s.batches[len(s.batches)-1] != r.Batch
+	if full := len(s.entries) == cap(s.entries); (next || full) && len(s.entries) > 0 && s.used()+s.growth() > s.memory {
+		if err := s.spill(); err != nil {
+			return err
 		}
+		next = true
+	}
+	if next {
 		r.Batch.Retain()
 		s.batches = append(s.batches, r.Batch)
-		s.used += s.buffers.Add(r.Batch)
+		s.values += s.buffers.Add(r.Batch)
 	}
-	key = s.keys.copy(key)
-	s.entries = append(s.entries, entry{prefixOf(key), key, int32(len(s.batches) - 1), int32(r.Index)})
-	s.used += int64(len(key)) + entryBytes
+	s.grow()
+	s.entries = append(s.entries, entry{prefixOf(key), s.keys.copy(key), int32(len(s.batches) - 1), int32(r.Index)})
 	return nil
+}
+
+// used is the memory for rows, in bytes.
+func (s *Sorter) used() int64 {
+	return s.values + s.keys.bytes + entryBytes*int64(cap(s.entries))
+}
+
+// growth is the memory that one more entry takes until those before it are copied.
+func (s *Sorter) growth() int64 {
+	if len(s.entries) < cap(s.entries) {
+		return 0
+	}
+	return entryBytes * int64(s.larger())
+}
+
+// larger is the number of entries to make room for when there is none.
+func (s *Sorter) larger() int {
+	if n := cap(s.entries); n >= 1<<16 {
+		return n + n/4
+	}
+	return max(256, 2*cap(s.entries))
+}
+
+func (s *Sorter) grow() {
+	if len(s.entries) == cap(s.entries) {
+		s.entries = append(make([]entry, 0, s.larger()), s.entries...)
+	}
 }
 
 func prefixOf(key []byte) uint64 {
@@ -83,7 +113,10 @@ func compareKeys(prefix, otherPrefix uint64, key, other []byte) int {
 
 func (s *Sorter) sort() {
 	slices.SortFunc(s.entries, func(a, b entry) int {
-		if c := compareKeys(a.prefix, b.prefix, a.key, b.key); c != 0 {
+		if c := cmp.Compare(a.prefix, b.prefix); c != 0 {
+			return c
+		}
+		if c := bytes.Compare(s.keys.at(a.key), s.keys.at(b.key)); c != 0 {
 			return c
 		}
 		return cmp.Or(cmp.Compare(a.batch, b.batch), cmp.Compare(a.row, b.row))
@@ -113,7 +146,7 @@ func (s *Sorter) write(rows iter.Seq2[Entry, error]) (string, error) {
 func (s *Sorter) inMemory() iter.Seq2[Entry, error] {
 	return func(yield func(Entry, error) bool) {
 		for _, e := range s.entries {
-			if !yield(Entry{e.key, Row{s.batches[e.batch], int(e.row)}}, nil) {
+			if !yield(Entry{s.keys.at(e.key), Row{s.batches[e.batch], int(e.row)}}, nil) {
 				return
 			}
 		}
@@ -125,7 +158,7 @@ func (s *Sorter) forget() {
 	for _, b := range s.batches {
 		b.Release()
 	}
-	s.entries, s.batches, s.buffers, s.keys, s.used = s.entries[:0], nil, Buffers{}, arena{}, 0
+	s.entries, s.batches, s.buffers, s.values, s.keys = s.entries[:0], nil, Buffers{}, 0, arena{}
 }
 
 // Entry is a row with its key. Both are valid until the next iteration; retain
@@ -199,15 +232,26 @@ func (s *Sorter) Close() {
 }
 
 // arena keeps keys in large blocks.
-type arena struct{ block []byte }
+type arena struct {
+	blocks [][]byte
+	bytes  int64 // of the blocks
+}
+
+// span is where a key is.
+type span struct{ block, from, to uint32 }
 
 const arenaBlock = 1 << 20
 
-func (a *arena) copy(key []byte) []byte {
-	if cap(a.block)-len(a.block) < len(key) {
-		a.block = make([]byte, 0, max(arenaBlock, len(key)))
+func (a *arena) copy(key []byte) span {
+	last := len(a.blocks) - 1
+	if last < 0 || cap(a.blocks[last])-len(a.blocks[last]) < len(key) {
+		a.blocks = append(a.blocks, make([]byte, 0, max(arenaBlock, len(key))))
+		last++
+		a.bytes += int64(cap(a.blocks[last]))
 	}
-	start := len(a.block)
-	a.block = append(a.block, key...)
-	return a.block[start:len(a.block):len(a.block)]
+	from := len(a.blocks[last])
+	a.blocks[last] = append(a.blocks[last], key...)
+	return span{uint32(last), uint32(from), uint32(from + len(key))}
 }
+
+func (a *arena) at(s span) []byte { return a.blocks[s.block][s.from:s.to:s.to] }
