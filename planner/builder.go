@@ -8,7 +8,6 @@ import (
 
 	"github.com/hashicorp/hcl/v2"
 
-	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/foreign"
 	"github.com/quern-dev/quern/planner/diagnostics"
@@ -43,10 +42,10 @@ type builder struct {
 
 	root    *phases
 	levels  []*module.Level
-	partial map[addr.Stage]bool   // stages with instances that are left out
+	partial map[string]bool       // stages and modules with instances that are left out
 	configs map[string]*plan.Body // by plugin
-	// deferrals are the stages that are planned during the run.
-	deferrals map[addr.Stage]bool
+	// deferrals are the stages and modules that are planned during the run, by address.
+	deferrals map[string]deferral
 }
 
 func newBuilder(ctx context.Context, o Options) *builder {
@@ -60,7 +59,7 @@ func newBuilder(ctx context.Context, o Options) *builder {
 		secrets:  s,
 		prepared: prepare.NewCache(o.Store, cmp.Or(o.preparedIn, o.cache())),
 		pins:     prepare.NewPins(o.Pins),
-		partial:  map[addr.Stage]bool{},
+		partial:  map[string]bool{},
 	}
 	b.processes = processes.New(ctx, o.Plugins, b.Collector, s)
 	b.types = newTypes(o.Plugins, b.Collector)
@@ -170,8 +169,5 @@ func (b *builder) newPlan() *plan.Plan {
 // waitsForPruned reports whether an output or a check needs an instance that
 // -target or -exclude left out. It then stays as it is.
 func (b *builder) waitsForPruned(dependsOn []string) bool {
-	return slices.ContainsFunc(dependsOn, func(ref string) bool {
-		a, err := addr.Parse(ref)
-		return err == nil && b.partial[a.Stage]
-	})
+	return slices.ContainsFunc(dependsOn, func(stage string) bool { return b.partial[stage] })
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
+	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
@@ -16,7 +17,8 @@ import (
 // other configurations. It depends on no state: whatever comes from a result
 // remains an expression. With Options.Refresh, it contains the fingerprints of
 // sources. A stage whose instances are not known without results is one node whose
-// only field is the text of its block.
+// only field is the text of its block; so are the block of a module and the stages in
+// it, if its instances are not known.
 func Describe(ctx context.Context, o Options) (*plan.Plan, hcl.Diagnostics) {
 	o.State, o.RefreshOnly, o.Destroy, o.Targets, o.Excludes, o.Replace = nil, false, false, nil, nil, nil
 	o.Variables, o.validating, o.Compared = assumed(o.Variables), true, true
@@ -36,13 +38,22 @@ func (b *builder) describeDeferred(p *plan.Plan) {
 	}
 	for _, d := range p.Deferred.Stages {
 		n := &plan.Node{Address: d.Address, Kind: d.Kind, Type: d.Type, DependsOn: d.DependsOn, Range: d.Range}
-		if a, err := addr.Parse(d.Address); err == nil {
-			if s := b.root.Tree.Stage(a.Stage); s != nil {
-				n.Preimage = []plan.Field{{Name: "argument block", Value: blockText(b.Module.Sources, s.Config.Range)}}
-			}
-		}
 		p.Nodes = append(p.Nodes, n)
+		if call := b.deferrals[d.Address].call; call != nil {
+			n.Preimage = b.blockField(call.Config().Range)
+			call.EachBlock(func(a addr.Stage, s *config.Stage) {
+				p.Nodes = append(p.Nodes, &plan.Node{
+					Address: a.String(), Kind: a.Kind, Type: s.Type, DependsOn: []string{d.Address}, Range: diag.NewRange(s.DeclRange), Preimage: b.blockField(s.Range),
+				})
+			})
+		} else if a, err := addr.Parse(d.Address); err == nil {
+			n.Preimage = b.blockField(b.root.Tree.Stage(a.Stage).Config.Range)
+		}
 	}
+}
+
+func (b *builder) blockField(at hcl.Range) []plan.Field {
+	return []plan.Field{{Name: "argument block", Value: blockText(b.Module.Sources, at)}}
 }
 
 // blockText returns the text of a block without comments and formatting.

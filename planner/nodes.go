@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/hashicorp/hcl/v2"
+
 	"github.com/quern-dev/quern/internal/dag"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
@@ -80,7 +81,7 @@ func (b *builder) checkInstances() {
 		return
 	}
 	for _, t := range slices.Concat(b.Targets, b.Excludes, b.Replace) {
-		if b.inState(t) {
+		if b.inState(t) || b.awaited(t) {
 			continue
 		}
 		if d := b.noInstance(t); d != nil {
@@ -140,9 +141,9 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 			}
 			if kind.Of(s.Config.Addr.Kind).IsStage() {
 				all = append(all, s.Instances()...)
-				all = append(all, b.deferred(s)...)
 			}
 		}
+		all = append(all, b.deferred(level)...)
 	}
 	b.checkInstances()
 	b.checkBlocks(all)
@@ -204,9 +205,18 @@ func (b *builder) pruned(all []*module.Instance) []*module.Instance {
 			kept = append(kept, n)
 			continue
 		}
-		b.partial[n.Addr.Stage] = true
+		b.partial[stageAddress(n)] = true
 	}
 	return kept
+}
+
+// stageAddress returns the address of the stage of an instance, or of the module
+// whose place it takes.
+func stageAddress(n *module.Instance) string {
+	if n.Kind == plan.KindModule {
+		return n.Address
+	}
+	return n.Addr.Stage.String()
 }
 
 // gateReasons adds the gates that an instance to be run waits for.

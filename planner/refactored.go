@@ -59,7 +59,7 @@ func (b *builder) kept(removals []*plan.Node) []*plan.Node {
 func (b *builder) checkBlocks(all []*module.Instance) {
 	there := make(map[string]bool, len(all))
 	for _, n := range all {
-		if b.deferrals[n.Addr.Stage] {
+		if b.isDeferred(n) {
 			continue
 		}
 		there[n.Address] = true

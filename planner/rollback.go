@@ -66,7 +66,7 @@ func (a *adopter) rollback(p *plan.Plan, run *history.Run) {
 // dropped leaves a node out, and what depends on it.
 func (a *adopter) dropped(n *plan.Node) {
 	if at, err := addr.Parse(n.Address); err == nil {
-		a.partial[at.Stage] = true
+		a.partial[at.Stage.String()] = true
 	}
 }
 

@@ -25,7 +25,6 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
 
-	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/engine"
@@ -226,30 +225,9 @@ func (r *run) next(ctx context.Context, result *Result, opts Options) (*run, err
 	}
 	result.Plans++
 	next.reporter.Emit(events.Event{Type: events.RunExtended, Run: &events.Run{
-		Format: events.Format, ID: opts.RunID, Environment: p.Environment, Stages: len(next.todo), Instances: instancesOf(r.plan.Deferred, p),
+		Format: events.Format, ID: opts.RunID, Environment: p.Environment, Stages: len(next.todo), Instances: r.plan.Deferred.Instances(p),
 	}})
 	return next, nil
-}
-
-// instancesOf returns the number of instances of each deferred stage that is now
-// planned.
-func instancesOf(deferred *plan.Deferred, p *plan.Plan) map[string]int {
-	counts := map[string]int{}
-	for _, s := range deferred.Stages {
-		if a, err := addr.Parse(s.Address); err == nil && !p.Deferred.Has(a.Stage) {
-			counts[s.Address] = 0
-		}
-	}
-	for _, n := range p.Nodes {
-		a, err := addr.Parse(n.Address)
-		if err != nil || n.Action == plan.Forget || n.Action == plan.Delete {
-			continue
-		}
-		if _, planned := counts[a.Stage.String()]; planned {
-			counts[a.Stage.String()]++
-		}
-	}
-	return counts
 }
 
 // conclude evaluates the outputs and checks of the last plan and writes the state.

@@ -35,6 +35,9 @@ func (t Target) HasKey() bool { return t.Key != cty.NilVal }
 // Stage returns the stage of a target that is not a module.
 func (t Target) Stage() Stage { return Stage{Module: t.Module, Kind: t.Kind, Name: t.Name} }
 
+// Target returns the target that means all instances of the stage.
+func (s Stage) Target() Target { return Target{Module: s.Module, Kind: s.Kind, Name: s.Name} }
+
 func (t Target) String() string {
 	if t.IsModule() {
 		return t.Module.Child(t.Name, t.Key).String()

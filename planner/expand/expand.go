@@ -73,7 +73,7 @@ func (x *Expander) Call(c *config.Call) {
 	}
 	base := x.Scope(r)
 	keyed, all, ok := x.repetition(c.Count, c.ForEach, base, func(argument string, e hcl.Expression) {
-		x.Report(diag.Errorf(e.Range().Ptr(), "Instances are not known", "%s depends on a result that does not exist yet, but the plan needs to know the instances of a module.%s", argument, x.ApplyFirst(e)))
+		x.DeferCall(c.Name, argument, e)
 	})
 	for _, each := range all {
 		if each.Value != nil {

@@ -400,13 +400,14 @@ func (m *Module) borderLeftOut(r *Refs) bool {
 	left := false
 	m.eachOutput(r, func(_ *Module, o *Output) { left = left || !o.evaluated() && !o.broken })
 	for _, name := range r.calls {
-		left = left || m.calls[name] == nil || !m.calls[name].expanded
+		c := m.calls[name]
+		left = left || c == nil || !c.expanded && c.deferred == nil
 	}
 	return left
 }
 
 // followBorder continues follow in other modules.
-func (m *Module) followBorder(r *Refs, f func(addr.Stage)) {
+func (m *Module) followBorder(r *Refs, f func(addr.Target)) {
 	if m.inputs != nil {
 		for _, name := range m.inputNames(r) {
 			if in := m.inputs[name]; in != nil {
@@ -415,6 +416,11 @@ func (m *Module) followBorder(r *Refs, f func(addr.Stage)) {
 		}
 	}
 	m.eachOutput(r, func(of *Module, o *Output) { of.follow(&o.Refs, f) })
+	for _, t := range r.outputs {
+		if c, _, _ := m.called(t); c != nil && c.deferred != nil {
+			f(c.Addr)
+		}
+	}
 }
 
 // EachOutput calls f for the outputs of other modules that references lead to.

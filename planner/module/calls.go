@@ -10,20 +10,51 @@ import (
 
 	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/planner/plan"
 )
 
-// call is a module block of one module, with the instances of the module that it
+// Call is a module block of one module, with the instances of the module that it
 // calls.
-type call struct {
+type Call struct {
+	// Addr means all of the instances.
+	Addr addr.Target
+
+	from *Module // that contains the block
 	node *node
 	// broken is set if the number of instances cannot be computed, and expanded
 	// once they exist.
 	broken, expanded bool
-	keyed            Keying
-	modules          []*Module
+	// deferred is set if they exist only during the run.
+	deferred *Deferral
+	keyed    Keying
+	modules  []*Module
+}
+
+// Config returns the block.
+func (c *Call) Config() *config.Call { return c.node.call }
+
+// Deferral returns why the instances are not known yet, or nil.
+func (c *Call) Deferral() *Deferral { return c.deferred }
+
+// Module returns the path of the module as if it had one instance without a key.
+func (c *Call) Module() addr.Module { return c.Addr.Module.Child(c.Addr.Name, cty.NilVal) }
+
+// EachBlock calls f for the stages of each instance and of the modules that it calls,
+// with the addresses that they would have if no instance had a key.
+func (c *Call) EachBlock(f func(addr.Stage, *config.Stage)) {
+	c.node.eachBlock(c.Module(), f)
+}
+
+func (n *node) eachBlock(at addr.Module, f func(addr.Stage, *config.Stage)) {
+	for _, s := range n.config.Stages {
+		f(s.Addr.In(at), s)
+	}
+	for _, name := range ordered.Keys(n.children) {
+		n.children[name].eachBlock(at.Child(name, cty.NilVal), f)
+	}
 }
 
 // Each is what distinguishes an instance: its key, with each or count in the two
@@ -58,7 +89,7 @@ func (e *Each) in(sc *Scope) *Scope {
 
 // seen returns what expressions see of a call: the outputs of its module, or of
 // each instance. The definition is nil if all of it is known.
-func (c *call) seen() (values, handles cty.Value, definition *expr.Definition) {
+func (c *Call) seen() (values, handles cty.Value, definition *expr.Definition) {
 	if !c.expanded {
 		return cty.DynamicVal, cty.DynamicVal, nil
 	}
@@ -94,7 +125,7 @@ func (c *call) seen() (values, handles cty.Value, definition *expr.Definition) {
 // called returns the call that a reference begins with, and the key and the output
 // that follow: cty.NilVal and "" if they are not written out. It returns nil if
 // there is no such call.
-func (m *Module) called(t hcl.Traversal) (c *call, key cty.Value, output string) {
+func (m *Module) called(t hcl.Traversal) (c *Call, key cty.Value, output string) {
 	if len(t) < 2 {
 		return nil, cty.NilVal, ""
 	}
@@ -138,7 +169,7 @@ func (m *Module) checkOutputs(r *Refs, within []hcl.Expression, bodies []*hclsyn
 	return diags
 }
 
-func (c *call) noInstance(t hcl.Traversal, key cty.Value) *hcl.Diagnostic {
+func (c *Call) noInstance(t hcl.Traversal, key cty.Value) *hcl.Diagnostic {
 	subject, name := t.SourceRange(), callRoot+"."+c.node.call.Name
 	if len(c.modules) == 0 {
 		return diag.Errorf(&subject, noInstance, "%s has no instances.", name)
@@ -187,18 +218,22 @@ func (m *Module) WaitFor(t hcl.Traversal, on map[string]bool) {
 	if c == nil {
 		return
 	}
-	c.eachStage(key, func(a addr.Stage) { m.Tree.Needs(addr.Instance{Stage: a}, on) })
+	c.eachStage(key, func(t addr.Target) { m.Tree.needs(t, on) })
 }
 
 // eachStage calls f for all stages in the instances of a call, or in the one with a
-// key, and in the modules that these call.
-func (c *call) eachStage(key cty.Value, f func(addr.Stage)) {
+// key, and in the modules that these call. A module whose instances are not known yet
+// takes the place of its stages.
+func (c *Call) eachStage(key cty.Value, f func(addr.Target)) {
+	if c.deferred != nil {
+		f(c.Addr)
+	}
 	for _, m := range c.modules {
 		if key != cty.NilVal && !sameKey(m.each.key(), key) {
 			continue
 		}
 		for _, s := range m.stages {
-			f(s.Addr)
+			f(s.Addr.Target())
 		}
 		for _, name := range ordered.Keys(m.calls) {
 			m.calls[name].eachStage(cty.NilVal, f)

@@ -52,7 +52,7 @@ type Module struct {
 	locals    map[string]*Local
 	inputs    map[string]*Input // nil for the root module
 	outputs   map[string]*Output
-	calls     map[string]*call
+	calls     map[string]*Call
 	needs     []string // what all stages wait for, computed when it is first needed
 	needsOnce sync.Once
 	root      *hcl.EvalContext   // the functions

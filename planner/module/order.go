@@ -19,7 +19,9 @@ import (
 // modules.
 type Level struct {
 	// Stages are those of all modules that exist when the level is entered.
-	Stages   []*Stage
+	Stages []*Stage
+	// Deferred are the calls whose instances turned out not to be known yet.
+	Deferred []*Call
 	tree     *Tree
 	vertices []int
 	// last are the vertices of stages that no later level needs.
@@ -105,6 +107,9 @@ func (l *Level) Enter(p Phases) {
 		if v.kind == ofCall && !v.unordered && (v.node.call.Count != nil || v.node.call.ForEach != nil) {
 			for _, m := range v.node.parent.instances {
 				p.Expand(m, v.node.call)
+				if c := m.calls[v.node.call.Name]; c.deferred != nil {
+					l.Deferred = append(l.Deferred, c)
+				}
 			}
 		}
 	}

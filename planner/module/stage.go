@@ -167,6 +167,15 @@ func (t *Tree) Needs(a addr.Instance, on map[string]bool) {
 	}
 }
 
+// needs is Needs for a stage or for a module whose instances are not known yet.
+func (t *Tree) needs(target addr.Target, on map[string]bool) {
+	if target.IsModule() {
+		on[target.String()] = true
+		return
+	}
+	t.Needs(addr.Instance{Stage: target.Stage()}, on)
+}
+
 // value returns what expressions see of a stage: for users, and with handles.
 // All of the stage's instances are decided. Plain values of results, which can
 // be large, are read only if plain is set, and are unknown otherwise.
@@ -224,24 +233,22 @@ func (m *Module) LeftOut(r *Refs) bool {
 	return m.borderLeftOut(all)
 }
 
-// Upstream returns the addresses of the stages that run and that the references
-// lead to, directly or through locals and other modules.
+// Upstream returns the addresses of the stages that run, and of the modules whose
+// instances are not known yet, that the references lead to, directly or through
+// locals and other modules.
 func (m *Module) Upstream(r *Refs) []string {
-	found := map[addr.Stage]bool{}
-	m.follow(r, func(a addr.Stage) { found[a] = true })
-	var addresses []string
-	for a := range found {
-		if kind.Of(a.Kind).IsStage() {
-			addresses = append(addresses, a.String())
+	found := map[string]bool{}
+	m.follow(r, func(t addr.Target) {
+		if t.IsModule() || kind.Of(t.Kind).IsStage() {
+			found[t.String()] = true
 		}
-	}
-	slices.Sort(addresses)
-	return addresses
+	})
+	return ordered.Keys(found)
 }
 
 // follow calls f for the stages that the references lead to, directly or through
-// locals and other modules.
-func (m *Module) follow(r *Refs, f func(addr.Stage)) {
+// locals and other modules, and for the modules whose instances are not known yet.
+func (m *Module) follow(r *Refs, f func(addr.Target)) {
 	all := &Refs{}
 	all.merge(r)
 	if all.AllLocals {
@@ -253,7 +260,7 @@ func (m *Module) follow(r *Refs, f func(addr.Stage)) {
 		}
 	}
 	for _, a := range all.Stages {
-		f(a.In(m.Addr))
+		f(a.In(m.Addr).Target())
 	}
 	for _, t := range all.waits {
 		if c, key, _ := m.called(t); c != nil {
@@ -271,11 +278,11 @@ func (m *Module) ApplyFirst(exprs ...hcl.Expression) string {
 		if e == nil {
 			continue
 		}
-		seen := map[addr.Stage]bool{}
-		m.follow(RefsOf(e), func(a addr.Stage) {
-			if !seen[a] {
-				seen[a] = true
-				targets += " -target=" + a.String()
+		seen := map[addr.Target]bool{}
+		m.follow(RefsOf(e), func(t addr.Target) {
+			if !seen[t] {
+				seen[t] = true
+				targets += " -target=" + t.String()
 			}
 		})
 	}

@@ -29,7 +29,7 @@ type Tree struct {
 	modules  map[addr.Module]*Module
 	all      []*Module // in the order in which they were created
 	vertices []vertex
-	defers   atomic.Bool // a stage is deferred
+	defers   atomic.Bool // a stage or a call is deferred
 }
 
 // node is a module in the configuration: the root module, or one that a certain
@@ -158,10 +158,10 @@ func (t *Tree) check(d *declared) {
 // expandStatic creates the modules that a module calls once, and those that they
 // call.
 func (t *Tree) expandStatic(m *Module) {
-	m.calls = make(map[string]*call, len(m.node.children))
+	m.calls = make(map[string]*Call, len(m.node.children))
 	for _, name := range ordered.Keys(m.node.children) {
 		child := m.node.children[name]
-		c := &call{node: child}
+		c := &Call{Addr: addr.Target{Module: m.Addr, Name: name}, from: m, node: child}
 		m.calls[name] = c
 		if child.call.Count == nil && child.call.ForEach == nil {
 			c.expanded = true
@@ -185,10 +185,10 @@ func (t *Tree) add(m *Module, n *node, each *Each) *Module {
 }
 
 // Expand creates the instances of a module that m calls. ok is false if they
-// could not be computed.
+// could not be computed, or are not known yet.
 func (m *Module) Expand(name string, keyed Keying, instances []*Each, ok bool) {
 	c := m.calls[name]
-	c.keyed, c.expanded, c.broken = keyed, ok, !ok
+	c.keyed, c.expanded, c.broken = keyed, ok, !ok && c.deferred == nil
 	for _, each := range instances {
 		c.modules = append(c.modules, m.Tree.add(m, c.node, each))
 	}

@@ -175,7 +175,7 @@ func (o *Outputs) check(cfg *config.Check) *plan.CheckBlock {
 		return nil
 	}
 	if len(o.DeferredUpstream(r)) > 0 {
-		return &plan.CheckBlock{Name: cfg.Name, Status: plan.Unknown, Deferred: true, DependsOn: o.Upstream(r), Range: diag.NewRange(cfg.Range)}
+		return &plan.CheckBlock{Name: o.Addr.Of(cfg.Name), Status: plan.Unknown, Deferred: true, DependsOn: o.Upstream(r), Range: diag.NewRange(cfg.Range)}
 	}
 	sc := o.Scope(r)
 	conditions, ok := o.Conditions.OfModule(cfg.Asserts, plan.WhenCheck, sc)

@@ -12,8 +12,8 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 )
 
-// Deferred is what a plan leaves to the run: stages whose instances depend on
-// results that do not exist yet, and whatever depends on these stages. When
+// Deferred is what a plan leaves to the run: stages and modules whose instances
+// depend on results that do not exist yet, and whatever depends on them. When
 // everything else is done, the run plans them, and applies that plan, too.
 type Deferred struct {
 	// Stages are in an order in which each comes after what it needs.
@@ -27,11 +27,14 @@ type Deferred struct {
 	Replace  []string `json:"replace,omitempty"`
 }
 
-// DeferredStage is a stage that is planned during the run.
+// DeferredStage is a stage that is planned during the run, or all stages of a module
+// whose instances are not known yet.
 type DeferredStage struct {
-	Address string `json:"address"` // of the stage, without a key
-	Kind    string `json:"kind"`
+	Address string `json:"address"` // of the stage or the module, without a key
+	Kind    string `json:"kind"`    // KindModule for a module
 	Type    string `json:"type,omitempty"`
+	// Stages is the number of stages in each instance of a module.
+	Stages int `json:"stages,omitempty"`
 	// Expands is set if its own for_each or count is not known. Otherwise it
 	// depends on a stage that is deferred.
 	Expands bool     `json:"expands,omitempty"`
@@ -44,18 +47,67 @@ type DeferredStage struct {
 	Range     diag.Range `json:"range"`
 }
 
-// Has reports whether a stage is deferred.
-func (d *Deferred) Has(stage addr.Stage) bool {
-	return d != nil && slices.ContainsFunc(d.Stages, func(s *DeferredStage) bool { return s.Address == stage.String() })
+// KindModule is the kind of a module whose instances are not known yet.
+const KindModule = "module"
+
+// Has reports whether an address is that of something deferred, or of a part of it.
+func (d *Deferred) Has(address string) bool {
+	if d == nil {
+		return false
+	}
+	for target := range addr.Enclosing(address) {
+		if slices.ContainsFunc(d.Stages, func(s *DeferredStage) bool { return s.Address == target }) {
+			return true
+		}
+	}
+	return false
 }
 
-// Len returns the number of deferred stages. A plan that defers nothing has a
-// nil Deferred.
-func (d *Deferred) Len() int {
+// Count returns the number of deferred stages, and that of modules whose instances
+// are not known yet. A plan that defers nothing has a nil Deferred.
+func (d *Deferred) Count() (stages, modules int) {
 	if d == nil {
-		return 0
+		return 0, 0
 	}
-	return len(d.Stages)
+	for _, s := range d.Stages {
+		if s.Kind == KindModule {
+			modules++
+		}
+	}
+	return len(d.Stages) - modules, modules
+}
+
+// Instances returns the number of instances, by address, of everything in d that
+// a later plan of the run no longer defers. A module without stages is left out.
+func (d *Deferred) Instances(p *Plan) map[string]int {
+	counts := map[string]int{}
+	for _, s := range d.Stages {
+		if !p.Deferred.Has(s.Address) && (s.Kind != KindModule || s.Stages > 0) {
+			counts[s.Address] = 0
+		}
+	}
+	seen := map[string]bool{}
+	count := func(address string) {
+		instance := address
+		for target := range addr.Enclosing(address) {
+			if _, planned := counts[target]; planned && !seen[instance] {
+				seen[instance] = true
+				counts[target]++
+			}
+			instance = target
+		}
+	}
+	for _, n := range p.Nodes {
+		if n.Action != Forget && n.Action != Delete {
+			count(n.Address)
+		}
+	}
+	if p.Deferred != nil {
+		for _, s := range p.Deferred.Stages {
+			count(s.Address)
+		}
+	}
+	return counts
 }
 
 func (d *Deferred) check() error {
@@ -66,12 +118,12 @@ func (d *Deferred) check() error {
 		if s == nil {
 			return errors.New("a deferred stage is missing")
 		}
-		if a, err := addr.Parse(s.Address); err != nil || a.HasKey() {
+		if t, err := addr.ParseTarget(s.Address); err != nil || t.HasKey() || t.IsModule() != (s.Kind == KindModule) {
 			return fmt.Errorf("%q is not the address of a deferred stage", s.Address)
 		}
 	}
 	for _, a := range slices.Concat(d.Targets, d.Excludes, d.Replace) {
-		if _, err := addr.Parse(a); err != nil {
+		if _, err := addr.ParseTarget(a); err != nil {
 			return err
 		}
 	}

@@ -10,7 +10,21 @@ import (
 // symbolDeferred marks stages that are planned during the run.
 const symbolDeferred = "  *"
 
-// deferred shows the stages that are planned during the run.
+// deferredCount returns how many stages and modules are planned during the run, as a
+// number and in words.
+func deferredCount(p *plan.Plan) (n int, what string) {
+	stages, modules := p.Deferred.Count()
+	var parts []string
+	if stages > 0 {
+		parts = append(parts, english.Count(stages, "stage"))
+	}
+	if modules > 0 {
+		parts = append(parts, english.Count(modules, "module"))
+	}
+	return stages + modules, english.And(parts)
+}
+
+// deferred shows the stages and modules that are planned during the run.
 func (t *text) deferred(p *plan.Plan) {
 	if p.Deferred == nil {
 		return
@@ -23,6 +37,9 @@ func (t *text) deferred(p *plan.Plan) {
 		t.printf("%s %s %s\n", t.paint(cyan, symbolDeferred), t.paint(bold, head), deferredPhrase(s))
 		for _, r := range s.Reasons {
 			t.printf("        %s\n", r.Text)
+		}
+		if s.Stages > 0 {
+			t.printf("        %s in each instance\n", english.Count(s.Stages, "stage"))
 		}
 		if s.Instances > 0 {
 			t.printf("        %s now\n", english.Count(s.Instances, "instance"))

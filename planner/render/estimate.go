@@ -178,8 +178,8 @@ func totals(p *plan.Plan) string {
 		}
 	}
 	parts = append(parts, sumTexts(&t.Change, t.AtMost && !t.Estimated)...)
-	if n := p.Deferred.Len(); n > 0 && len(parts) > 0 {
-		parts = append(parts, "plus "+english.Count(n, "stage")+" that "+english.Agree(n, "is", "are")+" planned during the run")
+	if n, what := deferredCount(p); n > 0 && len(parts) > 0 {
+		parts = append(parts, "plus "+what+" that "+english.Agree(n, "is", "are")+" planned during the run")
 	}
 	return strings.Join(parts, ", ")
 }

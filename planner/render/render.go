@@ -96,8 +96,8 @@ func Summary(p *plan.Plan) string {
 			parts = append(parts, english.Number(n)+" "+c.text)
 		}
 	}
-	if n := p.Deferred.Len(); n > 0 {
-		parts = append(parts, english.Count(n, "stage")+" to plan during the run")
+	if n, what := deferredCount(p); n > 0 {
+		parts = append(parts, what+" to plan during the run")
 	}
 	changed := 0
 	for _, o := range p.Outputs {
