@@ -327,7 +327,7 @@ func TestInterruptingStopsTheQueryOfAFile(t *testing.T) {
 	time.AfterFunc(300*time.Millisecond, cancel)
 	begun := time.Now()
 	_, err := file{func() string { return dir }}.Fingerprint(ctx, &sourceArguments{Path: "a.duckdb", Query: "SELECT a.x, count(*) AS n FROM t a, t b GROUP BY a.x"}, nil)
-	if !errors.Is(err, context.Canceled) || time.Since(begun) > 3*time.Second {
+	if !errors.Is(err, context.Canceled) || time.Since(begun) > 30*time.Second {
 		t.Errorf("after %s: %v", time.Since(begun), err)
 	}
 }
