@@ -23,16 +23,16 @@ const settled = 2 * time.Second
 // names unless rows contain them.
 func fingerprintOf(ctx context.Context, list []file, a format, former []byte, now time.Time) (plugin.Fingerprint, error) {
 	partitions, names := a.located().Partitions != "none", isNamed(a)
-	known := decodeMemo(former)
+	digests, err := decodeMemo(former).digests(ctx, list)
+	if err != nil {
+		return plugin.Fingerprint{}, err
+	}
 	fresh := newMemoWriter()
 	all := sha256.New()
 	var size int64
 	var line []byte
-	for _, f := range list {
-		digest, err := known.digest(ctx, f)
-		if err != nil {
-			return plugin.Fingerprint{}, err
-		}
+	for i, f := range list {
+		digest := digests[i]
 		if f.version == "" && now.Sub(time.Unix(0, f.modified)) > settled {
 			fresh.add(f.name, seen{f.size, f.modified, digest})
 		}

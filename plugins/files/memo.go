@@ -6,6 +6,9 @@ import (
 	"crypto/sha256"
 	"encoding/binary"
 	"encoding/hex"
+	"runtime"
+
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // memo is what was known about files at the last fingerprint, by name.
@@ -77,11 +80,34 @@ func decodeMemo(text []byte) memo {
 // digest returns the digest of a file, in hex. It hashes the file unless its size and
 // time have not changed. The version of an object takes the place of a digest.
 func (m memo) digest(ctx context.Context, f file) (string, error) {
-	if f.version != "" {
-		return f.version, nil
-	}
-	if s, ok := m[f.name]; ok && s.size == f.size && s.modified == f.modified {
-		return s.digest, nil
+	if digest, ok := m.known(f); ok {
+		return digest, nil
 	}
 	return hash(ctx, f)
+}
+
+func (m memo) known(f file) (digest string, ok bool) {
+	if f.version != "" {
+		return f.version, true
+	}
+	s, ok := m[f.name]
+	return s.digest, ok && s.size == f.size && s.modified == f.modified
+}
+
+// digests returns the digests of files. It hashes several at the same time.
+func (m memo) digests(ctx context.Context, list []file) ([]string, error) {
+	out := make([]string, len(list))
+	hashing, ctx := parallel.WithContext(ctx)
+	hashing.SetLimit(runtime.GOMAXPROCS(0))
+	for i, f := range list {
+		var ok bool
+		if out[i], ok = m.known(f); ok {
+			continue
+		}
+		hashing.Go(func() (err error) {
+			out[i], err = hash(ctx, f)
+			return err
+		})
+	}
+	return out, hashing.Wait()
 }

@@ -55,7 +55,7 @@ func openGroup(ctx context.Context, path string, wanted []string, batchRows int)
 	if err != nil {
 		return nil, err
 	}
-	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: int64(batchRows)}, memory.DefaultAllocator)
+	fr, err := pqarrow.NewFileReader(pf, pqarrow.ArrowReadProperties{BatchSize: int64(batchRows), PreAllocBinaryData: true}, memory.DefaultAllocator)
 	if err != nil {
 		return nil, err
 	}

@@ -122,13 +122,14 @@ func (codec) Unmarshal(data mem.BufferSlice, v any) error {
 		return readRowsField(data, readRows, m, func(rows []byte) {
 			m.Event = &pluginv1.ReadResponse_Rows{Rows: rows}
 		})
+	case *pluginv1.RunResponse:
+		return readNestedRows(data, m)
 	}
 	return standard.Unmarshal(data, v)
 }
 
 func readRowsField(data mem.BufferSlice, number protowire.Number, m pb.Message, set func([]byte)) error {
-	whole := make([]byte, data.Len())
-	data.CopyTo(whole)
+	whole := collect(data)
 	if rows, ok := onlyField(whole, number); ok {
 		pb.Reset(m)
 		set(rows)
@@ -138,6 +139,56 @@ func readRowsField(data mem.BufferSlice, number protowire.Number, m pb.Message, 
 		return fmt.Errorf("unmarshal %T: %w", m, err)
 	}
 	return nil
+}
+
+// collect returns the bytes of a message in one piece.
+func collect(data mem.BufferSlice) []byte {
+	whole := make([]byte, data.Len())
+	data.CopyTo(whole)
+	return whole
+}
+
+// readNestedRows reads a RunResponse, which usually contains rows.
+func readNestedRows(data mem.BufferSlice, m *pluginv1.RunResponse) error {
+	whole := collect(data)
+	if inner, ok := onlyField(whole, runRows); ok {
+		if content, rest, ok := cutField(inner, rowsRows); ok {
+			rows := new(pluginv1.Rows)
+			if err := pb.Unmarshal(rest, rows); err != nil {
+				return fmt.Errorf("unmarshal %T: %w", m, err)
+			}
+			rows.Rows = content
+			pb.Reset(m)
+			m.Event = &pluginv1.RunResponse_Rows{Rows: rows}
+			return nil
+		}
+	}
+	if err := pb.Unmarshal(whole, m); err != nil {
+		return fmt.Errorf("unmarshal %T: %w", m, err)
+	}
+	return nil
+}
+
+// cutField returns the content of a message's bytes field, and the message without the
+// field, if the message contains the field exactly once.
+func cutField(message []byte, number protowire.Number) (content, rest []byte, ok bool) {
+	for at := 0; at < len(message); {
+		n, typ, size := protowire.ConsumeField(message[at:])
+		if size < 0 {
+			return nil, nil, false
+		}
+		field := message[at : at+size]
+		at += size
+		switch {
+		case n != number:
+			rest = append(rest, field...)
+		case ok || typ != protowire.BytesType:
+			return nil, nil, false
+		default:
+			content, ok = onlyField(field, number)
+		}
+	}
+	return content, rest, ok
 }
 
 // onlyField returns the content of a message's bytes field if the message has

@@ -94,7 +94,7 @@ func FuzzUnmarshal(f *testing.F) {
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		for _, m := range []proto.Message{&pluginv1.MapRequest{}, &pluginv1.ReadResponse{}, &pluginv1.MapResponse{}} {
+		for _, m := range []proto.Message{&pluginv1.MapRequest{}, &pluginv1.ReadResponse{}, &pluginv1.MapResponse{}, &pluginv1.RunResponse{}} {
 			want := m.ProtoReflect().New().Interface()
 			wantErr := proto.Unmarshal(b, want)
 			err := codec{}.Unmarshal(pieces(b), m)
