@@ -7,11 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 
 	ctyjson "github.com/zclconf/go-cty/cty/json"
 
 	"github.com/quern-dev/quern/internal/jsontext"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/store/blob"
 	"github.com/quern-dev/quern/store/disk"
 )
@@ -28,20 +30,30 @@ func PutFolder(blobs *blob.Store, dir string) ([]File, error) {
 			return fmt.Errorf("%s is not a regular file", path)
 		}
 		name, err := filepath.Rel(dir, path)
-		if err != nil {
-			return err
-		}
-		ref, err := blobs.PutFile(path)
-		if err != nil {
-			return err
-		}
-		out = append(out, File{Name: filepath.ToSlash(name), Digest: ref.Digest, Size: ref.Size})
-		return nil
+		out = append(out, File{Name: filepath.ToSlash(name)})
+		return err
 	})
+	if err == nil {
+		err = putFiles(blobs, dir, out)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("store the folder %s: %w", dir, err)
 	}
 	return out, nil
+}
+
+// putFiles stores files of a folder, several at the same time, and sets their digests and
+// sizes.
+func putFiles(blobs *blob.Store, dir string, files []File) error {
+	storing := parallel.New(runtime.GOMAXPROCS(0))
+	for i := range files {
+		storing.Go(func() error {
+			ref, err := blobs.PutFile(filepath.Join(dir, filepath.FromSlash(files[i].Name)))
+			files[i].Digest, files[i].Size = ref.Digest, ref.Size
+			return err
+		})
+	}
+	return storing.Wait()
 }
 
 // Blobs returns the digests of all blobs that the artifact consists of, except
