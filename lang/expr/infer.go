@@ -1,6 +1,7 @@
 package expr
 
 import (
+	"fmt"
 	"maps"
 	"slices"
 
@@ -63,6 +64,9 @@ func (r *reducer) convertTo(e hclsyntax.Expression, t, want cty.Type) (typed, hc
 	if err != nil {
 		return typed{}, hcl.Diagnostics{wrongType(e, t, want, err)}
 	}
+	if c, ok := r.column(e); ok && t == cty.String && (want == cty.Number || want == cty.Bool) {
+		return typed{}, hcl.Diagnostics{textColumn(e, c, want)}
+	}
 	out := typed{expr: e, typ: converted.Type()}
 	if !r.scope.isPerRow() || t.Equals(out.typ) && !r.isEncoded(e) {
 		return out, nil
@@ -113,6 +117,18 @@ func (r *reducer) column(e hclsyntax.Expression) (data.Column, bool) {
 func wrongType(e hclsyntax.Expression, is, want cty.Type, err error) *hcl.Diagnostic {
 	return diag.Errorf(e.Range().Ptr(), "Wrong type of value", "This expression has type %s, but type %s is needed: %s.",
 		is.FriendlyName(), want.FriendlyNameForConstraint(), err)
+}
+
+// textColumn refuses a column where a number or a bool is needed. Each of its texts
+// could be one, but its type says that they need not be, so the first row that is
+// not one would fail the stage when it runs.
+func textColumn(e hclsyntax.Expression, c data.Column, want cty.Type) *hcl.Diagnostic {
+	name, wanted := RowColumn(c.Name), want.FriendlyName()
+	d := diag.Errorf(e.Range().Ptr(), "Wrong type of value", "%s has type %s, but type %s is needed.", name, c.Type, wanted)
+	if c.Type == "string" {
+		d.Detail += fmt.Sprintf(" If each of its texts is a %s, write to%s(%s).", wanted, wanted, name)
+	}
+	return d
 }
 
 // conversion returns a call that converts an expression to a type. It returns
