@@ -12,9 +12,10 @@ import (
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/ext/typeexpr"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
+	"github.com/zclconf/go-cty/cty"
+
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/diag"
-	"github.com/zclconf/go-cty/cty"
 )
 
 // Suffix is the end of the names of configuration files.
@@ -50,8 +51,8 @@ type Module struct {
 	Moved   []*Moved
 	Removed []*Removed
 	Imports []*Import
-	// StandIns are the names of variables that StandIn replaced.
-	StandIns []string
+	// StandIns are the blocks that StandIn replaced variables with.
+	StandIns []addr.Stage
 
 	stages map[addr.Stage]*Stage
 	// bodies are the contents of the module's files, if StandIn may need them.

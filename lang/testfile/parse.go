@@ -385,7 +385,7 @@ func (p *parser) mock(b *hclsyntax.Block, to []*Mock) []*Mock {
 	variable, isVariable := strings.CutPrefix(name, "var.")
 	isVariable = isVariable && b.Type == "mock" && hclsyntax.ValidIdentifier(variable)
 	if isVariable {
-		name = kind.Source + "." + variable
+		name = standInKind(b.Body) + "." + variable
 	} else {
 		variable = ""
 	}
@@ -397,7 +397,7 @@ func (p *parser) mock(b *hclsyntax.Block, to []*Mock) []*Mock {
 	switch {
 	case at.HasKey():
 		p.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Invalid address", "A mock takes the place of all instances of a stage. Leave out the key: %s.", at.Stage))
-	case !kind.Of(at.Kind).Typed():
+	case !kind.Of(at.Kind).Typed() && !isVariable:
 		p.add(diag.Errorf(b.LabelRanges[0].Ptr(), "Cannot be mocked", "%s is part of the pipeline and always what it is. Mock what it depends on.", at.Stage))
 	}
 	for _, other := range to {
@@ -413,10 +413,30 @@ func (p *parser) mock(b *hclsyntax.Block, to []*Mock) []*Mock {
 	return append(to, m)
 }
 
+// standInKind returns the kind of what the mock of a variable contains.
+func standInKind(body *hclsyntax.Body) string {
+	for name := range body.Attributes {
+		if slices.Contains(answers, name) {
+			return kind.Model
+		}
+	}
+	for _, b := range body.Blocks {
+		switch b.Type {
+		case "rule":
+			return kind.Model
+		case "prompt":
+			return kind.Prompt
+		}
+	}
+	return kind.Source
+}
+
+// answers are the arguments that mock a model.
+var answers = []string{"answer", "tool_calls", "embedding", "record"}
+
 // inMock returns what the mock of a kind may contain.
 func inMock(of string) content {
 	c := content{what: "a mock of kind " + of}
-	answers := []string{"answer", "tool_calls", "embedding", "record"}
 	switch of {
 	case kind.Source:
 		c.optional = []string{"rows", "file", "schema"}
@@ -424,6 +444,8 @@ func inMock(of string) content {
 		c.optional, c.blocks = answers, []string{"rule"}
 	case kind.Train:
 		c.optional, c.blocks = append([]string{"columns", "values"}, answers...), []string{"rule", "output"}
+	case kind.Prompt:
+		c.blocks = []string{"prompt"}
 	case kind.Deploy, kind.Evaluate:
 		c.optional = []string{"values"}
 	default:
@@ -447,6 +469,8 @@ func (p *parser) mockBody(m *Mock, body *hclsyntax.Body) {
 			m.Rules = append(m.Rules, p.rule(b))
 		case "output":
 			p.output(m, b)
+		case "prompt":
+			m.Prompt = p.prompt(m, b)
 		}
 	}
 	if m.Record != "" && (m.IsSet() || len(m.Rules) > 0 || m.Embedding != nil) {
@@ -494,6 +518,17 @@ func (p *parser) rule(b *hclsyntax.Block) Rule {
 	return r
 }
 
+// prompt returns the content of a prompt, which is compiled where it is used.
+func (p *parser) prompt(m *Mock, b *hclsyntax.Block) *hclsyntax.Body {
+	if len(b.Labels) > 0 || m.Prompt != nil {
+		p.add(diag.Errorf(b.DefRange().Ptr(), "Wrong prompt", "The mock of a prompt has one prompt block, without labels: prompt { user = … }."))
+	}
+	body, diags := config.PromptContent(b.Body)
+	p.add(diags...)
+	p.references(config.BodyReferences(b.Body), "row")
+	return body
+}
+
 func (p *parser) reply(args hclsyntax.Attributes) Reply {
 	r := Reply{Answer: expression(args["answer"]), ToolCalls: expression(args["tool_calls"])}
 	p.names(r.Answer, "request")
@@ -522,11 +557,15 @@ func (p *parser) output(m *Mock, b *hclsyntax.Block) {
 // names reports references in an expression, which may be nil, to anything but
 // variables, path, and more.
 func (p *parser) names(e hcl.Expression, more ...string) {
-	if e == nil {
-		return
+	if e != nil {
+		p.references(config.Variables(e), more...)
 	}
+}
+
+// references reports references to anything but variables, path, and more.
+func (p *parser) references(all []hcl.Traversal, more ...string) {
 	can := append([]string{"var", "path"}, more...)
-	for _, t := range config.Variables(e) {
+	for _, t := range all {
 		if name := t.RootName(); !slices.Contains(can, name) {
 			hint := diag.Suggest(name, can)
 			if hint == "" {

@@ -15,6 +15,7 @@ import (
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/hashicorp/hcl/v2/hclsyntax"
 
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/config"
@@ -108,8 +109,9 @@ func (t *Table) Given() bool { return t.Rows != nil || t.File != "" }
 
 // Mock takes the place of a stage or of a model.
 type Mock struct {
-	// Stage is what is mocked. A variable of the pipeline that is a dataset is mocked
-	// as the source of the same name, and Variable is its name.
+	// Stage is what is mocked. A variable of the pipeline that is a dataset, model, or
+	// prompt is mocked as the source, model, or prompt of the same name, and Variable is
+	// its name.
 	Stage    addr.Stage
 	Variable string
 	// Real is set if the stage is what it is, even if tests would refuse it.
@@ -128,6 +130,8 @@ type Mock struct {
 	Rules []Rule
 	Reply
 	Embedding hcl.Expression
+	// Prompt is the content of a prompt, or nil.
+	Prompt *hclsyntax.Body
 	// Record is the file of recorded answers, relative to the folder of the test
 	// file, or empty.
 	Record      string
@@ -214,7 +218,7 @@ func (f *File) Check(m *config.Module) hcl.Diagnostics {
 	var diags hcl.Diagnostics
 	for _, mock := range f.allMocks() {
 		if mock.Variable != "" {
-			diags = append(diags, isDataset(m, mock)...)
+			diags = append(diags, canStandIn(m, mock)...)
 			continue
 		}
 		diags = append(diags, declared(m, mock.Stage, mock.Range)...)
@@ -230,30 +234,38 @@ func (f *File) Check(m *config.Module) hcl.Diagnostics {
 	return diags
 }
 
-// isDataset reports a mock of a variable that is not a dataset.
-func isDataset(m *config.Module, mock *Mock) hcl.Diagnostics {
+// canStandIn reports a mock of a variable that is a value, or of another kind than the
+// mock.
+func canStandIn(m *config.Module, mock *Mock) hcl.Diagnostics {
 	v := m.Variables[mock.Variable]
 	if v == nil {
 		return hcl.Diagnostics{diag.Errorf(&mock.Range, "Undeclared variable", "The pipeline does not declare var.%s.%s", mock.Variable, diag.Suggest(mock.Variable, slices.Collect(maps.Keys(m.Variables))))}
 	}
-	if v.Artifact != nil && v.Artifact.Kind == "dataset" {
+	var fix string
+	switch v.StandInKind() {
+	case mock.Stage.Kind:
 		return nil
+	case kind.Source:
+		fix = "a dataset. Give it rows: rows = […], or file"
+	case kind.Model:
+		fix = "a model. Give it answers: answer = …, rule blocks, tool_calls, embedding, or record"
+	case kind.Prompt:
+		fix = "a prompt. Give it a prompt block: prompt { user = … }"
+	default:
+		return hcl.Diagnostics{diag.Errorf(&mock.Range, "Cannot be mocked", "Only variables that are datasets, models, or prompts can be mocked, and var.%s is a value. Set it in a variables block.", mock.Variable)}
 	}
-	of := "a value. Set it in a variables block"
-	if v.Artifact != nil {
-		of = "a " + v.Artifact.Kind + ". Test the module through a pipeline that calls it"
-	}
-	return hcl.Diagnostics{diag.Errorf(&mock.Range, "Cannot be mocked", "Only variables that are datasets can be mocked, and var.%s is %s.", mock.Variable, of)}
+	return hcl.Diagnostics{diag.Errorf(&mock.Range, "Wrong kind of mock", "var.%s is %s.", mock.Variable, fix)}
 }
 
 // isMocked reports whether an address is that of the mock of a variable.
 func isMocked(m *config.Module, a addr.Stage) bool {
 	v := m.Variables[a.Name]
-	return a.Module.IsRoot() && a.Kind == kind.Source && v != nil && v.Artifact != nil
+	return a.Module.IsRoot() && v != nil && a.Kind == v.StandInKind()
 }
 
-// MockedVariables returns the variables of the pipeline that are datasets and that
-// take part in tests: those that have to be set, and those that a file mocks.
+// MockedVariables returns the variables of the pipeline that are datasets, models, or
+// prompts, and that take part in tests: those that have to be set, and those that a
+// file mocks.
 func MockedVariables(m *config.Module, files []*File) []*config.Variable {
 	var all []*config.Variable
 	for _, name := range slices.Sorted(maps.Keys(m.Variables)) {
@@ -261,7 +273,7 @@ func MockedVariables(m *config.Module, files []*File) []*config.Variable {
 		mocked := func(f *File) bool {
 			return slices.ContainsFunc(f.allMocks(), func(mock *Mock) bool { return mock.Variable == name })
 		}
-		if v.Artifact != nil && v.Artifact.Kind == "dataset" && (v.Required() || slices.ContainsFunc(files, mocked)) {
+		if v.Artifact != nil && (v.Required() || slices.ContainsFunc(files, mocked)) {
 			all = append(all, v)
 		}
 	}

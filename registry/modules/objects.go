@@ -25,8 +25,11 @@ func newObject(store string, u *url.URL, query url.Values) (origin, error) {
 	if err != nil {
 		return nil, err
 	}
-	if store == "gcs" {
+	switch store {
+	case "gcs":
 		return newGoogleObject(u, query, checksum)
+	case "azure":
+		return newAzureBlob(u, query, checksum)
 	}
 	given, err := take(query, "the source of an object in S3", "region")
 	if err != nil {

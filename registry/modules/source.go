@@ -167,7 +167,7 @@ func originOf(forced string, u *url.URL, query url.Values) (origin, error) {
 	switch {
 	case forced == "git":
 		return newRepository(u, query)
-	case forced == "s3", forced == "gcs":
+	case forced == "s3", forced == "gcs", forced == "azure":
 		return newObject(forced, u, query)
 	case forced != "":
 		return nil, fmt.Errorf("quern does not know the kind of source %q. %s", forced, forms)

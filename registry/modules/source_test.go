@@ -24,6 +24,7 @@ func TestSourcesAreParsed(t *testing.T) {
 		"oci://ghcr.io/acme/text//a?tag=1.0":                          {"oci://ghcr.io/acme/text?tag=1.0", "a", "text"},
 		"s3::https://acme.s3.eu-west-1.amazonaws.com/t.zip//a":        {"s3::https://acme.s3.eu-west-1.amazonaws.com/t.zip", "a", "t"},
 		"gcs::https://www.googleapis.com/storage/v1/acme/t.tar.gz//a": {"gcs::https://www.googleapis.com/storage/v1/acme/t.tar.gz", "a", "t"},
+		"azure::https://acme.blob.core.windows.net/modules/t.zip//a":  {"azure::https://acme.blob.core.windows.net/modules/t.zip", "a", "t"},
 		"oci://localhost:5000/text":                                   {"oci://localhost:5000/text", "", "text"},
 	} {
 		s, err := Parse(text)
@@ -69,6 +70,10 @@ func TestSourcesThatQuernRefuses(t *testing.T) {
 		"s3::https://example.com":                          "write an object in S3 as",
 		"s3::http://example.com/bucket/a.zip":              "write an object in S3 as",
 		"gcs::https://storage.googleapis.com/bucket/a":     "write an object in Google Cloud Storage as",
+		"azure::https://acme.blob.core.windows.net/a.zip":  "write a blob in Azure Blob Storage as",
+		"azure::http://acme.blob.core.windows.net/m/a.zip": "write a blob in Azure Blob Storage as",
+		"azure::https://example.com/modules/a.zip":         "write a blob in Azure Blob Storage as",
+		"azure::https://a.blob.core.windows.net/m/a?sig=1": `no parameter "sig"`,
 		"https://exa mple.com/a.zip":                       "contains a space",
 	} {
 		_, err := Parse(text)

@@ -139,6 +139,10 @@ func (s *Set) substitute(m *config.Module, at addr.Module, local map[string]stri
 	for i, stage := range m.Stages {
 		own := *stage
 		out.Stages[i] = &own
+		if s.standsIn(stage.Addr.In(at)) && stage.Addr.Kind == kind.Prompt {
+			diags = append(diags, s.prompt(&own)...)
+			continue
+		}
 		srv, more := s.serverOf(stage, stage.Addr.In(at), local)
 		diags = append(diags, more...)
 		if srv != nil {
@@ -190,8 +194,8 @@ func (s *Set) serverOf(stage *config.Stage, at addr.Stage, local map[string]stri
 	switch {
 	case m != nil && m.Real:
 		return nil, nil
-	case m == nil && s.standsIn(at):
-		return nil, hcl.Diagnostics{diag.Errorf(&s.Run.Range, "Variable is not mocked", "var.%s is a dataset, which only a caller of the module can pass. Give it rows: mock \"var.%s\" { rows = […] }.", at.Name, at.Name)}
+	case m == nil && at.Kind == kind.Source && s.standsIn(at):
+		return nil, s.notGiven(at, "a dataset", "rows", "rows = […]")
 	case m == nil && at.Kind == kind.Source:
 		return nil, s.outside(stage, at, rooted(stage.Plugin, local))
 	case m == nil && at.Kind != kind.Model && at.Kind != kind.Deploy:
@@ -217,8 +221,21 @@ func (s *Set) mockOf(at addr.Stage) *testfile.Mock {
 }
 
 // standsIn reports whether a stage takes the place of a variable.
-func (s *Set) standsIn(at addr.Stage) bool {
-	return at.Module.IsRoot() && at.Kind == kind.Source && slices.Contains(s.Module.StandIns, at.Name)
+func (s *Set) standsIn(at addr.Stage) bool { return slices.Contains(s.Module.StandIns, at) }
+
+func (s *Set) notGiven(at addr.Stage, what, missing, example string) hcl.Diagnostics {
+	return hcl.Diagnostics{diag.Errorf(&s.Run.Range, "Variable is not mocked", "var.%s is %s, which only a caller of the module can pass. Give it %s: mock \"var.%s\" { %s }.", at.Name, what, missing, at.Name, example)}
+}
+
+// prompt gives a prompt that takes the place of a variable its content.
+func (s *Set) prompt(stage *config.Stage) hcl.Diagnostics {
+	m := s.mockOf(stage.Addr)
+	if m == nil {
+		return s.notGiven(stage.Addr, "a prompt", "a content", "prompt { user = … }")
+	}
+	stage.Fill(m.Prompt, m.Range)
+	s.Module.Sources[s.File.Name] = s.File.Source
+	return nil
 }
 
 // outside reports a source without a mock that does not read files: it would reach what
