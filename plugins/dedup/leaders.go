@@ -15,10 +15,23 @@ import (
 
 // groups say which rows are duplicates of which.
 type groups struct {
-	// leader is the row that is kept in the place of each row: itself, if it is kept.
-	leader []uint32
-	// similarity of rows that are not kept with their leaders, if it is not 1.
+	// duplicates are the rows that are not kept, ascending.
+	duplicates []duplicate
+	// similarity of duplicates with their leaders, if it is not 1.
 	similarity map[uint32]float64
+}
+
+// duplicate is a row, and the one that is kept in its place.
+type duplicate struct{ row, leader uint32 }
+
+// from returns the duplicates from a row on.
+func (g *groups) from(row int) []duplicate {
+	at, _ := slices.BinarySearchFunc(g.duplicates, row, func(d duplicate, row int) int { return cmp.Compare(int(d.row), row) })
+	return g.duplicates[at:]
+}
+
+func (g *groups) sort() {
+	slices.SortFunc(g.duplicates, func(a, b duplicate) int { return cmp.Compare(a.row, b.row) })
 }
 
 // election chooses the leaders among rows that may be duplicates of each other.
@@ -35,13 +48,11 @@ type election struct {
 // elect divides sets of rows into groups. In the order of ranks, each row joins the first
 // leader that it is similar to, or becomes a leader itself.
 func (e *election) elect(ctx context.Context, sets [][]uint32) (*groups, error) {
-	if err := e.rank(ctx); err != nil {
-		return nil, err
-	}
 	if err := e.breakTies(ctx, sets); err != nil {
 		return nil, err
 	}
-	g := &groups{leader: newComponents(e.rows.rows()), similarity: map[uint32]float64{}}
+	g := &groups{similarity: map[uint32]float64{}}
+	defer g.sort()
 	if !e.run.Args.Verify {
 		_, err := e.divideAll(ctx, g, sets)
 		return g, err
@@ -106,12 +117,14 @@ func (e *election) divide(g *groups, set []uint32) bool {
 		similarity float64
 	}
 	var leaders []uint32
+	before := len(g.duplicates)
 	placed := map[digest]place{} // where equal values are
 	for _, c := range e.candidates(set) {
 		at, ok := placed[c.value]
 		for i := 0; !ok && i < len(leaders); i++ {
 			known := false
 			if at.similarity, ok, known = e.similar(leaders[i], c.row); !known {
+				g.duplicates = g.duplicates[:before]
 				return false
 			}
 			at.leader = leaders[i]
@@ -122,7 +135,7 @@ func (e *election) divide(g *groups, set []uint32) bool {
 			continue
 		}
 		placed[c.value] = at
-		g.leader[c.row] = at.leader
+		g.duplicates = append(g.duplicates, duplicate{c.row, at.leader})
 		if at.similarity < 1 {
 			g.similarity[c.row] = at.similarity
 		}
@@ -133,9 +146,6 @@ func (e *election) divide(g *groups, set []uint32) bool {
 // similar returns the similarity of two rows with different values, whether they are
 // duplicates, and whether that is known.
 func (e *election) similar(a, b uint32) (similarity float64, duplicates, known bool) {
-	if e.comparison == nil {
-		return 0, false, true
-	}
 	if e.verifier != nil {
 		s, known := e.verifier.similarity(e.rows, a, b)
 		return s, s >= e.run.Args.threshold(), known

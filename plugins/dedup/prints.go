@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"os"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // digest identifies a value by 128 bits of hash. The zero digest is that of null.
@@ -28,7 +30,8 @@ func (p digest) String() string { return fmt.Sprintf("%016x%016x", p.high, p.low
 //	slots    so many bytes for each row
 //
 // Numbers are little-endian. The slots are what candidates are compared by: a byte for each
-// slot of a signature, or a vector. For method "exact", there are no bands and no slots.
+// slot of a signature, or a vector. For method "exact", there are no bands, and the slots are
+// a hash of all columns, which orders rows with equal values.
 type prints struct {
 	layout
 	rows    int
@@ -93,6 +96,24 @@ func (s *prints) slotsOf(row int) []byte {
 	return s.content[at : at+s.slots]
 }
 
+// contentBytes is the size of the slots of method "exact".
+const contentBytes = 8
+
+func (s *prints) contentOf(row int) uint64 { return binary.LittleEndian.Uint64(s.slotsOf(row)) }
+
+func (s *prints) setContent(row int, hash uint64) {
+	binary.LittleEndian.PutUint64(s.slotsOf(row), hash)
+}
+
+// release lets the system take the memory of a mapped file back. What is needed again is
+// read again.
+func (s *prints) release() error {
+	if s.file == nil {
+		return nil
+	}
+	return unix.Madvise(s.file, unix.MADV_DONTNEED)
+}
+
 // copy copies what is known about a row of another shard.
 func (s *prints) copy(row int, from *prints, of int) {
 	for band := range s.bands {
@@ -118,7 +139,7 @@ func openPrints(path string, rows int, l layout) (*prints, error) {
 	if !is(s.rows, rows) || s.bands != l.bands || !is(s.slots, l.slots) || s.size() != len(content) {
 		return nil, s.close()
 	}
-	return s, nil
+	return s, s.release() // the system maps more than the header
 }
 
 func (s *prints) close() error {

@@ -36,15 +36,7 @@ func (dedup) Run(ctx context.Context, r *plugin.Run[dedupArgs]) (err error) {
 		return err
 	}
 	all := newRowset(s.prints)
-	sets := newComponents(all.rows())
-	copies := all.joinEqual(sets)
-	if s.comparison != nil {
-		if err := s.joinSimilar(ctx, all, sets, copies); err != nil {
-			return err
-		}
-	}
-	e := &election{scan: s, rows: all}
-	g, err := e.elect(ctx, sets.several())
+	g, err := s.groups(ctx, all)
 	if err != nil {
 		return err
 	}
@@ -53,6 +45,23 @@ func (dedup) Run(ctx context.Context, r *plugin.Run[dedupArgs]) (err error) {
 		return err
 	}
 	return w.clustersOut(ctx)
+}
+
+// groups finds the groups.
+func (s *scan) groups(ctx context.Context, all *rowset) (*groups, error) {
+	e := &election{scan: s, rows: all}
+	if err := e.rank(ctx); err != nil {
+		return nil, err
+	}
+	if s.comparison == nil {
+		return e.electEqual(ctx, partRows)
+	}
+	sets := newComponents(all.rows())
+	copies := all.joinEqual(sets)
+	if err := s.joinSimilar(ctx, all, sets, copies); err != nil {
+		return nil, err
+	}
+	return e.elect(ctx, sets.several())
 }
 
 // writing writes what was found.
@@ -77,7 +86,13 @@ func (w *writing) rowsOut(ctx context.Context) error {
 		if w.run.Args.Drop {
 			keep := make([]bool, to-from)
 			for i := range keep {
-				keep[i] = w.leader[from+i] == uint32(from+i)
+				keep[i] = true
+			}
+			for _, d := range w.from(from) {
+				if int(d.row) >= to {
+					break
+				}
+				keep[int(d.row)-from] = false
 			}
 			err = w.run.WriteSelected("", array.NewRecordBatch(arrow.NewSchema(nil, nil), nil, int64(to-from)), keep)
 		} else {
@@ -97,10 +112,8 @@ func (w *writing) ids(ctx context.Context) (map[uint32]*string, error) {
 		return nil, nil
 	}
 	var leaders []uint32
-	for row, leader := range w.leader {
-		if leader != uint32(row) {
-			leaders = append(leaders, leader)
-		}
+	for _, d := range w.duplicates {
+		leaders = append(leaders, d.leader)
 	}
 	slices.Sort(leaders)
 	ids := map[uint32]*string{}
@@ -120,8 +133,12 @@ func (w *writing) marks(from, to int, ids map[uint32]*string) error {
 	b := array.NewRecordBuilder(memory.DefaultAllocator, markColumns.Arrow())
 	defer b.Release()
 	cluster, of, similarity := b.Field(0).(*array.StringBuilder), b.Field(1).(*array.StringBuilder), b.Field(2).(*array.Float64Builder)
+	duplicates := w.from(from)
 	for row := uint32(from); row < uint32(to); row++ {
-		leader := w.leader[row]
+		leader := row
+		if len(duplicates) > 0 && duplicates[0].row == row {
+			leader, duplicates = duplicates[0].leader, duplicates[1:]
+		}
 		name := w.rows.print(leader)
 		if name == (digest{}) {
 			b.Field(0).AppendNull()
@@ -162,30 +179,26 @@ const (
 
 // clustersOut writes the largest groups and the values.
 func (w *writing) clustersOut(ctx context.Context) error {
-	sizes := make([]uint32, len(w.leader))
-	for _, leader := range w.leader {
-		sizes[leader]++
-	}
-	leaders, clusters, kept := w.largest(sizes)
+	shown, clusters := w.largest()
 	largest := int64(0)
-	if len(leaders) > 0 {
-		largest = int64(sizes[leaders[0]])
+	if len(shown) > 0 {
+		largest = int64(shown[0].rows)
 	}
-	total := int64(w.rows.rows())
+	total, duplicates := int64(w.rows.rows()), int64(len(w.duplicates))
 	w.run.SetValue(cty.ObjectVal(map[string]cty.Value{
-		"input_rows": cty.NumberIntVal(total), "kept": cty.NumberIntVal(kept), "duplicates": cty.NumberIntVal(total - kept),
+		"input_rows": cty.NumberIntVal(total), "kept": cty.NumberIntVal(total - duplicates), "duplicates": cty.NumberIntVal(duplicates),
 		"groups": cty.NumberIntVal(clusters), "largest": cty.NumberIntVal(largest),
 	}))
-	texts, err := w.texts(ctx, leaders)
+	texts, err := w.texts(ctx, shown)
 	if err != nil {
 		return err
 	}
 	b := array.NewRecordBuilder(memory.DefaultAllocator, clusterColumns.Arrow())
 	defer b.Release()
-	for _, leader := range leaders {
-		b.Field(0).(*array.StringBuilder).Append(w.rows.print(leader).String())
-		b.Field(1).(*array.Int64Builder).Append(int64(sizes[leader]))
-		if text, ok := texts[leader]; ok {
+	for _, c := range shown {
+		b.Field(0).(*array.StringBuilder).Append(w.rows.print(c.leader).String())
+		b.Field(1).(*array.Int64Builder).Append(int64(c.rows))
+		if text, ok := texts[c.leader]; ok {
 			b.Field(2).(*array.StringBuilder).Append(text)
 		} else {
 			b.Field(2).AppendNull()
@@ -196,30 +209,33 @@ func (w *writing) clustersOut(ctx context.Context) error {
 	return w.run.Write("clusters", rec)
 }
 
-// largest returns the leaders of the largest groups of several rows, the number of such
-// groups, and the number of rows that are kept. sizes has the number of rows of each
-// group, by leader.
-func (w *writing) largest(sizes []uint32) (leaders []uint32, clusters, kept int64) {
-	compare := func(a, b uint32) int {
-		if sizes[a] != sizes[b] {
-			return cmp.Compare(sizes[b], sizes[a])
+// cluster is a group of several rows.
+type cluster struct{ leader, rows uint32 }
+
+// largest returns the largest clusters, and the number of all.
+func (w *writing) largest() (shown []cluster, all int64) {
+	compare := func(a, b cluster) int {
+		if a.rows != b.rows {
+			return cmp.Compare(b.rows, a.rows)
 		}
-		return w.rows.print(a).compare(w.rows.print(b))
+		return w.rows.print(a.leader).compare(w.rows.print(b.leader))
 	}
-	for row, size := range sizes {
-		if size > 0 {
-			kept++
+	leaders := make([]uint32, len(w.duplicates))
+	for i, d := range w.duplicates {
+		leaders[i] = d.leader
+	}
+	slices.Sort(leaders)
+	for from := 0; from < len(leaders); all++ {
+		c := cluster{leaders[from], 1}
+		for ; from < len(leaders) && leaders[from] == c.leader; from++ {
+			c.rows++
 		}
-		if size < 2 {
-			continue
-		}
-		clusters++
-		if at, _ := slices.BinarySearchFunc(leaders, uint32(row), compare); at < shownClusters {
-			leaders = slices.Insert(leaders, at, uint32(row))
-			leaders = leaders[:min(len(leaders), shownClusters)]
+		if at, _ := slices.BinarySearchFunc(shown, c, compare); at < shownClusters {
+			shown = slices.Insert(shown, at, c)
+			shown = shown[:min(len(shown), shownClusters)]
 		}
 	}
-	return leaders, clusters, kept
+	return shown, all
 }
 
 // textsFile has the texts of the groups that were shown, as a JSON object by group.
@@ -227,7 +243,7 @@ const textsFile = "texts"
 
 // texts returns the beginnings of what was compared. It reads only those that the last
 // run did not show.
-func (w *writing) texts(ctx context.Context, leaders []uint32) (map[uint32]string, error) {
+func (w *writing) texts(ctx context.Context, clusters []cluster) (map[uint32]string, error) {
 	shows := w.compared
 	if text := w.run.Args.Text; text.IsSet() {
 		shows.Name = text.Key
@@ -241,11 +257,11 @@ func (w *writing) texts(ctx context.Context, leaders []uint32) (map[uint32]strin
 	}
 	var missing []uint32
 	out, shown := map[uint32]string{}, map[string]string{}
-	for _, leader := range leaders {
-		if text, ok := known[w.rows.print(leader).String()]; ok {
-			out[leader] = text
+	for _, c := range clusters {
+		if text, ok := known[w.rows.print(c.leader).String()]; ok {
+			out[c.leader] = text
 		} else {
-			missing = append(missing, leader)
+			missing = append(missing, c.leader)
 		}
 	}
 	slices.Sort(missing)

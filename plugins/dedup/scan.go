@@ -38,9 +38,8 @@ type scan struct {
 	done  atomic.Int64
 
 	// columns are read along with the values of method "exact", so that equal rows need not be
-	// read again: contents has a hash of each row of the shards that were read.
-	columns  []data.Ref
-	contents [][]uint64
+	// read again: the slots of a row are a hash of all of them.
+	columns []data.Ref
 
 	prints []*prints          // by shard
 	names  []string           // of the files about the shards; empty if they cannot be identified
@@ -71,11 +70,11 @@ func newScan(r *plugin.Run[dedupArgs]) (*scan, error) {
 		run: r, in: in, comparison: c, files: f,
 		compared: data.Ref{Namespace: data.Arguments, Name: r.Args.compared().Key}, kind: "values", prints: make([]*prints, len(in.Shards())),
 		names: make([]string, len(in.Shards())), fresh: make([]bool, len(in.Shards())), former: map[string]*prints{},
-		contents: make([][]uint64, len(in.Shards())),
 	}
 	if c != nil {
 		s.layout = c.layout()
 	} else {
+		s.layout.slots = contentBytes
 		s.columns = data.Columns.Refs(in.Schema.Names()...)
 	}
 	return s, nil
@@ -90,7 +89,7 @@ func (s *scan) all(ctx context.Context) error {
 	for i, shard := range s.in.Shards() {
 		name := ""
 		if s.kind != "" {
-			name = fileName(s.kind, shard, s.compared)
+			name = fileName(s.kind, shard, s.refs()...)
 		}
 		s.names[i] = name
 		if name != "" {
@@ -111,8 +110,10 @@ func (s *scan) all(ctx context.Context) error {
 	if len(fresh) == 0 {
 		return s.sameLengths()
 	}
-	if err := s.remember(); err != nil {
-		return err
+	if s.comparison != nil {
+		if err := s.remember(); err != nil {
+			return err
+		}
 	}
 	g, ctx := parallel.WithContext(ctx)
 	g.SetLimit(runtime.GOMAXPROCS(0))
@@ -133,6 +134,9 @@ func (s *scan) all(ctx context.Context) error {
 	}
 	return s.sameLengths()
 }
+
+// refs are what is read about a row.
+func (s *scan) refs() []data.Ref { return append([]data.Ref{s.compared}, s.columns...) }
 
 // remember finds the rows of shards that no longer exist, among which the rows of new
 // shards probably are.
@@ -168,23 +172,20 @@ func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 	if s.comparison != nil {
 		r.signer, r.bands = s.comparison.newSigner(), make([]uint32, s.layout.bands)
 	}
-	var contents []uint64
-	for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, append([]data.Ref{s.compared}, s.columns...), 0) {
+	for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, s.refs(), 0) {
 		if err != nil {
+			return err
+		}
+		if err := r.contents(rec.Columns()[1:], int(rec.NumRows())); err != nil {
 			return err
 		}
 		if err := r.batch(ctx, rec.Column(0)); err != nil {
 			return err
 		}
-		if len(s.columns) > 0 {
-			if contents, err = appendContents(contents, rec.Columns()[1:], int(rec.NumRows())); err != nil {
-				return err
-			}
-		}
 		s.run.Progress(s.done.Add(rec.NumRows()), s.in.Rows, "rows", "reading")
 	}
 	for _, i := range shards {
-		s.prints[i], s.contents[i] = p, contents
+		s.prints[i] = p
 	}
 	if name == "" || s.waiting.Load() != nil {
 		return nil
@@ -211,6 +212,21 @@ type reader struct {
 	first  int64 // of the shard
 	row    int
 	value  []byte
+}
+
+// contents adds the hashes of the columns of the next rows, for method "exact".
+func (r *reader) contents(columns []arrow.Array, rows int) (err error) {
+	if r.comparison != nil {
+		return nil
+	}
+	var hash uint64
+	for i := range rows {
+		if hash, r.value, err = contentOf(columns, i, r.value); err != nil {
+			return err
+		}
+		r.out.setContent(r.row+i, hash)
+	}
+	return nil
 }
 
 func (r *reader) batch(ctx context.Context, values arrow.Array) error {

@@ -31,17 +31,8 @@ func (e *election) breakTies(ctx context.Context, sets [][]uint32) error {
 	if err != nil || len(missing) == 0 {
 		return err
 	}
-	unread := slices.DeleteFunc(slices.Clone(missing), func(row uint32) bool {
-		shard, at := e.rows.locate(row)
-		if e.contents[shard] == nil {
-			return false
-		}
-		e.content[row] = e.contents[shard][at]
-		return true
-	})
-	e.contents = nil
 	var value []byte
-	err = e.each(ctx, unread, columns, func(row uint32, rec arrow.RecordBatch, i int) (err error) {
+	err = e.each(ctx, missing, columns, func(row uint32, rec arrow.RecordBatch, i int) (err error) {
 		e.content[row], value, err = contentOf(rec.Columns(), i, value)
 		return err
 	})
@@ -60,19 +51,6 @@ func contentOf(columns []arrow.Array, i int, scratch []byte) (hash uint64, _ []b
 		}
 	}
 	return xxh3.Hash(scratch), scratch, nil
-}
-
-// appendContents appends a hash of each of some rows.
-func appendContents(to []uint64, columns []arrow.Array, rows int) (_ []uint64, err error) {
-	var hash uint64
-	var scratch []byte
-	for i := range rows {
-		if hash, scratch, err = contentOf(columns, i, scratch); err != nil {
-			return nil, err
-		}
-		to = append(to, hash)
-	}
-	return to, nil
 }
 
 // The hashes of rows of a shard are kept, for rows that were tied: the position of the row
