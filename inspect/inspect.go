@@ -150,7 +150,7 @@ func ofStage(st *state.State, address string) ([]*state.Instance, error) {
 func instancesOf(a addr.Instance, all map[string]*state.Instance) []*state.Instance {
 	var found []*state.Instance
 	for _, address := range slices.Sorted(maps.Keys(all)) {
-		if i, err := addr.Parse(address); err == nil && !a.HasKey() && i.Stage == a.Stage {
+		if i, err := addr.Parse(address); err == nil && !a.HasKey() && i.Stage == a.Stage && i.Deposed == a.Deposed {
 			found = append(found, all[address])
 		}
 	}

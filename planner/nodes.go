@@ -155,6 +155,8 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 		b.gateReasons(n.Node)
 		nodes = append(nodes, n.Node)
 	}
+	gone = append(gone, b.replaced(nodes)...)
+	deleteLast(nodes, gone)
 	b.addCredentials(gone)
 	return append(nodes, gone...)
 }

@@ -343,7 +343,7 @@ func (s *shelf) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[shelfArg
 		out.Changes = append(out.Changes, plugin.DeploymentChange{Argument: "artifact", Before: "the old", After: "the new"})
 	}
 	if place != p.Args.Place {
-		out.Action = plugin.ActionReplace
+		out.Action, out.Coexists = plugin.ActionReplace, true
 		out.Changes = append(out.Changes, plugin.DeploymentChange{Argument: "place", Before: place, After: p.Args.Place, ForcesReplacement: true})
 	}
 	return out, nil

@@ -14,7 +14,7 @@ func (b *builder) protect(nodes []*plan.Node) {
 			continue
 		}
 		a, err := addr.Parse(n.Address)
-		if err != nil {
+		if err != nil || a.Deposed > 0 { // the deployment that replaced it is protected
 			continue
 		}
 		s := b.root.Tree.Stage(a.Stage)

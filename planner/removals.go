@@ -45,7 +45,8 @@ func (b *builder) orphans(all []*module.Instance) []*plan.Node {
 		}
 	}
 	maps.DeleteFunc(gone, func(address string, _ *state.Instance) bool { return !b.targeted(address) })
-	return b.kept(removals(gone, "is no longer in the configuration"))
+	deposed := b.deposed(gone, there)
+	return append(b.kept(removals(gone, "is no longer in the configuration")), deposed...)
 }
 
 // waiting returns the stages that wait for something and have no result yet.
@@ -163,7 +164,7 @@ func (b *builder) targeted(address string) bool {
 // reports what is needed.
 func (b *builder) addCredentials(nodes []*plan.Node) {
 	for _, n := range nodes {
-		prior := b.prior[n.Address]
+		prior := b.deployedAs(n)
 		if n.Action != plan.Delete || prior == nil || prior.Deployment == nil || len(prior.Deployment.Sensitive) == 0 {
 			continue
 		}
@@ -176,6 +177,19 @@ func (b *builder) addCredentials(nodes []*plan.Node) {
 		}
 		n.Body = body
 	}
+}
+
+// deployedAs returns the instance in the state whose deployment a node deletes, or nil.
+// The plan may replace the deployment first.
+func (b *builder) deployedAs(n *plan.Node) *state.Instance {
+	if i := b.prior[n.Address]; i != nil {
+		return i
+	}
+	a, err := addr.Parse(n.Address)
+	if err != nil {
+		return nil
+	}
+	return b.prior[a.Current().String()]
 }
 
 // decoderOf returns the decoder of the module that an address is in, or that of the

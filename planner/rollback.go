@@ -109,6 +109,9 @@ func (a *adopter) unconfigured(planned map[string]*plan.Node, run *history.Run) 
 		if there != nil && there.Action != plan.Forget && there.Action != plan.Delete {
 			continue
 		}
+		if a, err := addr.Parse(address); err == nil && a.Deposed > 0 {
+			continue
+		}
 		if left.Deployment != nil {
 			if is := a.to.Instances[address]; is == nil || is.ActionKey != left.ActionKey {
 				a.Report(diag.Errorf(nil, "Deployment cannot be restored", "%s is no longer in the configuration, and the state does not contain its block. %s", address, checkOut(run)))

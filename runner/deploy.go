@@ -3,6 +3,7 @@ package runner
 import (
 	"context"
 	"fmt"
+	"sync"
 	"time"
 
 	"github.com/zclconf/go-cty/cty"
@@ -25,6 +26,8 @@ type deployer struct {
 	publisher   *publisher
 	plugins     Plugins
 	environment string
+	// unfinished are the deployments that failed attempts of this run left, by address.
+	unfinished sync.Map // string → *plan.Deployment
 }
 
 // deploy creates, updates, replaces, or keeps a deployment, as its plugin
@@ -48,6 +51,15 @@ func (c *deployer) deploy(ctx context.Context, n *plan.Node, res *StageResult) (
 		return err
 	}
 	d := &deployment{deployer: c, Stage: s, keys: keys, plugin: p, digests: map[string]string{}}
+	if d.at, err = addr.Parse(n.Address); err != nil {
+		return err
+	}
+	if n.MovedFrom != "" { // it may take over an older deployment in place of the current one
+		d.deposes = n.Deposes
+	}
+	if left, ok := c.unfinished.Load(n.Address); ok {
+		n.Deployment = left.(*plan.Deployment)
+	}
 	for key, in := range s.Inputs {
 		d.digests[key] = in.Ref.Digest
 	}
@@ -70,19 +82,26 @@ func (c *deployer) deploy(ctx context.Context, n *plan.Node, res *StageResult) (
 	if err := d.place.Remove(); err != nil {
 		return err
 	}
-	return c.checker.check(n, plan.WhenPost)
+	if err := c.checker.check(n, plan.WhenPost); err != nil {
+		return err
+	}
+	return d.deleteReplaced(ctx)
 }
 
 // deployment is one change to a deployment.
 type deployment struct {
 	*deployer
 	*stage.Stage
+	at      addr.Instance
 	keys    stage.Keys
 	plugin  *client.Plugin
 	place   *stage.Place
 	digests map[string]string // what is to be deployed, by input key
 	inputs  map[string]*pluginv1.Artifact
 	prior   *pluginv1.DeploymentState
+	// deposes is the address at which the state keeps the deployment that another one
+	// replaces, or empty.
+	deposes string
 }
 
 // decide asks the plugin what to do. It refuses an answer that goes further
@@ -90,9 +109,6 @@ type deployment struct {
 func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 	if d.prior == nil {
 		return plan.Create, nil
-	}
-	if stage.Forced(d.Node) {
-		return plan.Replace, nil
 	}
 	resp, err := d.plugin.Service().PlanDeployment(ctx, &pluginv1.PlanDeploymentRequest{
 		Instance: d.Instance, Prior: d.prior, Digests: d.digests, Inputs: d.inputs,
@@ -111,61 +127,49 @@ func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 	}
 	switch resp.GetAction() {
 	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_NONE:
+		if stage.Forced(d.Node) {
+			return d.replace(resp.GetCoexists())
+		}
 		return plan.Keep, nil
 	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_CREATE:
 		return plan.Create, nil
 	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_UPDATE:
+		if stage.Forced(d.Node) {
+			return d.replace(resp.GetCoexists())
+		}
 		return plan.Update, nil
 	case pluginv1.DeploymentAction_DEPLOYMENT_ACTION_REPLACE:
-		if d.PreventDestroy {
-			return "", failure.Errorf(d.Range.Ptr(), "Deployment is protected",
-				"With the results of this run, %s would have to be replaced, but it has prevent_destroy = true. To replace it, set prevent_destroy to false and make a new plan.", d.Address)
-		}
-		if d.Action == plan.Update {
-			return "", failure.Errorf(d.Range.Ptr(), "The deployment would be replaced",
-				"The plan was to update %s in place, but with the results of this run it would have to be replaced. Make a new plan, which will show this, and apply it.", d.Address)
-		}
-		return plan.Replace, nil
+		return d.replace(resp.GetCoexists())
 	}
 	return "", d.Faulty(fmt.Sprintf("its planned action for the deployment is %s", resp.GetAction()))
 }
 
 func (d *deployment) carryOut(ctx context.Context, res *StageResult) error {
-	switch res.Action {
-	case plan.Keep:
+	switch {
+	case res.Action == plan.Keep:
 		return d.record(d.Deployment, d.keys.Definition, res)
-	case plan.Replace:
+	case res.Action != plan.Replace:
+		return d.apply(ctx, d.prior, res)
+	case d.deposes == "":
 		if err := d.remove(ctx); err != nil {
 			return err
 		}
 	}
-	return d.apply(ctx, res)
+	return d.apply(ctx, nil, res)
 }
 
-// remove deletes the existing deployment, so that it can be created again.
-func (d *deployment) remove(ctx context.Context) error {
-	resp, err := d.plugin.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: d.Instance, State: d.prior})
-	if err != nil {
-		return err
-	}
-	if err := d.Heard(resp.GetDiagnostics()); err != nil {
-		return err
-	}
-	d.prior = nil
-	return d.save(nil)
-}
-
-func (d *deployment) apply(ctx context.Context, res *StageResult) error {
+// apply creates a deployment, or updates the prior one.
+func (d *deployment) apply(ctx context.Context, prior *pluginv1.DeploymentState, res *StageResult) error {
 	resp, err := d.plugin.Service().ApplyDeployment(ctx, &pluginv1.ApplyDeploymentRequest{
-		Instance: d.Instance, Prior: d.prior, Inputs: d.inputs, WorkDir: d.place.Work,
+		Instance: d.Instance, Prior: prior, Inputs: d.inputs, WorkDir: d.place.Work,
 	})
 	if err != nil {
-		d.warnOfLost()
+		d.warnOfLost(prior)
 		return err
 	}
 	failed := d.Heard(resp.GetDiagnostics())
 	if failed == nil && resp.GetState() == nil {
-		d.warnOfLost()
+		d.warnOfLost(prior)
 		failed = d.Faulty("it returned no state for the deployment")
 	}
 	// Something may exist even if the call failed. It has to be recorded, or
@@ -178,6 +182,7 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) error {
 		definition := d.keys.Definition
 		if failed != nil {
 			definition = ""
+			d.unfinished.Store(d.Address, made)
 		}
 		if err := d.record(made, definition, res); err != nil {
 			return err
@@ -188,8 +193,8 @@ func (d *deployment) apply(ctx context.Context, res *StageResult) error {
 
 // warnOfLost warns that a deployment may exist that is not in any state. What
 // existed before is still in the state.
-func (d *deployment) warnOfLost() {
-	if d.prior != nil {
+func (d *deployment) warnOfLost(prior *pluginv1.DeploymentState) {
+	if prior != nil {
 		return
 	}
 	d.Warn(d.Range.Ptr(), "A deployment may have no record",
@@ -253,17 +258,27 @@ func (d *deployment) record(made *plan.Deployment, definition string, res *Stage
 	return d.values.reveal(d.Node, &plan.Made{Value: res.Value})
 }
 
-// save writes the instance to the state immediately. A deployment that was
-// taken over is removed from its old address.
+// save writes the instance to the state immediately. A deployment that it replaces
+// gets another address, and one that was taken over is removed from its old address.
 func (d *deployment) save(inst *state.Instance) error {
+	d.depose()
 	if d.MovedFrom != "" {
 		d.state.set(d.MovedFrom, nil)
 	}
 	return d.state.setNow(d.Address, inst)
 }
 
-// undeploy deletes a deployment that is no longer configured.
+// undeploy deletes a deployment that is no longer configured, or that another one has
+// replaced.
 func (c *deployer) undeploy(ctx context.Context, n *plan.Node, res *StageResult) error {
+	at, err := addr.Parse(n.Address)
+	if err != nil {
+		return err
+	}
+	if _, ok := c.state.instance(n.Address); !ok && at.Deposed > 0 { // the run has not replaced it
+		res.Action = plan.Keep
+		return nil
+	}
 	res.Action = plan.Delete
 	p, err := c.plugins.Client(ctx, n.Plugin)
 	if err != nil {
@@ -289,7 +304,7 @@ func (c *deployer) undeploy(ctx context.Context, n *plan.Node, res *StageResult)
 	if err != nil {
 		return err
 	}
-	s := &stage.Stage{Node: n, Instance: &pluginv1.Instance{Kind: n.Kind, Type: n.Type, Address: addr.WithinModule(n.Address), Config: encoded}}
+	s := &stage.Stage{Node: n, Instance: &pluginv1.Instance{Kind: n.Kind, Type: n.Type, Address: addr.WithinModule(at.Current().String()), Config: encoded}}
 	defer func() { res.Diagnostics = append(res.Diagnostics, s.Warnings...) }()
 	resp, err := p.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: s.Instance, State: prior})
 	if err != nil {

@@ -29,6 +29,7 @@ type world struct {
 	sources map[string][]string
 	shelves map[string]string // what is on each: a digest
 	calls   map[string]int
+	changes []string // of the shelves, in order
 
 	mapped atomic.Int64 // rows that reached label "upper"
 	// Hooks; nil: nothing.
@@ -47,6 +48,13 @@ func (w *world) called(what string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.calls[what]++
+}
+
+// changed notes a change of the shelves.
+func (w *world) changed(how string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.changes = append(w.changes, how)
 }
 
 // taken returns how often something was called since the last time.
@@ -438,7 +446,7 @@ func (s *shelf) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[shelfArg
 		return &plugin.DeploymentPlan{Action: plugin.ActionCreate}, nil
 	}
 	if string(p.Prior.Private) != p.Args.Place {
-		return &plugin.DeploymentPlan{Action: plugin.ActionReplace}, nil
+		return &plugin.DeploymentPlan{Action: plugin.ActionReplace, Coexists: true}, nil
 	}
 	digest, known := p.Digest("artifact")
 	if known && p.Prior.Value.GetAttr("digest").AsString() == digest {
@@ -449,6 +457,7 @@ func (s *shelf) Plan(_ context.Context, p *plugin.DeploymentPlanRequest[shelfArg
 
 func (s *shelf) Apply(_ context.Context, a *plugin.DeploymentApplyRequest[shelfArgs]) (*plugin.DeploymentState, error) {
 	s.w.called("apply")
+	s.w.changed("put on " + a.Args.Place)
 	digest := a.Artifact(a.Args.Artifact).Digest
 	if err := s.w.put(a.Args.Place, digest); err != nil {
 		return nil, err
@@ -463,6 +472,7 @@ func (s *shelf) Apply(_ context.Context, a *plugin.DeploymentApplyRequest[shelfA
 
 func (s *shelf) Delete(_ context.Context, d *plugin.DeploymentDeleteRequest[shelfArgs]) error {
 	s.w.called("delete")
+	s.w.changed("take from " + string(d.State.Private))
 	s.w.mu.Lock()
 	defer s.w.mu.Unlock()
 	delete(s.w.shelves, string(d.State.Private))

@@ -34,16 +34,18 @@ func isChange(r *http.Request) bool {
 	return r.Method != http.MethodGet && r.Method != http.MethodHead && !slices.Contains(asks, r.URL.Path)
 }
 
-func TestCrashOfDeploymentsToOllama(t *testing.T) {
-	// The server is a stand-in for Ollama.
+func TestCrashOfDeploymentsToOllama(t *testing.T) { killDeployments(t, ollamaPlace(t)) }
+
+// ollamaPlace returns a stand-in for Ollama.
+func ollamaPlace(t *testing.T) *place {
 	s := ollamatest.New()
 	s.Delay = 10 * time.Millisecond
 	header := base64.StdEncoding.EncodeToString([]byte("GGUF\x03\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"))
 	p := &place{
 		train: filesModel("gguf", fmt.Sprintf(`"m.gguf" = "%s${base64encode("weights ${var.epochs}")}"`, header)),
 		env:   []string{"QUERN_PLUGIN_PATH=" + binaries},
-		serving: func() (string, error) {
-			answer, _ := s.Ask("m", "Hello.") // an error means that the model does not exist
+		serving: func(name string) (string, error) {
+			answer, _ := s.Ask(name, "Hello.") // an error means that the model does not exist
 			return answer, nil
 		},
 	}
@@ -51,15 +53,18 @@ func TestCrashOfDeploymentsToOllama(t *testing.T) {
 	p.deploy = fmt.Sprintf(`
 deploy "ollama" "live" {
   artifact = train.m
-  name     = "m"
+  name     = var.name
   base_url = %q
 }
 `, p.url)
-	killDeployments(t, p)
+	return p
 }
 
-func TestCrashOfDeploymentsToReplicasOfVLLM(t *testing.T) {
-	// The replicas are stand-ins for vLLM. The place counts the first one's requests.
+func TestCrashOfDeploymentsToReplicasOfVLLM(t *testing.T) { killDeployments(t, vllmPlace(t)) }
+
+// vllmPlace returns two stand-ins for replicas of vLLM. It counts the requests to the
+// first one.
+func vllmPlace(t *testing.T) *place {
 	first, second := vllmtest.New(), vllmtest.Start(t)
 	first.Delay, second.Delay = 10*time.Millisecond, 10*time.Millisecond
 	known := []string{"", vllmtest.Weights("weights 1"), vllmtest.Weights("weights 2")}
@@ -69,11 +74,11 @@ func TestCrashOfDeploymentsToReplicasOfVLLM(t *testing.T) {
     "adapter/adapter_model.safetensors" = base64encode("weights ${var.epochs}")
   `),
 		env: []string{"QUERN_PLUGIN_PATH=" + binaries},
-		serving: func() (string, error) {
-			if answer := second.Serving("m"); !slices.Contains(known, answer) {
+		serving: func(name string) (string, error) {
+			if answer := second.Serving(name); !slices.Contains(known, answer) {
 				return "", fmt.Errorf("the second replica serves %q", answer)
 			}
-			return first.Serving("m"), nil
+			return first.Serving(name), nil
 		},
 	}
 	p.serve(t, first, isChange)
@@ -81,12 +86,12 @@ func TestCrashOfDeploymentsToReplicasOfVLLM(t *testing.T) {
 deploy "vllm" "live" {
   artifact  = train.m
   endpoints = [%q, %q]
-  name      = "m"
+  name      = var.name
   path      = "adapters"
   alias     = true
   keep      = 1
   drain     = "0s"
 }
 `, p.url, second.URL)
-	killDeployments(t, p)
+	return p
 }

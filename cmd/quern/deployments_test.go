@@ -34,14 +34,15 @@ import (
 type place struct {
 	url string
 	// train is the block of train.m, which depends on var.epochs; by default a
-	// linear model. deploy is the block that deploys it.
+	// linear model. deploy is the block that deploys it as var.name.
 	train, deploy string
 	env           []string
 	// programs is the folder of quern; "": binaries.
 	programs string
-	// serving returns the digest of the artifact that the server offers
-	// completely, "" if it offers none.
-	serving func() (string, error)
+	// serving returns the digest of the artifact that the server offers completely
+	// under a name, "" if it offers none.
+	serving func(name string) (string, error)
+	handler http.Handler
 
 	mu       sync.Mutex
 	requests int
@@ -49,19 +50,26 @@ type place struct {
 	// at is called once, when that many requests have come.
 	at     int
 	atThat func()
+	// watch, which may be nil, is called after each request.
+	watch func()
 }
 
 // serve starts the server. isWrite reports whether a request changes something.
 func (p *place) serve(t *testing.T, handler http.Handler, isWrite func(*http.Request) bool) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		p.count(isWrite(r))
+		watch := p.count(isWrite(r))
 		handler.ServeHTTP(w, r)
+		if watch != nil {
+			watch()
+		}
 	}))
+	p.handler = handler
 	t.Cleanup(server.Close)
 	p.url = server.URL
 }
 
-func (p *place) count(write bool) {
+// count counts a request, and returns what to call after it, or nil.
+func (p *place) count(write bool) func() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.requests++
@@ -71,6 +79,21 @@ func (p *place) count(write bool) {
 	if p.atThat != nil && p.requests == p.at {
 		p.atThat()
 	}
+	return p.watch
+}
+
+// get returns the body at a path of the server, or nil if there is nothing. It does not
+// count as a request.
+func (p *place) get(path string) ([]byte, error) {
+	w := httptest.NewRecorder()
+	p.handler.ServeHTTP(w, httptest.NewRequest(http.MethodGet, path, nil))
+	switch w.Code {
+	case http.StatusOK:
+		return w.Body.Bytes(), nil
+	case http.StatusNotFound:
+		return nil, nil
+	}
+	return nil, fmt.Errorf("%s: %d", path, w.Code)
 }
 
 // from sets the counts to zero, and what to do at a request.
@@ -111,7 +134,7 @@ func (d *deploying) quern(args ...string) string {
 
 func (d *deploying) served() string {
 	d.t.Helper()
-	digest, err := d.serving()
+	digest, err := d.serving(deployedName)
 	if err != nil {
 		d.t.Fatalf("what is served: %v", err)
 	}
@@ -150,6 +173,9 @@ func (d *deploying) killed(at int, args ...string) bool {
 	}
 }
 
+// deployedName is the default of var.name.
+const deployedName = "m"
+
 const linearModel = `
 train "linear" "m" {
   dataset     = source.texts
@@ -160,15 +186,19 @@ train "linear" "m" {
 }
 `
 
-// killDeployments kills applies at random requests, and checks each time that
-// the old or the new model is served, and that another apply finishes the work.
-func killDeployments(t *testing.T, p *place) {
+// deployTo returns a pipeline that deploys to a place.
+func deployTo(t *testing.T, p *place) *deploying {
 	d := &deploying{place: p, t: t, dir: folder(t, map[string]string{
 		"a.csv": "text,kind\nhello,a\ngoodbye,b\nhello there,a\ngood bye,b\n",
 		"main.quern.hcl": `
 variable "epochs" {
   type    = number
   default = 1
+}
+
+variable "name" {
+  type    = string
+  default = "m"
 }
 
 source "csv" "texts" {
@@ -178,6 +208,13 @@ source "csv" "texts" {
 ` + cmp.Or(p.train, linearModel) + p.deploy,
 	})}
 	d.quern("init")
+	return d
+}
+
+// killDeployments kills applies at random requests, and checks each time that
+// the old or the new model is served, and that another apply finishes the work.
+func killDeployments(t *testing.T, p *place) {
+	d := deployTo(t, p)
 	version := func(n int) []string {
 		return []string{"apply", "-auto-approve", "-var", fmt.Sprintf("epochs=%d", n)}
 	}
@@ -234,19 +271,21 @@ source "csv" "texts" {
 	}
 }
 
-func TestCrashOfDeploymentsToARegistry(t *testing.T) {
+func TestCrashOfDeploymentsToARegistry(t *testing.T) { killDeployments(t, registryPlace(t)) }
+
+// registryPlace returns the registry of go-containerregistry.
+func registryPlace(t *testing.T) *place {
 	p := &place{}
-	// The registry is go-containerregistry's.
 	p.serve(t, registry.New(registry.Logger(log.New(io.Discard, "", 0))), func(r *http.Request) bool { return r.Method != http.MethodGet && r.Method != http.MethodHead })
 	host := strings.TrimPrefix(p.url, "http://")
 	p.deploy = fmt.Sprintf(`
 deploy "oci" "live" {
   artifact  = train.m
-  reference = "%s/models/m:prod"
+  reference = "%s/models/${var.name}:prod"
 }
 `, host)
-	p.serving = func() (string, error) {
-		text, err := get(p.url + "/v2/models/m/manifests/prod")
+	p.serving = func(name string) (string, error) {
+		text, err := p.get("/v2/models/" + name + "/manifests/prod")
 		if err != nil || text == nil {
 			return "", err
 		}
@@ -258,13 +297,13 @@ deploy "oci" "live" {
 			return "", err
 		}
 		for _, l := range m.Layers {
-			if blob, err := get(p.url + "/v2/models/m/blobs/" + l.Digest); err != nil || blob == nil {
+			if blob, err := p.get("/v2/models/" + name + "/blobs/" + l.Digest); err != nil || blob == nil {
 				return "", fmt.Errorf("layer %s is missing: %w", l.Digest, err)
 			}
 		}
 		return m.Annotations["dev.quern.artifact"], nil
 	}
-	killDeployments(t, p)
+	return p
 }
 
 // hubPlace returns a Hub as a place of deployments. Files of at least that many bytes
@@ -282,16 +321,19 @@ func hubPlace(t *testing.T, largeFrom int64) (*place, *hubtest.Hub) {
 	return p, hub
 }
 
-func TestCrashOfDeploymentsToTheHuggingFaceHub(t *testing.T) {
+func TestCrashOfDeploymentsToTheHuggingFaceHub(t *testing.T) { killDeployments(t, modelHub(t)) }
+
+// modelHub returns a Hub for models.
+func modelHub(t *testing.T) *place {
 	p, hub := hubPlace(t, 100)
 	p.deploy = `
 deploy "huggingface" "live" {
   artifact = train.m
-  repo     = "acme/m"
+  repo     = "acme/${var.name}"
 }
 `
-	p.serving = published(hub, "acme/m")
-	killDeployments(t, p)
+	p.serving = published(hub, "acme/")
+	return p
 }
 
 func TestCrashOfDeploymentsOfDatasetsToTheHuggingFaceHub(t *testing.T) {
@@ -300,11 +342,11 @@ func TestCrashOfDeploymentsOfDatasetsToTheHuggingFaceHub(t *testing.T) {
 	p.deploy = `
 deploy "huggingface" "live" {
   dataset = transform.m
-  repo    = "acme/m"
+  repo    = "acme/${var.name}"
   format  = "jsonl"
 }
 `
-	p.serving = published(hub, "datasets/acme/m")
+	p.serving = published(hub, "datasets/acme/")
 	killDeployments(t, p)
 }
 
@@ -316,10 +358,10 @@ transform "map" "m" {
 }
 `
 
-// published returns what a repository contains: files that belong together.
-func published(hub *hubtest.Hub, repo string) func() (string, error) {
-	return func() (string, error) {
-		files := hub.Files(repo, "main")
+// published returns what a repository of an owner contains: files that belong together.
+func published(hub *hubtest.Hub, owner string) func(name string) (string, error) {
+	return func(name string) (string, error) {
+		files := hub.Files(owner+name, "main")
 		card := files["README.md"]
 		if card == "" {
 			return "", nil
@@ -359,8 +401,8 @@ deploy "kubernetes" "live" {
   depends_on = [train.m]
 }
 `
-	p.serving = func() (string, error) {
-		pod := cluster.Get("Pod", "default", "m")
+	p.serving = func(name string) (string, error) {
+		pod := cluster.Get("Pod", "default", name)
 		if pod == nil {
 			return "", nil
 		}
@@ -369,7 +411,10 @@ deploy "kubernetes" "live" {
 	killDeployments(t, p)
 }
 
-func TestCrashOfDatasetsPublishedInABucket(t *testing.T) {
+func TestCrashOfDatasetsPublishedInABucket(t *testing.T) { killDeployments(t, bucketPlace(t)) }
+
+// bucketPlace returns a bucket for datasets.
+func bucketPlace(t *testing.T) *place {
 	p, backend := &place{programs: allPrograms(t)}, s3mem.New()
 	if err := backend.CreateBucket("data"); err != nil {
 		t.Fatal(err)
@@ -381,13 +426,13 @@ func TestCrashOfDatasetsPublishedInABucket(t *testing.T) {
 deploy "s3" "live" {
   dataset  = transform.m
   bucket   = "data"
-  path     = "corpora/m"
+  path     = "corpora/${var.name}"
   format   = "jsonl"
   endpoint = %q
 }
 `, p.url)
 	object := func(name string) []byte {
-		o, err := backend.GetObject("data", "corpora/m/"+name, nil)
+		o, err := backend.GetObject("data", "corpora/"+name, nil)
 		if err != nil {
 			return nil
 		}
@@ -397,8 +442,8 @@ deploy "s3" "live" {
 		}
 		return text
 	}
-	p.serving = func() (string, error) {
-		text := object("manifest.json")
+	p.serving = func(name string) (string, error) {
+		text := object(name + "/manifest.json")
 		if text == nil {
 			return "", nil
 		}
@@ -410,27 +455,11 @@ deploy "s3" "live" {
 			return "", err
 		}
 		for _, f := range m.Files {
-			if sum := sha256.Sum256(object(f.Name)); hex.EncodeToString(sum[:]) != f.SHA256 {
+			if sum := sha256.Sum256(object(name + "/" + f.Name)); hex.EncodeToString(sum[:]) != f.SHA256 {
 				return "", fmt.Errorf("%s is missing or another file", f.Name)
 			}
 		}
 		return m.Artifact, nil
 	}
-	killDeployments(t, p)
-}
-
-// get returns the body at a URL, or nil if there is nothing.
-func get(url string) ([]byte, error) {
-	resp, err := http.Get(url)
-	if err != nil {
-		return nil, err
-	}
-	defer resp.Body.Close()
-	switch resp.StatusCode {
-	case http.StatusOK:
-		return io.ReadAll(resp.Body)
-	case http.StatusNotFound:
-		return nil, nil
-	}
-	return nil, fmt.Errorf("%s: %s", url, resp.Status)
+	return p
 }

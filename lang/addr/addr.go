@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"iter"
 	"math/big"
+	"strconv"
 	"strings"
 
 	"github.com/hashicorp/hcl/v2"
@@ -86,9 +87,29 @@ type Instance struct {
 	Stage
 	// Key is cty.NilVal, a string (for_each) or a number (count).
 	Key cty.Value
+	// Deposed numbers, from 1, the deployments of the instance that others have
+	// replaced and that still exist: deploy.copy.deposed[1]. It is 0 for the instance
+	// itself. Only states, plans, and commands have such addresses.
+	Deposed int
 }
 
-func (i Instance) String() string { return i.Stage.String() + keySuffix(i.Key) }
+func (i Instance) String() string {
+	text := i.Stage.String() + keySuffix(i.Key)
+	if i.Deposed > 0 {
+		text += "." + deposed + "[" + strconv.Itoa(i.Deposed) + "]"
+	}
+	return text
+}
+
+// deposed is the step before the number of a deployment that was replaced.
+const deposed = "deposed"
+
+// Current returns the address of the instance whose deployment was replaced, and that
+// of any other instance as it is.
+func (i Instance) Current() Instance {
+	i.Deposed = 0
+	return i
+}
 
 // HasKey reports whether the instance is one of several.
 func (i Instance) HasKey() bool { return i.Key != cty.NilVal }
@@ -126,12 +147,33 @@ func parse(s string) (Instance, error) {
 		return Instance{}, diag.Failed(fmt.Sprintf("%q is not an address", s), "Write KIND.NAME, such as transform.clean. %q is not a kind. The kinds are %s.", root, english.And(kind.Names()))
 	}
 	inst, rest, ok := FromTraversal(steps)
-	if !ok || len(rest) > 0 || !isKey(inst.Key) {
+	if !ok || !isKey(inst.Key) {
+		return Instance{}, malformed(s)
+	}
+	if inst.Deposed, ok = deposedNumber(rest); !ok {
 		return Instance{}, malformed(s)
 	}
 	inst.Module = module
 	return inst, nil
 }
+
+// deposedNumber returns the number in the last steps of an address, or 0 without
+// such steps. ok is false if they are malformed.
+func deposedNumber(t hcl.Traversal) (n int, ok bool) {
+	if len(t) == 0 {
+		return 0, true
+	}
+	name, _ := nameOf(t[0])
+	key, rest := cutKey(t[1:])
+	if name != deposed || key == cty.NilVal || key.Type() != cty.Number || !isKey(key) || len(rest) > 0 {
+		return 0, false
+	}
+	number, _ := key.AsBigFloat().Int64()
+	return int(number), number > 0 && number <= maxDeposed
+}
+
+// maxDeposed bounds the numbers of replaced deployments.
+const maxDeposed = 1 << 20
 
 func malformed(s string) error {
 	return diag.Failed(fmt.Sprintf("%q is not an address", s), "Write KIND.NAME, such as transform.clean. To name one of several instances, add its key: [\"KEY\"] or [0].")

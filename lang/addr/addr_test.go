@@ -13,7 +13,7 @@ import (
 )
 
 func equal(a, b Instance) bool {
-	return a.Stage == b.Stage && a.HasKey() == b.HasKey() && (!a.HasKey() || a.Key.RawEquals(b.Key))
+	return a.Stage == b.Stage && a.Deposed == b.Deposed && a.HasKey() == b.HasKey() && (!a.HasKey() || a.Key.RawEquals(b.Key))
 }
 
 func TestAddressesComeBackFromTheirText(t *testing.T) {
@@ -32,7 +32,7 @@ func TestAddressesComeBackFromTheirText(t *testing.T) {
 		}
 		name, key := pick()
 		kinds := kind.Names()
-		a := Instance{Stage: Stage{Module: m, Kind: kinds[r.IntN(len(kinds))], Name: name}, Key: key}
+		a := Instance{Stage: Stage{Module: m, Kind: kinds[r.IntN(len(kinds))], Name: name}, Key: key, Deposed: max(0, r.IntN(8)-4)}
 		back, err := Parse(a.String())
 		if err != nil || !equal(a, back) || KindOf(a.String()) != a.Kind {
 			t.Fatalf("%s came back as %s: %v", a, back, err)
@@ -61,6 +61,7 @@ func TestTheTextOfAnAddressBeginsWithItsModule(t *testing.T) {
 func TestInvalidAddressesAreRefused(t *testing.T) {
 	for _, s := range []string{
 		"", "transform", "transform.", "transform.sql.clean", "resource.x", "label.x[", "label.x[0].y", "label[0]", "label.x[*]", "label.x[y]", "label.x[1.5]", "label.x[-1]", "label.x[1e30]",
+		"deploy.x.deposed", "deploy.x.deposed[0]", "deploy.x.deposed[1.5]", `deploy.x.deposed["1"]`, "deploy.x.deposed[1][2]", "deploy.x.deposed[1].y", "deploy.x.other[1]",
 		"module", "module.a", "module.a[0]", "module.a.module", "module.a.module.b", "module[0].label.x", "module.a.label", "module.a.x.label.y", "module.a[1.5].label.x", "label.x.module.a", `module.a["k"]["l"].label.x`,
 	} {
 		if a, err := Parse(s); err == nil {

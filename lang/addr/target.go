@@ -42,7 +42,7 @@ func (t Target) String() string {
 	if t.IsModule() {
 		return t.Module.Child(t.Name, t.Key).String()
 	}
-	return Instance{t.Stage(), t.Key}.String()
+	return Instance{Stage: t.Stage(), Key: t.Key}.String()
 }
 
 // Encloses reports whether an address is the target's or in it.

@@ -220,6 +220,9 @@ type Stage struct {
 	Contracts []Contract
 	// PreventDestroy keeps plans from deleting or replacing a deployment.
 	PreventDestroy bool
+	// CreateBeforeDestroy says in which order a deployment is replaced, and is nil if
+	// that depends on what is possible.
+	CreateBeforeDestroy *bool
 	// Conditions of a gate: its own condition first, then its check blocks.
 	Conditions []Condition
 	// Timeout is a duration as a string ("90s"), Retries a whole number; nil

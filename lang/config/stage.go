@@ -33,7 +33,7 @@ var (
 		return schema{what: what, required: []string{"condition", "error_message"}}
 	}
 	resourcesSchema = schema{what: "a resources block", optional: []string{"cpu", "memory", "gpu"}}
-	lifecycleSchema = schema{what: "a lifecycle block", optional: []string{"prevent_destroy"}, blocks: []blockSchema{{name: "precondition"}, {name: "postcondition"}}}
+	lifecycleSchema = schema{what: "a lifecycle block", optional: []string{"prevent_destroy", "create_before_destroy"}, blocks: []blockSchema{{name: "precondition"}, {name: "postcondition"}}}
 )
 
 func (l *loader) stage(b *hclsyntax.Block) {
@@ -152,6 +152,13 @@ func (l *loader) lifecycle(s *Stage, b *hclsyntax.Block) {
 		s.PreventDestroy = l.constBool(a)
 		if s.Addr.Kind != kind.Deploy {
 			l.add(diag.Errorf(a.NameRange.Ptr(), "Nothing to protect", "prevent_destroy protects deployments, and %s block has none. Remove it: results stay in the store until quern gc removes them.", lowerFirst(article(s.Addr.Kind))))
+		}
+	}
+	if a := attrs["create_before_destroy"]; a != nil {
+		first := l.constBool(a)
+		s.CreateBeforeDestroy = &first
+		if s.Addr.Kind != kind.Deploy {
+			l.add(diag.Errorf(a.NameRange.Ptr(), "Nothing to replace", "create_before_destroy is about how a deployment is replaced, and %s block has none. Remove it.", lowerFirst(article(s.Addr.Kind))))
 		}
 	}
 	for _, c := range blocks {

@@ -90,6 +90,9 @@ func settings(v *vertex) []plan.Field {
 	if v.PreventDestroy {
 		texts["prevent_destroy"] = "true"
 	}
+	if v.CreateBeforeDestroy != nil {
+		texts["create_before_destroy"] = strconv.FormatBool(*v.CreateBeforeDestroy)
+	}
 	if r := v.Resources; r != (plan.Resources{}) {
 		texts["resources"] = fmt.Sprintf("cpu %g, memory %d, gpu %d", r.CPU, r.Memory, r.GPU)
 	}

@@ -56,6 +56,7 @@ type Decider struct {
 	Imports func(address string) (id string, ok bool)
 
 	taken     map[string]bool // addresses in Prior whose deployments others take over
+	deposed   sync.Map        // address in Prior of a replaced deployment → plan.Action
 	artifacts sync.Map        // artifact.Ref → *artifact.Artifact
 }
 

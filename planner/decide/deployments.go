@@ -26,9 +26,7 @@ func (d *Decider) lookAtDeployment(n *Instance) bool {
 	if err != nil {
 		return d.failed(n, "start", err)
 	}
-	if n.Prior != nil && n.Prior.Deployment != nil {
-		n.Deployment = &plan.Deployment{Value: n.Prior.Deployment.Value, Private: n.Prior.Deployment.Private, Version: n.Prior.Deployment.Version}
-	}
+	n.Deployment = deployed(n.Prior)
 	if n.Prior != nil && d.IsSettled(n.Addr.Stage) {
 		n.Action = plan.Keep
 		return true
@@ -156,6 +154,9 @@ func (d *Decider) planDeployment(n *Instance, service pluginv1.PluginServiceClie
 	if err != nil {
 		return d.failed(n, "plan", err)
 	}
+	if !d.lookAtDeposed(n, service, req) {
+		return false
+	}
 	if d.Processes.Heard(n.Node, resp.Diagnostics) {
 		return false
 	}
@@ -169,7 +170,7 @@ func (d *Decider) planDeployment(n *Instance, service pluginv1.PluginServiceClie
 			Argument: c.Argument, Before: d.Secrets.Text(c.Before), After: d.Secrets.Text(c.After), ForcesReplacement: c.ForcesReplacement,
 		})
 	}
-	return d.decideDeployment(n, resp.Action, known)
+	return d.decideDeployment(n, resp, known)
 }
 
 // present describes a model or report whose files are all on this machine. It
@@ -197,10 +198,10 @@ var deploymentActions = map[pluginv1.DeploymentAction]plan.Action{
 
 // decideDeployment translates the plugin's answer. known reports whether all
 // digests are known.
-func (d *Decider) decideDeployment(n *Instance, a pluginv1.DeploymentAction, known bool) bool {
-	action, ok := deploymentActions[a]
+func (d *Decider) decideDeployment(n *Instance, resp *pluginv1.PlanDeploymentResponse, known bool) bool {
+	action, ok := deploymentActions[resp.Action]
 	if !ok {
-		d.Processes.Faulty(n.Node, fmt.Errorf("its action is %s", a))
+		d.Processes.Faulty(n.Node, fmt.Errorf("its action is %s", resp.Action))
 		return false
 	}
 	n.Action = action
@@ -213,6 +214,9 @@ func (d *Decider) decideDeployment(n *Instance, a pluginv1.DeploymentAction, kno
 	}
 	if n.Action == plan.Keep {
 		return true
+	}
+	if n.Action == plan.Replace && !d.orderReplacement(n, resp.Coexists) {
+		return false
 	}
 	if n.Prior == nil && n.Deployment == nil && len(n.Reasons) == 0 {
 		n.Reasons = append(n.Reasons, newReason())

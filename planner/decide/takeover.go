@@ -10,7 +10,8 @@ import (
 )
 
 // takeOver finds deployments to be created that can reuse an existing
-// deployment under an address that is no longer configured: according to their
+// deployment under an address that is no longer configured, or one that was replaced and
+// still exists: according to their
 // plugin, it is right as it is or after an update in place. Most often, the
 // block was renamed. They get that deployment and its entry in the state.
 // Deleting the old one and then creating the new one would leave a gap; the
@@ -22,10 +23,7 @@ func (d *Decider) takeOver(level []*Instance) []*Instance {
 		return level
 	}
 	return slices.DeleteFunc(level, func(n *Instance) bool {
-		if n.Mode != plan.ModeDeploy || n.Action != plan.Create || n.Prior != nil || !n.Bound.Config.IsWhollyKnown() {
-			return false
-		}
-		for _, address := range d.abandoned(n) {
+		for _, address := range d.candidates(n) {
 			taken, ok := d.takesOver(n, address)
 			if taken || !ok {
 				return !ok
@@ -61,15 +59,16 @@ func (d *Decider) configured(address string, i *state.Instance) bool {
 // takesOver tries to plan an instance as the deployment of another address. ok
 // is false if that failed, which it has reported.
 func (d *Decider) takesOver(n *Instance, address string) (taken, ok bool) {
-	fresh := *n.Node
+	fresh, prior := *n.Node, n.Prior
 	n.Prior, n.Reasons, n.Changes, n.Action = d.Prior[address], nil, nil, ""
 	if !d.lookAtDeployment(n) {
 		return false, false
 	}
 	if n.Deployment == nil || !slices.Contains([]plan.Action{plan.Keep, plan.Update, plan.MayRun}, n.Action) {
-		*n.Node, n.Prior = fresh, nil
+		*n.Node, n.Prior = fresh, prior
 		return false, true
 	}
+	n.Deposes = fresh.Deposes
 	if n.Action == plan.Keep {
 		n.Action = plan.Update // the state is updated
 	}

@@ -122,7 +122,7 @@ func (x *Expander) instance(s *module.Stage, each *module.Each, base *module.Sco
 		Stage: s, Addr: address, Base: base, Scope: each.In(base),
 		Node: &plan.Node{
 			Address: address.String(), Kind: s.Addr.Kind, Type: s.Config.Type, Range: diag.NewRange(s.Config.DeclRange),
-			PreventDestroy: s.Config.PreventDestroy,
+			PreventDestroy: s.Config.PreventDestroy, CreateBeforeDestroy: s.Config.CreateBeforeDestroy,
 		},
 	}
 	if t := s.Type; t != nil {

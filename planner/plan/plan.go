@@ -296,6 +296,10 @@ type Node struct {
 	// MovedFrom is the address of that deployment in the state, if it differs.
 	// The old entry is removed when this node runs.
 	MovedFrom string `json:"moved_from,omitempty"`
+	// Deposes is the address at which the state keeps the deployment that another
+	// one replaces, until a node with that address deletes it. If it is empty, a
+	// deployment is deleted before the one that replaces it is created.
+	Deposes string `json:"deposes,omitempty"`
 
 	// Adoption is set for the action Adopt.
 	Adoption *Adoption `json:"adoption,omitempty"`
@@ -309,6 +313,10 @@ type Node struct {
 
 	// PreventDestroy is set if the deployment must not be deleted or replaced.
 	PreventDestroy bool `json:"prevent_destroy,omitempty"`
+	// CreateBeforeDestroy is false if a deployment must be deleted before another one
+	// replaces it, and true if it must not. With nil, it is created first wherever
+	// both can exist.
+	CreateBeforeDestroy *bool `json:"create_before_destroy,omitempty"`
 
 	Timeout time.Duration `json:"timeout,omitempty"` // 0 means none
 	Retries int           `json:"retries,omitempty"`

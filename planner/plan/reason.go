@@ -37,6 +37,7 @@ const (
 	BecauseDepends   ReasonCode = "depends"   // it happens only if that gate passes
 	BecauseCondition ReasonCode = "condition" // of a gate: the condition is known not to be met
 	BecauseRemoved   ReasonCode = "removed"   // it is no longer configured
+	BecauseDeposed   ReasonCode = "deposed"   // another deployment has replaced it
 	BecauseContract  ReasonCode = "contract"  // its contract, or what the contract refers to, changed
 	BecauseMoved     ReasonCode = "moved"     // it takes over the deployment of another address
 	BecauseImported  ReasonCode = "import"    // it takes over a deployment that exists already

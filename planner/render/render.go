@@ -27,10 +27,13 @@ var symbols = map[plan.Action]string{
 }
 
 // symbol returns the symbol of a node's action: a run that replaces an earlier
-// result is a change, like an update.
+// result is a change, like an update. A replacement shows its order.
 func symbol(n *plan.Node) string {
 	if n.Action == plan.Run && !isNew(n) {
 		return "  ~"
+	}
+	if n.Action == plan.Replace && n.Deposes != "" {
+		return "+/-"
 	}
 	return symbols[n.Action]
 }
@@ -58,6 +61,8 @@ func phrase(n *plan.Node) string {
 		return "may be updated"
 	}
 	switch {
+	case n.Action == plan.Replace && n.Deposes == "":
+		return "will be deleted and created again, and is unavailable meanwhile"
 	case n.Action == plan.Adopt && n.Adoption.Before == nil:
 		return "will be adopted"
 	case n.Action == plan.Refresh && n.Deployment == nil:

@@ -54,7 +54,7 @@ func colorOf(n *plan.Node) string {
 		return green
 	case "  -", "-/+":
 		return red
-	case "  ~":
+	case "  ~", "+/-":
 		return yellow
 	case "  ?", "  =", "  >", "  »":
 		return cyan
@@ -172,6 +172,7 @@ func (t *text) legend(p *plan.Plan) {
 	meanings := []struct{ symbol, color, text string }{
 		{"  +", green, "run for the first time, or create"},
 		{"  ~", yellow, "run again, or update"},
+		{"+/-", yellow, "replace: create, then delete"},
 		{"-/+", red, "replace: delete, then create"},
 		{"  -", red, "delete, or forget"},
 		{"  »", cyan, "adopt a result; nothing is computed"},

@@ -200,6 +200,7 @@ func (d deployment[A]) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[A
 	}
 	at, argument := d.where(r.Args), d.key()
 	out := &plugin.DeploymentPlan{Action: plugin.ActionNone}
+	out.Coexists = r.Known("path") && newPlace(d.root(), at.Path).apartFrom(newPlace(d.root(), n.Path))
 	change := func(action plugin.DeploymentAction, c plugin.DeploymentChange) {
 		out.Action = max(out.Action, action)
 		out.Changes = append(out.Changes, c)

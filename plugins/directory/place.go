@@ -73,6 +73,15 @@ type deployedFile struct {
 	From string `json:"from,omitempty"`
 }
 
+// apartFrom reports whether neither of two places is the other one or inside it.
+func (p place) apartFrom(other place) bool {
+	inside := func(dir, path string) bool {
+		rel, err := filepath.Rel(dir, path)
+		return err != nil || rel != ".." && !strings.HasPrefix(rel, ".."+string(filepath.Separator))
+	}
+	return !inside(p.link, other.link) && !inside(other.link, p.link)
+}
+
 // foreign returns the error for something at the place that quern did not
 // create.
 func (p place) foreign(what string) error {

@@ -198,6 +198,9 @@ func (deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[args
 		change(plugin.ActionReplace, "revision", n.Revision, r.Args.Revision)
 	}
 	to := r.Args.target()
+	// Deleting a repository that quern created also deletes its other branches.
+	other := to.Kind != n.Kind || !strings.EqualFold(to.Repo, n.Repo)
+	out.Coexists = r.Known("repo") && (other || r.Known("revision") && to.Revision != n.Revision && !n.Created)
 	if to.Kind != n.Kind {
 		change(plugin.ActionReplace, to.key(), n.kind(), to.kind())
 	} else if digest, known := r.Digest(to.key()); known {

@@ -125,6 +125,9 @@ func (deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[args
 		out.Action = plugin.ActionCreate
 	} else if n.Server != c.server {
 		out.Action = plugin.ActionReplace
+		if out.Coexists, err = c.hasNone(ctx, n.Objects); err != nil {
+			return nil, err
+		}
 		out.Changes = append(out.Changes, plugin.DeploymentChange{Argument: "context", Before: n.Server, After: c.server, ForcesReplacement: true})
 		n = &notes{}
 	}
@@ -149,6 +152,21 @@ func (deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[args
 	}
 	out.Changes = append(out.Changes, changes...)
 	return out, nil
+}
+
+// hasNone reports whether a cluster has none of the objects, so that it is not the same
+// cluster at another address.
+func (c *cluster) hasNone(ctx context.Context, objects []reference) (bool, error) {
+	for _, ref := range objects {
+		live, err := c.get(ctx, ref)
+		if err != nil {
+			return false, err
+		}
+		if live != nil && string(live.GetUID()) == ref.UID {
+			return false, nil
+		}
+	}
+	return true, nil
 }
 
 // Apply applies the objects, deletes those that left the manifest, and waits.

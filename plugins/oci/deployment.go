@@ -141,6 +141,7 @@ func (deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[args
 		})
 	}
 	if r.Known("reference") && r.Args.Reference != n.Reference {
+		out.Coexists = true
 		change(plugin.ActionReplace, "reference", n.Reference, r.Args.Reference)
 	}
 	if digest, known := r.Digest("artifact"); known && digest != n.Artifact {
@@ -246,7 +247,10 @@ func (deployment) Delete(ctx context.Context, r *plugin.DeploymentDeleteRequest[
 		r.Warnf("The tag was not deleted\n%s points to %s, which this deployment did not push.", n.Reference, found.Digest)
 		return nil
 	}
-	if err := repo.untag(ctx, found); err != nil {
+	if err := repo.untag(ctx, found); errors.Is(err, errShared) {
+		r.Warnf("The tag was not deleted\nThe registry of %s cannot delete single tags, and other tags point to the same manifest, which would no longer exist.", n.Reference)
+		return nil
+	} else if err != nil {
 		return fmt.Errorf("delete %s: %w", n.Reference, err)
 	}
 	return nil

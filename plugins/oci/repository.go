@@ -142,8 +142,11 @@ func (r *repository) pushMissing(ctx context.Context, d ocispec.Descriptor, open
 	return r.Blobs().Push(ctx, d, body)
 }
 
-// untag deletes the tag. Registries that cannot delete a tag alone delete the
-// manifest.
+// errShared is the error for a tag that cannot be deleted without others.
+var errShared = errors.New("other tags point to the same manifest")
+
+// untag deletes the tag. In registries that cannot delete a tag alone, it deletes the
+// manifest, unless other tags point to it.
 func (r *repository) untag(ctx context.Context, d ocispec.Descriptor) error {
 	scheme := "https"
 	if r.PlainHTTP {
@@ -164,6 +167,9 @@ func (r *repository) untag(ctx context.Context, d ocispec.Descriptor) error {
 	case http.StatusAccepted, http.StatusOK, http.StatusNoContent, http.StatusNotFound:
 		return nil
 	case http.StatusBadRequest, http.StatusMethodNotAllowed:
+		if err := r.checkShared(ctx, d); err != nil {
+			return err
+		}
 		err := r.Manifests().Delete(ctx, d)
 		if errors.Is(err, errdef.ErrNotFound) {
 			return nil
@@ -171,4 +177,26 @@ func (r *repository) untag(ctx context.Context, d ocispec.Descriptor) error {
 		return err
 	}
 	return &errcode.ErrorResponse{Method: http.MethodDelete, URL: request.URL, StatusCode: response.StatusCode}
+}
+
+// checkShared returns errShared if another tag points to a manifest.
+func (r *repository) checkShared(ctx context.Context, d ocispec.Descriptor) error {
+	return r.Tags(ctx, "", func(tags []string) error {
+		for _, tag := range tags {
+			if tag == r.Reference.Reference {
+				continue
+			}
+			other, err := r.Resolve(ctx, tag)
+			if errors.Is(err, errdef.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if other.Digest == d.Digest {
+				return errShared
+			}
+		}
+		return nil
+	})
 }

@@ -208,7 +208,7 @@ func (deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[depl
 	if err != nil {
 		return nil, err
 	}
-	plan := &plugin.DeploymentPlan{Action: plugin.ActionNone}
+	plan := &plugin.DeploymentPlan{Action: plugin.ActionNone, Coexists: coexists(ctx, r, &n)}
 	change := func(argument, before, after string, action plugin.DeploymentAction) {
 		if before == after || !r.Known(argument) {
 			return
@@ -241,6 +241,24 @@ func (deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[depl
 	change("quantize", n.Options.Quantize, o.Quantize, plugin.ActionUpdate)
 	change("keep", fmt.Sprint(n.Keep), fmt.Sprint(a.Keep), plugin.ActionUpdate)
 	return plan, nil
+}
+
+// coexists reports whether the configured model is another one than the deployed model.
+// One with the same name at another address may be the same, if the address is only
+// another one of the same server.
+func coexists(ctx context.Context, r *plugin.DeploymentPlanRequest[deployArgs], n *notes) bool {
+	a := r.Args
+	if !r.Known("name") || !r.Known("base_url") || !r.Known("address") {
+		return false
+	}
+	if !strings.EqualFold(n.Name, a.name()) {
+		return true
+	}
+	if n.URL == a.url() {
+		return false
+	}
+	models, err := a.server(a.url()).models(ctx)
+	return err == nil && models[n.Name] == nil
 }
 
 // shown returns JSON as people write it.

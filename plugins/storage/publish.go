@@ -208,6 +208,7 @@ func (publishing[A, P]) Plan(ctx context.Context, r *plugin.DeploymentPlanReques
 			out.Changes = append(out.Changes, plugin.DeploymentChange{Argument: argument, Before: before, After: after, ForcesReplacement: action == plugin.ActionReplace})
 		}
 	}
+	out.Coexists = r.Known(argument) && r.Known("path") && (n.Bucket != bucket || apart(n.Path, a.Path))
 	change(plugin.ActionReplace, argument, n.Bucket, bucket)
 	change(plugin.ActionReplace, "path", n.Path, a.Path)
 	present := n.Artifact
@@ -222,6 +223,12 @@ func (publishing[A, P]) Plan(ctx context.Context, r *plugin.DeploymentPlanReques
 		change(plugin.ActionUpdate, name, n.Settings[name], settings[name])
 	}
 	return out, nil
+}
+
+// apart reports whether neither of two paths in a bucket contains the other.
+func apart(a, b string) bool {
+	a, b = strings.Trim(a, "/")+"/", strings.Trim(b, "/")+"/"
+	return a != "/" && b != "/" && !strings.HasPrefix(a, b) && !strings.HasPrefix(b, a)
 }
 
 // planNew shows what is in the way, so that nobody computes for hours before finding

@@ -261,7 +261,7 @@ func (d *deployment) Plan(ctx context.Context, r *plugin.DeploymentPlanRequest[a
 		digest = n.Digest
 	}
 	wanted := d.wanted(r.Args, digest)
-	plan := &plugin.DeploymentPlan{Action: plugin.ActionNone}
+	plan := &plugin.DeploymentPlan{Action: plugin.ActionNone, Coexists: r.Known("name") && n.Name != wanted.Name}
 	change := func(argument, before, after string, action plugin.DeploymentAction) {
 		if before == after || !r.Known(argument) {
 			return
