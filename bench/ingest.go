@@ -27,6 +27,10 @@ from range(%d) t(i)) to 'rows.jsonl' (format json)`
 
 const smallFiles = 10_000
 
+// settled is a little more than the time for which a file must be unchanged before quern
+// trusts its size and time, and no longer hashes it each time.
+const settled = 2500 * time.Millisecond
+
 // ingest reads JSON lines, filters them, and removes repetitions, as DuckDB does, and
 // reads many small files.
 func ingest(b *bench) ([]result, error) {
@@ -37,6 +41,7 @@ func ingest(b *bench) ([]result, error) {
 	if _, err := b.duckdb(dir, fmt.Sprintf(jsonLines, b.rows)); err != nil {
 		return nil, fmt.Errorf("generate the rows (make references installs what it takes): %w", err)
 	}
+	time.Sleep(settled)
 	apply, err := b.command(dir, "apply", "-auto-approve")
 	if err != nil {
 		return nil, err
@@ -70,6 +75,7 @@ func (b *bench) smallFiles() ([]result, error) {
 	if err := writeFiles(dir, files); err != nil {
 		return nil, err
 	}
+	time.Sleep(settled)
 	first, err := b.command(dir, "apply", "-auto-approve")
 	if err != nil {
 		return nil, err

@@ -182,7 +182,7 @@ func TestMalformedRowsAtTheBeginningAreFoundWhenPlanning(t *testing.T) {
 		a := usualCSV()
 		a.Path, a.Schema = "a.csv", map[string]string{"a": "int64", "b": "string"}
 		p := folder(t, map[string]string{"a.csv": text})
-		s := source[csvArgs, *csvArgs]{func() string { return p.root }}
+		s := source[csvArgs, *csvArgs]{root: func() string { return p.root }}
 		if _, _, err := s.schema(t.Context(), a); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%q: %v\nwant: %s", text, err, want)
 		}

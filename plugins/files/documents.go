@@ -72,7 +72,7 @@ type documentSource[A any, F DocumentFormat[A]] struct {
 }
 
 func (s documentSource[A, F]) inner() source[documentFormat[A, F], *documentFormat[A, F]] {
-	return source[documentFormat[A, F], *documentFormat[A, F]](s)
+	return source[documentFormat[A, F], *documentFormat[A, F]]{root: s.root}
 }
 
 // Prepare declares the columns.

@@ -73,7 +73,7 @@ func TestASingleObjectWithAListOfObjectsSuggestsField(t *testing.T) {
 		p := folder(t, map[string]string{"a.json": text})
 		a := usualJSONL()
 		a.Path = p.path
-		_, warnings, err := source[jsonlArgs, *jsonlArgs]{func() string { return p.root }}.schema(t.Context(), a)
+		_, warnings, err := source[jsonlArgs, *jsonlArgs]{root: func() string { return p.root }}.schema(t.Context(), a)
 		got := strings.Join(warnings, "; ")
 		if err != nil || (want == "") != (got == "") || !strings.Contains(got, want) {
 			t.Errorf("%s: %q, %v", text, got, err)
@@ -141,7 +141,7 @@ func TestThereIsAWarningAboutValuesWithoutACommonType(t *testing.T) {
 		"{\"a\": 1}\n{\"a\": 0.5}\n{\"a\": null}\n{\"a\": 12345678901234567890}":          "",
 	} {
 		p := folder(t, map[string]string{"a.json": text})
-		s := source[jsonlArgs, *jsonlArgs]{func() string { return p.root }}
+		s := source[jsonlArgs, *jsonlArgs]{root: func() string { return p.root }}
 		a := usualJSONL()
 		a.Path = p.path
 		columns, warnings, err := s.schema(t.Context(), a)

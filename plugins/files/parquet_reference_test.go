@@ -158,7 +158,7 @@ func readExactly[A any, F arguments[A]](t *testing.T, a F, path string) (data.Sc
 	t.Helper()
 	p := place{filepath.Dir(path), filepath.Base(path)}
 	*a.located() = Located{Path: p.path, Partitions: "none"}
-	schema, _, err := source[A, F]{func() string { return p.root }}.schema(t.Context(), a)
+	schema, _, err := source[A, F]{root: func() string { return p.root }}.schema(t.Context(), a)
 	if err != nil {
 		return nil, nil, err
 	}

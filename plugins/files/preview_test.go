@@ -19,7 +19,7 @@ import (
 func previewSource[A any, F arguments[A]](t *testing.T, a F, p place, bytes int64) (plugin.RowCount, []string) {
 	t.Helper()
 	a.located().Path, a.located().Partitions = p.path, "auto"
-	schema, _, err := source[A, F]{func() string { return p.root }}.schema(t.Context(), a)
+	schema, _, err := source[A, F]{root: func() string { return p.root }}.schema(t.Context(), a)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -39,7 +39,7 @@ func benchmarkFile(b *testing.B, name string, line func(i int) string) place {
 
 func schemaOf[A any, F arguments[A]](b *testing.B, a F, p place) (data.Schema, error) {
 	a.located().Path, a.located().Partitions = p.path, "auto"
-	schema, _, err := source[A, F]{func() string { return p.root }}.schema(b.Context(), a)
+	schema, _, err := source[A, F]{root: func() string { return p.root }}.schema(b.Context(), a)
 	return schema, err
 }
 

@@ -77,7 +77,7 @@ func readSource[A any, F arguments[A]](t testing.TB, a F, p place) (data.Schema,
 	if a.located().Partitions == "" {
 		a.located().Partitions = "auto"
 	}
-	schema, _, err := source[A, F]{func() string { return p.root }}.schema(t.Context(), a)
+	schema, _, err := source[A, F]{root: func() string { return p.root }}.schema(t.Context(), a)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -94,8 +94,8 @@ func (s *sink) flush() error {
 	return s.out.Write(rec)
 }
 
-// reserve makes room for another batch like the last one, so that columns do not
-// grow step by step.
+// reserve makes room for another batch like the last one, with slightly longer texts, so
+// that columns do not grow step by step.
 func (s *sink) reserve(last arrow.RecordBatch) {
 	if s.rows < s.most && s.bytes < batchBytes {
 		return // it was the last one of a file
@@ -103,7 +103,7 @@ func (s *sink) reserve(last arrow.RecordBatch) {
 	for i, column := range last.Columns() {
 		s.builder.Field(i).Reserve(column.Len())
 		if texts, ok := column.(*array.String); ok {
-			s.builder.Field(i).(*array.StringBuilder).ReserveData(len(texts.ValueBytes()))
+			s.builder.Field(i).(*array.StringBuilder).ReserveData(len(texts.ValueBytes()) * 17 / 16)
 		}
 	}
 }

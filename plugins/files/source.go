@@ -110,6 +110,12 @@ func (p *progress) tell(name string) { p.out.Progress(p.read.Load(), p.total, "b
 // source implements a source of files.
 type source[A any, F arguments[A]] struct {
 	root func() string
+	// answers can be nil.
+	answers *answers[A]
+}
+
+func newSource[A any, F arguments[A]](root func() string) source[A, F] {
+	return source[A, F]{root, &answers[A]{}}
 }
 
 func (s source[A, F]) place(a *A) place {
@@ -145,12 +151,22 @@ func (s source[A, F]) schema(ctx context.Context, args *A) (columns data.Schema,
 	if err := a.selection().check(); err != nil {
 		return nil, nil, err
 	}
-	files, err := s.place(args).find()
+	listed, where := time.Now(), s.place(args)
+	files, err := where.find()
 	if err != nil {
 		return nil, nil, &plugin.ArgumentError{Argument: "path", Err: err}
 	}
+	if before := s.answers.lookup(where, args, files); before != nil {
+		*args = before.prepared
+		return before.columns, before.warnings, nil
+	}
+	given := *args
 	a.located().found = files
-	return columnsOf(ctx, a, files)
+	if columns, warnings, err = columnsOf(ctx, a, files); err != nil {
+		return nil, nil, err
+	}
+	s.answers.put(where, &answer[A]{given, files, *args, columns, warnings}, listed)
+	return columns, warnings, nil
 }
 
 // columnsOf returns the columns of the rows of files, and warnings about them.

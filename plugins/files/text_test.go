@@ -33,7 +33,7 @@ func tryText(t *testing.T, files map[string]string, a *textArgs) (*collected, er
 	if a.Rows == "" {
 		a.Rows = "document"
 	}
-	s := source[textArgs, *textArgs]{func() string { return p.root }}
+	s := source[textArgs, *textArgs]{root: func() string { return p.root }}
 	columns, _, err := s.schema(t.Context(), a)
 	if err != nil {
 		return nil, err
@@ -164,7 +164,7 @@ func TestTextIsDecompressedAndDecoded(t *testing.T) {
 // Rows with the name of their file are read again when the file is renamed.
 func TestNamesOfFilesArePartOfFingerprints(t *testing.T) {
 	p := folder(t, map[string]string{"a.txt": "same", "b.txt": "same"})
-	s := source[textArgs, *textArgs]{func() string { return p.root }}
+	s := source[textArgs, *textArgs]{root: func() string { return p.root }}
 	fingerprintOf := func(columns []string) string {
 		a := &textArgs{Located: Located{Path: "*.txt"}, Columns: columns, Rows: "document"}
 		print, err := s.Fingerprint(t.Context(), a, nil)
