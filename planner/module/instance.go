@@ -1,6 +1,7 @@
 package module
 
 import (
+	"maps"
 	"reflect"
 	"strings"
 
@@ -139,13 +140,14 @@ func withHandles(n *Instance, value cty.Value) cty.Value {
 			whole.Port = port
 			continue
 		}
-		of := attrs[port.Name]
-		if of == cty.NilVal || !of.Type().IsObjectType() || of.IsNull() || !of.IsKnown() {
+		if !port.Stored() {
 			continue
 		}
-		inner := of.AsValueMap()
-		if inner == nil {
-			inner = map[string]cty.Value{}
+		// A plain value of the port's name hides the port's attributes, but not the port:
+		// where an artifact is needed, the name can only mean the artifact.
+		inner := map[string]cty.Value{}
+		if of := attrs[port.Name]; of != cty.NilVal && of.Type().IsObjectType() && of.IsKnown() && !of.IsNull() {
+			maps.Copy(inner, of.AsValueMap())
 		}
 		inner[handleAttr] = cty.CapsuleVal(handleType, &Handle{From: n, Port: port})
 		attrs[port.Name] = cty.ObjectVal(inner)

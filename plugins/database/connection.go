@@ -148,7 +148,7 @@ func (c *connection) rows(ctx context.Context, s statement, columns []column, to
 	for i := range values {
 		targets[i] = &values[i]
 	}
-	for n := 1; rows.Next(); n++ {
+	for n := 0; rows.Next(); n++ {
 		if err := rows.Scan(targets...); err != nil {
 			return c.explain(ctx, err)
 		}

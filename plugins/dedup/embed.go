@@ -102,7 +102,7 @@ func (r *reader) fail(rows []int, refused *llm.CallError) error {
 		r.waiting.Store(refused)
 		return nil
 	}
-	return plugin.ArgumentErrorf("text", "The text of row %d, counted from 1, cannot be embedded\n%w\nTo continue without such texts, compute their embeddings with transform \"embed\", which can have failed rows, and compare them with embedding.", r.first+int64(rows[0])+1, refused)
+	return plugin.ArgumentErrorf("text", "The text of row %d cannot be embedded\n%w\nTo continue without such texts, compute their embeddings with transform \"embed\", which can have failed rows, and compare them with embedding.", r.first+int64(rows[0]), refused)
 }
 
 func listOf(texts *array.String, made map[string][]float32) *array.List {

@@ -271,7 +271,7 @@ func (r *reader) values(values, compared arrow.Array) error {
 		}
 		r.out.setPrint(row, p)
 		if err := r.sign(row, p, compared, i); err != nil {
-			return plugin.ArgumentErrorf(r.compared.Name, "A value cannot be compared\nIn row %d, counted from 1, %w.", r.first+int64(row)+1, err)
+			return plugin.ArgumentErrorf(r.compared.Name, "A value cannot be compared\nIn row %d, %w.", r.first+int64(row), err)
 		}
 	}
 	return nil

@@ -228,7 +228,7 @@ func (r *avroFiles) file(ctx context.Context, f file, read *progress) error {
 	if err != nil {
 		return fmt.Errorf("%s: %w", f.name, err)
 	}
-	for n := 1; ; n++ {
+	for n := 0; ; n++ {
 		var record any
 		err := reader.Decode(&record)
 		if errors.Is(err, io.EOF) {

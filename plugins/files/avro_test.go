@@ -158,8 +158,8 @@ func TestWhatIsNotAnAvroFileOfRecordsIsRefused(t *testing.T) {
 		"values":    {avroFile(t, `"string"`, "x"), `its values have the type "string"`},
 		"header":    {whole[:20], "a.avro cannot be read"},
 		"cut off":   {whole[:len(whole)-1], "a.avro is damaged or incomplete: row"},
-		"flipped":   {string(flipped), "a.avro is damaged or incomplete: row 1"},
-		"not UTF-8": {whole, `a.avro:2: column "text": the text is not UTF-8`},
+		"flipped":   {string(flipped), "a.avro is damaged or incomplete: row 0"},
+		"not UTF-8": {whole, `a.avro:1: column "text": the text is not UTF-8`},
 		"no fields": {avroFile(t, avroRecord("")), "a.avro has no columns"},
 		"pointer":   {LFSPointer + "v1\noid sha256:00\nsize 1\n", "a.avro is a Git LFS pointer"},
 	} {

@@ -54,7 +54,7 @@ func TestParquetShardsThatDifferAreOneDataset(t *testing.T) {
 			`{"a": [1]}, {"a": [1.5]}`, "a float64 [1 1.5]",
 		},
 		"an int that float64 does not hold": {
-			`{"a": [2**53 + 1]}, {"a": [1.5]}`, `0.parquet: column "a", row 1: 9007199254740993 cannot be converted to float64`,
+			`{"a": [2**53 + 1]}, {"a": [1.5]}`, `0.parquet: column "a", row 0: 9007199254740993 cannot be converted to float64`,
 		},
 		"int and null": {
 			`{"a": pa.array([None, None])}, {"a": [1]}`, "a int64 [∅ ∅ 1]",
@@ -162,7 +162,7 @@ func TestASchemaSetsTheTypesOfParquetColumns(t *testing.T) {
 		{"d", "float64", "1.2345678901234568e+16"},
 		{"d", "int64", "12345678901234567.89 is outside the range of int64"},
 		{"b", "string", "text"},
-		{"bad", "string", `column "bad", row 1: the text is not UTF-8`},
+		{"bad", "string", `column "bad", row 0: the text is not UTF-8`},
 		{"day", "timestamp", "2026-01-31T00:00:00Z"},
 		{"day", "string", "2026-01-31"},
 		{"t", "string", "2026-01-31T10:00:00.123456789"},
@@ -186,13 +186,13 @@ func TestParquetValuesThatNoColumnTypeFitsAreRefusedWithAdvice(t *testing.T) {
 	cases := map[string]struct{ tables, want string }{
 		"nanoseconds": {
 			`{"t": pa.array([0, 1769853600123456789], pa.timestamp("ns"))}`,
-			`column "t", row 2: 2026-01-31T10:00:00.123456789 is more precise`,
+			`column "t", row 1: 2026-01-31T10:00:00.123456789 is more precise`,
 		},
 		"years beyond 292,000": {
 			`{"t": pa.array([2**62], pa.timestamp("ms"))}`, "outside the range of timestamp",
 		},
 		"in a list": {
-			`{"l": pa.array([[], [0], [1769853600123456789]], pa.list_(pa.timestamp("ns")))}`, `column "l", row 3`,
+			`{"l": pa.array([[], [0], [1769853600123456789]], pa.list_(pa.timestamp("ns")))}`, `column "l", row 2`,
 		},
 	}
 	tables := map[string]string{}
@@ -227,8 +227,8 @@ func TestParquetTextThatIsNotUTF8IsReportedAsBadData(t *testing.T) {
 		t.Fatal(err)
 	}
 	for column, want := range map[string]string{
-		"s": `column "s", row 2: the text is not UTF-8: byte 0xDF`,
-		"l": `column "l", row 2: elements: field "s": the text is not UTF-8: byte 0xDF`,
+		"s": `column "s", row 1: the text is not UTF-8: byte 0xDF`,
+		"l": `column "l", row 1: elements: field "s": the text is not UTF-8: byte 0xDF`,
 	} {
 		_, got, err := readParquetRows(t, &parquetArgs{Columns: []string{column}}, p)
 		if err == nil || !strings.Contains(err.Error(), want) {

@@ -224,7 +224,7 @@ func (r *parquetFiles) rows(ctx context.Context, o *parquetFile) error {
 			var err error
 			columns[i], err = r.column(rec, taken[i], places[i], want.Field(i).Type)
 			if at := (*valueError)(nil); errors.As(err, &at) {
-				return fmt.Errorf("column %q, row %d: %w", c.Name, done+at.row+1, err)
+				return fmt.Errorf("column %q, row %d: %w", c.Name, done+at.row, err)
 			}
 			if err != nil {
 				return fmt.Errorf("column %q: %w", c.Name, err)
