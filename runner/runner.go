@@ -181,6 +181,9 @@ func Apply(ctx context.Context, p *plan.Plan, opts Options) (*Result, error) {
 	if result == nil {
 		return nil, err
 	}
+	if err == nil {
+		r.leave(result)
+	}
 	return result, errors.Join(err, r.conclude(result, err))
 }
 
@@ -228,6 +231,27 @@ func (r *run) next(ctx context.Context, result *Result, opts Options) (*run, err
 		Format: events.Format, ID: opts.RunID, Environment: p.Environment, Stages: len(next.todo), Instances: r.plan.Deferred.Instances(p),
 	}})
 	return next, nil
+}
+
+// leave reports the stages that the last plan defers as not reached: they are planned
+// only when all others are done.
+func (r *run) leave(result *Result) {
+	if r.plan.Deferred == nil {
+		return
+	}
+	var because []string
+	for _, s := range result.Stages {
+		if s.Status == Failed || s.Status == Pending {
+			because = append(because, s.Address)
+		}
+	}
+	if r.stopping() {
+		because = nil
+	}
+	for _, s := range r.plan.Deferred.Stages {
+		result.Stages = append(result.Stages, StageResult{Address: s.Address, Kind: s.Kind, Status: Skipped, Because: because})
+		r.reporter.Emit(events.Event{Type: events.StageSkipped, Address: s.Address, Because: because, Waits: result.Status == Pending})
+	}
 }
 
 // conclude evaluates the outputs and checks of the last plan and writes the state.
