@@ -13,11 +13,15 @@ import (
 // memory does not grow with the number of rows.
 const partRows = 1 << 21
 
+// leastPart is the number of rows that are worth a part of their own, if a processor would
+// have nothing to do otherwise.
+const leastPart = 1 << 16
+
 // electEqual divides the rows with equal values into groups. It goes over ranges of
 // digests, in each of which are about size rows.
 func (e *election) electEqual(ctx context.Context, size int) (*groups, error) {
-	bits := 0
-	for e.rows.rows()>>bits > size {
+	bits, rows := 0, e.rows.rows()
+	for rows>>bits > size || rows>>bits > leastPart && 1<<bits < runtime.GOMAXPROCS(0) {
 		bits++
 	}
 	out := &groups{}
