@@ -11,7 +11,6 @@ import (
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
-	"github.com/apache/arrow-go/v18/arrow/memory"
 
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
@@ -235,20 +234,18 @@ func dropRows(rec arrow.RecordBatch, first int64, dropped []int64) (arrow.Record
 		rec.Retain()
 		return rec, nil
 	}
+	var kept []data.Range
+	at := 0
+	for _, row := range append(slices.Clone(dropped), first+rec.NumRows()) {
+		if to := int(row - first); to > at {
+			kept = append(kept, data.Range{From: at, To: to})
+		}
+		at = int(row-first) + 1
+	}
 	columns := make([]arrow.Array, rec.NumCols())
 	for i, c := range rec.Columns() {
-		var pieces []arrow.Array
-		at := int64(0)
-		for _, row := range append(slices.Clone(dropped), first+rec.NumRows()) {
-			if row -= first; row > at {
-				pieces = append(pieces, array.NewSlice(c, at, row))
-			}
-			at = row + 1
-		}
 		var err error
-		if len(pieces) == 0 {
-			columns[i] = array.MakeArrayOfNull(memory.DefaultAllocator, c.DataType(), 0)
-		} else if columns[i], err = array.Concatenate(pieces, memory.DefaultAllocator); err != nil {
+		if columns[i], err = data.Ranges(c, kept); err != nil {
 			return nil, err
 		}
 	}
