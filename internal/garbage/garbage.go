@@ -18,17 +18,20 @@ import (
 
 // How much garbage is allowed on top of live memory, in percent. A plan keeps
 // most of what it allocates, so collecting a little earlier than Go's default
-// saves memory and costs almost no time. Applying usually keeps little, and much
-// memory passes through.
+// saves memory and costs almost no time. Where even that would be much memory, least
+// is allowed. Applying usually keeps little, and much memory passes through.
 const (
 	usual   = 60
+	least   = 35
 	working = 300
 )
 
-// small is the size of a heap, in bytes, up to which more garbage is allowed, and
-// workspace is how much of it data that is processed may leave.
+// small is the size of a heap, in bytes, up to which more garbage is allowed. From much
+// bytes of garbage, less than the usual share is. Data that is processed may leave
+// workspace bytes.
 const (
-	small     = 80 << 20
+	small     = 128 << 20
+	much      = 144 << 20
 	workspace = 256 << 20
 )
 
@@ -56,7 +59,8 @@ func percent(live uint64) int {
 	if works.Load() {
 		return min(working, max(usual, int(100*workspace/max(live, 1))))
 	}
-	return max(usual, int(100*small/max(live, 1))-100)
+	live = max(live, 1)
+	return max(least, min(usual, int(100*much/live)), int(100*small/live)-100)
 }
 
 // live returns the size of what the last collection kept.

@@ -9,7 +9,7 @@ import (
 
 func TestThereIsMoreGarbageWhileTheHeapIsSmall(t *testing.T) {
 	for live, want := range map[uint64]int{
-		0: 100*small - 100, small / 8: 700, small / 2: 100, small: usual, 10 * small: usual,
+		0: 100*small - 100, small / 8: 700, small / 2: 100, small: usual, 225 << 20: usual, 288 << 20: 50, 1 << 40: least,
 	} {
 		if got := percent(live); got != want {
 			t.Errorf("%d bytes live: %d %%, want %d %%", live, got, want)
@@ -21,7 +21,7 @@ func TestThePercentageFollowsTheHeap(t *testing.T) {
 	if now := gogc(); now != first && now < usual {
 		t.Errorf("before the first collection: %d %%", now)
 	}
-	kept := make([]byte, 2*small)
+	kept := make([]byte, small)
 	collectUntil(t, usual)
 	runtime.KeepAlive(kept)
 	Work()

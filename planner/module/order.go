@@ -122,7 +122,7 @@ func (l *Level) Leave() {
 	for _, i := range l.last {
 		v := &l.tree.vertices[i]
 		for _, m := range v.node.instances {
-			m.stages[v.index].seen = [2]stageSeen{}
+			m.stages[v.index].forget()
 		}
 	}
 	for _, s := range l.Stages {

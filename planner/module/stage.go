@@ -3,6 +3,7 @@ package module
 import (
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/zclconf/go-cty/cty"
@@ -41,9 +42,9 @@ type Stage struct {
 	has       map[string]bool // the same, if there are many
 	instances []*Instance
 
-	// seen is what expressions see of it: first for those that need none of its
-	// plain values.
-	seen [2]stageSeen
+	// seen is what expressions see of it, or nil before one does: first for those that
+	// need none of its plain values.
+	seen [2]atomic.Pointer[stageSeen]
 }
 
 // stageSeen is what expressions see of a stage, computed when it is first
@@ -180,10 +181,7 @@ func (t *Tree) needs(target addr.Target, on map[string]bool) {
 // All of the stage's instances are decided. Plain values of results, which can
 // be large, are read only if plain is set, and are unknown otherwise.
 func (m *Module) value(s *Stage, plain bool) (values, handles cty.Value) {
-	seen := &s.seen[0]
-	if plain {
-		seen = &s.seen[1]
-	}
+	seen := s.see(plain)
 	seen.once.Do(func() {
 		if s.unordered || s.broken || s.deferred != nil {
 			seen.values, seen.handles = cty.DynamicVal, cty.DynamicVal
@@ -204,6 +202,25 @@ func (m *Module) value(s *Stage, plain bool) (values, handles cty.Value) {
 		seen.values, seen.handles = wholeStage(s, &v), wholeStage(s, &h)
 	})
 	return seen.values, seen.handles
+}
+
+// see returns where to keep what expressions see of a stage.
+func (s *Stage) see(plain bool) *stageSeen {
+	at := &s.seen[0]
+	if plain {
+		at = &s.seen[1]
+	}
+	if at.Load() == nil {
+		at.CompareAndSwap(nil, &stageSeen{})
+	}
+	return at.Load()
+}
+
+// forget drops what expressions see of a stage.
+func (s *Stage) forget() {
+	for i := range s.seen {
+		s.seen[i].Store(nil)
+	}
 }
 
 func wholeStage(s *Stage, of *plan.Scope) cty.Value {
