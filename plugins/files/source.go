@@ -158,7 +158,7 @@ func (s source[A, F]) schema(ctx context.Context, args *A) (columns data.Schema,
 	}
 	if before := s.answers.lookup(where, args, files); before != nil {
 		*args = before.prepared
-		return before.columns, before.warnings, nil
+		return slices.Clone(before.columns), before.warnings, nil
 	}
 	given := *args
 	a.located().found = files
