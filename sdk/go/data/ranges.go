@@ -10,8 +10,8 @@ import (
 type Range struct{ From, To int }
 
 // Ranges returns the rows of a column in some ranges, which ascend and do not overlap. The
-// caller releases the result. Ranges can be short and many: texts, and values of fixed size,
-// are copied directly if none is null.
+// caller releases the result. Ranges can be short and many: texts, numbers, and times are copied
+// directly if none is null.
 func Ranges(column arrow.Array, ranges []Range) (arrow.Array, error) {
 	rows := 0
 	for _, r := range ranges {
@@ -23,11 +23,13 @@ func Ranges(column arrow.Array, ranges []Range) (arrow.Array, error) {
 	case column.NullN() > 0:
 		return concatenated(column, ranges)
 	}
-	if texts, ok := column.(*array.String); ok {
-		return textRanges(texts, ranges, rows), nil
-	}
-	if t, ok := column.DataType().(arrow.FixedWidthDataType); ok && t.BitWidth()%8 == 0 {
-		return fixedRanges(column, t.BitWidth()/8, ranges, rows), nil
+	switch c := column.(type) {
+	case *array.String:
+		return textRanges(c, ranges, rows), nil
+	case *array.Int64, *array.Float64, *array.Timestamp:
+		return fixedRanges(column, 8, ranges, rows), nil
+	case *array.Date32:
+		return fixedRanges(column, 4, ranges, rows), nil
 	}
 	return concatenated(column, ranges)
 }
