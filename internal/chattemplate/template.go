@@ -4,8 +4,8 @@
 //
 // The text is that of transformers' apply_chat_template. A template that cannot be
 // read, or that refuses a conversation, is an error. Templates do not learn the
-// date, which strftime_now returns in transformers: the same conversation always
-// has the same text.
+// present date, which strftime_now returns in transformers, but one that is given:
+// the same conversation always has the same text.
 package chattemplate
 
 import (
@@ -14,6 +14,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/nikolalohinski/gonja/v2/builtins"
 	"github.com/nikolalohinski/gonja/v2/config"
@@ -22,20 +23,30 @@ import (
 	"github.com/nikolalohinski/gonja/v2/parser"
 )
 
-// Message is a part of a conversation.
-type Message struct{ Role, Content string }
+// Conversation is what a template writes.
+type Conversation struct {
+	Messages []Message
+	// Tools is a list of the functions that the model can call, as JSON, or nil.
+	Tools json.RawMessage
+}
 
-// Tokens are the special tokens of a model that templates write.
-type Tokens struct{ BOS, EOS string }
+// Settings are what templates get in addition to a conversation.
+type Settings struct {
+	// BOS and EOS are the special tokens that templates write.
+	BOS, EOS string
+	// Date is what strftime_now returns. If it is zero, templates have no such
+	// function.
+	Date time.Time
+}
 
 // Template is a chat template.
 type Template struct {
 	compiled *exec.Template
-	tokens   Tokens
+	settings Settings
 }
 
 // Parse reads a template.
-func Parse(source string, tokens Tokens) (t *Template, err error) {
+func Parse(source string, settings Settings) (t *Template, err error) {
 	defer recovered(&err)
 	const name = "/template"
 	loader, err := loaders.NewMemoryLoader(map[string]string{name: source})
@@ -48,36 +59,31 @@ func Parse(source string, tokens Tokens) (t *Template, err error) {
 	if err != nil {
 		return nil, fmt.Errorf("the template cannot be read: %s", reason(err))
 	}
-	return &Template{compiled, tokens}, nil
+	return &Template{compiled, settings}, nil
 }
 
 // Render returns the text of a conversation. With reply, it ends where the
 // assistant's next message begins.
-func (t *Template) Render(messages []Message, reply bool) (text string, err error) {
+func (t *Template) Render(c Conversation, reply bool) (text string, err error) {
 	defer recovered(&err)
-	list := make([]any, len(messages))
-	for i, m := range messages {
-		list[i] = map[string]any{"role": m.Role, "content": m.Content}
+	values := map[string]any{
+		"add_generation_prompt": reply, "tools": nil, "documents": nil, "bos_token": t.settings.BOS, "eos_token": t.settings.EOS,
 	}
-	text, err = t.compiled.ExecuteToString(exec.NewContext(map[string]any{
-		"messages": list, "add_generation_prompt": reply, "tools": nil, "documents": nil, "bos_token": t.tokens.BOS, "eos_token": t.tokens.EOS,
-	}))
-	if err != nil {
-		return "", fmt.Errorf("the template refuses the conversation: %s", reason(err))
+	if values["messages"], err = messageValues(c.Messages); err != nil {
+		return "", err
 	}
-	return text, complete(text, messages)
-}
-
-// complete returns an error if the text lacks what a user wrote. Jinja renders what
-// is not defined as nothing, so a template for another form of messages would lose
-// it silently.
-func complete(text string, messages []Message) error {
-	for i, m := range messages {
-		if m.Role == "user" && !strings.Contains(text, strings.TrimSpace(m.Content)) {
-			return fmt.Errorf("the template leaves out the content of message %d", i+1)
+	if c.Tools != nil {
+		if values["tools"], err = decode(c.Tools); err != nil {
+			return "", fmt.Errorf("the tools are not valid JSON: %w", err)
 		}
 	}
-	return nil
+	if !t.settings.Date.IsZero() {
+		values["strftime_now"] = t.strftime
+	}
+	if text, err = t.compiled.ExecuteToString(exec.NewContext(values)); err != nil {
+		return "", fmt.Errorf("the template refuses the conversation: %s", reason(err))
+	}
+	return text, complete(text, c)
 }
 
 // recovered turns a panic of the library, which templates and data can cause, into
@@ -112,23 +118,11 @@ var environment = sync.OnceValue(func() *exec.Environment {
 	filters := exec.NewFilterSet(map[string]exec.FilterFunction{})
 	filters.Update(builtins.Filters)
 	_ = filters.Replace("tojson", toJSON)
+	_ = filters.Replace("items", items)
 	structures := exec.NewControlStructureSet(map[string]parser.ControlStructureParser{})
 	structures.Update(builtins.ControlStructures)
 	_ = structures.Register("generation", parseGeneration)
-	return &exec.Environment{Context: context, Filters: filters, Tests: builtins.Tests, ControlStructures: structures, Methods: builtins.Methods}
+	methods := builtins.Methods
+	methods.Dict = dictMethods()
+	return &exec.Environment{Context: context, Filters: filters, Tests: builtins.Tests, ControlStructures: structures, Methods: methods}
 })
-
-// toJSON writes texts and numbers as Python's json.dumps does. Other values cannot
-// occur in conversations of texts.
-func toJSON(_ *exec.Evaluator, in *exec.Value, _ *exec.VarArgs) *exec.Value {
-	if !in.IsString() && !in.IsNumber() && !in.IsBool() && !in.IsNil() {
-		return exec.AsValue(errors.New("tojson is only supported for texts and numbers"))
-	}
-	var out strings.Builder
-	e := json.NewEncoder(&out)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(in.Interface()); err != nil {
-		return exec.AsValue(err)
-	}
-	return exec.AsSafeValue(strings.TrimSuffix(out.String(), "\n"))
-}

@@ -14,7 +14,7 @@ import "github.com/quern-dev/quern/sdk/go/plugin"
 // from root.
 func Types(root func() string) []plugin.Type {
 	return []plugin.Type{
-		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "format", Doc: doc, BehaviorVersion: 1}, transform{root}),
+		plugin.NewFlatMapper(plugin.Info{Kind: plugin.KindTransform, Name: "format", Doc: doc, BehaviorVersion: 2}, transform{root}),
 	}
 }
 
@@ -30,9 +30,11 @@ const doc = `Converts conversations and instructions into the form that a traine
 - 'unpaired': 'prompt', 'completion', and 'label', which is true for a good answer, as TRL's KTOTrainer reads them. To read, the first two can also be texts. A preference becomes two rows: the chosen answer is good, and the rejected one is not.
 - 'text': 'text', only to write. It needs 'template'.
 
-With 'template', prompts, completions, and answers become the texts that the model with this chat template reads and writes; joined, they are the text of the whole conversation. The template is the model's 'tokenizer_config.json' or 'chat_template.jinja', or 'chatml'. It does not learn today's date.
+With 'template', prompts, completions, and answers become the texts that the model with this chat template reads and writes; joined, they are the text of the whole conversation. The template is the model's 'tokenizer_config.json' or 'chat_template.jinja', or 'chatml'. It does not learn today's date, only the one in 'date'.
 
-A row fails, and is left out, if it does not have the form, if nobody answers, if both answers of a preference are equal, or if something would be lost, such as a tool call. ` + "`max_errors`" + ` sets how many rows may fail.
+Messages can call tools, as in OpenAI's format and that of Hugging Face: an assistant's 'tool_calls' with 'id', 'type', and 'function', a struct of 'name' and 'arguments', and the results as messages of the role 'tool' with 'tool_call_id' and 'name'. Arguments are a JSON text or a struct, of which fields that are null count as missing; they are written as JSON text, and templates get the object. Every call but the last message's needs its result. With 'template', 'tools' are the functions that the template describes.
+
+A row fails, and is left out, if it does not have the form, if nobody answers, if both answers of a preference are equal, or if something would be lost, such as a field of messages that the form does not have. With a template, this includes the content of users and tools, calls, and tools. ` + "`max_errors`" + ` sets how many rows may fail.
 
 ` + "```hcl" + `
 transform "format" "chats" {

@@ -1,6 +1,7 @@
 package format
 
 import (
+	"encoding/json"
 	"fmt"
 	"slices"
 
@@ -16,6 +17,8 @@ type example struct {
 	answers [][]message
 	// good says which answers are good ones. It is nil if that is not known.
 	good []bool
+	// tools is a JSON list of the functions that the model can call, or nil.
+	tools json.RawMessage
 }
 
 // conversation returns the prompt with an answer, if there is one.
@@ -24,6 +27,11 @@ func (e example) conversation() []message {
 		return e.prompt
 	}
 	return slices.Concat(e.prompt, e.answers[0])
+}
+
+// of returns messages with the tools.
+func (e example) of(messages []message) chattemplate.Conversation {
+	return chattemplate.Conversation{Messages: messages, Tools: e.tools}
 }
 
 // split returns the example of a conversation. Its answer is the last message, if
@@ -51,13 +59,16 @@ func (e example) check() error {
 	if len(e.prompt) == 0 {
 		return fmt.Errorf("nothing precedes the answer")
 	}
-	if len(e.answers) == 2 && slices.Equal(e.answers[0], e.answers[1]) {
+	if len(e.answers) == 2 && slices.EqualFunc(e.answers[0], e.answers[1], message.Equal) {
 		return fmt.Errorf("chosen and rejected are equal, so there is nothing to prefer")
 	}
 	return nil
 }
 
 func checkConversation(all []message) error {
+	if err := checkCalls(all); err != nil {
+		return err
+	}
 	answered := false
 	for i, m := range all {
 		switch m.Role {

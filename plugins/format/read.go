@@ -62,6 +62,7 @@ func check(form string, schema data.Schema) (problems []string) {
 		}
 	}
 	_, _, prompted := schema.Lookup("prompt")
+	problems = append(problems, checkCallTypes(form, schema)...)
 	if chosen, _, _ := schema.Lookup("chosen"); form == "preference" && !prompted && chosen.Type == "string" {
 		problems = append(problems, "The dataset has no column \"prompt\"\nIt can be missing only if chosen and rejected are conversations, not texts.")
 	}
@@ -100,9 +101,23 @@ func fits(typ, kind string) bool {
 // reader returns the example of a row.
 type reader func(row int) (example, error)
 
-// newReader returns the reader of a form for the rows of a batch.
-func newReader(form string, b *plugin.Batch) (reader, error) {
-	r := rows{b}
+// newReader returns the reader for the rows of a batch.
+func newReader(a *args, b *plugin.Batch) (reader, error) {
+	read, err := formReader(a.From, rows{b})
+	if err != nil || a.Tools.Key == "" {
+		return read, err
+	}
+	tools := b.Strings(a.Tools)
+	return func(row int) (example, error) {
+		e, err := read(row)
+		if text, ok := tools.At(row); ok && err == nil {
+			e.tools, err = checkTools(text)
+		}
+		return e, err
+	}, nil
+}
+
+func formReader(form string, r rows) (reader, error) {
 	switch form {
 	case "alpaca":
 		return r.alpaca, nil
@@ -240,7 +255,7 @@ func (r rows) preference(row int) (e example, err error) {
 	}
 	if r.InputColumn("prompt") == nil {
 		common := 0
-		for common < min(len(e.answers[0]), len(e.answers[1])) && e.answers[0][common] == e.answers[1][common] {
+		for common < min(len(e.answers[0]), len(e.answers[1])) && e.answers[0][common].Equal(e.answers[1][common]) {
 			common++
 		}
 		e.prompt = e.answers[0][:common]
@@ -248,7 +263,7 @@ func (r rows) preference(row int) (e example, err error) {
 		return e, err
 	}
 	for i, answer := range e.answers { // an answer can repeat the prompt
-		if n := len(e.prompt); len(answer) >= n && slices.Equal(answer[:n], e.prompt) {
+		if n := len(e.prompt); len(answer) >= n && slices.EqualFunc(answer[:n], e.prompt, message.Equal) {
 			e.answers[i] = answer[n:]
 		}
 		if len(e.answers[i]) == 0 {
@@ -271,8 +286,8 @@ func (r rows) either(column string, row int, role string) ([]message, error) {
 	return []message{{Role: role, Content: text}}, err
 }
 
-// list reads a list of messages whose fields have these names. Other fields have
-// to be null, because they would be lost.
+// list reads a list of messages whose fields have these names. Those of calls are
+// read, too; others have to be null, because they would be lost.
 func (r rows) list(column string, row int, role, content string) ([]message, error) {
 	lists, ok := r.InputColumn(column).(*array.List)
 	if !ok {
@@ -282,25 +297,43 @@ func (r rows) list(column string, row int, role, content string) ([]message, err
 		return nil, fmt.Errorf("%s is null", column)
 	}
 	items := lists.ListValues().(*array.Struct)
-	fields := items.DataType().(*arrow.StructType).Fields()
 	from, to := lists.ValueOffsets(row)
-	out := make([]message, 0, to-from)
-	for i := int(from); i < int(to); i++ {
-		var m message
-		for k, f := range fields {
-			values := items.Field(k)
-			switch null := items.IsNull(i) || values.IsNull(i); {
-			case f.Name == role && !null:
-				m.Role = values.(*array.String).Value(i)
-			case f.Name == content && !null:
-				m.Content = values.(*array.String).Value(i)
-			case f.Name == role || f.Name == content:
-				return nil, fmt.Errorf("%s[%d].%s is null", column, i-int(from), f.Name)
-			case !null:
-				return nil, fmt.Errorf("%s[%d] has %s, which would be lost", column, i-int(from), f.Name)
-			}
+	out := make([]message, to-from)
+	for i := range out {
+		if err := readMessage(&out[i], items, int(from)+i, role, content); err != nil {
+			return nil, fmt.Errorf("%s[%d]%w", column, i, err)
 		}
-		out = append(out, m)
 	}
 	return out, nil
+}
+
+// readMessage reads a message. The error continues what names the message.
+func readMessage(m *message, items *array.Struct, i int, role, content string) error {
+	m.NoContent = true
+	typ := items.DataType().(*arrow.StructType)
+	for k, f := range typ.Fields() {
+		values := items.Field(k)
+		if items.IsNull(i) || values.IsNull(i) {
+			if f.Name == role {
+				return fmt.Errorf(".%s is null", f.Name)
+			}
+			continue
+		}
+		switch isCall := canCall(typ) && slices.Contains(callFields, f.Name); {
+		case f.Name == role:
+			m.Role = values.(*array.String).Value(i)
+		case f.Name == content:
+			m.Content, m.NoContent = values.(*array.String).Value(i), false
+		case !isCall:
+			return fmt.Errorf(" has %s, which would be lost", f.Name)
+		default:
+			if err := readCallField(m, f.Name, values, i); err != nil {
+				return fmt.Errorf(".%s %w", f.Name, err)
+			}
+		}
+	}
+	if m.NoContent && len(m.Calls) == 0 {
+		return fmt.Errorf(".%s is null", content)
+	}
+	return nil
 }

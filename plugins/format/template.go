@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/quern-dev/quern/internal/chattemplate"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -40,9 +41,16 @@ func (a *args) templateFile(root string) (string, bool) {
 
 // parseTemplate reads the template and what it writes as special tokens.
 func (a *args) parseTemplate(root string) (*chattemplate.Template, error) {
+	var date time.Time
+	if a.Date != "" {
+		var err error
+		if date, err = time.Parse(time.DateOnly, a.Date); err != nil {
+			return nil, fmt.Errorf("the date %q is not a date such as 2026-01-31", a.Date)
+		}
+	}
 	path, inFile := a.templateFile(root)
 	if !inFile {
-		return chattemplate.Parse(chatML, chattemplate.Tokens{})
+		return chattemplate.Parse(chatML, chattemplate.Settings{Date: date})
 	}
 	content, err := os.ReadFile(path)
 	if err != nil {
@@ -71,7 +79,7 @@ func (a *args) parseTemplate(root string) (*chattemplate.Template, error) {
 			return nil, fmt.Errorf("the template writes %s, so set it, to \"\" if the model has none", token.name)
 		}
 	}
-	return chattemplate.Parse(string(c.Template), chattemplate.Tokens{BOS: c.BOS.text, EOS: c.EOS.text})
+	return chattemplate.Parse(string(c.Template), chattemplate.Settings{BOS: c.BOS.text, EOS: c.EOS.text, Date: date})
 }
 
 func isObject(content []byte) bool {

@@ -16,9 +16,13 @@ type args struct {
 	Template string         `quern:"template" doc:"The chat template with which to write texts rather than messages: the path of a model's 'tokenizer_config.json' or of a '.jinja' file, or 'chatml'."`
 	BOS      *string        `quern:"bos_token" doc:"What the template writes as 'bos_token'. By default, what 'tokenizer_config.json' says."`
 	EOS      *string        `quern:"eos_token" doc:"What the template writes as 'eos_token'. By default, what 'tokenizer_config.json' says."`
+	Tools    plugin.Column  `quern:"tools" type:"string" doc:"With 'template': the functions that the model can call, as a JSON list of their schemas, such as 'row.tools'. If the column is not text, use 'jsonencode(row.tools)'. Null means none."`
+	Date     string         `quern:"date" doc:"With 'template': the date that the template gets from 'strftime_now', such as \"2026-01-31\". Without it, templates have no such function, and most of them write no date or a fixed one."`
 	Repeat   bool           `quern:"repeat_prompt" default:"false" doc:"With 'to = \"preference\"', whether 'chosen' and 'rejected' are whole conversations that begin with the prompt, rather than the prompt being a column of its own."`
 
 	template *chattemplate.Template
+	// calls reports whether messages can have calls of tools: those of the input do.
+	calls bool
 }
 
 // transform implements transform "format".
@@ -28,9 +32,9 @@ type transform struct{ root func() string }
 func (t transform) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	p.KeepInput("input")
-	for _, key := range []string{"from", "to", "template"} {
+	for _, key := range []string{"from", "to", "template", "date"} {
 		if !p.Known(key) {
-			p.Errorf(key, "The columns are not known yet\n%s decides which columns the result has, so its value must be known when quern plans.", key)
+			p.Errorf(key, "%s is not known yet\nIts value must be known when quern plans.", key)
 			return nil
 		}
 	}
@@ -42,6 +46,7 @@ func (t transform) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	for _, problem := range check(a.From, in.Schema) {
 		p.Errorf("from", "%s", problem)
 	}
+	a.calls = haveCalls(in.Schema, read)
 	p.ReadColumns("input", read...)
 	for _, name := range read {
 		p.DropColumn(name)
@@ -73,6 +78,10 @@ func (a *args) checkTarget(p *plugin.Prepare[args]) {
 		p.Errorf("template", "A text needs a chat template\nGive the model's tokenizer_config.json or chat_template.jinja, or \"chatml\".")
 	case a.Template != "" && strings.Contains("alpaca sharegpt messages", a.To):
 		p.Errorf("template", "template has no effect with to = %q\nThis form has messages rather than texts for a model.", a.To)
+	case a.Template == "" && a.Tools.Key != "":
+		p.Errorf("tools", "tools has no effect without template\nWithout a template, the column with the tools is kept like any other.")
+	case a.Template == "" && a.Date != "":
+		p.Errorf("date", "date has no effect without template\nIt is for templates that write a date.")
 	case a.Repeat && a.To != "preference":
 		p.Errorf("repeat_prompt", "repeat_prompt has no effect with to = %q\nIt is for to = \"preference\".", a.To)
 	}
@@ -91,7 +100,7 @@ func (t transform) Open(_ context.Context, a *args) (err error) {
 
 // FlatMap converts the rows. Those that fail are left out.
 func (transform) FlatMap(ctx context.Context, a *args, b *plugin.FlatBatch) error {
-	read, err := newReader(a.From, b.Batch)
+	read, err := newReader(a, b.Batch)
 	if err != nil {
 		return err
 	}
@@ -134,7 +143,11 @@ func (a *args) convert(read reader, row int) ([][]any, error) {
 
 // written returns the columns to write.
 func (a *args) written() data.Schema {
-	answers := messagesType
+	messages := messagesType
+	if a.calls {
+		messages = callingType
+	}
+	answers := messages
 	if a.Template != "" {
 		answers = "string"
 	}
@@ -144,7 +157,7 @@ func (a *args) written() data.Schema {
 	case "sharegpt":
 		return data.Schema{{Name: "conversations", Type: turnsType}}
 	case "messages":
-		return data.Schema{{Name: "messages", Type: messagesType}}
+		return data.Schema{{Name: "messages", Type: messages}}
 	case "text":
 		return data.Schema{{Name: "text", Type: "string"}}
 	case "prompt_completion":

@@ -17,7 +17,7 @@ import (
 func (a *args) unpaired(e example) ([][]any, error) {
 	var out [][]any
 	for i, answer := range e.answers {
-		values, err := a.values(example{prompt: e.prompt, answers: [][]message{answer}})
+		values, err := a.values(example{prompt: e.prompt, answers: [][]message{answer}, tools: e.tools})
 		if err != nil {
 			return nil, err
 		}
@@ -33,11 +33,11 @@ func (a *args) values(e example) ([]any, error) {
 	case "messages":
 		return []any{e.conversation()}, nil
 	case "sharegpt":
-		return []any{turns(e.conversation())}, nil
+		return []any{turns(e.conversation())}, checkPlain(e.conversation())
 	case "alpaca":
 		return instruction(e)
 	case "text":
-		text, err := a.template.Render(e.conversation(), false)
+		text, err := a.template.Render(e.of(e.conversation()), false)
 		return []any{text}, err
 	}
 	if len(e.answers) == 0 {
@@ -61,7 +61,7 @@ func (a *args) values(e example) ([]any, error) {
 
 // rendered returns the texts of the prompt and of each answer.
 func (a *args) rendered(e example) ([]any, error) {
-	prompt, err := a.template.Render(e.prompt, true)
+	prompt, err := a.template.Render(e.of(e.prompt), true)
 	if err != nil {
 		return nil, err
 	}
@@ -70,7 +70,7 @@ func (a *args) rendered(e example) ([]any, error) {
 		out = append(out, prompt)
 	}
 	for _, answer := range e.answers {
-		whole, err := a.template.Render(slices.Concat(e.prompt, answer), false)
+		whole, err := a.template.Render(e.of(slices.Concat(e.prompt, answer)), false)
 		if err != nil {
 			return nil, err
 		}
@@ -99,6 +99,9 @@ func turns(all []message) []message {
 // instruction returns the columns of Alpaca: instruction, input, output, system.
 func instruction(e example) ([]any, error) {
 	all := e.conversation()
+	if err := checkPlain(all); err != nil {
+		return nil, err
+	}
 	var system any
 	if all[0].Role == "system" {
 		system, all = all[0].Content, all[1:]
@@ -151,7 +154,14 @@ func appendMessages(list *array.ListBuilder, all []message) {
 	for _, m := range all {
 		items.Append(true)
 		items.FieldBuilder(0).(*array.StringBuilder).Append(m.Role)
-		items.FieldBuilder(1).(*array.StringBuilder).Append(m.Content)
+		if m.NoContent {
+			items.FieldBuilder(1).AppendNull()
+		} else {
+			items.FieldBuilder(1).(*array.StringBuilder).Append(m.Content)
+		}
+		if items.NumField() > 2 {
+			appendCalls(items, m)
+		}
 	}
 }
 
