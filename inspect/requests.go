@@ -7,6 +7,8 @@ import (
 	"strings"
 	"time"
 
+	"github.com/quern-dev/quern/lang/addr"
+	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/action"
 )
@@ -47,10 +49,12 @@ func asksModels(e *action.Entry) bool {
 	return false
 }
 
+func isEvaluation(e *action.Entry) bool { return addr.KindOf(e.Address) == kind.Evaluate }
+
 // recorded returns the requests in a row of an evaluation: of the subject that the row
 // is about or, if it is about several, in the columns SUBJECT_request.
 func recorded(e *action.Entry, row json.RawMessage) []Recorded {
-	if !strings.Contains(e.Address, "evaluate.") {
+	if !isEvaluation(e) {
 		return nil
 	}
 	var values map[string]any

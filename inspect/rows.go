@@ -171,11 +171,11 @@ func (t *tracer) input(row *Row, r *result, port string, m *dataset.Manifest, ke
 	if err != nil {
 		return err
 	}
-	matched, err := t.match(r, port, m, key, of, row.Row)
+	matched, err := t.match(r, port, m, key, of, row)
 	if err != nil {
 		return err
 	}
-	if d := r.entry.Derivations[port]; matched.kind == Exact && d.Relation != action.Selected {
+	if d := r.entry.Derivations[port]; matched.kind == Exact && d != nil && d.Relation != action.Selected {
 		row.AskedRow = &matched.rows[0]
 	}
 	if matched.kind == AnyRow {
@@ -207,8 +207,11 @@ type matched struct {
 func only(n int64) matched { return matched{kind: Exact, rows: []int64{n}, count: 1} }
 
 // match finds the rows of an input that a row of an output came from.
-func (t *tracer) match(r *result, port string, m *dataset.Manifest, key string, of *dataset.Manifest, n int64) (matched, error) {
-	d := r.entry.Derivations[port]
+func (t *tracer) match(r *result, port string, m *dataset.Manifest, key string, of *dataset.Manifest, row *Row) (matched, error) {
+	if found, ok := evaluated(r.entry, key, of, row.Values); ok {
+		return found, nil
+	}
+	n, d := row.Row, r.entry.Derivations[port]
 	if d == nil {
 		d = &action.Derivation{}
 	}
@@ -234,6 +237,22 @@ func (t *tracer) match(r *result, port string, m *dataset.Manifest, key string, 
 		return matched{kind: AnyRow}, nil
 	}
 	return found, err
+}
+
+// builtin is the name of the plugin of built-in stages.
+const builtin = "builtin"
+
+// evaluated returns the row of the dataset that a row of an evaluation is about. Rows of
+// built-in evaluations have its number.
+func evaluated(e *action.Entry, key string, of *dataset.Manifest, values json.RawMessage) (found matched, ok bool) {
+	if key != "dataset" || e.Plugin.Name != builtin || !isEvaluation(e) {
+		return matched{}, false
+	}
+	var about struct{ Row *int64 }
+	if json.Unmarshal(values, &about) != nil || about.Row == nil || *about.Row < 0 || *about.Row >= of.Rows {
+		return matched{}, false
+	}
+	return only(*about.Row), true
 }
 
 // fromSeveral reports whether a column that an input passed on has values of other

@@ -254,7 +254,6 @@ func (c *collection) markLeft(run *history.Run) error {
 
 // markActions marks what young entries and kept entries refer to.
 func (c *collection) markActions(context.Context) error {
-	c.why = "new results"
 	for entry, err := range c.store.Actions.All() {
 		if isDamaged(err) {
 			continue // it was set aside, and no longer exists
@@ -262,7 +261,7 @@ func (c *collection) markActions(context.Context) error {
 		if err != nil {
 			return fmt.Errorf("list actions: %w", err)
 		}
-		if c.keys[entry.Key] || c.young(entry.Created) || !c.aimedAt(entry.Address) {
+		if c.why = c.whyKept(entry); c.why != "" {
 			err = c.markEntry(entry)
 		} else if c.opts.Only != nil {
 			err = c.aim.at(c.store, entry)
@@ -273,6 +272,22 @@ func (c *collection) markActions(context.Context) error {
 	}
 	return nil
 }
+
+// whyKept says why an entry is kept. It is empty if the entry can be removed.
+func (c *collection) whyKept(entry *action.Entry) string {
+	switch {
+	case c.young(entry.Created):
+		return "new results"
+	case c.keys[entry.Key]:
+		return "results that are kept"
+	case !c.aimedAt(entry.Address):
+		return otherAddresses
+	}
+	return ""
+}
+
+// otherAddresses is why something is kept that is not at the given addresses.
+const otherAddresses = "other addresses"
 
 // markResult marks an action and all blobs of its result. A manifest that no
 // longer exists marks nothing.
@@ -493,7 +508,7 @@ func (c *collection) sweepBlobs(ctx context.Context) error {
 		case c.young(ref.Written):
 			why = "new files"
 		case c.opts.Only != nil && !c.aim.blobs[ref.Digest]:
-			why = "other addresses"
+			why = otherAddresses
 		default:
 			gone = append(gone, ref)
 			continue
