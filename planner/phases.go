@@ -100,6 +100,11 @@ func (s *shared) CheckInput(m *module.Module, in *module.Input) { s.of[m].output
 // CheckOutput checks the preconditions of an output of m.
 func (s *shared) CheckOutput(m *module.Module, out *module.Output) { s.of[m].output.CheckOutput(out) }
 
+// partSize is the number of stages of a level that go through the phases together:
+// enough for all processors and for the largest calls of plugins. What the phases pass on to each
+// other about more stages would be a large part of the memory of a large plan.
+const partSize = 1024
+
 // level takes stages and values that do not depend on each other through the
 // phases and publishes the instances.
 func (s *shared) level(l *module.Level) {
@@ -110,16 +115,24 @@ func (s *shared) level(l *module.Level) {
 			expanded[i] = s.of[m].expand.Expand(l.Stages[i])
 		}
 	})
-	all := slices.Concat(expanded...)
+	for begin := 0; begin < len(expanded); begin += partSize {
+		end := min(begin+partSize, len(expanded))
+		s.publish(l.Stages[begin:end], slices.Concat(expanded[begin:end]...))
+		clear(expanded[begin:end])
+	}
+	l.Leave()
+}
+
+// publish takes the instances of stages through the other phases and publishes them.
+func (s *shared) publish(stages []*module.Stage, all []*expand.Instance) {
 	s.prefetch(all)
 	published := map[addr.Stage][]*module.Instance{}
 	for _, n := range s.decided(all) {
 		published[n.Addr.Stage] = append(published[n.Addr.Stage], n)
 	}
-	for _, stage := range l.Stages {
+	for _, stage := range stages {
 		stage.Publish(published[stage.Addr])
 	}
-	l.Leave()
 }
 
 // decided takes expanded instances through the other phases and leaves out

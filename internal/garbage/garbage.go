@@ -47,7 +47,9 @@ func init() {
 
 // watch chooses the percentage again after each collection.
 func watch() {
-	value := new([64]byte) // too large to share its memory, and therefore its lifetime, with other values
+	// Go sweeps the largest values first. The cleanup of a small one can come so late
+	// on busy processors that the heap has grown by the percentage of a smaller heap.
+	value := new([64 << 10]byte)
 	runtime.AddCleanup(value, func(struct{}) {
 		debug.SetGCPercent(percent(live()))
 		watch()
