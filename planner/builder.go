@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/planner/processes"
 	"github.com/quern-dev/quern/planner/refactor"
 	"github.com/quern-dev/quern/planner/secrets"
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -76,8 +77,12 @@ func (b *builder) close() {
 	b.prepared.Save()
 }
 
-// declare finds the types of the stages and configures the plugins.
+// declare finds the types of the stages and configures the plugins. Meanwhile, the
+// cached answers of plugins are read.
 func (b *builder) declare() {
+	reading := parallel.New(1)
+	reading.Go(func() error { b.prepared.Read(); return nil })
+	defer func() { _ = reading.Wait() }() // without the file, plugins are asked again
 	b.root.Tree.Declare(b.types.of)
 	b.configs = b.root.decode.ConfigurePlugins()
 }

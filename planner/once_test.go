@@ -2,7 +2,9 @@ package planner_test
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/quern-dev/quern/lang/kind"
@@ -84,5 +86,27 @@ output "rows" {
 		if got := made.Outputs[i].Expr; got == nil || got.Text != want || len(got.Refs) > 0 {
 			t.Errorf("the output is %+v, and should be %s", got, want)
 		}
+	}
+}
+
+// Stages of a large level go through the phases in parts.
+func TestMistakesInALargeLevelAreAllFound(t *testing.T) {
+	p := newPipeline(t)
+	const stages = 2_500
+	var src strings.Builder
+	src.WriteString("source \"lines\" \"root\" {\n  path = \"a.txt\"\n}\n")
+	for i := range stages {
+		fmt.Fprintf(&src, "transform \"map\" \"m%d\" {\n  input   = source.root\n  columns = { text = \"${row.text} %d\" }\n}\n", i, i)
+	}
+	last := fmt.Sprintf("transform \"ask\" \"all\" {\n  inputs = { first = transform.m0, last = transform.m%d }\n  query  = \"x\"\n}\n", stages-1)
+	made := p.mustPlan(src.String() + last)
+	if n := made.Total().Actions[plan.Run]; n != stages+2 {
+		t.Errorf("%d stages run", n)
+	}
+	wrong := strings.ReplaceAll(src.String(), "row.text} 7\"", "row.missing} 7\"")
+	wrong = strings.ReplaceAll(wrong, "row.text} 2300\"", "row.missing} 2300\"")
+	_, diags := p.plan(wrong)
+	if len(diags) != 2 || diags[0].Subject.Start.Line >= diags[1].Subject.Start.Line {
+		t.Errorf("the diagnostics are %s", p.print(diags))
 	}
 }

@@ -68,7 +68,7 @@ func secretNames(p *plan.Plan) []string {
 
 // sealPlan records which secrets the plan's keys were computed with.
 func (b *builder) sealPlan(p *plan.Plan) {
-	if b.validating {
+	if b.validating || len(p.Secrets) == 0 {
 		return
 	}
 	names := nameSet{}

@@ -28,10 +28,10 @@ import (
 type Cache struct {
 	path string // empty if nothing is cached
 	seal func([]byte) (string, error)
+	// before returns the answers in the file.
+	before func() map[string]remembered
 
 	mu      sync.Mutex
-	read    bool
-	before  map[string]remembered
 	after   map[string]remembered
 	changed bool
 }
@@ -67,8 +67,13 @@ func NewCache(s *store.Store, environment string) *Cache {
 	if s != nil {
 		c.path, c.seal = filepath.Join(s.Cache(), "prepared."+environment), s.Seal
 	}
+	c.before = sync.OnceValue(func() map[string]remembered { return readCache(c.path) })
 	return c
 }
+
+// Read reads the file, unless that is done or under way. Calling it while something
+// else uses only one processor saves the time.
+func (c *Cache) Read() { c.before() }
 
 // key identifies the question about an instance to a program. An instance may
 // contain secrets, so the digest uses the store's key: nobody can guess them
@@ -96,13 +101,7 @@ func (c *Cache) lookup(key string) (remembered, bool) {
 	if key == "" {
 		return remembered{}, false
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if !c.read {
-		c.read = true
-		c.before = readCache(c.path)
-	}
-	a, ok := c.before[key]
+	a, ok := c.before()[key]
 	return a, ok
 }
 

@@ -44,7 +44,8 @@ func TestAnAnswerLastsAsLongAsTheFilesThatItDependsOn(t *testing.T) {
 			}}}
 			c := &Cache{after: map[string]remembered{}}
 			c.remember("key", "", answer)
-			c.read, c.before, c.after = true, c.after, map[string]remembered{}
+			before := c.after
+			c.before, c.after = func() map[string]remembered { return before }, map[string]remembered{}
 			write(test.second, test.later)
 			if got := c.answer("key", "") != nil; got != test.reused {
 				t.Errorf("reused: %t, want %t", got, test.reused)

@@ -2,6 +2,8 @@ package state_test
 
 import (
 	"encoding/json"
+	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -38,6 +40,21 @@ func full() *state.State {
 		Outputs:  map[string]*state.Output{"o": {Value: &v}, "s": {Sensitive: true, Salt: "x", Digest: "y"}},
 		Pending:  map[string]*state.Pending{"train.p": {Kind: "train", Definition: "d", ActionKey: "k", Summary: pending.Summary{}, Run: "r", Updated: at}},
 		Rejected: map[string]*state.Rejected{"transform.r": {Kind: "transform", ActionKey: "k", Contracts: checked, Run: "r", Updated: at}},
+	}
+}
+
+// A field that is not written would be lost, so each one has a value here that
+// TestAStateIsWrittenAsByEncodingJSON compares.
+func TestEachFieldIsCompared(t *testing.T) {
+	st := full()
+	rich, source := st.Instances[`transform.b["é <\"x\">"]`], st.Instances["source.a"]
+	for _, values := range [][]any{{*st}, {*rich, *source}, {rich.Outputs[""]}, {rich.Preimage.Fields()[0]}} {
+		of := reflect.TypeOf(values[0])
+		for _, field := range reflect.VisibleFields(of) {
+			if field.IsExported() && !slices.ContainsFunc(values, func(v any) bool { return !reflect.ValueOf(v).FieldByIndex(field.Index).IsZero() }) {
+				t.Errorf("%s has no %s: add it to full, and to the functions that read and write the type", of, field.Name)
+			}
+		}
 	}
 }
 
