@@ -74,7 +74,7 @@ func costs(spend *llm.Spend, seconds float64, estimate *amount.Amounts, done boo
 		estimate = &amount.Amounts{}
 	}
 	money := &spend.Cost
-	if spend.UnpricedCalls > 0 {
+	if spend.UnpricedCalls > 0 || spend.UnpricedPayments > 0 {
 		money = nil
 	}
 	figure := func(f float64) *float64 { return &f }

@@ -120,6 +120,7 @@ func (b Budget) constant(x hcl.Expression, what string, want cty.Type) (cty.Valu
 func (b Budget) Check(p *plan.Plan) {
 	if p.LimitsMoney() {
 		b.checkPrices(p)
+		b.checkPayments(p)
 	}
 	b.checkStages(p)
 	if p.Budget == nil {
@@ -221,6 +222,17 @@ func float(n *int64) *float64 {
 	}
 	f := float64(*n)
 	return &f
+}
+
+// checkPayments refuses a plan that pays for something other than calls of models
+// whose price is not known.
+func (b Budget) checkPayments(p *plan.Plan) {
+	for _, n := range p.Nodes {
+		if n.Payment == nil || n.Payment.Unpriced == "" || n.Pending != nil || !n.Computes() || !p.Budget.LimitsMoney() && !n.Budget.LimitsMoney() {
+			continue
+		}
+		b.Report(diag.Errorf(n.Range.Ptr(), "Price is not known", "The budget in money cannot be enforced, because it is not known what %s will cost. %s", n.Address, n.Payment.Unpriced))
+	}
 }
 
 // checkPrices refuses a plan that calls models without a known price, because a

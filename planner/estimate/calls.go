@@ -249,6 +249,9 @@ func addCalls(e *plan.Estimate, all []*foreseen) {
 		e.OutputAtMost = false
 	}
 	if priced {
+		if e.Money != nil { // paid for something else
+			cost += *e.Money
+		}
 		e.Money = &cost
 	}
 }
@@ -271,6 +274,9 @@ func addRanges(e *plan.Estimate, all []*foreseen) {
 		now = now.Each((*amount.Range).FromZero)
 	}
 	now.Rows = scratch.Rows
+	if e.Range != nil { // paid for something else
+		now, scratch = now.Plus(*e.Range), scratch.Plus(*e.Range)
+	}
 	e.Range, e.Whole = &now, &scratch
 }
 

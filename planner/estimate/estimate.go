@@ -59,6 +59,7 @@ func (e *Estimator) Estimate(n *decide.Instance) {
 	}
 	if n.Runs() && n.Mode != plan.ModeDeploy {
 		e.checkSample(n)
+		e.estimatePayment(n)
 		e.estimateCalls(n)
 		byPlugin := n.Estimate.Seconds != nil
 		e.estimateSeconds(n)

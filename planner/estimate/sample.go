@@ -101,6 +101,9 @@ func takeEstimate(e *plan.Estimate, from *pluginv1.Estimate) {
 	if from.OutputTokens != nil {
 		e.OutputTokens = from.OutputTokens
 	}
+	if from.Money != nil {
+		e.Money = from.Money
+	}
 }
 
 // checkedSample is what a plugin gets of a dataset.

@@ -284,6 +284,10 @@ type Node struct {
 	// from.
 	Added map[string]string `json:"added,omitempty"`
 
+	// Payment is set if the stage pays for something other than calls of models, such
+	// as for training at a provider. How much is in the estimate.
+	Payment *Payment `json:"payment,omitempty"`
+
 	// Notes are what the plugin tells people about how the stage works, in one line
 	// each.
 	Notes []string `json:"notes,omitempty"`
@@ -453,6 +457,13 @@ type Estimate struct {
 	// Whole is what the node would take if nothing existed: no result, no known row,
 	// and no cached answer. It is nil if nothing is known.
 	Whole *amount.Amounts `json:"whole,omitempty"`
+}
+
+// Payment is money for something other than calls of models.
+type Payment struct {
+	// Unpriced says why the amount is not known before it is paid, and what the user
+	// can do about it. It is empty if the stage knows the amount when it runs.
+	Unpriced string `json:"unpriced,omitempty"`
 }
 
 // Change is a difference that a deployment's plugin reports.

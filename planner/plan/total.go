@@ -43,7 +43,7 @@ type Sum struct {
 }
 
 // Missing counts nodes without an estimate. Calls, Tokens, and Money count only nodes
-// that call models, and Rows only nodes that will or may run.
+// that call models or pay for something else, and Rows only nodes that will or may run.
 type Missing struct {
 	Rows    int `json:"rows,omitempty"`
 	Calls   int `json:"calls,omitempty"`
@@ -133,7 +133,11 @@ func (s *Sum) add(n *Node, a amount.Amounts) {
 	if a.Seconds == nil {
 		s.Missing.Seconds++
 	}
-	if !n.Estimate.CallsModels() {
+	calls := n.Estimate.CallsModels()
+	if (calls || n.Payment != nil) && (a.Money == nil || a.Money.Expected == nil) {
+		s.Missing.Money++
+	}
+	if !calls {
 		return
 	}
 	if a.Calls == nil {
@@ -141,9 +145,6 @@ func (s *Sum) add(n *Node, a amount.Amounts) {
 	}
 	if a.InputTokens == nil || a.InputTokens.Expected == nil || a.OutputTokens == nil || a.OutputTokens.Expected == nil {
 		s.Missing.Tokens++
-	}
-	if a.Money == nil || a.Money.Expected == nil {
-		s.Missing.Money++
 	}
 }
 

@@ -419,7 +419,12 @@ func (n *answered) takeFiles() error {
 
 func (n *answered) takeEstimate() {
 	if e := n.prepared.Estimate; e != nil {
-		n.Estimate = plan.Estimate{Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens}
+		n.Estimate = plan.Estimate{Rows: e.Rows, Seconds: e.Seconds, InputTokens: e.InputTokens, OutputTokens: e.OutputTokens, Money: e.Money}
+	}
+	if p := n.prepared.Payment; p != nil && n.Mode == plan.ModeRun {
+		n.Payment = &plan.Payment{Unpriced: p.Unpriced}
+	} else {
+		n.Estimate.Money = nil
 	}
 	n.Notes = n.prepared.Notes
 	n.BatchRows, n.StopSeconds, n.OpenAIAPI = n.prepared.BatchRows, n.prepared.StopSeconds, n.prepared.OpenaiApi

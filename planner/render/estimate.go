@@ -111,10 +111,17 @@ func noCalls(e plan.Estimate) bool {
 	return e.Calls != nil && *e.Calls == 0 && !e.RowsEstimated && !e.CostUnknown
 }
 
-// costText describes the cost of calling models and which part is not known.
+// costText describes the cost of calling models, and of what else is paid for, and
+// which part is not known.
 func costText(n *plan.Node) string {
 	e := n.Estimate
 	switch {
+	case n.Payment != nil && e.Money == nil && n.Payment.Unpriced != "":
+		return "cost unknown (" + n.Payment.Unpriced + ")"
+	case n.Payment != nil && e.Money == nil:
+		return "cost unknown"
+	case n.Payment != nil && n.Pending != nil: // it was paid for when it began
+		return ""
 	case e.CostUnknown && e.Calls == nil && len(e.UnknownUntil) > 0:
 		return "number of model calls unknown until " + until(e)
 	case e.CostUnknown && e.Calls == nil:

@@ -70,7 +70,7 @@ func (tuner) CheckSample(_ context.Context, c *plugin.SampleCheck[tuningArgs]) e
 	}
 	if a.Epochs != nil {
 		all := *tokens * *a.Epochs
-		c.SetEstimate(plugin.Estimate{InputTokens: &all})
+		c.SetEstimate(plugin.Estimate{InputTokens: &all, Money: a.cost(*tokens)})
 	}
 	return nil
 }

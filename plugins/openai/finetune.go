@@ -42,7 +42,7 @@ type tuningArgs struct {
 
 	Wait              bool     `quern:"wait,operational" default:"false" doc:"Whether apply waits for the job. Otherwise, the stage is pending, and a later apply continues."`
 	CancelOnInterrupt bool     `quern:"cancel_on_interrupt,operational" default:"false" doc:"With wait = true: whether the job is canceled at the provider if Ctrl-C or a timeout ends the wait. Otherwise it continues, and so does the next apply."`
-	TrainingPrice     *float64 `quern:"training_price,operational" doc:"The price of training per million tokens, for the value cost and for max_cost."`
+	TrainingPrice     *float64 `quern:"training_price,operational" doc:"The price of training per million tokens, for the cost in plans, budgets, and the value cost, and for max_cost."`
 	MaxCost           *float64 `quern:"max_cost,operational" doc:"The most that training may be expected to cost, by the number of tokens, epochs, and training_price. The plan fails if it is more, and no job is created. The provider's bill can differ by a few percent, because tokens are estimated."`
 
 	BaseURL string `quern:"base_url" default:"\"https://api.openai.com/v1\"" doc:"The endpoint's address, without /fine_tuning/jobs."`
@@ -71,6 +71,8 @@ const tuningDoc = `Trains a model of OpenAI, or of a compatible endpoint, on exa
 quern uploads the examples and creates a fine-tuning job. While it runs, the stage is pending: apply ends with the exit code 3, and each later apply asks once how far the job is. With ` + "`wait = true`" + `, apply waits; you can interrupt it, and the next one continues with the same job. A job is created once, even if quern is killed while it creates it. Ctrl-C leaves the job running, unless ` + "`cancel_on_interrupt`" + ` is set. ` + "`-replace`" + ` starts another job and does not cancel the one that runs; cancel that at the provider.
 
 The trained model can be used wherever a language model can, for example as the ` + "`model`" + ` of a labeler. It is called at the same endpoint, with the key in ` + "`OPENAI_API_KEY`" + `; its ` + "`price`" + ` and ` + "`max_concurrency`" + ` are those of this block.
+
+The cost of training is in the plan and in its totals, and counts against budgets in money, if ` + "`training_price` and `epochs`" + ` are set. Otherwise it is unknown, and a budget in money refuses the stage. It is recorded with the run that creates the job, and the run that fetches the model corrects it. Tokens are estimated, and a job that fails counts as paid.
 
 The values are ` + "`job`, `model`" + ` (its name at the provider), ` + "`examples`, `skipped`" + ` (rows without a prompt or a target), ` + "`trained_tokens`" + ` (null if the provider does not say), and ` + "`cost`" + ` (null without ` + "`training_price`" + `). ` + "`curves`" + ` is a dataset with the columns ` + "`step`, `loss`, `accuracy`, `eval_loss`, `eval_accuracy`" + `.
 
@@ -133,6 +135,7 @@ func (tuner) Prepare(_ context.Context, p *plugin.Prepare[tuningArgs]) error {
 	}
 	p.AddLanguageModel("", tunedFormat, plugin.Signature{}, info)
 	p.AddDataset(curves, curvesSchema)
+	p.Pays(a.unpriced(p.Known))
 	p.SetValueType(tuningValue)
 	return nil
 }
@@ -178,18 +181,40 @@ func checkTuning(p *plugin.Prepare[tuningArgs]) {
 	}
 }
 
-// tooExpensive returns an error if training on tokens is expected to cost more
-// than max_cost.
-func (a *tuningArgs) tooExpensive(tokens int64) error {
-	if a.MaxCost == nil || a.Epochs == nil || a.TrainingPrice == nil {
+// unpriced says why the cost is not known before training, or returns "".
+func (a *tuningArgs) unpriced(known func(string) bool) string {
+	var missing []string
+	if a.TrainingPrice == nil && known("training_price") {
+		missing = append(missing, "training_price")
+	}
+	if a.Epochs == nil && known("epochs") {
+		missing = append(missing, "epochs")
+	}
+	if len(missing) == 0 {
+		return ""
+	}
+	return "Set " + english.And(missing) + "."
+}
+
+// cost returns what training on tokens is expected to cost, or nil if that is not
+// known.
+func (a *tuningArgs) cost(tokens int64) *float64 {
+	if a.Epochs == nil || a.TrainingPrice == nil {
 		return nil
 	}
 	cost := float64(tokens) * float64(*a.Epochs) * *a.TrainingPrice / 1e6
-	if cost <= *a.MaxCost {
+	return &cost
+}
+
+// tooExpensive returns an error if training on tokens is expected to cost more
+// than max_cost.
+func (a *tuningArgs) tooExpensive(tokens int64) error {
+	cost := a.cost(tokens)
+	if a.MaxCost == nil || cost == nil || *cost <= *a.MaxCost {
 		return nil
 	}
 	return fmt.Errorf("Training would cost more than max_cost\nAbout %s tokens in %s, at %g per million, are expected to cost %.4g, and max_cost is %g. Raise max_cost, or train on fewer rows or epochs.",
-		english.Number(tokens), english.Count(*a.Epochs, "epoch"), *a.TrainingPrice, cost, *a.MaxCost)
+		english.Number(tokens), english.Count(*a.Epochs, "epoch"), *a.TrainingPrice, *cost, *a.MaxCost)
 }
 
 // at returns the endpoint that jobs are created at.
@@ -235,7 +260,11 @@ func (tuner) Run(ctx context.Context, r *plugin.Run[tuningArgs]) error {
 	if n := j.TrainedTokens; n != nil {
 		value["trained_tokens"] = cty.NumberIntVal(*n)
 		if price := r.Args.TrainingPrice; price != nil {
-			value["cost"] = cty.NumberFloatVal(float64(*n) * *price / 1e6)
+			cost := float64(*n) * *price / 1e6
+			value["cost"] = cty.NumberFloatVal(cost)
+			if err := t.correct(cost); err != nil {
+				return err
+			}
 		}
 	}
 	r.SetValue(cty.ObjectVal(value))

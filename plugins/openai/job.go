@@ -53,6 +53,8 @@ type tuningState struct {
 	Examples   int64  `json:"examples"`
 	Bytes      int64  `json:"bytes"` // of the examples
 	Skipped    int64  `json:"skipped"`
+	// Paid is what quern was told that the job costs, or nil: nothing yet.
+	Paid *float64 `json:"paid,omitempty"`
 }
 
 // tuning is a run of train "openai_finetune".
@@ -71,6 +73,9 @@ func (t *tuning) job(ctx context.Context) (*tuningJob, error) {
 		return nil, err
 	}
 	if t.state.Job != "" {
+		if err := t.pay(); err != nil {
+			return nil, err
+		}
 		return t.get(ctx, t.state.Job)
 	}
 	var j *tuningJob
@@ -85,7 +90,56 @@ func (t *tuning) job(ctx context.Context) (*tuningJob, error) {
 		}
 	}
 	t.state.Job = j.ID
-	return j, t.save()
+	if err := t.save(); err != nil {
+		return nil, err
+	}
+	return j, t.pay()
+}
+
+// tokens returns the estimated tokens of the examples.
+func (t *tuning) tokens() int64 { return int64(float64(t.state.Bytes) / bytesPerToken) }
+
+// affordable returns an error if the job is expected to cost more than max_cost, or
+// than the budgets leave.
+func (t *tuning) affordable() error {
+	if err := t.Args.tooExpensive(t.tokens()); err != nil {
+		return plugin.ArgumentErrorf("max_cost", "%w", err)
+	}
+	left, limited := t.MoneyLeft()
+	cost := t.Args.cost(t.tokens())
+	if !limited || cost != nil && *cost <= left {
+		return nil
+	}
+	if cost == nil {
+		return plugin.ArgumentErrorf("training_price", "The cost of training is not known\nA budget in money limits the stage. Set training_price and epochs.")
+	}
+	return fmt.Errorf("Training would exceed the budget\nIt is expected to cost %s, and the budget leaves %s. Raise the budget, or train on fewer rows or epochs.", llm.FormatMoney(*cost), llm.FormatMoney(left))
+}
+
+// pay reports what the job is expected to cost, once.
+func (t *tuning) pay() error {
+	cost := t.Args.cost(t.tokens())
+	if cost == nil || t.state.Paid != nil {
+		return nil
+	}
+	t.state.Paid = cost
+	if err := t.save(); err != nil {
+		return err
+	}
+	return t.Paid(*cost)
+}
+
+// correct reports the difference between what the job has cost and what was expected.
+func (t *tuning) correct(cost float64) error {
+	expected := 0.0
+	if t.state.Paid != nil {
+		expected = *t.state.Paid
+	}
+	t.state.Paid = &cost
+	if err := t.save(); err != nil {
+		return err
+	}
+	return t.Paid(cost - expected)
 }
 
 // load reads the state. known is false if there was none.
@@ -146,8 +200,8 @@ func (t *tuning) create(ctx context.Context) (*tuningJob, error) {
 			return nil, err
 		}
 	}
-	if err := t.Args.tooExpensive(int64(float64(t.state.Bytes) / bytesPerToken)); err != nil {
-		return nil, plugin.ArgumentErrorf("max_cost", "%w", err)
+	if err := t.affordable(); err != nil {
+		return nil, err
 	}
 	call, err := t.endpoint.call(ctx, jobsPath)
 	if err != nil {

@@ -73,6 +73,9 @@ func explain(n *plan.Node, err error, stderr func(plugin string) []string) *hcl.
 		summary, detail = "The disk is full", full.Error()
 	case errors.As(err, &trouble):
 		summary, detail = trouble.What, trouble.Error()
+	case errors.As(err, &budget) && budget.Payment > 0:
+		summary = "The budget is not enough"
+		detail = fmt.Sprintf("%s was not started: %s. Nothing was paid for it. Raise the budget, and apply again.", n.Address, budget)
 	case errors.As(err, &budget):
 		summary = "The budget is used up"
 		detail = fmt.Sprintf("%s was stopped: %s. All answers are cached. To continue where the run stopped, raise the budget and apply again. Nothing is paid for twice.", n.Address, budget)

@@ -19,6 +19,8 @@ type BudgetReached struct {
 	// What is limited: "money", "tokens", or "calls".
 	What         string
 	Spent, Limit float64
+	// Payment is the amount, if it is not that of a call but of a Payment.
+	Payment float64
 }
 
 func (e *BudgetReached) Error() string {
@@ -27,7 +29,11 @@ func (e *BudgetReached) Error() string {
 		what = "units of money"
 	}
 	figure := func(f float64) string { return strconv.FormatFloat(math.Round(f*1e6)/1e6, 'f', -1, 64) }
-	return fmt.Sprintf("the budget of %s %s does not allow another call: %s spent %s", figure(e.Limit), what, e.Who, figure(e.Spent))
+	next := "another call"
+	if e.Payment > 0 {
+		next = "a payment of about " + figure(e.Payment)
+	}
+	return fmt.Sprintf("the budget of %s %s does not allow %s: %s spent %s", figure(e.Limit), what, next, e.Who, figure(e.Spent))
 }
 
 // NoPrice is the error for a model without a price under a budget in money.
@@ -48,6 +54,8 @@ type Budget interface {
 	Reserve(ctx context.Context, expected func() Amount) (settle func(llm.Spend), err error)
 	// LimitsMoney reports whether calls need a price.
 	LimitsMoney() bool
+	// Left returns the money that is neither spent nor reserved; false: it is not limited.
+	Left() (money float64, limited bool)
 }
 
 // Amount is the expected cost of a call.
@@ -59,6 +67,8 @@ type Amount struct {
 	// that is not known.
 	MostMoney  float64
 	MostTokens int64
+	// Payment is set if it is no call. If it does not fit, calls still may.
+	Payment bool
 }
 
 // most returns the amount at its most.
@@ -193,7 +203,9 @@ func (b *RunBudget) try(a Amount) (changed <-chan struct{}, err error) {
 		b.underWay++
 		return nil, nil
 	case b.underWay == 0:
-		b.reached = over
+		if !a.Payment {
+			b.reached = over
+		}
 		return nil, over
 	}
 	return b.changed, nil
@@ -212,7 +224,11 @@ func (b *RunBudget) over(reserved, a Amount) error {
 func (l *spendLimit) over(spent llm.Spend, reserved, a Amount) error {
 	spent.Add(l.before)
 	if l.money != nil && spent.Cost+reserved.Money+a.Money > *l.money {
-		return &BudgetReached{Who: l.who, What: "money", Spent: spent.Cost, Limit: *l.money}
+		reached := &BudgetReached{Who: l.who, What: "money", Spent: spent.Cost, Limit: *l.money}
+		if a.Payment {
+			reached.Payment = a.Money
+		}
+		return reached
 	}
 	if l.tokens != nil && spent.Tokens()+reserved.Tokens+a.Tokens > *l.tokens {
 		return &BudgetReached{Who: l.who, What: "tokens", Spent: float64(spent.Tokens()), Limit: float64(*l.tokens)}
@@ -254,6 +270,23 @@ func (b *RunBudget) LimitsMoney() bool {
 	return b.limits.any(func(l spendLimit) bool { return l.money != nil })
 }
 
+// Left implements Budget.
+func (b *RunBudget) Left() (money float64, limited bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range b.limits {
+		l := &b.limits[i]
+		if l.money == nil {
+			continue
+		}
+		left := *l.money - l.before.Cost - b.spent.Cost - b.reserved.Money
+		if !limited || left < money {
+			money, limited = left, true
+		}
+	}
+	return money, limited
+}
+
 // Spent returns the total of all calls of the run.
 func (b *RunBudget) Spent() llm.Spend {
 	b.mu.Lock()
@@ -285,6 +318,15 @@ func (b *stageBudget) Reserve(ctx context.Context, expected func() Amount) (func
 		settleOwn(came)
 		settleRun(came)
 	}, nil
+}
+
+// Left implements Budget.
+func (b *stageBudget) Left() (money float64, limited bool) {
+	money, limited = b.own.Left()
+	if more, too := b.run.Left(); too && (!limited || more < money) {
+		return more, true
+	}
+	return money, limited
 }
 
 // LimitsMoney implements Budget.

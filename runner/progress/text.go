@@ -170,7 +170,9 @@ func spendParts(s llm.Spend) []spendPart {
 		add(spentCost, "price unknown")
 	case s.UnpricedCalls > 0:
 		add(spentCost, "cost "+llm.FormatMoney(s.Cost)+" and "+english.Count(s.UnpricedCalls, "call")+" without a price")
-	case s.Cost > 0:
+	case s.UnpricedPayments > 0:
+		add(spentCost, "cost only partly known")
+	case s.Cost != 0:
 		add(spentCost, "cost "+llm.FormatMoney(s.Cost))
 	}
 	return parts

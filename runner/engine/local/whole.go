@@ -63,7 +63,13 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 	}
 	defer stop()
 	req.HostSocket, req.Host, req.OpenaiApi, req.OpenChats = host.Socket, host.Broker, host.openai, served.openChats()
-	call := &running{Stage: a.Stage, guard: a.guard, blobs: a.Store.Blobs, folder: place.Work, model: a.model, progress: served.progress, outputs: map[string]rowsOutput{}}
+	payment, err := a.pay(served)
+	if err != nil {
+		return nil, err
+	}
+	defer payment.end()
+	req.MoneyLeft = payment.left()
+	call := &running{Stage: a.Stage, payment: payment, guard: a.guard, blobs: a.Store.Blobs, folder: place.Work, model: a.model, progress: served.progress, outputs: map[string]rowsOutput{}}
 	defer call.abort()
 	if err := call.open(ctx, a); err != nil {
 		return nil, err
@@ -81,6 +87,7 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 		a.res.Pending = a.waiting(waits)
 		return nil, place.Keep()
 	}
+	payment.done()
 	made, err = call.finish(ctx, done)
 	if err == nil {
 		err = former.keep(call, done)
@@ -135,6 +142,7 @@ type running struct {
 	progress func(events.Progress)
 	outputs  map[string]rowsOutput // datasets, by port
 	missing  missing
+	payment  *payment
 }
 
 // missing are the results that a run reported as missing.
@@ -274,6 +282,8 @@ func (c *running) event(ctx context.Context, resp *pluginv1.RunResponse) error {
 		return c.Heard([]*pluginv1.Diagnostic{e.Diagnostic})
 	case *pluginv1.RunResponse_Failure:
 		return c.failure(e.Failure)
+	case *pluginv1.RunResponse_Paid:
+		return c.blame(c.payment.paid(ctx, e.Paid))
 	}
 	return nil
 }

@@ -5,7 +5,7 @@ import (
 	"strconv"
 )
 
-// Spend is the cost of calls to models.
+// Spend is the cost of calls to models, and of what else stages pay for.
 type Spend struct {
 	// Calls counts answers from a provider. CachedCalls counts answers from the
 	// cache or from a call that was already in progress: they cost nothing.
@@ -14,10 +14,13 @@ type Spend struct {
 	// InputTokens and OutputTokens are those of Calls.
 	InputTokens  int64 `json:"input_tokens,omitempty"`
 	OutputTokens int64 `json:"output_tokens,omitempty"`
-	// Cost of Calls, in the currency of the models' prices. UnpricedCalls are
-	// those of Calls that it does not include because a price is unknown.
-	Cost          float64 `json:"cost,omitempty"`
-	UnpricedCalls int64   `json:"unpriced_calls,omitempty"`
+	// Cost of Calls, and of what else was paid for, such as training at a provider, in
+	// the currency of the models' prices. It can be negative where it corrects an
+	// earlier estimate. UnpricedCalls are those of Calls, and UnpricedPayments the other
+	// payments, that it does not include because a price is unknown.
+	Cost             float64 `json:"cost,omitempty"`
+	UnpricedCalls    int64   `json:"unpriced_calls,omitempty"`
+	UnpricedPayments int64   `json:"unpriced_payments,omitempty"`
 	// EstimatedCalls are those of Calls whose tokens are estimates because the
 	// provider did not report them.
 	EstimatedCalls int64 `json:"estimated_calls,omitempty"`
@@ -31,6 +34,7 @@ func (s *Spend) Add(o Spend) {
 	s.OutputTokens += o.OutputTokens
 	s.Cost += o.Cost
 	s.UnpricedCalls += o.UnpricedCalls
+	s.UnpricedPayments += o.UnpricedPayments
 	s.EstimatedCalls += o.EstimatedCalls
 }
 
