@@ -58,6 +58,7 @@ type Decider struct {
 	taken     map[string]bool // addresses in Prior whose deployments others take over
 	deposed   sync.Map        // address in Prior of a replaced deployment → plan.Action
 	artifacts sync.Map        // artifact.Ref → *artifact.Artifact
+	found     sync.Map        // the digests of blobs that exist
 }
 
 // Instance is an instance with a decision. Its node has the keys, the action,

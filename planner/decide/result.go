@@ -28,13 +28,25 @@ func (d *Decider) load(outputs map[string]artifact.Ref, v *value.Stored) (module
 			return module.Result{}, unusableBy(port, err)
 		}
 		for _, digest := range blobsOf(a) {
-			if !d.Store.Blobs.Has(digest) {
+			if !d.has(digest) {
 				return module.Result{}, unusableBy(port, &blob.Missing{Digest: digest})
 			}
 		}
 		r.Artifacts[port], r.Digests[port] = a, ref.Digest
 	}
 	return r, nil
+}
+
+// has reports whether a blob exists. Results in a chain of stages share blobs.
+func (d *Decider) has(digest string) bool {
+	if _, ok := d.found.Load(digest); ok {
+		return true
+	}
+	if !d.Store.Blobs.Has(digest) {
+		return false
+	}
+	d.found.Store(digest, nil)
+	return true
 }
 
 // Artifact returns an artifact in the store. Its manifest is read and verified once,
