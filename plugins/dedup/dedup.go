@@ -103,9 +103,7 @@ func (dedup) Prepare(_ context.Context, p *plugin.Prepare[dedupArgs]) error {
 	if a.Drop {
 		p.SetRowsLineage("", deciding...)
 	} else {
-		for _, c := range markColumns {
-			p.AddColumn(c.Name, c.Type)
-		}
+		addColumns(p, markColumns)
 		p.SetLineage("", "cluster", deciding...)
 		p.SetLineage("", "similarity", deciding...)
 		if a.ID.IsSet() {

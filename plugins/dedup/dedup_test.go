@@ -361,7 +361,7 @@ func TestMistakesInArgumentsAreExplained(t *testing.T) {
 		}
 	}
 	_, err := plugintest.Run(t, served(), plugintest.Case{Kind: plugin.KindTransform, Type: "dedup", Args: map[string]any{"method": "exact", "by": plugintest.Row("cluster"), "drop": false}, Rows: []row{{"cluster": "a"}}})
-	if err == nil || !strings.Contains(err.Error(), `already has a column named "cluster"`) {
+	if err == nil || !strings.Contains(err.Error(), `already has a column named "cluster"`) || !strings.Contains(err.Error(), "Rename the column of the input") {
 		t.Errorf("got %v", err)
 	}
 }

@@ -35,11 +35,25 @@ func prepareRepeated(p *plugin.Prepare[dedupArgs]) {
 	if p.Args.Remove {
 		columns = append(columns, restColumn)
 	}
+	addColumns(p, columns)
 	for _, c := range columns {
-		p.AddColumn(c.Name, c.Type)
 		p.SetLineage("", c.Name, text)
 	}
 	p.SetValueType(repeatedType)
+}
+
+// addColumns adds columns with names that no argument and no block can change.
+func addColumns(p *plugin.Prepare[dedupArgs], columns data.Schema) {
+	in := p.Input("input")
+	for _, c := range columns {
+		if in != nil {
+			if _, _, taken := in.Schema.Lookup(c.Name); taken {
+				p.Errorf("", "The dataset already has a column named %q\nThis stage would replace it. Rename the column of the input, or drop it, with transform \"map\".", c.Name)
+				continue
+			}
+		}
+		p.AddColumn(c.Name, c.Type)
+	}
 }
 
 // runRepeated finds the passages of texts that occur several times.

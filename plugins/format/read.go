@@ -104,7 +104,7 @@ type reader func(row int) (example, error)
 // newReader returns the reader for the rows of a batch.
 func newReader(a *args, b *plugin.Batch) (reader, error) {
 	read, err := formReader(a.From, rows{b})
-	if err != nil || a.Tools.Key == "" {
+	if err != nil || !a.Tools.IsSet() {
 		return read, err
 	}
 	tools := b.Strings(a.Tools)

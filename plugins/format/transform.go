@@ -78,7 +78,7 @@ func (a *args) checkTarget(p *plugin.Prepare[args]) {
 		p.Errorf("template", "A text needs a chat template\nGive the model's tokenizer_config.json or chat_template.jinja, or \"chatml\".")
 	case a.Template != "" && strings.Contains("alpaca sharegpt messages", a.To):
 		p.Errorf("template", "template has no effect with to = %q\nThis form has messages rather than texts for a model.", a.To)
-	case a.Template == "" && a.Tools.Key != "":
+	case a.Template == "" && a.Tools.IsSet():
 		p.Errorf("tools", "tools has no effect without template\nWithout a template, the column with the tools is kept like any other.")
 	case a.Template == "" && a.Date != "":
 		p.Errorf("date", "date has no effect without template\nIt is for templates that write a date.")
