@@ -10,12 +10,12 @@ import (
 )
 
 // takeOver finds deployments to be created that can reuse an existing
-// deployment under an address that is no longer configured, or one that was replaced and
-// still exists: according to their
-// plugin, it is right as it is or after an update in place. Most often, the
-// block was renamed. They get that deployment and its entry in the state.
-// Deleting the old one and then creating the new one would leave a gap; the
-// other order would delete what was just created.
+// deployment under an address that is no longer configured, or one that was
+// replaced and still exists: according to their plugin, it is right as it is or
+// after an update in place. Most often, the block was renamed. They get that
+// deployment and its entry in the state. Deleting the old one and then creating
+// the new one would leave a gap; the other order would delete what was just
+// created.
 //
 // takeOver leaves out instances in which it finds errors.
 func (d *Decider) takeOver(level []*Instance) []*Instance {
