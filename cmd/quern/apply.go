@@ -113,11 +113,12 @@ const (
 )
 
 // untilSettled calls pass again as long as it ends with something pending and
-// -wait allows it. In between, the command holds no lease.
+// -wait allows it, counted from the end of the first pass. In between, the command
+// holds no lease.
 func (a *application) untilSettled(stop <-chan struct{}, pass func() error) error {
+	err := pass()
 	until := time.Now().Add(a.args.Wait.Value)
 	for pause := firstCheck; ; pause = min(2*pause, lastCheck) {
-		err := pass()
 		left := time.Until(until)
 		if code, _ := exitCode(err); code != exitPending || left <= 0 {
 			return err
@@ -131,6 +132,7 @@ func (a *application) untilSettled(stop <-chan struct{}, pass func() error) erro
 		}
 		// What -replace requested is under way.
 		a.again, a.args.Replace.Parsed = true, nil
+		err = pass()
 	}
 }
 
