@@ -30,7 +30,7 @@ const (
 // bytes of garbage, less than the usual share is. Data that is processed may leave
 // workspace bytes.
 const (
-	small     = 128 << 20
+	small     = 104 << 20
 	much      = 144 << 20
 	workspace = 256 << 20
 )
