@@ -237,8 +237,10 @@ func floatText(f float64) string {
 	switch {
 	case math.IsNaN(f):
 		return "NaN"
-	case math.IsInf(f, 0):
-		return strings.TrimPrefix(fmt.Sprintf("%+.0fInfinity", math.Copysign(0, f)), "+")
+	case math.IsInf(f, 1):
+		return "Infinity"
+	case math.IsInf(f, -1):
+		return "-Infinity"
 	}
 	if a := math.Abs(f); a != 0 && (a >= 1e16 || a < 1e-4) {
 		return strconv.FormatFloat(f, 'e', -1, 64)

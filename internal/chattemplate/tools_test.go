@@ -4,6 +4,7 @@ import (
 	"compress/gzip"
 	"encoding/json"
 	"fmt"
+	"math"
 	"os"
 	"testing"
 	"time"
@@ -87,6 +88,18 @@ func TestTextsWithToolsAreThoseOfTransformers(t *testing.T) {
 	for _, name := range []string{"llama3_1", "llama3_2", "qwen2_5", "qwen3", "glm4moe"} {
 		if equal[name] < 10 {
 			t.Errorf("only %d of 12 texts of %s are equal", equal[name], name)
+		}
+	}
+}
+
+// The texts are those of json.dumps of Python 3.11.
+func TestFloatsAreWrittenAsPythonDoes(t *testing.T) {
+	for f, want := range map[float64]string{
+		1: "1.0", -0.5: "-0.5", 1e15: "1000000000000000.0", 1e16: "1e+16", 1.5e300: "1.5e+300", 0.0001: "0.0001", 0.00001: "1e-05", 0.1: "0.1",
+		math.Inf(1): "Infinity", math.Inf(-1): "-Infinity", math.NaN(): "NaN",
+	} {
+		if got := floatText(f); got != want {
+			t.Errorf("%g is written as %s, want %s", f, got, want)
 		}
 	}
 }
