@@ -157,7 +157,7 @@ func TestApplyWaitsForBatches(t *testing.T) {
 		return false
 	}})
 	dir := folder(t, map[string]string{"texts.csv": "text\na cat\na dog\n", "main.quern.hcl": fmt.Sprintf(batchPipeline, e.URL())})
-	expect(t, dir, 3, "apply -auto-approve -wait=1ms", "2 of 2 rows wait: batch quern-")
+	expect(t, dir, 3, "apply -auto-approve", "2 of 2 rows wait: batch quern-")
 	expect(t, dir, 0, "apply -auto-approve -wait=10m", "2 of 2 rows wait: "+e.Batches()[0].ID, "Checking again in 2s", "label.kind: done")
 	if len(e.Batches()) != 1 || reads != 2 {
 		t.Errorf("%d batches were read %d times", len(e.Batches()), reads)
