@@ -137,7 +137,7 @@ func (w *jsonWriter) configure(args *exec.VarArgs) error {
 			defer func() { w.item, w.key = v.Index(0).String(), v.Index(1).String() }()
 		case name == "sort_keys" && v.IsBool() && !v.Bool():
 		default:
-			return fmt.Errorf("tojson does not support %s=%s here", name, v)
+			return fmt.Errorf("tojson does not support %s=%s here", name, v.String())
 		}
 	}
 	if w.indent >= 0 {
