@@ -6,17 +6,12 @@ package plan
 
 import (
 	"slices"
-	"strings"
 	"time"
-
-	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/internal/amount"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
-	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/store/pending"
 	"github.com/quern-dev/quern/store/state"
 )
@@ -91,62 +86,6 @@ type Plugin struct {
 	// Config is the plugin's block, or nil if it has none.
 	Config *Body `json:"config,omitempty"`
 }
-
-// Budget limits a run, or one instance in it.
-type Budget struct {
-	Money  *float64 `json:"money,omitempty"`
-	Tokens *int64   `json:"tokens,omitempty"`
-	Calls  *int64   `json:"calls,omitempty"` // of language models
-	// Seconds of machine time.
-	Seconds *float64 `json:"seconds,omitempty"`
-	// Periods limit all runs of the environment together.
-	Periods []PeriodBudget `json:"periods,omitempty"`
-}
-
-// LimitsMoney reports whether the cost of calls has to be known. A nil budget
-// limits nothing.
-func (b *Budget) LimitsMoney() bool {
-	return b != nil && (b.Money != nil || slices.ContainsFunc(b.Periods, func(p PeriodBudget) bool { return p.Money != nil }))
-}
-
-// LimitsMoney reports whether any budget of the plan limits money.
-func (p *Plan) LimitsMoney() bool {
-	return p.Budget.LimitsMoney() || slices.ContainsFunc(p.Nodes, func(n *Node) bool { return n.Budget.LimitsMoney() })
-}
-
-// PeriodBudget limits what an environment spends in a calendar day or month, in
-// UTC.
-type PeriodBudget struct {
-	Per    string   `json:"per"` // day or month
-	Money  *float64 `json:"money,omitempty"`
-	Tokens *int64   `json:"tokens,omitempty"`
-	Calls  *int64   `json:"calls,omitempty"`
-	// Spent is what earlier runs in the present period have spent.
-	Spent llm.Spend `json:"spent"`
-}
-
-// Began returns when the period that contains a time began.
-func (b *PeriodBudget) Began(now time.Time) time.Time {
-	year, month, day := now.UTC().Date()
-	if b.Per == PerMonth {
-		day = 1
-	}
-	return time.Date(year, month, day, 0, 0, 0, 0, time.UTC)
-}
-
-// Name describes what the budget limits: "this month".
-func (b *PeriodBudget) Name() string {
-	if b.Per == PerMonth {
-		return "this month"
-	}
-	return "today"
-}
-
-// The periods of a PeriodBudget.
-const (
-	PerDay   = "day"
-	PerMonth = "month"
-)
 
 // Action is what the plan does with an instance.
 type Action string
@@ -351,73 +290,6 @@ type Reads struct {
 	Columns []string `json:"columns,omitempty"` // sorted
 }
 
-// Port is an artifact that a stage produces.
-type Port struct {
-	// Name is empty if the stage itself is the artifact.
-	Name string `json:"name,omitempty"`
-	Kind string `json:"kind"` // dataset, model, report, prompt
-	// Columns of a dataset.
-	Columns data.Schema `json:"columns,omitempty"`
-	// Violations is set for the rows that violate a contract. quern produces them
-	// itself, and they are no part of the node's keys.
-	Violations bool `json:"violations,omitempty"`
-	// Origins, by column, of an output with RowsOf: "" (computed by the plugin),
-	// "input:NAME", or, of a row-wise stage, "argument:KEY".
-	Origins map[string]string `json:"origins,omitempty"`
-	// Counted are the columns of a row-wise transform whose values quern counts. Of
-	// a labeler, it counts those of all columns that it adds.
-	Counted []string `json:"counted,omitempty"`
-	// RowsOf is the key of the input whose rows the output has, in a row-wise stage and
-	// in a stage on whole datasets whose output is aligned with its input. For a
-	// prompt, it is the key of the argument with the prompt that it was made from.
-	RowsOf string `json:"rows_of,omitempty"`
-	// SelectedFrom is the key of the input that the dataset has some rows of, with
-	// all of their columns. If it is also RowsOf, the stage drops rows.
-	SelectedFrom string `json:"selected_from,omitempty"`
-	// Lineage is what columns come from, by name, and RowsLineage is what determines
-	// which rows there are, as far as the plugin says so. They are no part of the
-	// node's keys.
-	Lineage     map[string]*Lineage `json:"lineage,omitempty"`
-	RowsLineage *Lineage            `json:"rows_lineage,omitempty"`
-	// Format and Signature of a model. Features are the expressions that
-	// compute its inputs from a row, by input name.
-	Format    string     `json:"format,omitempty"`
-	Signature *Signature `json:"signature,omitempty"`
-	// Capabilities of a model: CanPredict and those of a language model; sorted.
-	Capabilities []string `json:"capabilities,omitempty"`
-	// Model is set for a language model: how to call it.
-	Model    *ModelInfo                `json:"model,omitempty"`
-	Features map[string]*expr.Compiled `json:"features,omitempty"`
-}
-
-// Made reports whether the stage itself produces the artifact and stores it.
-func (p *Port) Made() bool { return p.Stored() && !p.Violations }
-
-// IsAligned reports whether the artifact is a dataset with the rows of an input, so
-// that it shares the input's files.
-func (p *Port) IsAligned() bool { return p.Kind == KindDataset && p.RowsOf != "" }
-
-// Stored reports whether the artifact is in the store. A prompt is not: it is the
-// prompt that it was made from, and the value MessagesName of its stage.
-func (p *Port) Stored() bool { return p.Kind != KindPrompt }
-
-// MessagesName is the plain value of a stage that produces a prompt: the messages
-// that take the place of the system message and the examples of the prompt that
-// it was made from.
-const MessagesName = "messages"
-
-// MessagesType is its type.
-var MessagesType = cty.List(cty.Object(map[string]cty.Type{"role": cty.String, "content": cty.String}))
-
-// Predicts reports whether the artifact is a model that stages can apply to rows.
-func (p *Port) Predicts() bool { return slices.Contains(p.Capabilities, CanPredict) }
-
-// Signature lists the columns that a model's prediction reads and returns.
-type Signature struct {
-	Inputs  data.Schema `json:"inputs"`
-	Outputs data.Schema `json:"outputs"`
-}
-
 // Estimate is what running a node is expected to take. nil means unknown.
 type Estimate struct {
 	Rows    *int64   `json:"rows,omitempty"`
@@ -541,75 +413,3 @@ const (
 	Fail    CheckStatus = "fail"
 	Unknown CheckStatus = "unknown"
 )
-
-// Body is a configuration with its expressions compiled.
-type Body struct {
-	// Type is the object type of the configuration that Bind returns. Nested
-	// bodies have no type, because it is part of the outer one.
-	Type   value.Type      `json:"type,omitzero"`
-	Args   map[string]*Arg `json:"args,omitempty"`
-	Blocks []*Block        `json:"blocks,omitempty"` // in the order written
-}
-
-// Block is a nested block. If the configuration has its labels, they are also
-// in its body's Args.
-type Block struct {
-	Name   string   `json:"name"`
-	Labels []string `json:"labels,omitempty"`
-	Body   *Body    `json:"body"`
-}
-
-// Arg is an argument. Exactly one of Value, Expr, Row, Input, Choice, Map, and
-// List is set.
-type Arg struct {
-	// Value is known.
-	Value *value.Value `json:"value,omitempty"`
-	// Expr waits for upstream values, or for a secret.
-	Expr *expr.Compiled `json:"expr,omitempty"`
-	// Row is evaluated for each row.
-	Row *RowArg `json:"row,omitempty"`
-	// Input is an artifact.
-	Input *Input `json:"input,omitempty"`
-	// Choice becomes an Input or a Row once it is known which.
-	Choice *Choice `json:"choice,omitempty"`
-	// Map and List are collections whose elements are rows or inputs.
-	Map  map[string]*Arg `json:"map,omitempty"`
-	List []*Arg          `json:"list,omitempty"`
-
-	// Operational arguments are left out of keys.
-	Operational bool `json:"operational,omitempty"`
-	// Sensitive arguments are left out of keys and never shown.
-	Sensitive bool `json:"sensitive,omitempty"`
-	// Range is where the argument's expression is.
-	Range diag.Range `json:"range"`
-}
-
-// RowArg is a row expression over the rows of one dataset input.
-type RowArg struct {
-	Expr *expr.Compiled `json:"expr"`
-	// Of is the key of the dataset argument.
-	Of string `json:"of"`
-	// Schema contains the columns that it reads. It is set if the expression
-	// waits for values of other stages and is compiled again when they are
-	// known.
-	Schema data.Schema `json:"schema,omitempty"`
-	// Prompt is the address of the prompt that it was compiled from: of a block, or of
-	// the stage that produces the prompt. It is empty for other expressions.
-	Prompt string `json:"prompt,omitempty"`
-	// Late is set if it needs what the stage computed for a row, so that it is
-	// not a column of the plugin's input. The columns that it reads are.
-	Late bool `json:"late,omitempty"`
-}
-
-// Input refers to an artifact of an upstream instance.
-type Input struct {
-	Address string `json:"address"`
-	Port    string `json:"port,omitempty"`
-	Kind    string `json:"kind"`
-	// Of is set for a model that predicts over the rows of a dataset
-	// argument: the key of that argument.
-	Of string `json:"of,omitempty"`
-}
-
-// String returns the artifact as an expression refers to it.
-func (in *Input) String() string { return strings.TrimSuffix(in.Address+"."+in.Port, ".") }
