@@ -1,10 +1,9 @@
 package action
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
-
-	"github.com/quern-dev/quern/internal/ownjson"
 )
 
 // Field is one part of a key's preimage.
@@ -18,8 +17,7 @@ type Field struct {
 // and preimages are most of a large state. It cannot be changed.
 type Preimage struct {
 	fields []Field
-	text   string // the fields in JSON, if the preimage was read
-	spaced bool   // the text contains white space
+	text   []byte // the fields in JSON, if the preimage was read
 }
 
 // NewPreimage returns a preimage with these fields, which it takes over.
@@ -28,71 +26,80 @@ func NewPreimage(fields []Field) Preimage { return Preimage{fields: fields} }
 // Fields returns the fields in their order. The caller owns them if the preimage
 // was read.
 func (p Preimage) Fields() []Field {
-	if p.text == "" {
+	if p.text == nil {
 		return p.fields
 	}
 	var fields []Field
-	if err := json.Unmarshal([]byte(p.text), &fields); err != nil {
+	if err := json.Unmarshal(p.text, &fields); err != nil {
 		panic(fmt.Sprintf("a preimage that was checked when it was read is invalid: %v", err))
 	}
 	return fields
 }
 
 // IsZero reports whether the preimage has no fields.
-func (p Preimage) IsZero() bool { return p.text == "" && len(p.fields) == 0 }
+func (p Preimage) IsZero() bool { return p.text == nil && len(p.fields) == 0 }
 
 // MarshalJSON returns the fields as an array of objects.
 func (p Preimage) MarshalJSON() ([]byte, error) {
-	if p.text != "" {
-		return []byte(p.text), nil
+	if p.text != nil {
+		return p.text, nil
 	}
 	return json.Marshal(p.fields)
-}
-
-// Write writes what json.Marshal writes.
-func (p Preimage) Write(w *ownjson.Writer) {
-	switch {
-	case p.text == "":
-		ownjson.WriteList(w, p.fields, writeField)
-	case p.spaced:
-		w.Any(p)
-	default:
-		w.Verbatim(p.text)
-	}
-}
-
-func writeField(w *ownjson.Writer, f Field) {
-	w.Open('{')
-	w.Name("name")
-	w.Text(f.Name)
-	w.Name("value")
-	w.Text(f.Value)
-	w.Close('}')
 }
 
 // UnmarshalJSON reads what MarshalJSON returns.
 func (p *Preimage) UnmarshalJSON(text []byte) error {
 	*p = Preimage{}
-	r := ownjson.NewReader(string(text))
-	if read := ReadPreimage(r); r.Done() {
-		*p = read
+	if areFields(text) {
+		p.text = bytes.Clone(text)
 		return nil
 	}
 	return json.Unmarshal(text, &p.fields)
 }
 
-// ReadPreimage reads a preimage, as this package writes it.
-func ReadPreimage(r *ownjson.Reader) Preimage {
-	text, compact := r.Verbatim(func() { ownjson.List(r, skipField) })
-	return Preimage{text: text, spaced: !compact}
+// areFields reports whether a JSON value is an array of fields, as this package writes
+// it.
+func areFields(text []byte) bool {
+	r := reader{text}
+	if !r.takes("[") {
+		return false
+	}
+	for first := true; !r.takes("]"); first = false {
+		if !first && !r.takes(",") {
+			return false
+		}
+		if !r.takes("{") || !r.takes(`"name"`) || !r.takes(":") || !r.takesString() ||
+			!r.takes(",") || !r.takes(`"value"`) || !r.takes(":") || !r.takesString() || !r.takes("}") {
+			return false
+		}
+	}
+	return true
 }
 
-func skipField(r *ownjson.Reader) (none struct{}) {
-	for m := r.Members(); m.Next(); {
-		if m.Name != "name" && m.Name != "value" {
-			r.GiveUp()
-		}
-		r.SkipText()
+// reader reads the rest of a valid JSON text.
+type reader struct{ rest []byte }
+
+// takes reads a token, if it is the next one.
+func (r *reader) takes(token string) bool {
+	r.rest = bytes.TrimLeft(r.rest, " \n\r\t")
+	rest, ok := bytes.CutPrefix(r.rest, []byte(token))
+	r.rest = rest
+	return ok
+}
+
+// takesString reads a string, if it is the next token.
+func (r *reader) takesString() bool {
+	if !r.takes(`"`) {
+		return false
 	}
-	return none
+	for i := 0; i < len(r.rest); i++ {
+		switch r.rest[i] {
+		case '\\':
+			i++
+		case '"':
+			r.rest = r.rest[i+1:]
+			return true
+		}
+	}
+	return false
 }

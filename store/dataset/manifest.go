@@ -11,7 +11,6 @@ import (
 	"encoding/json"
 	"fmt"
 
-	"github.com/quern-dev/quern/internal/ownjson"
 	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 	"github.com/quern-dev/quern/store/blob"
@@ -238,12 +237,8 @@ func (m *Manifest) Encode() ([]byte, error) { return json.Marshal(m) }
 // Decode reads a manifest and checks that it is consistent.
 func Decode(b []byte) (*Manifest, error) {
 	m := &Manifest{}
-	r := ownjson.NewReader(string(b))
-	if m.Read(r); !r.Done() {
-		m = &Manifest{}
-		if err := json.Unmarshal(b, m); err != nil {
-			return nil, fmt.Errorf("read a dataset's manifest: %w", err)
-		}
+	if err := json.Unmarshal(b, m); err != nil {
+		return nil, fmt.Errorf("read a dataset's manifest: %w", err)
 	}
 	if err := m.Check(); err != nil {
 		return nil, fmt.Errorf("read a dataset's manifest: %w", err)

@@ -21,7 +21,7 @@ func TestTheMembersOfMembersHaveLinesOfTheirOwn(t *testing.T) {
     2
   ]
 }`
-	if got := string(lines(nil, []byte(text))); got != want {
+	if got := string(lines([]byte(text))); got != want {
 		t.Errorf("the text is\n%s\nand should be\n%s", got, want)
 	}
 }
@@ -34,7 +34,7 @@ func FuzzLinesChangeOnlyWhiteSpace(f *testing.F) {
 		if json.Compact(&compact, text) != nil {
 			return
 		}
-		if err := json.Compact(&again, lines(nil, compact.Bytes())); err != nil || !bytes.Equal(compact.Bytes(), again.Bytes()) {
+		if err := json.Compact(&again, lines(compact.Bytes())); err != nil || !bytes.Equal(compact.Bytes(), again.Bytes()) {
 			t.Errorf("%s became %s: %v", compact.Bytes(), again.Bytes(), err)
 		}
 	})
