@@ -6,6 +6,8 @@ import (
 	"os"
 
 	"github.com/hashicorp/hcl/v2"
+	"github.com/urfave/cli/v3"
+
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/revision"
 	"github.com/quern-dev/quern/lang/config"
@@ -13,7 +15,6 @@ import (
 	"github.com/quern-dev/quern/lang/vars"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/registry"
-	"github.com/urfave/cli/v3"
 )
 
 func initCommand(ui *terminal) *cli.Command {
@@ -34,20 +35,20 @@ func initCommand(ui *terminal) *cli.Command {
 	})
 }
 
+// initialized is what init did, as -json prints it.
+type initialized struct {
+	Plugins []registry.Pinned          `json:"plugins"`
+	Modules []registry.InstalledModule `json:"modules,omitempty"`
+	Pins    []registry.Pin             `json:"pins,omitempty"`
+	// Files are the files written by -from and -ci. Without these flags, it is nil.
+	Files []string `json:"files,omitzero"`
+}
+
 func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
-	written := []string{}
-	if args.From.Given() {
-		var err error
-		if written, err = writeExample(args.From.Value); err != nil {
-			return err
-		}
-	}
-	if args.CI.Given() {
-		workflows, err := writeCI(ctx, ui, args.CI.Value)
-		if err != nil {
-			return err
-		}
-		written = append(written, workflows...)
+	done := initialized{Plugins: []registry.Pinned{}}
+	var err error
+	if done.Files, err = writeProject(ctx, ui, args); err != nil {
+		return err
 	}
 	how := registry.InitOptions{
 		Upgrade: args.Upgrade.Value, ReadOnly: args.ReadOnly,
@@ -57,6 +58,7 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 	if err != nil {
 		return err
 	}
+	done.Modules = modules
 	if _, err := openStore(ui); err != nil {
 		return err
 	}
@@ -65,45 +67,61 @@ func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
 		return err
 	}
 	pinned, diags := registry.Init(ctx, options, how)
+	done.Plugins = append(done.Plugins, pinned...)
 	if err := ui.failed(diags); err != nil {
 		return err
 	}
 	if err := ui.failed(missingPrograms(ctx, module, options)); err != nil {
 		return err
 	}
-	pins, err := updatePins(ctx, ui, module, options, args)
-	if err != nil {
+	if done.Pins, err = updatePins(ctx, ui, module, options, args); err != nil {
 		return err
 	}
 	if args.JSON.Value {
-		found := map[string]any{"plugins": append([]registry.Pinned{}, pinned...)}
-		if len(modules) > 0 {
-			found["modules"] = modules
-		}
-		if len(pins) > 0 {
-			found["pins"] = pins
-		}
-		if args.From.Given() || args.CI.Given() {
-			found["files"] = written
-		}
-		return ui.json(found)
+		return ui.json(done)
 	}
-	for _, name := range written {
+	done.print(ui)
+	return nil
+}
+
+// writeProject writes the files that -from and -ci ask for, and returns their names.
+func writeProject(ctx context.Context, ui *terminal, args *arguments.Init) ([]string, error) {
+	if !args.From.Given() && !args.CI.Given() {
+		return nil, nil
+	}
+	written := []string{}
+	if args.From.Given() {
+		var err error
+		if written, err = writeExample(args.From.Value); err != nil {
+			return nil, err
+		}
+	}
+	if args.CI.Given() {
+		workflows, err := writeCI(ctx, ui, args.CI.Value)
+		if err != nil {
+			return nil, err
+		}
+		written = append(written, workflows...)
+	}
+	return written, nil
+}
+
+func (done *initialized) print(ui *terminal) {
+	for _, name := range done.Files {
 		ui.printf("%s\n", name)
 	}
-	printModules(ui, modules)
-	for _, p := range pinned {
+	printModules(ui, done.Modules)
+	for _, p := range done.Plugins {
 		with := ""
 		if p.Python != "" {
 			with = " with " + p.Python
 		}
 		ui.printf("- %s %s%s (%s)\n", p.Name, p.Version, with, p.Change)
 	}
-	for _, pin := range pins {
+	for _, pin := range done.Pins {
 		ui.printf("- %s %s\n", pin.Name, pinChange(pin))
 	}
 	ui.printf("The pipeline is ready. Run \"quern plan\" to see what it would do.\n")
-	return nil
 }
 
 func printModules(ui *terminal, modules []registry.InstalledModule) {

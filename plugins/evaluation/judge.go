@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/plugins/prompting"
@@ -140,13 +141,42 @@ type verdict struct {
 	explanation string
 }
 
-// about reports whether a row is graded at all. A row without something that
+// material is what a judge reads about rows, apart from their answers. A column
+// is nil if its argument is not set.
+type material struct {
+	*judge
+	question, expected, context, criterion *array.String
+}
+
+func (j *judge) material(rec arrow.RecordBatch) material {
+	return material{
+		judge: j, question: subjects.Texts(rec, j.Question.Key), expected: subjects.Texts(rec, j.Expected.Key),
+		context: subjects.Texts(rec, j.Context.Key), criterion: subjects.Texts(rec, j.Criterion.Key),
+	}
+}
+
+// suffices reports whether a row is graded at all. A row without something that
 // its grade depends on is not graded.
-func (j *judge) about(criterion, expected, contexts *array.String, row int) bool {
+func (m material) suffices(row int) bool {
 	lacks := func(needed bool, values *array.String) bool { return needed && (values == nil || values.IsNull(row)) }
-	return !lacks(j.Criterion.IsSet(), criterion) &&
-		!lacks(j.Kind == "factuality" || j.Kind == "context_recall", expected) &&
-		!lacks(j.Kind == "faithfulness" || j.Kind == "context_recall", contexts)
+	return !lacks(m.Criterion.IsSet(), m.criterion) &&
+		!lacks(m.Kind == "factuality" || m.Kind == "context_recall", m.expected) &&
+		!lacks(m.Kind == "faithfulness" || m.Kind == "context_recall", m.context)
+}
+
+// graded returns what the judge sees of a row with an answer. The question is that
+// of the model, unless the judge has an expression for it.
+func (m material) graded(row int, question, answer string) graded {
+	g := graded{question: question, answer: answer, rubric: m.Rubric}
+	if own, ok := subjects.Text(m.criterion, row); ok {
+		g.rubric = strings.TrimPrefix(g.rubric+"\n"+own, "\n")
+	}
+	if q, ok := subjects.Text(m.question, row); ok {
+		g.question = q
+	}
+	g.expected, _ = subjects.Text(m.expected, row)
+	g.context, _ = subjects.Text(m.context, row)
+	return g
 }
 
 // makeSteps asks a g_eval judge for its steps.

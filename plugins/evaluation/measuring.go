@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -176,76 +175,80 @@ func (c *chunk) texts(ctx context.Context, l plugin.LateColumn, m int, rows []*g
 // judge grades all answers. An answer that failed, or that has nothing to
 // grade, has the grade 0.
 func (c *chunk) judge(ctx context.Context, m int, j *judge) error {
-	question, expected, contexts := subjects.Texts(c.rec, j.Question.Key), subjects.Texts(c.rec, j.Expected.Key), subjects.Texts(c.rec, j.Context.Key)
-	criterion := subjects.Texts(c.rec, j.Criterion.Key)
+	material := j.material(c.rec)
 	baseline := c.baseline(j)
-	host := c.Host()
 	for s, draws := range c.answers {
 		if s == baseline {
 			continue
 		}
 		for d, rows := range draws {
-			texts, release, err := c.texts(ctx, j.Answer, m, rows)
-			if err != nil {
+			var others []*given
+			if baseline >= 0 {
+				others = c.answers[baseline][d]
+			}
+			if err := c.judgeDraw(ctx, m, j, material, rows, others); err != nil {
 				return err
-			}
-			verdicts, errs := make([]verdict, len(rows)), make([]error, len(rows))
-			g, gctx := parallel.WithContext(ctx)
-			for i, a := range rows {
-				if a.outside[m] = !j.about(criterion, expected, contexts, i); a.outside[m] {
-					c.pace.Step(1)
-					continue
-				}
-				text, ok := texts(i)
-				if !ok { // the grade is 0
-					c.pace.Step(1)
-					continue
-				}
-				look := graded{question: a.Question, answer: text, rubric: j.Rubric}
-				if own, ok := subjects.Text(criterion, i); ok {
-					look.rubric = strings.TrimPrefix(look.rubric+"\n"+own, "\n")
-				}
-				if q, ok := subjects.Text(question, i); ok {
-					look.question = q
-				}
-				look.expected, _ = subjects.Text(expected, i)
-				look.context, _ = subjects.Text(contexts, i)
-				if baseline >= 0 {
-					look.other = c.answers[baseline][d][i].text()
-				}
-				c.calls.Go(gctx, g, func() error {
-					defer c.pace.Step(1)
-					verdicts[i], errs[i] = j.grade(gctx, host, look)
-					if errs[i] == nil {
-						return nil
-					}
-					if !prompting.OfRow(errs[i]) {
-						return errs[i]
-					}
-					return c.failed(c.first+int64(i), errs[i])
-				})
-			}
-			err = g.Wait()
-			release()
-			if err != nil {
-				return err
-			}
-			for i, a := range rows {
-				if a.outside[m] {
-					continue
-				}
-				if errs[i] != nil {
-					c.ungrade(a, m, errs[i].Error())
-					continue
-				}
-				a.values[m], a.explanations[m] = verdicts[i].grade, verdicts[i].explanation
-				if !math.IsNaN(verdicts[i].grade) {
-					c.found[m].values++
-				}
 			}
 		}
 	}
 	return nil
+}
+
+// judgeDraw grades the answers of one subject in one draw. A pairwise judge
+// compares them with others.
+func (c *chunk) judgeDraw(ctx context.Context, m int, j *judge, material material, rows, others []*given) error {
+	texts, release, err := c.texts(ctx, j.Answer, m, rows)
+	if err != nil {
+		return err
+	}
+	defer release()
+	host := c.Host()
+	verdicts, errs := make([]verdict, len(rows)), make([]error, len(rows))
+	g, gctx := parallel.WithContext(ctx)
+	for i, a := range rows {
+		text, ok := texts(i)
+		a.outside[m] = !material.suffices(i)
+		if a.outside[m] || !ok { // without a text, the grade is 0
+			c.pace.Step(1)
+			continue
+		}
+		look := material.graded(i, a.Question, text)
+		if others != nil {
+			look.other = others[i].text()
+		}
+		c.calls.Go(gctx, g, func() error {
+			defer c.pace.Step(1)
+			verdicts[i], errs[i] = j.grade(gctx, host, look)
+			if errs[i] == nil {
+				return nil
+			}
+			if !prompting.OfRow(errs[i]) {
+				return errs[i]
+			}
+			return c.failed(c.first+int64(i), errs[i])
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return err
+	}
+	for i, a := range rows {
+		if !a.outside[m] {
+			c.grade(a, m, verdicts[i], errs[i])
+		}
+	}
+	return nil
+}
+
+// grade records the verdict on an answer, or why there is none.
+func (c *chunk) grade(a *given, m int, v verdict, err error) {
+	if err != nil {
+		c.ungrade(a, m, err.Error())
+		return
+	}
+	a.values[m], a.explanations[m] = v.grade, v.explanation
+	if !math.IsNaN(v.grade) {
+		c.found[m].values++
+	}
 }
 
 // textsPerRequest is the number of texts that one request embeds.

@@ -96,30 +96,19 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		}
 		return e.complete(answer, answer.Cached), nil
 	}
+	acceptsTruncated := req.GetAcceptsTruncated() || request.OnlyScores()
 	q.keep = func(r reply[*llm.Response]) error {
-		if r.answer.FinishReason == llm.FinishLength && !req.GetAcceptsTruncated() && !request.OnlyScores() {
+		if r.answer.FinishReason == llm.FinishLength && !acceptsTruncated {
 			return nil // the answer is incomplete
 		}
-		content, err := json.Marshal(r.answer)
-		if err != nil {
-			return fmt.Errorf("cache an answer: %w", err)
-		}
-		spelled := len(r.answer.PromptLogProbs) > 0 && h.hub.opts.Secrets.In(string(text))
-		if spelled || h.hub.opts.Secrets.In(string(content)) {
-			// With the secret, it must not be stored. Without it, it would not
-			// be the answer: whether a model repeats a secret may be what is
-			// measured.
-			e.unkept.Do(func() {
-				h.hub.opts.Report(fmt.Errorf("an answer of %s repeats a sensitive value from its request; such answers are not cached, so the next run requests them again", e.Address))
-			})
-			return nil
-		}
-		if err := cache.Put(key, content); err != nil {
-			return err
-		}
-		h.hasAnswer(key)
-		return nil
+		return h.keepChat(e, cache, key, text, r.answer)
 	}
+	return h.cachedChat(ctx, q, cache, key)
+}
+
+// cachedChat returns the cached answer to a question, or asks it once for all that
+// want the answer at the same time.
+func (h *Host) cachedChat(ctx context.Context, q *question[*llm.Response], cache *responses.Cache, key responses.Key) (*llm.Response, error) {
 	answer, shared, err := h.hub.chats.do(ctx, h.hub, key, func(work context.Context) (*llm.Response, error) {
 		if kept := keptChat(cache, key); kept != nil && h.mayGive(key) {
 			h.spent(llm.Spend{CachedCalls: 1})
@@ -135,7 +124,29 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 	if shared {
 		h.spent(llm.Spend{CachedCalls: 1})
 	}
-	return e.complete(answer, shared || answer.Cached), nil
+	return q.complete(answer, shared || answer.Cached), nil
+}
+
+// keepChat stores an answer, unless it repeats a secret from its request: with the
+// secret, it must not be stored. Without it, it would not be the answer, because
+// whether a model repeats a secret may be what is measured.
+func (h *Host) keepChat(e *endpoint, cache *responses.Cache, key responses.Key, request []byte, answer *llm.Response) error {
+	content, err := json.Marshal(answer)
+	if err != nil {
+		return fmt.Errorf("cache an answer: %w", err)
+	}
+	spelled := len(answer.PromptLogProbs) > 0 && h.hub.opts.Secrets.In(string(request))
+	if spelled || h.hub.opts.Secrets.In(string(content)) {
+		e.unkept.Do(func() {
+			h.hub.opts.Report(fmt.Errorf("an answer of %s repeats a sensitive value from its request; such answers are not cached, so the next run requests them again", e.Address))
+		})
+		return nil
+	}
+	if err := cache.Put(key, content); err != nil {
+		return err
+	}
+	h.hasAnswer(key)
+	return nil
 }
 
 // drawn returns a request and its text as they are sent. With a fixed seed, all
