@@ -37,11 +37,11 @@ func initCommand(ui *terminal) *cli.Command {
 
 // initialized is what init did, as -json prints it.
 type initialized struct {
-	Plugins []registry.Pinned          `json:"plugins"`
+	// Files are the files written by -from and -ci. Without these flags, it is nil.
+	Files   []string                   `json:"files,omitzero"`
 	Modules []registry.InstalledModule `json:"modules,omitempty"`
 	Pins    []registry.Pin             `json:"pins,omitempty"`
-	// Files are the files written by -from and -ci. Without these flags, it is nil.
-	Files []string `json:"files,omitzero"`
+	Plugins []registry.Pinned          `json:"plugins"`
 }
 
 func initialize(ctx context.Context, ui *terminal, args *arguments.Init) error {
