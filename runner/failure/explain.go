@@ -12,7 +12,6 @@ import (
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/runner/events"
-	"github.com/quern-dev/quern/runner/modelhost"
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/sdk/go/host/client"
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
@@ -46,14 +45,8 @@ func explain(n *plan.Node, err error, stderr func(plugin string) []string) *hcl.
 		panicky *parallel.Panic
 		full    *disk.Full
 		trouble *disk.Trouble
-		budget  *modelhost.BudgetReached
-		price   *modelhost.NoPrice
-		denied  *modelhost.Denied
-		down    *modelhost.Down
-		later   *modelhost.Postponed
-		ended   *modelhost.BatchEnded
-		refused *modelhost.BatchRefused
 	)
+	model, advice := explainModel(n.Address, err)
 	switch {
 	case errors.As(err, &own):
 		subject, summary, detail = n.RangeOf(own.Argument), own.Summary, own.Detail
@@ -73,30 +66,8 @@ func explain(n *plan.Node, err error, stderr func(plugin string) []string) *hcl.
 		summary, detail = "The disk is full", full.Error()
 	case errors.As(err, &trouble):
 		summary, detail = trouble.What, trouble.Error()
-	case errors.As(err, &budget) && budget.Payment > 0:
-		summary = "The budget is not enough"
-		detail = fmt.Sprintf("%s was not started: %s. Nothing was paid for it. Raise the budget, and apply again.", n.Address, budget)
-	case errors.As(err, &budget):
-		summary = "The budget is used up"
-		detail = fmt.Sprintf("%s was stopped: %s. All answers are cached. To continue where the run stopped, raise the budget and apply again. Nothing is paid for twice.", n.Address, budget)
-	case errors.As(err, &price):
-		summary, detail = "The budget cannot be enforced", fmt.Sprintf("%s was not started: %s.", n.Address, price)
-	case errors.As(err, &denied) && denied.Missing():
-		summary = "Model not found"
-		detail = fmt.Sprintf("%s was stopped: %s. Check the model's name and base_url. All answers received so far are cached.", n.Address, denied)
-	case errors.As(err, &later):
-		summary = "The model asks to wait"
-		detail = fmt.Sprintf("%s was stopped: %s. All answers received so far are cached. Apply again after that time.", n.Address, later)
-	case errors.As(err, &ended):
-		summary, detail = "A batch ended without answers", fmt.Sprintf("%s needs its answers: %s.", n.Address, ended)
-	case errors.As(err, &refused):
-		summary, detail = "A batch was refused", fmt.Sprintf("%s needs its answers: %s. All answers received so far are cached.", n.Address, refused)
-	case errors.As(err, &denied):
-		summary = "The model denied access"
-		detail = fmt.Sprintf("%s was stopped: %s. Check the model's name and key. All answers received so far are cached.", n.Address, denied)
-	case errors.As(err, &down):
-		summary = "The model does not respond"
-		detail = fmt.Sprintf("%s was stopped: %s. All answers received so far are cached. Apply again when the model is back.", n.Address, down)
+	case model != "":
+		summary, detail = model, advice
 	case errors.As(err, &panicky):
 		summary = "Bug in quern"
 		detail = fmt.Sprintf("%s failed because of a bug in quern. Please report it at https://github.com/quern-dev/quern/issues, and include the text below.\n\n%s", n.Address, panicky)
