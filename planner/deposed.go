@@ -59,6 +59,21 @@ func (b *builder) replaced(nodes []*plan.Node) []*plan.Node {
 	return out
 }
 
+// succeeding gives the nodes of deployments that replace those of other types the nodes
+// that delete these first.
+func (b *builder) succeeding(nodes []*plan.Node) {
+	var formers []*plan.Node
+	for _, n := range nodes {
+		prior := b.prior[n.Address]
+		if n.Action != plan.Replace || n.Deposes != "" || prior == nil || prior.Type == n.Type {
+			continue
+		}
+		n.Former = removal(prior, n.Address, "has another type now")
+		formers = append(formers, n.Former)
+	}
+	b.addCredentials(formers)
+}
+
 // deleteLast lets the nodes of replaced deployments wait for those that replace them
 // and for everything that depends on these, such as a gate that calls the new
 // deployment. If something fails, the old deployment remains.

@@ -158,6 +158,7 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 	gone = append(gone, b.replaced(nodes)...)
 	deleteLast(nodes, gone)
 	b.addCredentials(gone)
+	b.succeeding(nodes)
 	return append(nodes, gone...)
 }
 

@@ -10,7 +10,7 @@ import (
 // set. Removing the block from the configuration removes the protection.
 func (b *builder) protect(nodes []*plan.Node) {
 	for _, n := range nodes {
-		if n.Deployment == nil || n.Action != plan.Delete && n.Action != plan.Replace {
+		if n.Action != plan.Delete && n.Action != plan.Replace {
 			continue
 		}
 		a, err := addr.Parse(n.Address)

@@ -108,7 +108,7 @@ type deployment struct {
 // than the plan, because nobody has approved it.
 func (d *deployment) decide(ctx context.Context) (plan.Action, error) {
 	if d.prior == nil {
-		return plan.Create, nil
+		return d.succeed(), nil
 	}
 	resp, err := d.plugin.Service().PlanDeployment(ctx, &pluginv1.PlanDeploymentRequest{
 		Instance: d.Instance, Prior: d.prior, Digests: d.digests, Inputs: d.inputs,
@@ -151,7 +151,7 @@ func (d *deployment) carryOut(ctx context.Context, res *StageResult) error {
 	case res.Action != plan.Replace:
 		return d.apply(ctx, d.prior, res)
 	case d.deposes == "":
-		if err := d.remove(ctx); err != nil {
+		if err := d.remove(ctx, res); err != nil {
 			return err
 		}
 	}
@@ -280,6 +280,11 @@ func (c *deployer) undeploy(ctx context.Context, n *plan.Node, res *StageResult)
 		return nil
 	}
 	res.Action = plan.Delete
+	return c.delete(ctx, n, at, res)
+}
+
+// delete has its plugin delete a deployment as the state describes it.
+func (c *deployer) delete(ctx context.Context, n *plan.Node, at addr.Instance, res *StageResult) error {
 	p, err := c.plugins.Client(ctx, n.Plugin)
 	if err != nil {
 		return err

@@ -38,17 +38,31 @@ func (d *deployment) replace(coexists bool) (plan.Action, error) {
 	return plan.Replace, nil
 }
 
+// succeed returns the action if the plugin has no deployment to start from: the state
+// may have one of another type, unless an earlier attempt of this run has deleted it.
+func (d *deployment) succeed() plan.Action {
+	old, ok := d.state.instance(d.Address)
+	if !ok || old.Type == d.Type || d.Former == nil && d.Deposes == "" {
+		return plan.Create
+	}
+	d.deposes = d.Deposes
+	return plan.Replace
+}
+
 // remove deletes the old deployment before the new one is created.
-func (d *deployment) remove(ctx context.Context) error {
-	if err := d.delete(ctx); err != nil {
+func (d *deployment) remove(ctx context.Context, res *StageResult) error {
+	if d.Former != nil {
+		return d.delete(ctx, d.Former, d.at, res)
+	}
+	if err := d.deleteOld(ctx); err != nil {
 		return err
 	}
 	d.prior = nil
 	return d.save(nil)
 }
 
-// delete has the plugin delete the old deployment.
-func (d *deployment) delete(ctx context.Context) error {
+// deleteOld has the plugin delete the old deployment.
+func (d *deployment) deleteOld(ctx context.Context) error {
 	resp, err := d.plugin.Service().DeleteDeployment(ctx, &pluginv1.DeleteDeploymentRequest{Instance: d.Instance, State: d.prior})
 	if err != nil {
 		return err
@@ -77,7 +91,7 @@ func (d *deployment) deleteReplaced(ctx context.Context) error {
 	if d.deposes == "" || d.deposes == d.Deposes {
 		return nil
 	}
-	if err := d.delete(ctx); err != nil {
+	if err := d.deleteOld(ctx); err != nil {
 		return err
 	}
 	return d.state.setNow(d.deposes, nil)

@@ -31,6 +31,9 @@ func (d *Decider) lookAtDeployment(n *Instance) bool {
 		n.Action = plan.Keep
 		return true
 	}
+	if n.Deployment != nil && n.Prior.Type != n.Type {
+		return d.succeed(n, service)
+	}
 	id, imported := d.Imports(n.Address)
 	imported = imported && n.Prior == nil && !d.RefreshOnly
 	if !n.Bound.Config.IsWhollyKnown() {

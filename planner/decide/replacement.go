@@ -25,6 +25,30 @@ func (d *Decider) orderReplacement(n *Instance, coexists bool) bool {
 	return true
 }
 
+// succeed plans to replace a deployment of another type. The plugin cannot read the
+// state of that one, nor know whether both can exist, so the old one is deleted first
+// unless the user wants it otherwise. succeed returns false if the new one cannot be
+// planned, which it has reported.
+func (d *Decider) succeed(n *Instance, service pluginv1.PluginServiceClient) bool {
+	if d.RefreshOnly {
+		n.Action = plan.Keep
+		return true
+	}
+	n.Deployment = nil
+	n.Changes = []plan.Change{{Argument: "type", Before: n.Prior.Type, After: n.Type, ForcesReplacement: true}}
+	if n.Bound.Config.IsWhollyKnown() {
+		in, err := n.Proto()
+		if err != nil {
+			return d.failed(n, "plan", err)
+		}
+		if !d.planDeployment(n, service, in) {
+			return false
+		}
+	}
+	n.Action = plan.Replace
+	return d.orderReplacement(n, n.CreateBeforeDestroy != nil && *n.CreateBeforeDestroy)
+}
+
 // lookAtDeposed decides what to do with the deployments that earlier ones of the
 // instance were and that still exist. One that cannot exist together with the
 // configured deployment is the same thing outside, so it must not be deleted. It
@@ -32,6 +56,10 @@ func (d *Decider) orderReplacement(n *Instance, coexists bool) bool {
 func (d *Decider) lookAtDeposed(n *Instance, service pluginv1.PluginServiceClient, req *pluginv1.PlanDeploymentRequest) bool {
 	for _, a := range plan.Deposed(d.Prior, n.Addr) {
 		deposed := d.Prior[a.String()]
+		if deposed.Type != n.Type {
+			d.deposed.Store(a.String(), plan.Delete)
+			continue
+		}
 		prior, err := deployed(deposed).Proto()
 		if err != nil {
 			return d.failed(n, "plan", err)

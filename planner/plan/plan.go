@@ -243,6 +243,9 @@ type Node struct {
 	// one replaces, until a node with that address deletes it. If it is empty, a
 	// deployment is deleted before the one that replaces it is created.
 	Deposes string `json:"deposes,omitempty"`
+	// Former deletes the deployment of another type that the state has at this
+	// address, before this node creates its own.
+	Former *Node `json:"former,omitempty"`
 
 	// Adoption is set for the action Adopt.
 	Adoption *Adoption `json:"adoption,omitempty"`

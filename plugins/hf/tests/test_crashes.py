@@ -112,9 +112,9 @@ def test_a_run_that_is_killed_again_and_again_gives_the_weights_of_an_undisturbe
     steps = whole.value("train.tuned")["value"]["steps"]
     # Ctrl-C saves a checkpoint, though none is due.
     pipeline.write(train(name))
-    with pipeline.start("apply", "-auto-approve") as process:
+    with pipeline.start("apply", "-auto-approve", "-json") as process:
         for line in process.stdout:
-            if f" of {steps} steps" in line:
+            if f'"total":{steps},"unit":"steps"' in line:
                 process.send_signal(signal.SIGINT)
                 break
         process.communicate()
