@@ -35,6 +35,13 @@ func (b *builder) deposed(gone map[string]*state.Instance, there map[string]bool
 	return nodes
 }
 
+// isDeposed reports whether an address is that of a deployment that another one has
+// replaced.
+func isDeposed(address string) bool {
+	a, err := addr.Parse(address)
+	return err == nil && a.Deposed > 0
+}
+
 func becauseDeposed(a addr.Instance) plan.Reason {
 	current := a.Current().String()
 	return plan.Reason{Code: plan.BecauseDeposed, Subject: current, Text: current + " has replaced it"}

@@ -43,6 +43,8 @@ func (a *adopter) rollback(p *plan.Plan, run *history.Run) {
 	for _, n := range p.Nodes {
 		left := a.from.Instances[n.Address]
 		switch {
+		case isDeposed(n.Address): // as in any other plan
+			nodes = append(nodes, n)
 		case n.Action == plan.Delete || n.Action == plan.Forget || left == nil:
 			a.dropped(n)
 		case n.Mode == plan.ModeDeploy:
@@ -55,7 +57,7 @@ func (a *adopter) rollback(p *plan.Plan, run *history.Run) {
 		}
 	}
 	nodes = append(nodes, a.unconfigured(planned, run)...)
-	nodes = append(nodes, removals(a.created(), "did not exist after run "+run.ID)...)
+	nodes = append(nodes, removals(a.created(nodes), "did not exist after run "+run.ID)...)
 	a.protect(nodes)
 	a.addCredentials(nodes)
 	p.Nodes = nodes
@@ -109,7 +111,7 @@ func (a *adopter) unconfigured(planned map[string]*plan.Node, run *history.Run) 
 		if there != nil && there.Action != plan.Forget && there.Action != plan.Delete {
 			continue
 		}
-		if a, err := addr.Parse(address); err == nil && a.Deposed > 0 {
+		if isDeposed(address) {
 			continue
 		}
 		if left.Deployment != nil {
@@ -126,15 +128,19 @@ func (a *adopter) unconfigured(planned map[string]*plan.Node, run *history.Run) 
 	return nodes
 }
 
-// created returns what the environment has and a run did not leave.
-func (a *adopter) created() map[string]*state.Instance {
+// created returns what the environment has and a run did not leave, except for
+// deployments that nodes take over and those that others have replaced.
+func (a *adopter) created(nodes []*plan.Node) map[string]*state.Instance {
 	there := make(map[string]bool, len(a.from.Instances))
 	for address := range a.from.Instances {
 		there[address] = true
 	}
+	for _, n := range nodes {
+		there[n.MovedFrom] = true
+	}
 	gone := a.others(there)
 	for address, i := range a.to.Instances {
-		if i.Deployment != nil && !there[address] {
+		if i.Deployment != nil && !there[address] && !isDeposed(address) {
 			gone[address] = i
 		}
 	}
