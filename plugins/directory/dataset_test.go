@@ -26,7 +26,7 @@ func publish(t *testing.T, format string) *deployed {
 
 func (d *deployed) rows(text string) {
 	d.t.Helper()
-	d.set("dataset", plugintest.Dataset{
+	d.Set("dataset", plugintest.Dataset{
 		Columns: data.Schema{{Name: "id", Type: "int64"}, {Name: "a|b", Type: "list<string>"}},
 		Rows:    []map[string]any{{"id": 1, "a|b": `["` + text + `"]`}, {"id": 2, "a|b": nil}},
 	})
@@ -49,10 +49,10 @@ func TestADatasetIsPublishedWithItsCardAndChecksums(t *testing.T) {
 		"parquet": "PAR1",
 	} {
 		d := publish(t, format)
-		if action, _ := d.planned(); action != plugin.ActionCreate {
+		if action, _ := d.Planned(); action != plugin.ActionCreate {
 			t.Errorf("%s: the first plan is %v", format, action)
 		}
-		d.apply()
+		d.MustApply()
 		if rows := d.file("data/part-00000." + format); !strings.HasPrefix(rows, want) {
 			t.Errorf("%s: %q", format, rows)
 		}
@@ -72,7 +72,7 @@ func TestADatasetIsPublishedWithItsCardAndChecksums(t *testing.T) {
 		if len(sums) != 2 {
 			t.Errorf("%d checksums", len(sums))
 		}
-		if action, changes := d.planned(); action != plugin.ActionNone {
+		if action, changes := d.Planned(); action != plugin.ActionNone {
 			t.Errorf("%s: a second plan has changes: %s", format, changes)
 		}
 	}
@@ -80,30 +80,30 @@ func TestADatasetIsPublishedWithItsCardAndChecksums(t *testing.T) {
 
 func TestADatasetIsPublishedAgainIfItsRowsOrSettingsChange(t *testing.T) {
 	d := publish(t, "jsonl")
-	d.apply()
+	d.MustApply()
 	d.rows("other")
-	if action, changes := d.planned(); action != plugin.ActionUpdate || !strings.HasPrefix(changes, "dataset: sha256:") {
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || !strings.HasPrefix(changes, "dataset: sha256:") {
 		t.Errorf("%v, %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	if !strings.Contains(d.file("data/part-00000.jsonl"), "other") {
 		t.Error("the rows are the old ones")
 	}
-	d.set("license", "mit")
-	if action, changes := d.planned(); action != plugin.ActionUpdate || changes != "license: cc-by-4.0 -> mit" {
+	d.Set("license", "mit")
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || changes != "license: cc-by-4.0 -> mit" {
 		t.Errorf("%v, %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	if !strings.Contains(d.file("README.md"), "license: mit") {
 		t.Error("the card is the old one")
 	}
 	if err := os.WriteFile(filepath.Join(d.root, "out/corpus/data/part-00000.jsonl"), []byte("{}\n"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if action, changes := d.planned(); action != plugin.ActionUpdate || !strings.Contains(changes, "data/part-00000.jsonl was changed") {
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || !strings.Contains(changes, "data/part-00000.jsonl was changed") {
 		t.Errorf("%v, %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	if !strings.Contains(d.file("data/part-00000.jsonl"), "other") {
 		t.Error("a file that was changed by hand was not written again")
 	}

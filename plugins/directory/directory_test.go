@@ -6,8 +6,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/zclconf/go-cty/cty"
-
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
 )
@@ -47,39 +45,8 @@ func (d *deployed) model(text string) {
 			d.t.Fatal(err)
 		}
 	}
-	d.set("artifact", plugintest.Model{Format: "acme/v1", Dir: dir})
+	d.Set("artifact", plugintest.Model{Format: "acme/v1", Dir: dir})
 	d.Digests["artifact"] = "sha256:" + strings.Repeat(string("0123456789abcdef"[len(text)%16]), 64)
-}
-
-func (d *deployed) set(name string, value any) {
-	d.args[name] = value
-	d.SetArgs(d.args)
-}
-
-func (d *deployed) apply() {
-	d.t.Helper()
-	if err := d.Apply(); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-// planned refreshes and plans. It returns the action and the changes.
-func (d *deployed) planned() (plugin.DeploymentAction, string) {
-	d.t.Helper()
-	if d.Value() != cty.NilVal {
-		if err := d.Read(); err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	p, err := d.Plan()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	var changes []string
-	for _, c := range p.Changes {
-		changes = append(changes, c.Argument+": "+c.Before+" -> "+c.After)
-	}
-	return p.Action, strings.Join(changes, "; ")
 }
 
 // served returns what a reader finds through the link.
@@ -114,21 +81,21 @@ func (d *deployed) releases() []string {
 
 func TestADeploymentIsCreatedKeptAndUpdated(t *testing.T) {
 	d := deploy(t)
-	if action, _ := d.planned(); action != plugin.ActionCreate {
+	if action, _ := d.Planned(); action != plugin.ActionCreate {
 		t.Errorf("at first: %v", action)
 	}
-	d.apply()
+	d.MustApply()
 	if d.served() != "one one" {
 		t.Errorf("served: %s", d.served())
 	}
-	if action, changes := d.planned(); action != plugin.ActionNone || changes != "" {
+	if action, changes := d.Planned(); action != plugin.ActionNone || changes != "" {
 		t.Errorf("again: %v %s", action, changes)
 	}
 	d.model("three")
-	if action, changes := d.planned(); action != plugin.ActionUpdate || !strings.HasPrefix(changes, "artifact: sha256:333") {
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || !strings.HasPrefix(changes, "artifact: sha256:333") {
 		t.Errorf("another model: %v %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	if d.served() != "three three" {
 		t.Errorf("served: %s", d.served())
 	}
@@ -143,10 +110,10 @@ func TestADeploymentIsCreatedKeptAndUpdated(t *testing.T) {
 
 func TestOldReleasesAreRemovedButNeverTheCurrentOne(t *testing.T) {
 	d := deploy(t)
-	d.set("keep", 2)
+	d.Set("keep", 2)
 	for _, text := range []string{"1", "22", "333", "22"} {
 		d.model(text)
-		d.apply()
+		d.MustApply()
 	}
 	if d.served() != "22 22" {
 		t.Errorf("served: %s", d.served())
@@ -154,11 +121,11 @@ func TestOldReleasesAreRemovedButNeverTheCurrentOne(t *testing.T) {
 	if got := strings.Join(d.releases(), " "); got != "sha256-2222222222222222 sha256-3333333333333333" {
 		t.Errorf("releases: %s", got)
 	}
-	d.set("keep", 1)
-	if action, changes := d.planned(); action != plugin.ActionUpdate || changes != "keep: 2 -> 1" {
+	d.Set("keep", 1)
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || changes != "keep: 2 -> 1" {
 		t.Errorf("%v %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	if len(d.releases()) != 1 || d.served() != "22 22" {
 		t.Errorf("releases: %v", d.releases())
 	}
@@ -182,7 +149,7 @@ func TestFilesThatQuernDidNotCreateAreNeverOverwritten(t *testing.T) {
 				t.Fatal(err)
 			}
 			before := listing(t, d.root)
-			if action, changes := d.planned(); action != plugin.ActionCreate || !strings.Contains(changes, "not created by quern") {
+			if action, changes := d.Planned(); action != plugin.ActionCreate || !strings.Contains(changes, "not created by quern") {
 				t.Errorf("planned: %v %s", action, changes)
 			}
 			if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "quern did not create what is at") {
@@ -235,19 +202,19 @@ func TestManualChangesAreDetectedAndFixed(t *testing.T) {
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
 			d := deploy(t)
-			d.apply()
+			d.MustApply()
 			if err := c.change(filepath.Join(d.root, "serve/current")); err != nil {
 				t.Fatal(err)
 			}
-			action, changes := d.planned()
+			action, changes := d.Planned()
 			if action != plugin.ActionUpdate || !strings.Contains(changes, c.want) {
 				t.Errorf("%v %s", action, changes)
 			}
-			d.apply()
+			d.MustApply()
 			if d.served() != "one one" {
 				t.Errorf("served: %s", d.served())
 			}
-			if action, changes := d.planned(); action != plugin.ActionNone {
+			if action, changes := d.Planned(); action != plugin.ActionNone {
 				t.Errorf("afterwards: %v %s", action, changes)
 			}
 		})
@@ -256,26 +223,26 @@ func TestManualChangesAreDetectedAndFixed(t *testing.T) {
 
 func TestATouchedFileWithTheSameContentIsNoChange(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	path := filepath.Join(d.root, "serve/current/model.json")
 	if err := os.WriteFile(path, []byte("one"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if action, changes := d.planned(); action != plugin.ActionNone {
+	if action, changes := d.Planned(); action != plugin.ActionNone {
 		t.Errorf("%v %s", action, changes)
 	}
 }
 
 func TestAMissingLinkIsCreatedAgain(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	if err := os.Remove(filepath.Join(d.root, "serve/current")); err != nil {
 		t.Fatal(err)
 	}
-	if action, _ := d.planned(); action != plugin.ActionCreate {
+	if action, _ := d.Planned(); action != plugin.ActionCreate {
 		t.Errorf("%v", action)
 	}
-	d.apply()
+	d.MustApply()
 	if d.served() != "one one" || len(d.releases()) != 1 {
 		t.Errorf("served: %s, releases: %v", d.served(), d.releases())
 	}
@@ -283,7 +250,7 @@ func TestAMissingLinkIsCreatedAgain(t *testing.T) {
 
 func TestSomethingElseAtThePathIsShownByThePlanAndRefusedByTheApply(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	path := filepath.Join(d.root, "serve/current")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -291,7 +258,7 @@ func TestSomethingElseAtThePathIsShownByThePlanAndRefusedByTheApply(t *testing.T
 	if err := os.WriteFile(path, []byte("mine"), 0o644); err != nil {
 		t.Fatal(err)
 	}
-	if action, _ := d.planned(); action != plugin.ActionUpdate {
+	if action, _ := d.Planned(); action != plugin.ActionUpdate {
 		t.Errorf("%v", action)
 	}
 	if err := d.Apply(); err == nil {
@@ -301,16 +268,16 @@ func TestSomethingElseAtThePathIsShownByThePlanAndRefusedByTheApply(t *testing.T
 
 func TestAnotherPathReplacesTheDeployment(t *testing.T) {
 	d := deploy(t)
-	d.apply()
-	d.set("path", "serve/other")
-	if action, changes := d.planned(); action != plugin.ActionReplace || changes != "path: serve/current -> serve/other" {
+	d.MustApply()
+	d.Set("path", "serve/other")
+	if action, changes := d.Planned(); action != plugin.ActionReplace || changes != "path: serve/current -> serve/other" {
 		t.Errorf("%v %s", action, changes)
 	}
 }
 
 func TestLeftoversOfAnInterruptedApplyAreRemoved(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	home := filepath.Join(d.root, "serve/.current.quern")
 	for _, name := range []string{"tmp-123", "sha256-0000000000000000"} {
 		if err := os.MkdirAll(filepath.Join(home, name, "half"), 0o755); err != nil {
@@ -318,7 +285,7 @@ func TestLeftoversOfAnInterruptedApplyAreRemoved(t *testing.T) {
 		}
 	}
 	d.model("three")
-	d.apply()
+	d.MustApply()
 	for _, name := range []string{"tmp-123", "sha256-0000000000000000"} {
 		if _, err := os.Stat(filepath.Join(home, name)); err == nil {
 			t.Errorf("%s is left", name)
@@ -328,7 +295,7 @@ func TestLeftoversOfAnInterruptedApplyAreRemoved(t *testing.T) {
 
 func TestDeleteRemovesOnlyWhatQuernCreated(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	if err := os.WriteFile(filepath.Join(d.root, "serve/mine"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
@@ -345,7 +312,7 @@ func TestDeleteRemovesOnlyWhatQuernCreated(t *testing.T) {
 
 func TestDeleteKeepsWhatReplacedTheDeployment(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	path := filepath.Join(d.root, "serve/current")
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -363,14 +330,14 @@ func TestDeleteKeepsWhatReplacedTheDeployment(t *testing.T) {
 
 func TestTheLaterOfTwoDeploymentsTakesOverThePath(t *testing.T) {
 	first := deploy(t)
-	first.apply()
+	first.MustApply()
 	second := deployIn(t, first.root)
 	second.model("two!")
-	if action, changes := second.planned(); action != plugin.ActionCreate || !strings.Contains(changes, "used by another deployment") {
+	if action, changes := second.Planned(); action != plugin.ActionCreate || !strings.Contains(changes, "used by another deployment") {
 		t.Errorf("%v %s", action, changes)
 	}
-	second.apply()
-	if action, changes := first.planned(); action != plugin.ActionUpdate || !strings.Contains(changes, "another deployment has taken over the path") {
+	second.MustApply()
+	if action, changes := first.Planned(); action != plugin.ActionUpdate || !strings.Contains(changes, "another deployment has taken over the path") {
 		t.Errorf("%v %s", action, changes)
 	}
 	if err := first.Delete(); err != nil {
@@ -379,16 +346,16 @@ func TestTheLaterOfTwoDeploymentsTakesOverThePath(t *testing.T) {
 	if got := second.served(); got != "two! two!" {
 		t.Errorf("serves %q after the other was taken down", got)
 	}
-	if action, changes := second.planned(); action != plugin.ActionNone {
+	if action, changes := second.Planned(); action != plugin.ActionNone {
 		t.Errorf("%v %s", action, changes)
 	}
 }
 
 func TestADatasetIsDeployedAsParquetFiles(t *testing.T) {
 	d := deploy(t)
-	d.set("artifact", plugintest.Dataset{Rows: []map[string]any{{"id": 1, "text": "x"}, {"id": 2, "text": nil}}})
+	d.Set("artifact", plugintest.Dataset{Rows: []map[string]any{{"id": 1, "text": "x"}, {"id": 2, "text": nil}}})
 	d.Digests["artifact"] = "sha256:" + strings.Repeat("d", 64)
-	d.apply()
+	d.MustApply()
 	content, err := os.ReadFile(filepath.Join(d.root, "serve/current/part-00000.parquet"))
 	if err != nil {
 		t.Fatal(err)
@@ -422,7 +389,7 @@ func TestADeploymentIntoAStoreIsRefused(t *testing.T) {
 		filepath.Dir(root): "own store is inside",
 	} {
 		d := deployIn(t, root)
-		d.set("path", path)
+		d.Set("path", path)
 		before := listing(t, root)
 		if err := d.Apply(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: got %v, want %q", path, err, want)
@@ -445,14 +412,14 @@ func TestForeignFilesInAReleaseAreKept(t *testing.T) {
 	for name, end := range map[string]func(*deployed) error{
 		"destroyed": func(d *deployed) error { return d.Delete() },
 		"pruned": func(d *deployed) error {
-			d.set("keep", 1)
+			d.Set("keep", 1)
 			d.model("three")
 			return d.Apply()
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := deploy(t)
-			d.apply()
+			d.MustApply()
 			notes := filepath.Join(d.root, "serve/current/notes.txt")
 			if err := os.WriteFile(notes, []byte("mine"), 0o644); err != nil {
 				t.Fatal(err)
@@ -481,12 +448,12 @@ func TestADeploymentIsImportedByItsPath(t *testing.T) {
 	if found, err := d.Import("serve/current"); found || err != nil {
 		t.Fatalf("%v, although nothing is deployed: %v", found, err)
 	}
-	d.apply()
+	d.MustApply()
 	other := deployIn(t, d.root)
 	if found, err := other.Import("serve/current"); !found || err != nil {
 		t.Fatal("not found", err)
 	}
-	if action, changes := other.planned(); action != plugin.ActionNone {
+	if action, changes := other.Planned(); action != plugin.ActionNone {
 		t.Errorf("%v: %s", action, changes)
 	}
 	if other.Value().GetAttr("digest").AsString() != d.Digests["artifact"] {
@@ -498,7 +465,7 @@ func TestADeploymentIsImportedByItsPath(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(d.root, "file"), nil, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	other.set("path", "file")
+	other.Set("path", "file")
 	if _, err := other.Import("file"); err == nil || !strings.Contains(err.Error(), "quern did not create") {
 		t.Error("a file:", err)
 	}

@@ -71,7 +71,7 @@ func model(adapter string) map[string]string {
 // model replaces the model to deploy.
 func (d *deployed) model(digest string, files map[string]string) {
 	d.t.Helper()
-	d.set("artifact", plugintest.Model{Format: "hf-adapter", Dir: folder(d.t, files)})
+	d.Set("artifact", plugintest.Model{Format: "hf-adapter", Dir: folder(d.t, files)})
 	d.Digests["artifact"] = "sha256:" + strings.Repeat(digest, 64)
 }
 
@@ -90,40 +90,6 @@ func folder(t *testing.T, files map[string]string) string {
 	return dir
 }
 
-func (d *deployed) set(name string, value any) {
-	d.args[name] = value
-	d.SetArgs(d.args)
-}
-
-func (d *deployed) apply() {
-	d.t.Helper()
-	if err := d.Apply(); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-func (d *deployed) read() {
-	d.t.Helper()
-	if err := d.Read(); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-func (d *deployed) plan(want plugin.DeploymentAction, arguments ...string) {
-	d.t.Helper()
-	p, err := d.Plan()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	var got []string
-	for _, c := range p.Changes {
-		got = append(got, c.Argument)
-	}
-	if p.Action != want || !slices.Equal(got, arguments) {
-		d.t.Fatalf("got action %d, %+v; want %d, %v", p.Action, p.Changes, want, arguments)
-	}
-}
-
 // published compares the branch with the model, apart from the card.
 func (d *deployed) published(want map[string]string) {
 	d.t.Helper()
@@ -137,15 +103,15 @@ func (d *deployed) published(want map[string]string) {
 
 func TestTheLifeOfADeployment(t *testing.T) {
 	d := deploy(t)
-	d.plan(plugin.ActionCreate)
-	d.apply()
+	d.WantPlan(plugin.ActionCreate)
+	d.MustApply()
 	d.published(model("one"))
 	if !d.hub.Private("acme/student") {
 		t.Error("the repository is not private")
 	}
-	d.read()
-	d.plan(plugin.ActionNone)
-	d.apply()
+	d.MustRead()
+	d.WantPlan(plugin.ActionNone)
+	d.MustApply()
 	if got := d.hub.Commits("acme/student"); len(got) != 1 {
 		t.Errorf("a push without changes made a commit: %v", got)
 	}
@@ -153,20 +119,20 @@ func TestTheLifeOfADeployment(t *testing.T) {
 	next := model("two")
 	delete(next, "empty.txt")
 	d.model("2", next)
-	d.set("license", "mit")
-	d.plan(plugin.ActionUpdate, "artifact", "license")
-	d.apply()
+	d.Set("license", "mit")
+	d.WantPlan(plugin.ActionUpdate, "artifact", "license")
+	d.MustApply()
 	d.published(next)
-	d.set("private", false)
-	d.plan(plugin.ActionUpdate, "private")
-	d.apply()
+	d.Set("private", false)
+	d.WantPlan(plugin.ActionUpdate, "private")
+	d.MustApply()
 	if d.hub.Private("acme/student") || len(d.hub.Commits("acme/student")) != 2 {
 		t.Errorf("private: %t, commits: %v", d.hub.Private("acme/student"), d.hub.Commits("acme/student"))
 	}
-	d.read()
-	d.plan(plugin.ActionNone)
-	d.set("revision", "next")
-	d.plan(plugin.ActionReplace, "revision")
+	d.MustRead()
+	d.WantPlan(plugin.ActionNone)
+	d.Set("revision", "next")
+	d.WantPlan(plugin.ActionReplace, "revision")
 	for range 2 {
 		if err := d.Delete(); err != nil {
 			t.Fatal(err)
@@ -175,9 +141,9 @@ func TestTheLifeOfADeployment(t *testing.T) {
 	if d.hub.Files("acme/student", "main") != nil {
 		t.Error("the repository exists after it was deleted")
 	}
-	d.read()
-	d.plan(plugin.ActionCreate)
-	d.apply()
+	d.MustRead()
+	d.WantPlan(plugin.ActionCreate)
+	d.MustApply()
 	if d.hub.Files("acme/student", "next")["config.json"] == "" || d.hub.Files("acme/student", "main")["config.json"] != "" {
 		t.Error("the model is not in the new branch only")
 	}
@@ -185,10 +151,10 @@ func TestTheLifeOfADeployment(t *testing.T) {
 
 func TestOnlyChangedFilesAreSent(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	d.sent.Store(0)
 	d.model("2", model("two"))
-	d.apply()
+	d.MustApply()
 	if got := d.sent.Load(); got != 30 {
 		t.Errorf("sent %d bytes, want those of the adapter", got)
 	}
@@ -197,7 +163,7 @@ func TestOnlyChangedFilesAreSent(t *testing.T) {
 func TestLargeFilesAreSentInParts(t *testing.T) {
 	d := deploy(t)
 	d.hub.PartSize = 1500
-	d.apply()
+	d.MustApply()
 	d.published(model("one"))
 }
 
@@ -214,18 +180,18 @@ func TestABusyHubIsAskedAgain(t *testing.T) {
 		}
 		return !seen
 	}
-	d.apply()
+	d.MustApply()
 	d.published(model("one"))
 }
 
 func TestTheCardIsMadeOfFacts(t *testing.T) {
 	d := deploy(t)
-	d.set("license", "apache-2.0")
-	d.set("description", "A small student.")
-	d.set("tags", []string{"support"})
-	d.set("report", plugintest.Report{Dir: folder(t, map[string]string{"report.md": "# Report\n\n| accuracy |\n| --- |\n| 0.9 [0.8, 0.95] |\n"})})
+	d.Set("license", "apache-2.0")
+	d.Set("description", "A small student.")
+	d.Set("tags", []string{"support"})
+	d.Set("report", plugintest.Report{Dir: folder(t, map[string]string{"report.md": "# Report\n\n| accuracy |\n| --- |\n| 0.9 [0.8, 0.95] |\n"})})
 	d.Digests["report"] = "sha256:" + strings.Repeat("e", 64)
-	d.apply()
+	d.MustApply()
 	got := d.hub.Files("acme/student", "main")[cardFile]
 	for _, part := range []string{
 		"---\nlicense: apache-2.0\nbase_model: org/base\nlibrary_name: peft\n", "- quern\n", "- support\n", "quern_artifact: sha256:1111",
@@ -237,12 +203,12 @@ func TestTheCardIsMadeOfFacts(t *testing.T) {
 		}
 	}
 	d.Digests["report"] = "sha256:" + strings.Repeat("f", 64)
-	d.plan(plugin.ActionUpdate, "report")
+	d.WantPlan(plugin.ActionUpdate, "report")
 }
 
 func TestAConcurrentPushIsNotOverwritten(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	d.model("2", model("two"))
 	d.before = func(r *http.Request) {
 		if strings.Contains(r.URL.Path, "/commit/") {
@@ -260,9 +226,9 @@ func TestAConcurrentPushIsNotOverwritten(t *testing.T) {
 	if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "Somebody committed") {
 		t.Fatalf("got %v", err)
 	}
-	d.read()
-	d.plan(plugin.ActionUpdate, "artifact", "artifact")
-	d.apply()
+	d.MustRead()
+	d.WantPlan(plugin.ActionUpdate, "artifact", "artifact")
+	d.MustApply()
 	d.published(model("two"))
 }
 
@@ -277,10 +243,10 @@ func TestForeignFilesAreNeitherTakenOverNorDeleted(t *testing.T) {
 	}
 
 	d = deploy(t)
-	d.apply()
+	d.MustApply()
 	d.hub.Push("acme/student", "main", map[string]string{"theirs.txt": "x"})
-	d.read()
-	d.plan(plugin.ActionUpdate, "artifact")
+	d.MustRead()
+	d.WantPlan(plugin.ActionUpdate, "artifact")
 	if err := d.Delete(); err != nil {
 		t.Fatal(err)
 	}
@@ -291,12 +257,12 @@ func TestForeignFilesAreNeitherTakenOverNorDeleted(t *testing.T) {
 
 func TestAWrongTokenIsReportedWithoutTheToken(t *testing.T) {
 	d := deploy(t)
-	d.set("token", "hf_wrong_0123456789")
+	d.Set("token", "hf_wrong_0123456789")
 	err := d.Apply()
 	if err == nil || !strings.Contains(err.Error(), "401") || strings.Contains(err.Error(), "hf_wrong") {
 		t.Errorf("got %v", err)
 	}
-	d.set("token", nil)
+	d.Set("token", nil)
 	t.Setenv(tokenVariable, "")
 	if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "There is no token") {
 		t.Errorf("got %v", err)
@@ -315,7 +281,7 @@ func (d *deployed) rows(digest, text string) {
 		}
 		rows = append(rows, row)
 	}
-	d.set("dataset", plugintest.Dataset{Rows: rows})
+	d.Set("dataset", plugintest.Dataset{Rows: rows})
 	d.Digests["dataset"] = "sha256:" + strings.Repeat(digest, 64)
 }
 
@@ -330,8 +296,8 @@ func deployDataset(t *testing.T) *deployed {
 
 func TestADatasetIsPublished(t *testing.T) {
 	d := deployDataset(t)
-	d.plan(plugin.ActionCreate)
-	d.apply()
+	d.WantPlan(plugin.ActionCreate)
+	d.MustApply()
 	const repo = "datasets/acme/corpus"
 	got := d.hub.Files(repo, "main")
 	if len(got) != 6 || strings.Count(got["data/part-00001.jsonl"], "\n") != 100 || !d.hub.Private(repo) {
@@ -355,9 +321,9 @@ func TestADatasetIsPublished(t *testing.T) {
 	if url := d.Value().GetAttr("url").AsString(); !strings.HasSuffix(url, "/datasets/acme/corpus") {
 		t.Errorf("the address is %s", url)
 	}
-	d.read()
-	d.plan(plugin.ActionNone)
-	d.apply()
+	d.MustRead()
+	d.WantPlan(plugin.ActionNone)
+	d.MustApply()
 	if got := d.hub.Commits(repo); len(got) != 1 {
 		t.Errorf("a push without changes made a commit: %v", got)
 	}
@@ -365,16 +331,16 @@ func TestADatasetIsPublished(t *testing.T) {
 	// Only the file whose rows changed is sent.
 	d.sent.Store(0)
 	d.rows("2", "two")
-	d.plan(plugin.ActionUpdate, "dataset")
-	d.apply()
+	d.WantPlan(plugin.ActionUpdate, "dataset")
+	d.MustApply()
 	last := d.hub.Files(repo, "main")["data/part-00002.jsonl"]
 	if got := d.sent.Load(); got != int64(len(last)) || !strings.Contains(last, "two") {
 		t.Errorf("sent %d bytes, want %d", got, len(last))
 	}
 
-	d.set("format", "csv")
-	d.plan(plugin.ActionUpdate, "format")
-	d.apply()
+	d.Set("format", "csv")
+	d.WantPlan(plugin.ActionUpdate, "format")
+	d.MustApply()
 	if got := d.hub.Files(repo, "main"); got["data/part-00000.jsonl"] != "" || got["data/part-00000.csv"] == "" || len(got) != 6 {
 		t.Errorf("published are %v", slices.Sorted(maps.Keys(got)))
 	}
@@ -388,10 +354,10 @@ func TestADatasetIsPublished(t *testing.T) {
 
 func TestADeploymentPublishesEitherAModelOrADataset(t *testing.T) {
 	d := deployDataset(t)
-	d.apply()
+	d.MustApply()
 	delete(d.args, "dataset")
 	d.model("3", model("three"))
-	d.plan(plugin.ActionReplace, "artifact", "format")
+	d.WantPlan(plugin.ActionReplace, "artifact", "format")
 	d.rows("4", "four")
 	got, err := plugintest.Prepare(t, Plugin("1.0.0"), plugintest.Case{Kind: plugin.KindDeploy, Type: "huggingface", Args: d.args})
 	if err != nil || len(got.Errors) != 1 || !strings.Contains(got.Errors[0].Text, "Set either artifact or dataset") {
@@ -409,7 +375,7 @@ func TestTheHubsClientGetsTheModel(t *testing.T) {
 	}
 	d := deploy(t)
 	d.hub.PartSize = 1500
-	d.apply()
+	d.MustApply()
 	to, from := t.TempDir(), folder(t, model("theirs"))
 	cmd := exec.Command(python, "testdata/client.py", to, from, d.Value().GetAttr("commit").AsString())
 	cmd.Env = append(os.Environ(), "HF_HUB_DISABLE_XET=1", "HF_HOME="+t.TempDir(), "HF_HUB_DISABLE_PROGRESS_BARS=1")

@@ -142,30 +142,30 @@ func TestTheLifeOfADeploymentInAnAPIServer(t *testing.T) {
 	d.Deployed = plugintest.Deploy(t, Plugin("1.0.0"), plugintest.Case{Type: "kubernetes", Args: d.args})
 	d.plan(plugin.ActionCreate, "manifest:  -> apiextensions.k8s.io/v1 CustomResourceDefinition inferenceservices.serving.kserve.io",
 		"manifest:  -> serving.kserve.io/v1beta1 InferenceService chat")
-	d.apply()
-	d.read()
+	d.MustApply()
+	d.MustRead()
 	d.plan(plugin.ActionNone)
 
 	change := func(pairs ...string) {
-		d.set("manifest", definition+"---"+strings.NewReplacer(pairs...).Replace(service))
+		d.Set("manifest", definition+"---"+strings.NewReplacer(pairs...).Replace(service))
 	}
 	change("sha256:1", "sha256:2", "envoy:1", "envoy:2")
 	d.plan(plugin.ActionUpdate, "InferenceService default/chat: spec.containers.proxy.image: envoy:1 -> envoy:2",
 		"InferenceService default/chat: spec.model: registry.example.com/m@sha256:1 -> registry.example.com/m@sha256:2")
-	d.apply()
+	d.MustApply()
 	d.plan(plugin.ActionNone)
 
 	// A field that left the manifest is removed.
 	change("sha256:1", "sha256:2", "envoy:1", "envoy:2", "  minReplicas: 1\n", "")
 	d.plan(plugin.ActionUpdate, "InferenceService default/chat: spec.minReplicas: 1 -> ")
-	d.apply()
+	d.MustApply()
 
 	// Another manager owns a field.
 	edit(t, false, func(o map[string]any) { o["spec"].(map[string]any)["model"] = "theirs" })
 	d.fails("other managers own fields of serving.kserve.io/v1beta1 InferenceService default/chat", `conflict with "kubectl-edit"`, ".spec.model")
-	d.set("force_conflicts", true)
+	d.Set("force_conflicts", true)
 	d.plan(plugin.ActionUpdate, "InferenceService default/chat: spec.model: theirs -> registry.example.com/m@sha256:2", "wait: the last apply did not finish -> ready")
-	d.apply()
+	d.MustApply()
 	d.plan(plugin.ActionNone)
 
 	// Mistakes are found by the server while planning.
@@ -183,11 +183,11 @@ func TestTheLifeOfADeploymentInAnAPIServer(t *testing.T) {
 	}
 	report("False", "the predictor waits for a GPU")
 	change("sha256:1", "sha256:3")
-	d.set("ready_timeout", "1s")
+	d.Set("ready_timeout", "1s")
 	d.says("the apply", d.Apply(), []string{"did not become ready in time", "Ready is False (PredictorNotReady): the predictor waits for a GPU."})
 	report("True", "")
-	d.set("ready_timeout", "20s")
-	d.apply()
+	d.Set("ready_timeout", "20s")
+	d.MustApply()
 	d.plan(plugin.ActionNone)
 
 	// The definition takes its objects with it.
@@ -196,7 +196,7 @@ func TestTheLifeOfADeploymentInAnAPIServer(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	d.read()
+	d.MustRead()
 	if d.Value() != cty.NilVal {
 		t.Errorf("after it was destroyed there is %#v", d.Value())
 	}

@@ -63,25 +63,6 @@ func running(u *unstructured.Unstructured) {
 	}
 }
 
-func (d *deployed) set(name string, value any) {
-	d.args[name] = value
-	d.SetArgs(d.args)
-}
-
-func (d *deployed) apply() {
-	d.t.Helper()
-	if err := d.Apply(); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-func (d *deployed) read() {
-	d.t.Helper()
-	if err := d.Read(); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
 // plan checks the action and the changes, each "ARGUMENT: BEFORE -> AFTER".
 func (d *deployed) plan(want plugin.DeploymentAction, changes ...string) {
 	d.t.Helper()
@@ -118,20 +99,20 @@ func (d *deployed) says(who string, err error, parts []string) {
 func TestTheLifeOfADeployment(t *testing.T) {
 	d := deploy(t)
 	d.plan(plugin.ActionCreate, "manifest:  -> apps/v1 Deployment default/web", "manifest:  -> v1 ConfigMap default/settings")
-	d.apply()
-	d.read()
+	d.MustApply()
+	d.MustRead()
 	d.plan(plugin.ActionNone)
 
-	d.set("manifest", strings.NewReplacer("replicas: 2", "replicas: 3", "web:1", "web:2").Replace(web))
+	d.Set("manifest", strings.NewReplacer("replicas: 2", "replicas: 3", "web:1", "web:2").Replace(web))
 	d.plan(plugin.ActionUpdate, "Deployment default/web: spec.replicas: 2 -> 3",
 		"Deployment default/web: spec.template.spec.containers.server.image: example.com/web:1 -> example.com/web:2")
-	d.apply()
+	d.MustApply()
 	d.plan(plugin.ActionNone)
 
 	// What left the manifest is deleted.
-	d.set("manifest", strings.Split(d.args["manifest"].(string), "---")[0])
+	d.Set("manifest", strings.Split(d.args["manifest"].(string), "---")[0])
 	d.plan(plugin.ActionUpdate, "manifest: v1 ConfigMap default/settings -> deleted")
-	d.apply()
+	d.MustApply()
 	if d.cluster.Get("ConfigMap", "default", "settings") != nil {
 		t.Error("the ConfigMap exists")
 	}
@@ -144,13 +125,13 @@ func TestTheLifeOfADeployment(t *testing.T) {
 	if d.cluster.Get("Deployment", "default", "web") != nil {
 		t.Error("the Deployment exists after it was destroyed")
 	}
-	d.read()
+	d.MustRead()
 	d.plan(plugin.ActionCreate, "manifest:  -> apps/v1 Deployment default/web")
 }
 
 func TestDriftIsShownAndRepaired(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	// Fields that quern does not own are left alone.
 	d.cluster.Update("ConfigMap", "default", "settings", func(o map[string]any) { o["data"].(map[string]any)["theirs"] = "x" })
 	d.plan(plugin.ActionNone)
@@ -160,18 +141,18 @@ func TestDriftIsShownAndRepaired(t *testing.T) {
 	}
 	scale()
 	d.fails("other managers own fields of apps/v1 Deployment default/web", `conflict with "somebody-else"`, ".spec.replicas", "force_conflicts = true")
-	d.set("force_conflicts", true)
+	d.Set("force_conflicts", true)
 	d.plan(plugin.ActionUpdate, "Deployment default/web: spec.replicas: 5 -> 2", "wait: the last apply did not finish -> ready")
-	d.apply()
+	d.MustApply()
 	d.plan(plugin.ActionNone)
 
 	d.cluster.Remove("ConfigMap", "default", "settings")
-	d.read()
+	d.MustRead()
 	if got := d.Value().GetAttr("drift").AsString(); got != "missing: v1 ConfigMap default/settings" {
 		t.Errorf("drift is %q", got)
 	}
 	d.plan(plugin.ActionUpdate, "manifest:  -> v1 ConfigMap default/settings")
-	d.apply()
+	d.MustApply()
 	d.plan(plugin.ActionNone)
 }
 
@@ -185,7 +166,7 @@ func TestObjectsOfOthersAreNotTakenOver(t *testing.T) {
 
 	// An object of the same name that was created later is not quern's.
 	d.cluster.Remove("ConfigMap", "default", "settings")
-	d.apply()
+	d.MustApply()
 	d.cluster.Remove("ConfigMap", "default", "settings")
 	d.cluster.Put(map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "settings", "namespace": "default"}})
 	if err := d.Delete(); err != nil {
@@ -202,23 +183,23 @@ func TestWhatCannotBeChangedReplacesTheDeployment(t *testing.T) {
 		u.Object["status"] = map[string]any{"conditions": []any{map[string]any{"type": "Complete", "status": "True"}}}
 	}
 	const job = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: load}\nspec: {template: {spec: {containers: [{name: load, image: one}]}}}\n"
-	d.set("manifest", job)
-	d.apply()
-	d.set("manifest", strings.ReplaceAll(job, "image: one", "image: two"))
+	d.Set("manifest", job)
+	d.MustApply()
+	d.Set("manifest", strings.ReplaceAll(job, "image: one", "image: two"))
 	d.plan(plugin.ActionReplace, "manifest: batch/v1 Job default/load -> created again, because spec.template cannot be changed")
 }
 
 func TestNamespacesComeFirst(t *testing.T) {
 	d := deploy(t)
-	d.set("manifest", []any{
+	d.Set("manifest", []any{
 		map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "key", "namespace": "chat"}, "data": map[string]any{"key": "czNjcjN0"}},
 		map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "chat"}},
 	})
 	d.plan(plugin.ActionCreate, "manifest:  -> v1 Namespace chat", "manifest:  -> v1 Secret chat/key")
-	d.apply()
+	d.MustApply()
 
 	// What a Secret contains is not shown.
-	d.set("manifest", []any{
+	d.Set("manifest", []any{
 		map[string]any{"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": "chat"}},
 		map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "key", "namespace": "chat"}, "data": map[string]any{"key": "b3RoZXI="}},
 	})
@@ -255,17 +236,17 @@ func TestAFailedRolloutSaysWhy(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	// The objects exist, and the next plan says that they are not ready.
-	d.read()
+	d.MustRead()
 	d.plan(plugin.ActionUpdate, "wait: the last apply did not finish -> ready")
 	d.cluster.Controllers = running
 	d.cluster.Update("Deployment", "default", "web", func(o map[string]any) {})
-	d.apply()
+	d.MustApply()
 	d.plan(plugin.ActionNone)
 }
 
 func TestACustomResourceIsReadyByItsCondition(t *testing.T) {
 	d := deploy(t)
-	d.set("manifest", "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: chat}\nspec: {predictor: {minReplicas: 1}}\n")
+	d.Set("manifest", "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: chat}\nspec: {predictor: {minReplicas: 1}}\n")
 	report := func(status, message string) {
 		d.cluster.Controllers = func(u *unstructured.Unstructured) {
 			u.Object["status"] = map[string]any{"conditions": []any{map[string]any{"type": "Ready", "status": status, "reason": "PredictorNotReady", "message": message}}}
@@ -275,19 +256,19 @@ func TestACustomResourceIsReadyByItsCondition(t *testing.T) {
 	d.says("the apply", d.Apply(), []string{"Ready is False (PredictorNotReady): the predictor waits for a GPU."})
 	report("True", "")
 	d.cluster.Update("InferenceService", "default", "chat", func(map[string]any) {})
-	d.apply()
+	d.MustApply()
 
 	// An object that has not reported anything is waited for only on request.
 	d = deploy(t)
-	d.set("manifest", "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: chat}\nspec: {predictor: {minReplicas: 1}}\n")
-	d.apply()
-	d.set("wait_for", map[string]string{"InferenceService": "Ready"})
+	d.Set("manifest", "apiVersion: serving.kserve.io/v1beta1\nkind: InferenceService\nmetadata: {name: chat}\nspec: {predictor: {minReplicas: 1}}\n")
+	d.MustApply()
+	d.Set("wait_for", map[string]string{"InferenceService": "Ready"})
 	d.says("the apply", d.Apply(), []string{"It does not report the condition Ready."})
 }
 
 func TestAMovedKubeconfigIsFollowed(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	next := filepath.Join(t.TempDir(), "moved")
 	if err := os.Rename(os.Getenv("KUBECONFIG"), next); err != nil {
 		t.Fatal(err)
@@ -297,8 +278,8 @@ func TestAMovedKubeconfigIsFollowed(t *testing.T) {
 	if err := d.Read(); err == nil {
 		t.Fatal("the cluster was found without a kubeconfig file")
 	}
-	d.set("kubeconfig", next)
-	d.read()
+	d.Set("kubeconfig", next)
+	d.MustRead()
 	d.plan(plugin.ActionNone)
 
 	// Another cluster is another deployment.
@@ -308,7 +289,7 @@ func TestAMovedKubeconfigIsFollowed(t *testing.T) {
 	if err := os.WriteFile(config, []byte(kubetest.Kubeconfig(other.URL)), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.set("kubeconfig", config)
+	d.Set("kubeconfig", config)
 	p, err := d.Plan()
 	if err != nil || p.Action != plugin.ActionReplace || p.Changes[0].Argument != "context" {
 		t.Errorf("got %+v, %v", p, err)
@@ -327,7 +308,7 @@ func TestMistakesAreShownWhilePlanning(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := deploy(t)
-			d.set("manifest", c.manifest)
+			d.Set("manifest", c.manifest)
 			_, err := d.Plan()
 			if err == nil {
 				err = d.Apply()

@@ -12,7 +12,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -92,45 +91,9 @@ func (d *deployed) model(digest string, files map[string]string) string {
 			d.t.Fatal(err)
 		}
 	}
-	d.set("artifact", plugintest.Model{Format: "hf", Dir: dir})
+	d.Set("artifact", plugintest.Model{Format: "hf", Dir: dir})
 	d.Digests["artifact"] = "sha256:" + strings.Repeat(digest, 64)
 	return dir
-}
-
-func (d *deployed) set(name string, value any) {
-	d.args[name] = value
-	d.SetArgs(d.args)
-}
-
-func (d *deployed) apply() {
-	d.t.Helper()
-	if err := d.Apply(); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-func (d *deployed) read() {
-	d.t.Helper()
-	if err := d.Read(); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-// plan checks the action and the arguments that change.
-func (d *deployed) plan(want plugin.DeploymentAction, arguments ...string) *plugin.DeploymentPlan {
-	d.t.Helper()
-	p, err := d.Plan()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	var got []string
-	for _, c := range p.Changes {
-		got = append(got, c.Argument)
-	}
-	if p.Action != want || !slices.Equal(got, arguments) {
-		d.t.Fatalf("got action %d, %+v; want %d, %v", p.Action, p.Changes, want, arguments)
-	}
-	return p
 }
 
 func (d *deployed) value(name string) string {
@@ -182,9 +145,9 @@ func (d *deployed) manifest() (ocispec.Manifest, []byte) {
 
 func TestTheLifeOfADeployment(t *testing.T) {
 	d := deploy(t)
-	d.plan(plugin.ActionCreate)
-	d.apply()
-	d.plan(plugin.ActionNone)
+	d.WantPlan(plugin.ActionCreate)
+	d.MustApply()
+	d.WantPlan(plugin.ActionNone)
 	if got, want := d.value("pinned"), d.host+"/models/student@"+d.value("digest"); got != want {
 		t.Errorf("pinned is %q, want %q", got, want)
 	}
@@ -192,20 +155,20 @@ func TestTheLifeOfADeployment(t *testing.T) {
 	// Nothing has changed: another apply sends only the manifest, which is there.
 	before := d.value("digest")
 	d.sent.Store(0)
-	d.apply()
+	d.MustApply()
 	if d.value("digest") != before {
 		t.Errorf("the same model has the digest %s and then %s", before, d.value("digest"))
 	}
 
-	d.set("licenses", []string{"MIT"})
-	d.set("version", "2")
-	d.plan(plugin.ActionUpdate, "version", "licenses")
-	d.apply()
-	d.read()
-	d.plan(plugin.ActionNone)
+	d.Set("licenses", []string{"MIT"})
+	d.Set("version", "2")
+	d.WantPlan(plugin.ActionUpdate, "version", "licenses")
+	d.MustApply()
+	d.MustRead()
+	d.WantPlan(plugin.ActionNone)
 
-	d.set("reference", d.host+"/models/student:next")
-	if c := d.plan(plugin.ActionReplace, "reference").Changes[0]; !c.ForcesReplacement {
+	d.Set("reference", d.host+"/models/student:next")
+	if c := d.WantPlan(plugin.ActionReplace, "reference").Changes[0]; !c.ForcesReplacement {
 		t.Errorf("got %+v", c)
 	}
 	if err := d.Delete(); err != nil {
@@ -214,15 +177,15 @@ func TestTheLifeOfADeployment(t *testing.T) {
 	if err := d.Delete(); err != nil {
 		t.Fatalf("the second time: %v", err)
 	}
-	d.read()
-	d.plan(plugin.ActionCreate)
+	d.MustRead()
+	d.WantPlan(plugin.ActionCreate)
 }
 
 func TestWhatIsPushedFollowsTheModelPackSpecification(t *testing.T) {
 	d := deploy(t)
-	d.set("licenses", []string{"Apache-2.0"})
-	d.set("annotations", map[string]string{"org.opencontainers.image.source": "https://example.com"})
-	d.apply()
+	d.Set("licenses", []string{"Apache-2.0"})
+	d.Set("annotations", map[string]string{"org.opencontainers.image.source": "https://example.com"})
+	d.MustApply()
 	m, config := d.manifest()
 	if m.MediaType != ocispec.MediaTypeImageManifest || m.ArtifactType != artifactType || m.Config.MediaType != configType {
 		t.Errorf("got %+v", m)
@@ -272,7 +235,7 @@ func TestOrasPullsTheFilesOfTheModel(t *testing.T) {
 	d := deploy(t)
 	files := map[string]string{"a.safetensors": "weights", "same.safetensors": "weights", "deep/config.json": "{}"}
 	dir := d.model("2", files)
-	d.apply()
+	d.MustApply()
 	got := d.pull("prod")
 	for name, text := range files {
 		b, err := os.ReadFile(filepath.Join(got, filepath.FromSlash(name)))
@@ -289,11 +252,11 @@ func TestOnlyChangedFilesAreSent(t *testing.T) {
 	d := deploy(t)
 	base := strings.Repeat("0123456789abcdef", 1<<19) // 8 MiB
 	d.model("2", map[string]string{"model.safetensors": base, "adapter/adapter_model.safetensors": strings.Repeat("a", 40<<10)})
-	d.apply()
+	d.MustApply()
 	all := d.sent.Swap(0)
 	d.model("3", map[string]string{"model.safetensors": base, "adapter/adapter_model.safetensors": strings.Repeat("b", 40<<10)})
-	d.plan(plugin.ActionUpdate, "artifact")
-	d.apply()
+	d.WantPlan(plugin.ActionUpdate, "artifact")
+	d.MustApply()
 	sent := d.sent.Load()
 	t.Logf("%d bytes at first, %d bytes (%.2f%%) after the adapter changed", all, sent, 100*float64(sent)/float64(all))
 	if sent < 40<<10 || sent*100 >= all {
@@ -320,7 +283,7 @@ func TestATagOfSomebodyElseIsNotOverwritten(t *testing.T) {
 
 func TestAMovedTagIsShownAndMovedBack(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	pushed := d.value("digest")
 	other, err := oras.PackManifest(t.Context(), d.repository("prod"), oras.PackManifestVersion1_1, "text/plain", oras.PackManifestOptions{})
 	if err != nil {
@@ -332,13 +295,13 @@ func TestAMovedTagIsShownAndMovedBack(t *testing.T) {
 		}
 	}
 	move()
-	d.read()
+	d.MustRead()
 	if got := d.value("drift"); got != "the tag points to "+other.Digest.String() {
 		t.Errorf("drift is %q", got)
 	}
-	d.plan(plugin.ActionUpdate, "reference")
-	d.apply()
-	d.read()
+	d.WantPlan(plugin.ActionUpdate, "reference")
+	d.MustApply()
+	d.MustRead()
 	if d.value("drift") != "" || d.value("digest") != pushed {
 		t.Errorf("got %#v", d.Value())
 	}
@@ -355,7 +318,7 @@ func TestAMovedTagIsShownAndMovedBack(t *testing.T) {
 
 func TestTheTagMovesAfterEverythingElse(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	pushed := d.value("digest")
 	d.model("2", map[string]string{"a.safetensors": "a", "b.safetensors": "b", "c.safetensors": "c"})
 	d.refuse = func(w http.ResponseWriter, r *http.Request) bool {
@@ -372,12 +335,12 @@ func TestTheTagMovesAfterEverythingElse(t *testing.T) {
 		t.Errorf("the tag points to %v, %v; want %s", found, err, pushed)
 	}
 	d.refuse = nil
-	d.apply()
+	d.MustApply()
 }
 
 func TestARegistryThatCannotDeleteTagsDeletesTheManifest(t *testing.T) {
 	d := deploy(t)
-	d.apply()
+	d.MustApply()
 	d.refuse = func(w http.ResponseWriter, r *http.Request) bool {
 		byTag := r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, "/prod")
 		if byTag {
@@ -406,16 +369,16 @@ func TestCredentialsComeFromTheArgumentsOrFromDocker(t *testing.T) {
 	if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "credential not found") {
 		t.Fatalf("without credentials: %v", err)
 	}
-	d.set("username", "ada")
-	d.set("password", "s3cr3t")
-	d.apply()
-	d.set("username", "")
-	d.set("password", "")
+	d.Set("username", "ada")
+	d.Set("password", "s3cr3t")
+	d.MustApply()
+	d.Set("username", "")
+	d.Set("password", "")
 	config := fmt.Sprintf(`{"auths": {%q: {"auth": %q}}}`, d.host, base64.StdEncoding.EncodeToString([]byte("ada:s3cr3t")))
 	if err := os.WriteFile(filepath.Join(os.Getenv("DOCKER_CONFIG"), "config.json"), []byte(config), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	d.apply()
+	d.MustApply()
 }
 
 func TestMistakesAreShownWhilePlanning(t *testing.T) {
@@ -432,7 +395,7 @@ func TestMistakesAreShownWhilePlanning(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			d := deploy(t)
-			d.set(c.argument, c.value)
+			d.Set(c.argument, c.value)
 			if err := d.Apply(); err == nil || !strings.Contains(err.Error(), c.want) {
 				t.Errorf("got %v, want %q", err, c.want)
 			}

@@ -34,11 +34,6 @@ func deploy(t *testing.T) *deployed {
 	return d
 }
 
-func (d *deployed) set(name string, value any) {
-	d.args[name] = value
-	d.SetArgs(d.args)
-}
-
 // model makes files the artifact to deploy.
 func (d *deployed) model(format string, files map[string]string) {
 	d.t.Helper()
@@ -61,34 +56,8 @@ func (d *deployed) model(format string, files map[string]string) {
 	}) {
 		sum.Write([]byte(name))
 	}
-	d.set("artifact", plugintest.Model{Format: format, Dir: dir})
+	d.Set("artifact", plugintest.Model{Format: format, Dir: dir})
 	d.Digests["artifact"] = "sha256:" + hex.EncodeToString(sum.Sum(nil))
-}
-
-func (d *deployed) apply() {
-	d.t.Helper()
-	if err := d.Apply(); err != nil {
-		d.t.Fatal(err)
-	}
-}
-
-// planned refreshes and plans. It returns the action and the changes.
-func (d *deployed) planned() (plugin.DeploymentAction, string) {
-	d.t.Helper()
-	if d.Value() != cty.NilVal {
-		if err := d.Read(); err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	p, err := d.Plan()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	var changes []string
-	for _, c := range p.Changes {
-		changes = append(changes, c.Argument+": "+c.Before+" -> "+c.After)
-	}
-	return p.Action, strings.Join(changes, "; ")
 }
 
 // answers checks what clients get.
@@ -159,10 +128,10 @@ func withAdapter(weights, adapter string) map[string]string {
 func TestAModelIsCreatedUpdatedAndDestroyed(t *testing.T) {
 	d := deploy(t)
 	d.model("gguf", map[string]string{"model.gguf": gguf3("one"), "quern.json": "{}"})
-	if action, _ := d.planned(); action != plugin.ActionCreate {
+	if action, _ := d.Planned(); action != plugin.ActionCreate {
 		t.Fatal(action)
 	}
-	d.apply()
+	d.MustApply()
 	d.answers(answer(gguf3("one")))
 	writes, sent := d.server.Writes()
 	if want := []string{"POST /api/blobs/" + sum(gguf3("one")), "POST /api/create", "POST /api/copy"}; !slices.Equal(writes, want) || sent != int64(len(gguf3("one"))) {
@@ -174,21 +143,21 @@ func TestAModelIsCreatedUpdatedAndDestroyed(t *testing.T) {
 	}
 
 	// Nothing to do.
-	if action, changes := d.planned(); action != plugin.ActionNone || changes != "" {
+	if action, changes := d.Planned(); action != plugin.ActionNone || changes != "" {
 		t.Errorf("%v %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	if writes, _ := d.server.Writes(); writes != nil {
 		t.Errorf("a second apply changed the server: %q", writes)
 	}
 
 	// Other options need no upload.
-	d.set("system", "Be brief.")
-	d.set("parameters", map[string]any{"num_ctx": 8192, "stop": []string{"<|im_end|>"}})
-	if action, changes := d.planned(); action != plugin.ActionUpdate || changes != `system:  -> Be brief.; parameters:  -> {"num_ctx":8192,"stop":["<|im_end|>"]}` {
+	d.Set("system", "Be brief.")
+	d.Set("parameters", map[string]any{"num_ctx": 8192, "stop": []string{"<|im_end|>"}})
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || changes != `system:  -> Be brief.; parameters:  -> {"num_ctx":8192,"stop":["<|im_end|>"]}` {
 		t.Errorf("%v %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	made := d.server.Model("support")
 	if made.Request.System != "Be brief." || made.Request.Parameters["num_ctx"] != 8192.0 {
 		t.Errorf("%+v", made.Request)
@@ -203,15 +172,15 @@ func TestAModelIsCreatedUpdatedAndDestroyed(t *testing.T) {
 	// Other weights.
 	before := d.Digests["artifact"]
 	d.model("gguf", map[string]string{"model.gguf": gguf3("two")})
-	if action, changes := d.planned(); action != plugin.ActionUpdate || changes != "artifact: "+before+" -> "+d.Digests["artifact"] {
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || changes != "artifact: "+before+" -> "+d.Digests["artifact"] {
 		t.Errorf("%v %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	d.answers(answer(gguf3("two")))
 
 	// Another name.
-	d.set("name", "team/helper:small")
-	if action, changes := d.planned(); action != plugin.ActionReplace || changes != "name: support:latest -> team/helper:small" {
+	d.Set("name", "team/helper:small")
+	if action, changes := d.Planned(); action != plugin.ActionReplace || changes != "name: support:latest -> team/helper:small" {
 		t.Errorf("%v %s", action, changes)
 	}
 	if err := d.Delete(); err != nil {
@@ -231,7 +200,7 @@ func TestAModelIsCreatedUpdatedAndDestroyed(t *testing.T) {
 func TestSafetensorsAndAdaptersAreImported(t *testing.T) {
 	d := deploy(t)
 	d.model("hf", llama("base"))
-	d.apply()
+	d.MustApply()
 	d.answers(answer(tensors("base")))
 	files := slices.Sorted(func(yield func(string) bool) {
 		for name := range d.server.Model("support").Request.Files {
@@ -247,7 +216,7 @@ func TestSafetensorsAndAdaptersAreImported(t *testing.T) {
 
 	// An adapter with its base: the server has the base already.
 	d.model("hf-adapter", withAdapter("base", "tuned"))
-	d.apply()
+	d.MustApply()
 	d.answers(answer(tensors("base"), tensors("tuned")))
 	if _, sent := d.server.Writes(); sent != int64(len(`{"r": 8}`)+len(tensors("tuned"))) {
 		t.Errorf("%d bytes were sent", sent)
@@ -256,11 +225,11 @@ func TestSafetensorsAndAdaptersAreImported(t *testing.T) {
 	// An adapter on a model of the server.
 	other := deploy(t)
 	other.server = d.server
-	other.set("base_url", d.server.URL)
-	other.set("name", "other")
-	other.set("from", "support")
+	other.Set("base_url", d.server.URL)
+	other.Set("name", "other")
+	other.Set("from", "support")
 	other.model("hf-adapter", withAdapter("not sent", "more"))
-	other.apply()
+	other.MustApply()
 	if r := d.server.Model("other").Request; r.From != "support" || len(r.Files) != 0 || len(r.Adapters) != 2 {
 		t.Errorf("%+v", r)
 	}
@@ -303,13 +272,13 @@ func TestWhatOllamaCannotTakeIsRefusedWhilePlanning(t *testing.T) {
 	t.Run("from without an adapter", func(t *testing.T) {
 		d := deploy(t)
 		d.model("gguf", map[string]string{"model.gguf": gguf3("one")})
-		d.set("from", "base")
+		d.Set("from", "base")
 		d.refused("from is for adapters")
 	})
 	t.Run("a base that is not there", func(t *testing.T) {
 		d := deploy(t)
 		d.model("hf-adapter", withAdapter("", ""))
-		d.set("from", "base")
+		d.Set("from", "base")
 		d.refused("model 'base' not found")
 	})
 }
@@ -324,7 +293,7 @@ func TestArgumentsAreChecked(t *testing.T) {
 	} {
 		d := deploy(t)
 		d.model("gguf", map[string]string{"model.gguf": gguf3("one")})
-		d.set(name, c.value)
+		d.Set(name, c.value)
 		got, err := plugintest.Prepare(t, testPlugin(), plugintest.Case{Kind: plugin.KindDeploy, Type: "ollama", Args: d.args})
 		if err != nil || len(got.Errors) != 1 || got.Errors[0].Argument != name || !strings.Contains(got.Errors[0].Text, c.want) {
 			t.Errorf("%s: %+v %v, not %q", name, got, err, c.want)
@@ -335,8 +304,8 @@ func TestArgumentsAreChecked(t *testing.T) {
 func TestAVersionThatDoesNotAnswerIsNotServed(t *testing.T) {
 	d := deploy(t)
 	d.model("gguf", map[string]string{"model.gguf": gguf3("one")})
-	d.set("expect", answer(gguf3("one")))
-	d.apply()
+	d.Set("expect", answer(gguf3("one")))
+	d.MustApply()
 	old := d.server.Names()
 
 	d.model("gguf", map[string]string{"model.gguf": gguf3("two")})
@@ -347,7 +316,7 @@ func TestAVersionThatDoesNotAnswerIsNotServed(t *testing.T) {
 	if names := d.server.Names(); !slices.Equal(names, old) {
 		t.Errorf("%q are left", names)
 	}
-	d.set("expect", nil)
+	d.Set("expect", nil)
 	d.server.Answer = func(model, prompt string) string { return "" }
 	if err := d.Apply(); err == nil || !strings.Contains(err.Error(), "does not answer\n") {
 		t.Fatal(err)
@@ -364,17 +333,17 @@ func TestAVersionThatDoesNotAnswerIsNotServed(t *testing.T) {
 	}
 	d.server.Forgets = false
 	d.answers(answer(gguf3("one")))
-	if action, _ := d.planned(); action != plugin.ActionUpdate {
+	if action, _ := d.Planned(); action != plugin.ActionUpdate {
 		t.Error(action)
 	}
-	d.apply()
+	d.MustApply()
 	d.answers(answer(gguf3("two")))
 }
 
 func TestWhatSomeoneElseChangesIsSeenAndRestored(t *testing.T) {
 	d := deploy(t)
 	d.model("gguf", map[string]string{"model.gguf": gguf3("one")})
-	d.apply()
+	d.MustApply()
 	version := d.Value().GetAttr("version").AsString()
 	for what, change := range map[string]func(){
 		"support:latest was deleted":                 func() { d.server.Remove("support") },
@@ -383,16 +352,16 @@ func TestWhatSomeoneElseChangesIsSeenAndRestored(t *testing.T) {
 	} {
 		change()
 		digest := d.Digests["artifact"]
-		if action, changes := d.planned(); action != plugin.ActionUpdate || changes != "artifact: "+digest+" ("+what+") -> "+digest {
+		if action, changes := d.Planned(); action != plugin.ActionUpdate || changes != "artifact: "+digest+" ("+what+") -> "+digest {
 			t.Errorf("%s: %v %s", what, action, changes)
 		}
 		d.server.Writes()
-		d.apply()
+		d.MustApply()
 		if _, sent := d.server.Writes(); sent != 0 {
 			t.Errorf("%s: %d bytes were sent again", what, sent)
 		}
 		d.answers(answer(gguf3("one")))
-		if action, changes := d.planned(); action != plugin.ActionNone {
+		if action, changes := d.Planned(); action != plugin.ActionNone {
 			t.Errorf("after %s: %v %s", what, action, changes)
 		}
 	}
@@ -415,19 +384,19 @@ func TestAForeignModelIsNotOverwritten(t *testing.T) {
 
 func TestOldVersionsAreKept(t *testing.T) {
 	d := deploy(t)
-	d.set("keep", 2)
+	d.Set("keep", 2)
 	for _, content := range []string{"one", "two", "three"} {
 		d.model("gguf", map[string]string{"model.gguf": gguf3(content)})
-		d.apply()
+		d.MustApply()
 	}
 	if names := d.server.Names(); len(names) != 3 {
 		t.Errorf("%q", names)
 	}
-	d.set("keep", 1)
-	if action, changes := d.planned(); action != plugin.ActionUpdate || changes != "keep: 2 -> 1" {
+	d.Set("keep", 1)
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || changes != "keep: 2 -> 1" {
 		t.Errorf("%v %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	if names := d.server.Names(); len(names) != 2 {
 		t.Errorf("%q", names)
 	}

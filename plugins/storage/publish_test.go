@@ -47,32 +47,14 @@ func (d *publicationTest) rows(digest, text string) {
 		rows = append(rows, map[string]any{"id": i, "text": "a text"})
 	}
 	rows[299]["text"] = text
-	d.set("dataset", plugintest.Dataset{Rows: rows})
+	d.Set("dataset", plugintest.Dataset{Rows: rows})
 	d.Digests["dataset"] = "sha256:" + strings.Repeat(digest, 64)
-}
-
-func (d *publicationTest) set(name string, value any) {
-	d.args[name] = value
-	d.SetArgs(d.args)
 }
 
 func (d *publicationTest) must(err error) {
 	d.t.Helper()
 	if err != nil {
 		d.t.Fatal(err)
-	}
-}
-
-func (d *publicationTest) plan(want plugin.DeploymentAction, arguments ...string) {
-	d.t.Helper()
-	p, err := d.Plan()
-	d.must(err)
-	var got []string
-	for _, c := range p.Changes {
-		got = append(got, c.Argument)
-	}
-	if p.Action != want || !slices.Equal(got, arguments) {
-		d.t.Fatalf("got action %d, %+v; want %d, %v", p.Action, p.Changes, want, arguments)
 	}
 }
 
@@ -116,7 +98,7 @@ func TestTheLifeOfAPublishedDataset(t *testing.T) {
 		t.Run(typ, func(t *testing.T) {
 			d := publishTo(t, typ, start)
 			d.put("other/object", "x")
-			d.plan(plugin.ActionCreate)
+			d.WantPlan(plugin.ActionCreate)
 			d.must(d.Apply())
 			all := d.contents()
 			rows := served(t, all)
@@ -128,7 +110,7 @@ func TestTheLifeOfAPublishedDataset(t *testing.T) {
 				t.Errorf("%v, the card is\n%s\nthe checksums are\n%s", slices.Sorted(maps.Keys(all)), card, sums)
 			}
 			d.must(d.Read())
-			d.plan(plugin.ActionNone)
+			d.WantPlan(plugin.ActionNone)
 			d.take()
 			d.must(d.Apply())
 			if requests, _ := d.take(); len(writes(requests)) > 0 {
@@ -137,7 +119,7 @@ func TestTheLifeOfAPublishedDataset(t *testing.T) {
 
 			// Only what has new rows is sent. The objects of the former dataset stay.
 			d.rows("2", "two")
-			d.plan(plugin.ActionUpdate, "dataset")
+			d.WantPlan(plugin.ActionUpdate, "dataset")
 			d.must(d.Apply())
 			requests, _ := d.take()
 			if got := writes(requests); len(got) != 4 {
@@ -151,11 +133,11 @@ func TestTheLifeOfAPublishedDataset(t *testing.T) {
 			if all := d.contents(); len(all) != 8 {
 				t.Errorf("there are %v", slices.Sorted(maps.Keys(all)))
 			}
-			d.set("description", "Tickets.")
-			d.plan(plugin.ActionUpdate, "description")
-			d.set("path", "corpora/others")
-			d.plan(plugin.ActionReplace, "path", "description")
-			d.set("endpoint", "http://127.0.0.1:1") // the state says where it is
+			d.Set("description", "Tickets.")
+			d.WantPlan(plugin.ActionUpdate, "description")
+			d.Set("path", "corpora/others")
+			d.WantPlan(plugin.ActionReplace, "path", "description")
+			d.Set("endpoint", "http://127.0.0.1:1") // the state says where it is
 			d.must(d.Read())
 			d.must(d.Delete())
 			if all := d.contents(); len(all) != 1 {
@@ -188,14 +170,14 @@ func TestAPublishedDatasetIsImported(t *testing.T) {
 			// The plan shows only what the manifest does not say.
 			d.Deployed = other
 			d.rows("1", "one")
-			d.plan(plugin.ActionUpdate, "license")
+			d.WantPlan(plugin.ActionUpdate, "license")
 			d.take()
 			d.must(d.Apply())
 			if requests, _ := d.take(); len(writes(requests)) > 0 || served(t, d.contents()) != rows {
 				t.Errorf("the apply after an import wrote %v", writes(requests))
 			}
 			d.must(d.Read())
-			d.plan(plugin.ActionNone)
+			d.WantPlan(plugin.ActionNone)
 
 			// An object that is gone is drift.
 			names := slices.Sorted(maps.Keys(d.contents()))
@@ -227,7 +209,7 @@ func TestChangesByOthersAreSeenAndRestored(t *testing.T) {
 					return
 				}
 				d.must(d.Read())
-				d.plan(plugin.ActionUpdate, "dataset")
+				d.WantPlan(plugin.ActionUpdate, "dataset")
 				d.must(d.Apply())
 				if d.contents()[name] == "theirs" {
 					t.Errorf("%s was not restored", name)
@@ -331,14 +313,14 @@ func publishedToEmulator(t *testing.T, typ string, args map[string]any) {
 	d.args["path"], d.args["format"] = "corpora/tickets", "jsonl"
 	d.Deployed = d.another(typ)
 	d.rows("1", "one")
-	d.plan(plugin.ActionCreate)
+	d.WantPlan(plugin.ActionCreate)
 	d.must(d.Apply())
 	d.must(d.Read())
-	d.plan(plugin.ActionNone)
+	d.WantPlan(plugin.ActionNone)
 	d.rows("2", "two")
 	d.must(d.Apply())
 	d.must(d.Read())
-	d.plan(plugin.ActionNone)
+	d.WantPlan(plugin.ActionNone)
 	if files := d.Value().GetAttr("files").AsBigFloat().String(); files != "3" {
 		t.Errorf("%s files are published", files)
 	}

@@ -45,12 +45,7 @@ func (d *deployed) endpoints(replicas ...*vllmtest.Server) {
 	for _, r := range replicas {
 		addresses = append(addresses, r.URL)
 	}
-	d.set("endpoints", addresses)
-}
-
-func (d *deployed) set(name string, value any) {
-	d.args[name] = value
-	d.SetArgs(d.args)
+	d.Set("endpoints", addresses)
 }
 
 // adapter makes an adapter with weights the artifact to deploy.
@@ -72,15 +67,8 @@ func (d *deployed) files(format string, files map[string]string) {
 		}
 		digest += vllmtest.Weights(name + files[name])
 	}
-	d.set("artifact", plugintest.Model{Format: format, Dir: dir})
+	d.Set("artifact", plugintest.Model{Format: format, Dir: dir})
 	d.Digests["artifact"] = "sha256:" + (digest + strings.Repeat("0", 64))[:64]
-}
-
-func (d *deployed) apply() {
-	d.t.Helper()
-	if err := d.Apply(); err != nil {
-		d.t.Fatal(err)
-	}
 }
 
 // fails applies, and checks why that fails.
@@ -91,28 +79,9 @@ func (d *deployed) fails(want string) {
 	}
 }
 
-// planned refreshes and plans. It returns the action and the changes.
-func (d *deployed) planned() (plugin.DeploymentAction, string) {
-	d.t.Helper()
-	if d.Value() != cty.NilVal {
-		if err := d.Read(); err != nil {
-			d.t.Fatal(err)
-		}
-	}
-	p, err := d.Plan()
-	if err != nil {
-		d.t.Fatal(err)
-	}
-	var changes []string
-	for _, c := range p.Changes {
-		changes = append(changes, c.Argument+": "+c.Before+" -> "+c.After)
-	}
-	return p.Action, strings.Join(changes, "; ")
-}
-
 func (d *deployed) unchanged() {
 	d.t.Helper()
-	if action, changes := d.planned(); action != plugin.ActionNone || changes != "" {
+	if action, changes := d.Planned(); action != plugin.ActionNone || changes != "" {
 		d.t.Errorf("planned %v: %s", action, changes)
 	}
 }
@@ -152,30 +121,30 @@ func (d *deployed) folders() []string {
 
 func TestAnAdapterIsLoadedUpdatedAndUnloaded(t *testing.T) {
 	d := deploy(t, 2)
-	if action, _ := d.planned(); action != plugin.ActionCreate {
+	if action, _ := d.Planned(); action != plugin.ActionCreate {
 		t.Fatal(action)
 	}
-	d.apply()
+	d.MustApply()
 	first := d.value("model")
 	d.answers(first, "one")
 	d.changes()
 	d.unchanged()
-	d.apply()
+	d.MustApply()
 	if n := d.changes(); !slices.Equal(n, []int{0, 0}) {
 		t.Errorf("a second apply made %v changes", n)
 	}
 
 	before := d.Digests["artifact"]
 	d.adapter("two")
-	if action, changes := d.planned(); action != plugin.ActionUpdate || changes != "artifact: "+before+" -> "+d.Digests["artifact"] {
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || changes != "artifact: "+before+" -> "+d.Digests["artifact"] {
 		t.Errorf("%v %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	second := d.value("model")
 	d.answers(second, "two")
 	d.answers(first, "one") // for clients that do not know the new name yet
 	d.adapter("three")
-	d.apply()
+	d.MustApply()
 	third := d.value("model")
 	d.answers(third, "three")
 	want := []string{second, third}
@@ -190,16 +159,16 @@ func TestAnAdapterIsLoadedUpdatedAndUnloaded(t *testing.T) {
 	}
 	d.unchanged()
 
-	d.set("keep", 1)
-	if action, changes := d.planned(); action != plugin.ActionUpdate || changes != "keep: 2 -> 1" {
+	d.Set("keep", 1)
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || changes != "keep: 2 -> 1" {
 		t.Errorf("%v %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	if names := d.replicas[0].Names(); !slices.Equal(names, []string{third}) {
 		t.Errorf("%q", names)
 	}
-	d.set("name", "helper")
-	if action, _ := d.planned(); action != plugin.ActionReplace {
+	d.Set("name", "helper")
+	if action, _ := d.Planned(); action != plugin.ActionReplace {
 		t.Error(action)
 	}
 	if err := d.Delete(); err != nil {
@@ -216,16 +185,16 @@ func TestAnAdapterIsLoadedUpdatedAndUnloaded(t *testing.T) {
 func TestAReplicaThatRestartedGetsItsAdapterBack(t *testing.T) {
 	for _, alias := range []bool{false, true} {
 		d := deploy(t, 3)
-		d.set("alias", alias)
-		d.apply()
+		d.Set("alias", alias)
+		d.MustApply()
 		model, digest := d.value("model"), d.Digests["artifact"]
 		d.replicas[1].Restart()
 		want := fmt.Sprintf("artifact: %s (%s does not serve %s) -> %s", digest, d.replicas[1].URL, d.value("version"), digest)
-		if action, changes := d.planned(); action != plugin.ActionUpdate || changes != want {
+		if action, changes := d.Planned(); action != plugin.ActionUpdate || changes != want {
 			t.Errorf("%v %s", action, changes)
 		}
 		d.changes()
-		d.apply()
+		d.MustApply()
 		d.answers(model, "one")
 		if n := d.changes(); n[0] != 0 || n[1] == 0 || n[2] != 0 {
 			t.Errorf("%v changes", n)
@@ -236,8 +205,8 @@ func TestAReplicaThatRestartedGetsItsAdapterBack(t *testing.T) {
 
 func TestDriftIsSeenAndRestored(t *testing.T) {
 	d := deploy(t, 2)
-	d.set("alias", true)
-	d.apply()
+	d.Set("alias", true)
+	d.MustApply()
 	version := d.value("version")
 	for what, change := range map[string]func(){
 		"serves another adapter as support": func() { d.replicas[0].Put("support", "/elsewhere/"+version) },
@@ -248,21 +217,21 @@ func TestDriftIsSeenAndRestored(t *testing.T) {
 		},
 	} {
 		change()
-		if action, changes := d.planned(); action != plugin.ActionUpdate || !strings.Contains(changes, what) {
+		if action, changes := d.Planned(); action != plugin.ActionUpdate || !strings.Contains(changes, what) {
 			t.Errorf("%s: %v %s", what, action, changes)
 		}
-		d.apply()
+		d.MustApply()
 		d.answers("support", "one")
 		d.unchanged()
 	}
 	d.replicas[1].Stop()
-	if action, changes := d.planned(); action != plugin.ActionUpdate || !strings.Contains(changes, d.replicas[1].URL+" does not answer") {
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || !strings.Contains(changes, d.replicas[1].URL+" does not answer") {
 		t.Errorf("%v %s", action, changes)
 	}
 	d.fails("no connection")
 	// It is gone for good.
 	d.endpoints(d.replicas[0])
-	d.apply()
+	d.MustApply()
 	d.unchanged()
 }
 
@@ -279,8 +248,8 @@ func TestAllReplicasOrNoneGetTheNewAdapter(t *testing.T) {
 		for _, alias := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, alias %v", name, alias), func(t *testing.T) {
 				d := deploy(t, 3)
-				d.set("alias", alias)
-				d.apply()
+				d.Set("alias", alias)
+				d.MustApply()
 				model := d.value("model")
 				before := d.replicas[0].Names()
 				d.adapter("two")
@@ -305,8 +274,8 @@ func TestAllReplicasOrNoneGetTheNewAdapter(t *testing.T) {
 	}
 	t.Run("an alias cannot be replaced", func(t *testing.T) {
 		d := deploy(t, 3)
-		d.set("alias", true)
-		d.apply()
+		d.Set("alias", true)
+		d.MustApply()
 		d.adapter("two")
 		d.replicas[1].Old = true
 		d.fails("cannot replace an adapter in place")
@@ -314,7 +283,7 @@ func TestAllReplicasOrNoneGetTheNewAdapter(t *testing.T) {
 	})
 	t.Run("another replica is slow", func(t *testing.T) {
 		d := deploy(t, 3)
-		d.apply()
+		d.MustApply()
 		d.adapter("two")
 		d.replicas[0].LoadError = "out of memory"
 		d.replicas[1].Hold = make(chan struct{})
@@ -328,8 +297,8 @@ func TestAllReplicasOrNoneGetTheNewAdapter(t *testing.T) {
 	})
 	t.Run("the first time", func(t *testing.T) {
 		d := deploy(t, 2)
-		d.set("alias", true)
-		d.set("expect", "something else")
+		d.Set("alias", true)
+		d.Set("expect", "something else")
 		d.fails("does not answer as expected")
 		if names := d.replicas[0].Names(); len(names) != 0 {
 			t.Errorf("%q are loaded", names)
@@ -339,13 +308,13 @@ func TestAllReplicasOrNoneGetTheNewAdapter(t *testing.T) {
 
 func TestNoRequestFailsDuringUpdates(t *testing.T) {
 	d := deploy(t, 3)
-	d.set("alias", true)
-	d.set("keep", 1)
-	d.set("drain", "50ms")
+	d.Set("alias", true)
+	d.Set("keep", 1)
+	d.Set("drain", "50ms")
 	for _, r := range d.replicas {
 		r.Latency = 2 * time.Millisecond
 	}
-	d.apply()
+	d.MustApply()
 	var requests, failures atomic.Int64
 	stop := make(chan struct{})
 	var clients sync.WaitGroup
@@ -370,7 +339,7 @@ func TestNoRequestFailsDuringUpdates(t *testing.T) {
 	}
 	for n := range 6 {
 		d.adapter(fmt.Sprint("weights ", n))
-		d.apply()
+		d.MustApply()
 		d.answers("support", fmt.Sprint("weights ", n))
 	}
 	close(stop)
@@ -383,8 +352,8 @@ func TestNoRequestFailsDuringUpdates(t *testing.T) {
 
 func TestClientsOfVersionsAreNotInterrupted(t *testing.T) {
 	d := deploy(t, 2)
-	d.set("drain", "300ms")
-	d.apply()
+	d.Set("drain", "300ms")
+	d.MustApply()
 	var model atomic.Value // what quern's output names
 	model.Store(d.value("model"))
 	stop := make(chan struct{})
@@ -408,7 +377,7 @@ func TestClientsOfVersionsAreNotInterrupted(t *testing.T) {
 	}
 	for n := range 6 {
 		d.adapter(fmt.Sprint("weights ", n))
-		d.apply()
+		d.MustApply()
 		model.Store(d.value("model"))
 	}
 	close(stop)
@@ -417,14 +386,14 @@ func TestClientsOfVersionsAreNotInterrupted(t *testing.T) {
 
 func TestReplicasAreAddedAndRemoved(t *testing.T) {
 	d := deploy(t, 3)
-	d.set("alias", true)
+	d.Set("alias", true)
 	d.endpoints(d.replicas[0], d.replicas[1])
-	d.apply()
+	d.MustApply()
 	d.endpoints(d.replicas[1], d.replicas[2])
-	if action, changes := d.planned(); action != plugin.ActionUpdate || !strings.HasPrefix(changes, "endpoints: ") {
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || !strings.HasPrefix(changes, "endpoints: ") {
 		t.Errorf("%v %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	if names := d.replicas[0].Names(); len(names) != 0 {
 		t.Errorf("%q are left on a replica that is not listed any more", names)
 	}
@@ -436,20 +405,20 @@ func TestReplicasAreAddedAndRemoved(t *testing.T) {
 func TestReplicasMaySeeTheFolderElsewhere(t *testing.T) {
 	d := deploy(t, 1)
 	d.replicas[0].Mount, d.replicas[0].Folder = "/mnt", filepath.Join(d.root, "adapters")
-	d.set("mount", "/mnt")
-	d.set("alias", true)
-	d.apply()
+	d.Set("mount", "/mnt")
+	d.Set("alias", true)
+	d.MustApply()
 	d.answers("support", "one")
 	if got, want := d.value("folder"), "/mnt/"+d.value("version"); got != want {
 		t.Errorf("%q, not %q", got, want)
 	}
 	// Another folder is an update.
-	d.set("path", "more")
+	d.Set("path", "more")
 	d.replicas[0].Folder = filepath.Join(d.root, "more")
-	if action, changes := d.planned(); action != plugin.ActionUpdate || changes != "path: adapters -> more" {
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || changes != "path: adapters -> more" {
 		t.Errorf("%v %s", action, changes)
 	}
-	d.apply()
+	d.MustApply()
 	d.answers("support", "one")
 	if left := d.folders(); len(left) != 0 {
 		t.Errorf("%q are left in the old folder", left)
@@ -459,7 +428,7 @@ func TestReplicasMaySeeTheFolderElsewhere(t *testing.T) {
 
 func TestAForeignAdapterIsNotReplaced(t *testing.T) {
 	d := deploy(t, 2)
-	d.set("alias", true)
+	d.Set("alias", true)
 	d.replicas[1].Put("support", "/elsewhere")
 	if _, err := d.Plan(); err == nil || !strings.Contains(err.Error(), "that quern did not load") {
 		t.Error(err)
@@ -472,7 +441,7 @@ func TestAForeignAdapterIsNotReplaced(t *testing.T) {
 
 func TestAReplicaThatIsGoneDoesNotBlockDestroy(t *testing.T) {
 	d := deploy(t, 2)
-	d.apply()
+	d.MustApply()
 	d.replicas[0].Stop()
 	if err := d.Delete(); err != nil {
 		t.Fatal(err)
@@ -510,12 +479,12 @@ func TestWhatVLLMCannotServeIsRefusedWhilePlanning(t *testing.T) {
 	}
 	t.Run("another base", func(t *testing.T) {
 		d := deploy(t, 1)
-		d.set("base", "meta-llama/Llama-3.2-1B")
+		d.Set("base", "meta-llama/Llama-3.2-1B")
 		if _, err := d.Plan(); err == nil || !strings.Contains(err.Error(), "does not serve the base model meta-llama/Llama-3.2-1B\nIt serves base.") {
 			t.Error(err)
 		}
-		d.set("base", vllmtest.Base)
-		d.apply()
+		d.Set("base", vllmtest.Base)
+		d.MustApply()
 	})
 }
 
@@ -529,7 +498,7 @@ func TestArgumentsAreChecked(t *testing.T) {
 		"endpoints": {[]string{"10.0.0.1:8000"}, "is not a valid address"},
 	} {
 		d := deploy(t, 1)
-		d.set(name, c.value)
+		d.Set(name, c.value)
 		got, err := plugintest.Prepare(t, Plugin("0.1.0"), plugintest.Case{Type: "vllm", Args: d.args})
 		if err != nil || len(got.Errors) != 1 || got.Errors[0].Argument != name || !strings.Contains(got.Errors[0].Text, c.want) {
 			t.Errorf("%s: %+v %v, not %q", name, got, err, c.want)

@@ -1,6 +1,8 @@
 package plugintest
 
 import (
+	"slices"
+	"strings"
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
@@ -28,6 +30,9 @@ func Deploy(t testing.TB, p plugin.Plugin, c Case) *Deployed {
 
 // SetArgs replaces the arguments.
 func (d *Deployed) SetArgs(args map[string]any) { d.c.Args = args }
+
+// Set changes one argument, in the map of the case or of SetArgs.
+func (d *Deployed) Set(name string, value any) { d.c.Args[name] = value }
 
 // Value returns the state's attributes, or cty.NilVal if nothing is deployed.
 func (d *Deployed) Value() cty.Value {
@@ -150,4 +155,55 @@ func (d *Deployed) Delete() error {
 
 func (d *Deployed) failure(diagnostics []*pluginv1.Diagnostic) error {
 	return client.Failure(d.s.client.Name(), diagnostics)
+}
+
+// MustApply calls Apply. An error ends the test.
+func (d *Deployed) MustApply() {
+	d.s.t.Helper()
+	if err := d.Apply(); err != nil {
+		d.s.t.Fatal(err)
+	}
+}
+
+// MustRead calls Read. An error ends the test.
+func (d *Deployed) MustRead() {
+	d.s.t.Helper()
+	if err := d.Read(); err != nil {
+		d.s.t.Fatal(err)
+	}
+}
+
+// WantPlan plans, and checks the action and which arguments change.
+func (d *Deployed) WantPlan(want plugin.DeploymentAction, arguments ...string) *plugin.DeploymentPlan {
+	d.s.t.Helper()
+	p, err := d.Plan()
+	if err != nil {
+		d.s.t.Fatal(err)
+	}
+	var got []string
+	for _, c := range p.Changes {
+		got = append(got, c.Argument)
+	}
+	if p.Action != want || !slices.Equal(got, arguments) {
+		d.s.t.Fatalf("got action %d, %+v; want %d, %v", p.Action, p.Changes, want, arguments)
+	}
+	return p
+}
+
+// Planned reads the deployment, if there is one, and plans. It returns the action and
+// the changes, each as "ARGUMENT: BEFORE -> AFTER", with "; " between them.
+func (d *Deployed) Planned() (plugin.DeploymentAction, string) {
+	d.s.t.Helper()
+	if d.state != nil {
+		d.MustRead()
+	}
+	p, err := d.Plan()
+	if err != nil {
+		d.s.t.Fatal(err)
+	}
+	var changes []string
+	for _, c := range p.Changes {
+		changes = append(changes, c.Argument+": "+c.Before+" -> "+c.After)
+	}
+	return p.Action, strings.Join(changes, "; ")
 }
