@@ -291,7 +291,18 @@ func TestAMovedKubeconfigIsFollowed(t *testing.T) {
 	}
 	d.Set("kubeconfig", config)
 	p, err := d.Plan()
-	if err != nil || p.Action != plugin.ActionReplace || p.Changes[0].Argument != "context" {
+	if err != nil || p.Action != plugin.ActionReplace || p.Changes[0].Argument != "context" || !p.Coexists {
+		t.Errorf("got %+v, %v", p, err)
+	}
+
+	// The same cluster at another address has the objects already.
+	same := httptest.NewServer(d.cluster)
+	t.Cleanup(same.Close)
+	if err := os.WriteFile(config, []byte(kubetest.Kubeconfig(same.URL)), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	p, err = d.Plan()
+	if err != nil || p.Action != plugin.ActionReplace || p.Coexists {
 		t.Errorf("got %+v, %v", p, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"log"
@@ -21,6 +22,7 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 	"oras.land/oras-go/v2"
 	"oras.land/oras-go/v2/content/file"
+	"oras.land/oras-go/v2/errdef"
 
 	"github.com/quern-dev/quern/sdk/go/plugin"
 	"github.com/quern-dev/quern/sdk/go/plugintest"
@@ -341,15 +343,40 @@ func TestTheTagMovesAfterEverythingElse(t *testing.T) {
 func TestARegistryThatCannotDeleteTagsDeletesTheManifest(t *testing.T) {
 	d := deploy(t)
 	d.MustApply()
-	d.refuse = func(w http.ResponseWriter, r *http.Request) bool {
-		byTag := r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, "/prod")
-		if byTag {
-			http.Error(w, `{"errors": [{"code": "UNSUPPORTED"}]}`, http.StatusMethodNotAllowed)
-		}
-		return byTag
-	}
+	d.refuse = withoutTagDeletion
+	manifest := d.value("digest")
 	if err := d.Delete(); err != nil {
 		t.Fatal(err)
+	}
+	// This registry keeps tags whose manifest was deleted.
+	if _, err := d.repository("prod").Resolve(t.Context(), manifest); !errors.Is(err, errdef.ErrNotFound) {
+		t.Errorf("the manifest still exists: %v", err)
+	}
+}
+
+func withoutTagDeletion(w http.ResponseWriter, r *http.Request) bool {
+	byTag := r.Method == http.MethodDelete && strings.HasSuffix(r.URL.Path, "/prod")
+	if byTag {
+		http.Error(w, `{"errors": [{"code": "UNSUPPORTED"}]}`, http.StatusMethodNotAllowed)
+	}
+	return byTag
+}
+
+func TestAManifestWithOtherTagsStaysInARegistryThatCannotDeleteTags(t *testing.T) {
+	d := deploy(t)
+	d.MustApply()
+	other := plugintest.Deploy(t, Plugin("1.0.0"), plugintest.Case{Type: "oci", Args: maps.Clone(d.args)})
+	other.Digests = d.Digests
+	other.Set("reference", d.host+"/models/student:canary")
+	other.MustApply()
+	d.refuse = withoutTagDeletion
+	if err := d.Delete(); err != nil {
+		t.Fatal(err)
+	}
+	for _, tag := range []string{"prod", "canary"} {
+		if _, err := d.repository(tag).Resolve(t.Context(), tag); err != nil {
+			t.Errorf("%s: %v", tag, err)
+		}
 	}
 }
 

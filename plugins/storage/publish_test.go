@@ -135,8 +135,13 @@ func TestTheLifeOfAPublishedDataset(t *testing.T) {
 			}
 			d.Set("description", "Tickets.")
 			d.WantPlan(plugin.ActionUpdate, "description")
+			for path, want := range map[string]bool{"corpora": false, "corpora/tickets/all": false, "corpora/tick": true, "corpora/others": true} {
+				d.Set("path", path)
+				if p := d.WantPlan(plugin.ActionReplace, "path", "description"); p.Coexists != want {
+					t.Errorf("a dataset in %s can exist together with one in corpora/tickets: %v", path, p.Coexists)
+				}
+			}
 			d.Set("path", "corpora/others")
-			d.WantPlan(plugin.ActionReplace, "path", "description")
 			d.Set("endpoint", "http://127.0.0.1:1") // the state says where it is
 			d.must(d.Read())
 			d.must(d.Delete())
@@ -321,6 +326,11 @@ func publishedToEmulator(t *testing.T, typ string, args map[string]any) {
 	d.must(d.Apply())
 	d.must(d.Read())
 	d.WantPlan(plugin.ActionNone)
+	d.Set("path", "corpora/others")
+	if p := d.WantPlan(plugin.ActionReplace, "path"); !p.Coexists {
+		t.Error("a dataset at another path cannot exist together with this one")
+	}
+	d.Set("path", "corpora/tickets")
 	if files := d.Value().GetAttr("files").AsBigFloat().String(); files != "3" {
 		t.Errorf("%s files are published", files)
 	}
