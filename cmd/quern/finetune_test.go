@@ -98,6 +98,18 @@ variable "most" { type = number }
 	}
 }
 
+func TestAHostedTrainingThatFailsCostsWhatTheProviderBills(t *testing.T) {
+	t.Parallel()
+	e := openaitest.Serve(t, openaitest.Options{})
+	files := tuningFiles(e)
+	files["main.quern.hcl"] = strings.Replace(files["main.quern.hcl"], "  epochs   = 2\n", "  epochs   = 2\n  training_price = 25\n", 1)
+	dir := folder(t, files)
+	expect(t, dir, 3, "apply -auto-approve", "train.m: pending after", "(cost 0.0106)")
+	e.FailJobs("The examples are harmful.", "training_file")
+	expect(t, dir, 1, "apply -auto-approve", "The examples are harmful.")
+	expect(t, dir, 0, "log -costs", " failed 0 (12 to 13) 0 (852 to 2,851) -0.0106 ", " pending 0 (12 to 13) 0 (852 to 2,851) 0.0106 ")
+}
+
 // Ctrl-C cancels a job only if it is to.
 func TestAnInterruptCancelsAHostedTraining(t *testing.T) {
 	t.Parallel()

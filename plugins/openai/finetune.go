@@ -72,7 +72,7 @@ quern uploads the examples and creates a fine-tuning job. While it runs, the sta
 
 The trained model can be used wherever a language model can, for example as the ` + "`model`" + ` of a labeler. It is called at the same endpoint, with the key in ` + "`OPENAI_API_KEY`" + `; its ` + "`price`" + ` and ` + "`max_concurrency`" + ` are those of this block.
 
-The cost of training is in the plan and in its totals, and counts against budgets in money, if ` + "`training_price` and `epochs`" + ` are set. Otherwise it is unknown, and a budget in money refuses the stage. It is recorded with the run that creates the job, and the run that fetches the model corrects it. Tokens are estimated, and a job that fails counts as paid.
+The cost of training is in the plan and in its totals, and counts against budgets in money, if ` + "`training_price` and `epochs`" + ` are set. Otherwise it is unknown, and a budget in money refuses the stage. It is recorded with the run that creates the job, from estimated tokens. The run that finds the job done, failed, or canceled corrects it if the provider says how many tokens it bills.
 
 The values are ` + "`job`, `model`" + ` (its name at the provider), ` + "`examples`, `skipped`" + ` (rows without a prompt or a target), ` + "`trained_tokens`" + ` (null if the provider does not say), and ` + "`cost`" + ` (null without ` + "`training_price`" + `). ` + "`curves`" + ` is a dataset with the columns ` + "`step`, `loss`, `accuracy`, `eval_loss`, `eval_accuracy`" + `.
 
@@ -259,13 +259,13 @@ func (tuner) Run(ctx context.Context, r *plugin.Run[tuningArgs]) error {
 	}
 	if n := j.TrainedTokens; n != nil {
 		value["trained_tokens"] = cty.NumberIntVal(*n)
-		if price := r.Args.TrainingPrice; price != nil {
-			cost := float64(*n) * *price / 1e6
-			value["cost"] = cty.NumberFloatVal(cost)
-			if err := t.correct(cost); err != nil {
-				return err
-			}
-		}
+	}
+	cost, err := t.settle(j)
+	if err != nil {
+		return err
+	}
+	if cost != nil {
+		value["cost"] = cty.NumberFloatVal(*cost)
 	}
 	r.SetValue(cty.ObjectVal(value))
 	return nil

@@ -129,17 +129,24 @@ func (t *tuning) pay() error {
 	return t.Paid(*cost)
 }
 
-// correct reports the difference between what the job has cost and what was expected.
-func (t *tuning) correct(cost float64) error {
-	expected := 0.0
+// settle reports the difference between what a job that has ended cost and what was
+// expected. It returns the cost, or nil if it is not known. The tokens of a job are
+// those that the provider bills, also if it failed or was canceled:
+// https://platform.openai.com/docs/api-reference/fine-tuning/object
+func (t *tuning) settle(j *tuningJob) (*float64, error) {
+	price := t.Args.TrainingPrice
+	if j.TrainedTokens == nil || price == nil {
+		return nil, nil
+	}
+	cost, expected := float64(*j.TrainedTokens)**price/1e6, 0.0
 	if t.state.Paid != nil {
 		expected = *t.state.Paid
 	}
 	t.state.Paid = &cost
 	if err := t.save(); err != nil {
-		return err
+		return nil, err
 	}
-	return t.Paid(cost - expected)
+	return &cost, t.Paid(cost - expected)
 }
 
 // load reads the state. known is false if there was none.
@@ -289,7 +296,8 @@ func (t *tuning) await(ctx context.Context, j *tuningJob) error {
 			}
 			return nil
 		case "failed", "cancelled":
-			return errors.Join(t.ended(j), t.forget())
+			_, err := t.settle(j)
+			return errors.Join(t.ended(j), err, t.forget())
 		}
 		said, err := t.progress(ctx, j)
 		if err != nil {
@@ -322,10 +330,12 @@ func (t *tuning) cancel(ctx context.Context, j *tuningJob) error {
 	if err != nil {
 		return err
 	}
-	if _, failure, _ := call.Post(ctx, map[string]any{}, &tuningJob{}); failure != nil {
+	var canceled tuningJob
+	if _, failure, _ := call.Post(ctx, map[string]any{}, &canceled); failure != nil {
 		return fmt.Errorf("The job %s could not be canceled, and may still run: %w", j.ID, failure)
 	}
-	return t.forget()
+	_, err = t.settle(&canceled)
+	return errors.Join(err, t.forget())
 }
 
 func remaining(j *tuningJob) time.Duration {

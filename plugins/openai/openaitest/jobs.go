@@ -32,6 +32,9 @@ func (e *Endpoint) jobRoutes(mux *http.ServeMux) {
 	mux.HandleFunc("GET /v1/fine_tuning/jobs/{id}/events", e.keyed(e.withJob(func(j *Job) any { return j.events() })))
 	mux.HandleFunc("POST /v1/fine_tuning/jobs/{id}/cancel", e.keyed(e.withJob(func(j *Job) any {
 		j.Status = "cancelled"
+		if j.total > 0 {
+			j.trainedToken = len(j.Training.Content) / 4 * j.step / j.total
+		}
 		return j.object()
 	})))
 }
@@ -62,8 +65,11 @@ func (j *Job) object() map[string]any {
 	if j.problem != nil {
 		out["error"] = j.problem
 	}
-	if j.Status == "succeeded" {
+	switch j.Status {
+	case "succeeded":
 		out["fine_tuned_model"], out["trained_tokens"], out["result_files"] = "ft:"+j.Model+":acme::"+j.ID, j.trainedToken, []string{j.result}
+	case "failed", "cancelled":
+		out["trained_tokens"] = j.trainedToken
 	}
 	return out
 }
