@@ -220,7 +220,7 @@ func figureLine(f compare.Figure) string {
 	}
 	line := fmt.Sprintf("%s: %s → %s", name, was, is)
 	if d := f.Difference; d != nil {
-		line += fmt.Sprintf("; difference %s %s, corrected p = %s (paired, %s)", m.Change(d.Value), m.ChangeInterval(d.Figure), results.Probability(d.PAdjusted), english.Count(d.N, "row"))
+		line += fmt.Sprintf("; difference %s %s, %s (paired, %s)", m.Change(d.Value), m.ChangeInterval(d.Figure), results.CorrectedP(d.PAdjusted), english.Count(d.N, "row"))
 	}
 	return line
 }

@@ -283,6 +283,9 @@ func planHere(ctx context.Context, ui *terminal, r arguments.Request) (*plan.Pla
 func (w *workspace) plan(ctx context.Context, r arguments.Request, st *state.State) (*plan.Plan, error) {
 	done := w.ui.waiting("Planning ...")
 	p, diags := w.build(ctx, w.plannerOptions(r, st))
+	if p != nil && !r.Compared {
+		w.compareProfiles(p, st)
+	}
 	done()
 	return w.pinned(p, diags, r)
 }

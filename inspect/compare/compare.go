@@ -363,7 +363,7 @@ func (c *comparer) changed(a, b *state.Instance) (*Instance, error) {
 	if note != "" {
 		i.Notes = append(i.Notes, note)
 	}
-	if i.Profiles, note, err = c.profiles(a, b); err != nil {
+	if i.Profiles, note, err = TwoProfiles(c.store, a, b); err != nil {
 		return nil, err
 	}
 	if note != "" {

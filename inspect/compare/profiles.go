@@ -51,14 +51,14 @@ func (p *Profiles) Column(name string) (before, after *measurement.ProfileColumn
 	return p.before.Column(name), p.after.Column(name)
 }
 
-// profiles compares two profiles. It returns nil for other instances. note says what is
-// no longer in the store.
-func (c *comparer) profiles(a, b *state.Instance) (out *Profiles, note string, err error) {
-	before, was, err := profileOf(c.store, a)
+// TwoProfiles compares two profiles in a store. It returns nil for other instances.
+// note says what is no longer in the store.
+func TwoProfiles(s *store.Store, a, b *state.Instance) (out *Profiles, note string, err error) {
+	before, was, err := profileOf(s, a)
 	if err == nil {
 		var after *results.Profile
 		var is *drift.Sketches
-		if after, is, err = profileOf(c.store, b); err == nil {
+		if after, is, err = profileOf(s, b); err == nil {
 			out, err = compareProfiles(before, after, was, is)
 		}
 	}

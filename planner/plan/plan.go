@@ -249,6 +249,9 @@ type Node struct {
 
 	// Adoption is set for the action Adopt.
 	Adoption *Adoption `json:"adoption,omitempty"`
+	// Differences say how a profile that the store has already differs from the one
+	// that it replaces, in one line each.
+	Differences []string `json:"differences,omitempty"`
 
 	// Conditions are those of a gate, or pre- and postconditions.
 	Conditions []Condition `json:"conditions,omitempty"`

@@ -3,6 +3,7 @@ package render
 import (
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/quern-dev/quern/planner/plan"
@@ -69,8 +70,7 @@ func whyText(n *plan.Node) string {
 	for _, c := range n.Changes {
 		parts = append(parts, c.Argument+" changes")
 	}
-	parts = append(append(parts, contracts(n)...), adoption(n)...)
-	return strings.Join(parts, "; ")
+	return strings.Join(slices.Concat(parts, contracts(n), adoption(n), n.Differences), "; ")
 }
 
 func moveRows(p *plan.Plan) (rows []row) {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/quern-dev/quern/internal/english"
@@ -219,7 +220,7 @@ func (t *text) node(n *plan.Node) {
 	for _, note := range notes(n) {
 		t.printf("        %s\n", t.paint(faint, note))
 	}
-	for _, line := range adoption(n) {
+	for _, line := range slices.Concat(adoption(n), n.Differences) {
 		t.printf("        %s\n", printable.Text(line))
 	}
 	if e := estimate(n); e != "" {

@@ -95,6 +95,15 @@ func Probability(p *float64) string {
 	return strconv.FormatFloat(roundTo(*p, 2), 'f', -1, 64)
 }
 
+// CorrectedP formats a corrected p-value within a sentence: "corrected p = 0.02".
+func CorrectedP(p *float64) string {
+	text := Probability(p)
+	if !strings.HasPrefix(text, "<") {
+		text = "= " + text
+	}
+	return "corrected p " + text
+}
+
 // exact formats a number for programs.
 func exact(v *float64) string {
 	if v == nil {

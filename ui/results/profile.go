@@ -75,7 +75,7 @@ func ColumnDrift(d *measurement.ColumnDrift, c, was *measurement.ProfileColumn) 
 		}
 	}
 	if d.PAdjusted != nil {
-		parts = append(parts, fmt.Sprintf("corrected p = %s (%s)", Probability(d.PAdjusted), d.Test))
+		parts = append(parts, fmt.Sprintf("%s (%s)", CorrectedP(d.PAdjusted), d.Test))
 	}
 	for _, f := range []struct{ name, was, is string }{
 		{"nulls", ShareText(was.Nulls, was.Nulls+was.Values), ShareText(c.Nulls, c.Nulls+c.Values)},
