@@ -211,7 +211,7 @@ func (n *answered) checkAdded(out *plan.Port, prepared []*pluginv1.Column) hcl.D
 			continue
 		}
 		if _, _, taken := of.Port.Columns.Lookup(c.Name); taken {
-			diags = append(diags, diag.Errorf(n.columnRange(c), "A column would be replaced", "%s passes on the columns of %s and adds a column %q, which %s already has. Give the new column another name, or rename the input's column with transform \"map\".",
+			diags = append(diags, diag.Errorf(n.columnRange(c), "A column would be replaced", "%s passes on the columns of %s and adds a column %q, which %s already has. Rename the input's column with transform \"map\", or choose another name for the new column if the stage has an argument for it.",
 				n.Address, of.From.Address, c.Name, of.From.Address))
 			continue
 		}

@@ -91,7 +91,7 @@ func (a *voteArgs) declareLabels(p *plugin.Prepare[voteArgs]) error {
 	if in := p.Input("input"); in != nil && !a.long() {
 		for _, c := range made {
 			if _, _, taken := in.Schema.Lookup(c.Name); taken {
-				return plugin.ArgumentErrorf("", "The dataset already has a column named %q\nGive the block another name.", c.Name)
+				return plugin.ArgumentErrorf("", "The dataset already has a column named %q\nThe new column is named after the block: rename the block, or rename the input's column with transform \"map\".", c.Name)
 			}
 		}
 		p.KeepInput("input")
@@ -101,7 +101,7 @@ func (a *voteArgs) declareLabels(p *plugin.Prepare[voteArgs]) error {
 	} else {
 		item := data.Column{Name: "item", Type: "string"}
 		if slices.ContainsFunc(made, func(c data.Column) bool { return c.Name == item.Name }) {
-			return plugin.ArgumentErrorf("", "Two columns would be named %q\nGive the block another name.", item.Name)
+			return plugin.ArgumentErrorf("", "Two columns would be named %q\nOne of them is named after the block: rename the block.", item.Name)
 		}
 		p.AddDataset("", append(data.Schema{item}, made...))
 		if a.long() {

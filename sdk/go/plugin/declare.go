@@ -327,7 +327,7 @@ func (p *preparation) otherName(column string) string {
 	if column == p.Name() || strings.HasPrefix(column, p.Name()+"_") {
 		return "The new column is named after the block: rename the block, or rename the input's column with transform \"map\"."
 	}
-	return "Give the new column another name, or rename the input's column with transform \"map\"."
+	return "Rename the input's column with transform \"map\", or choose another name for the new column if the stage has an argument for it."
 }
 
 func (s Signature) proto() *pluginv1.Signature {

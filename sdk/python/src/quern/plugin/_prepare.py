@@ -519,7 +519,7 @@ class Prepare:
     def _other_name(self, column: str) -> str:
         if column == self.name or column.startswith(self.name + "_"):
             return 'The new column is named after the block: rename the block, or rename the input\'s column with transform "map".'
-        return 'Give the new column another name, or rename the input\'s column with transform "map".'
+        return 'Rename the input\'s column with transform "map", or choose another name for the new column if the stage has an argument for it.'
 
 
 def _select(out: pb.Output, selection: Selection | None) -> None:
