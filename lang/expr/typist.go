@@ -107,6 +107,7 @@ func (t *typist) replace(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax
 			return literal(v, e.Range())
 		}
 	case *hclsyntax.ConditionalExpr:
+		t.condition(e, ctx)
 		t.value(e.TrueResult, ctx)
 		t.value(e.FalseResult, ctx)
 	case *hclsyntax.BinaryOpExpr:
@@ -120,6 +121,18 @@ func (t *typist) replace(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax
 	}
 	none := func(*hclsyntax.ForExpr) {}
 	return eval.MapChildren(e, sub, none, func() {})
+}
+
+// condition reports a condition that no value of its type can be. hcl looks at the type
+// only once the value is known.
+func (t *typist) condition(e *hclsyntax.ConditionalExpr, ctx *hcl.EvalContext) {
+	v, _ := t.inner().value(e.Condition, ctx).Unmark()
+	if v.IsKnown() {
+		return
+	}
+	if _, err := convert.Convert(v, cty.Bool); err != nil {
+		t.diags = append(t.diags, diag.Errorf(e.Condition.Range().Ptr(), "Incorrect condition type", "The condition must be true or false, but it is %s.", withArticle(v.Type())))
+	}
 }
 
 // expanded returns the result of f(list...) for an unknown list, as if it had
