@@ -32,7 +32,7 @@ const (
 const (
 	small     = 104 << 20
 	much      = 144 << 20
-	workspace = 256 << 20
+	workspace = 128 << 20
 )
 
 // first is the percentage until the first collection.
