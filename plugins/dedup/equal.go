@@ -58,6 +58,12 @@ type contender struct {
 	rank, content uint64
 }
 
+// repetition is a row whose value occurs again, or whose hash does.
+type repetition struct {
+	value digest
+	row   uint32
+}
+
 // before reports whether a row comes before another one with the same value.
 func (c contender) before(other contender) bool {
 	return cmp.Or(cmp.Compare(other.rank, c.rank), cmp.Compare(c.content, other.content), cmp.Compare(c.row, other.row)) < 0
@@ -76,6 +82,7 @@ func (p *equalPart) duplicates(ctx context.Context) ([]duplicate, error) {
 		return nil, err
 	}
 	best := map[digest]contender{}
+	var repeated []repetition
 	err = p.each(ctx, func(shard *prints, at int, value digest, row uint32) {
 		if !again.has(value.high) {
 			return
@@ -87,20 +94,18 @@ func (p *equalPart) duplicates(ctx context.Context) ([]duplicate, error) {
 		if b, ok := best[value]; !ok || c.before(b) {
 			best[value] = c
 		}
+		repeated = append(repeated, repetition{value, row})
 	})
 	if err != nil {
 		return nil, err
 	}
 	var out []duplicate
-	err = p.each(ctx, func(_ *prints, _ int, value digest, row uint32) {
-		if !again.has(value.high) {
-			return
+	for _, r := range repeated {
+		if leader := best[r.value].row; leader != r.row {
+			out = append(out, duplicate{r.row, leader})
 		}
-		if leader := best[value].row; leader != row {
-			out = append(out, duplicate{row, leader})
-		}
-	})
-	return out, err
+	}
+	return out, nil
 }
 
 // each calls use for each row of the part whose value is not null.
