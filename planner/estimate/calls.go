@@ -516,18 +516,28 @@ func (e *Estimator) sampleOf(m *dataset.Manifest, row *plan.RowArg, rows int) []
 	if len(row.Expr.Columns) == 0 {
 		return constantText(row)
 	}
-	shards, err := m.Files(e.Store.Blobs, row.Expr.Columns)
-	if err != nil || len(shards) == 0 {
-		return nil
-	}
-	step := (len(shards) + sampledShards - 1) / sampledShards
-	each := max(rows/min(len(shards), sampledShards), 1)
+	each := max(rows/max(min(len(m.Shards), sampledShards), 1), 1)
 	var texts []string
-	for i := 0; i < len(shards); i += step {
-		every := (m.Shards[i].Rows + int64(each) - 1) / int64(each)
-		texts = append(texts, e.someRows(shards[i], row, int(max(every, 1)))...)
+	for _, s := range someShards(m) {
+		shard, err := s.Files(e.Store.Blobs, row.Expr.Columns)
+		if err != nil {
+			return nil
+		}
+		every := (s.Rows + int64(each) - 1) / int64(each)
+		texts = append(texts, e.someRows(shard, row, int(max(every, 1)))...)
 	}
 	return texts
+}
+
+// someShards returns shards that are evenly spaced over a dataset. The files of the
+// others need not be verified.
+func someShards(m *dataset.Manifest) []dataset.Shard {
+	var some []dataset.Shard
+	step := (len(m.Shards) + sampledShards - 1) / sampledShards
+	for i := 0; i < len(m.Shards); i += step {
+		some = append(some, m.Shards[i])
+	}
+	return some
 }
 
 // constantText returns the text of a row expression that reads no column.

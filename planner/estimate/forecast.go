@@ -166,14 +166,13 @@ func (e *forecaster) forecastMade(h *module.Handle, m *dataset.Manifest) *foreca
 
 // sampleOf takes the first rows of some shards and marks none of them as new.
 func (f *forecast) sampleOf(e *forecaster, m *dataset.Manifest, columns data.Schema) error {
-	shards, err := m.Files(e.Store.Blobs, columns.Names())
-	if err != nil {
-		return err
-	}
 	var some []arrow.RecordBatch
-	step := (len(shards) + sampledShards - 1) / sampledShards
-	for i := 0; i < len(shards); i += step {
-		for rec, err := range data.Read(e.Context, shards[i:i+1], columns.Names(), sampledRows) {
+	for _, s := range someShards(m) {
+		shard, err := s.Files(e.Store.Blobs, columns.Names())
+		if err != nil {
+			return err
+		}
+		for rec, err := range data.Read(e.Context, []data.Shard{shard}, columns.Names(), sampledRows) {
 			if err != nil {
 				return err
 			}
@@ -182,6 +181,7 @@ func (f *forecast) sampleOf(e *forecaster, m *dataset.Manifest, columns data.Sch
 			break
 		}
 	}
+	var err error
 	if f.sample, err = data.Concat(columns.Arrow(), some); err != nil {
 		return err
 	}

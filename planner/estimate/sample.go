@@ -193,10 +193,6 @@ func pluginReads(n *decide.Instance, key string) []string {
 
 // readFirst reads the first rows of a dataset.
 func (e *Estimator) readFirst(m *dataset.Manifest, columns []string) (arrow.RecordBatch, error) {
-	shards, err := m.Files(e.Store.Blobs, columns)
-	if err != nil {
-		return nil, err
-	}
 	var schema data.Schema
 	for _, name := range columns {
 		column, _, _ := m.Schema.Lookup(name)
@@ -204,14 +200,20 @@ func (e *Estimator) readFirst(m *dataset.Manifest, columns []string) (arrow.Reco
 	}
 	var some []arrow.RecordBatch
 	have := int64(0)
-	for rec, err := range data.Read(e.Context, shards, columns, checkedRows) {
+	for i := 0; i < len(m.Shards) && have < checkedRows; i++ {
+		shard, err := m.Shards[i].Files(e.Store.Blobs, columns)
 		if err != nil {
 			return nil, err
 		}
-		rec.Retain() // it is released with the reader
-		some = append(some, rec)
-		if have += rec.NumRows(); have >= checkedRows {
-			break
+		for rec, err := range data.Read(e.Context, []data.Shard{shard}, columns, checkedRows) {
+			if err != nil {
+				return nil, err
+			}
+			rec.Retain() // it is released with the reader
+			some = append(some, rec)
+			if have += rec.NumRows(); have >= checkedRows {
+				break
+			}
 		}
 	}
 	return data.Concat(schema.Arrow(), some)
