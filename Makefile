@@ -166,7 +166,7 @@ race: build $(PYTHON)/installed ## Run the tests under the race detector
 
 .PHONY: crash
 crash: build ## Kill the demo 50 times at random moments and check what is left
-	QUERN_CRASHES=50 QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 40m -run Crash -v ./cmd/quern
+	QUERN_CRASHES=50 QUERN_TEST_PROGRAMS=$(CURDIR)/bin $(GO) test -count=1 -timeout 60m -run 'Crash|Replacement' -v ./cmd/quern
 
 .PHONY: fuzz
 fuzz: ## Run each fuzz target for twenty seconds
