@@ -1,6 +1,7 @@
 package format
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -166,6 +167,26 @@ func parseCalls(content []byte) ([]chattemplate.Call, error) {
 		out[i] = chattemplate.Call{ID: c.ID, Name: c.Function.Name, Arguments: arguments}
 	}
 	return out, nil
+}
+
+// called returns the message of a turn from function_call in ShareGPT: a call, or a
+// list of calls, as JSON objects with name and arguments.
+func called(content string) (message, error) {
+	var functions []json.RawMessage
+	if isObject(json.RawMessage(content)) {
+		functions = append(functions, json.RawMessage(content))
+	} else if err := json.Unmarshal([]byte(content), &functions); err != nil || len(functions) == 0 {
+		return message{}, errors.New("is not a call as a JSON object with name and arguments")
+	}
+	calls := make([][]byte, len(functions))
+	for i, f := range functions {
+		calls[i] = slices.Concat([]byte(`{"function":`), f, []byte("}")) // json.Marshal would write arguments differently
+	}
+	text := slices.Concat([]byte("["), bytes.Join(calls, []byte(",")), []byte("]"))
+	m := message{Role: "assistant", NoContent: true}
+	var err error
+	m.Calls, err = parseCalls(text)
+	return m, err
 }
 
 // checkTools returns a list of tools, or why it is not one.

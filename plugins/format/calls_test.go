@@ -3,6 +3,7 @@ package format
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"strings"
 	"testing"
 
@@ -102,5 +103,49 @@ func TestFormsAndTemplatesThatCannotExpressCallsAreRefused(t *testing.T) {
 		if _, err := formatCalls(t, callingType, "messages", messages, args); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %s", err, want)
 		}
+	}
+}
+
+func TestTurnsFromFunctionCallAreCalls(t *testing.T) {
+	const human, result, gpt = `{"from":"human","value":"Köln?"}`, `{"from":"observation","value":"18"}`, `{"from":"gpt","value":"18"}`
+	turn := func(value string) string {
+		text, _ := json.Marshal(value)
+		return fmt.Sprintf(`{"from":"function_call","value":%s}`, text)
+	}
+	convert := func(args map[string]any, turns ...string) (*plugintest.FlatMapResult, error) {
+		all := map[string]any{"from": "sharegpt", "to": "messages"}
+		maps.Copy(all, args)
+		return plugintest.FlatMap(t, offer, plugintest.Case{
+			Kind: plugin.KindTransform, Type: "format", Args: all, Columns: data.Schema{{Name: "conversations", Type: turnsType}},
+			Rows: []map[string]any{{"conversations": "[" + strings.Join(turns, ",") + "]"}},
+		})
+	}
+	reading := map[string]any{"tool_calls": true}
+	for _, c := range []struct{ value, want string }{
+		{`{"name": "weather", "arguments": {"city": "<Köln>"}}`, `"function":{"arguments":"{\"city\": \"\u003cKöln\u003e\"}","name":"weather"}`},
+		{`{"name": "weather", "arguments": "{\"a\": 1}"}`, `"function":{"arguments":"{\"a\": 1}","name":"weather"}`},
+		{`[{"name": "weather", "arguments": {}}]`, `"function":{"arguments":"{}","name":"weather"}`},
+	} {
+		got, err := convert(reading, human, turn(c.value), result, gpt)
+		if err != nil || len(got.Failures) > 0 {
+			t.Errorf("%s: %v %v", c.value, err, got)
+			continue
+		}
+		out, err := json.Marshal(got.Rows[0]["messages"])
+		if err != nil || !strings.Contains(string(out), c.want) || !strings.Contains(string(out), `"role":"tool"`) {
+			t.Errorf("%s: got %s, %v", c.value, out, err)
+		}
+	}
+	for value, want := range map[string]string{
+		"weather": "conversations[1] is not a call", `{"arguments": {}}`: "without the name of a function", "[]": "is not a call", `{"name": "f"}`: "not a JSON object",
+	} {
+		got, err := convert(reading, human, turn(value), result, gpt)
+		if err != nil || !strings.Contains(got.Failures[0], want) {
+			t.Errorf("%s: %v %v", value, err, got)
+		}
+	}
+	got, err := convert(nil, human, turn("{}"), result, gpt)
+	if err != nil || !strings.Contains(got.Failures[0], "set tool_calls = true") {
+		t.Errorf("%v %v", err, got)
 	}
 }

@@ -23,7 +23,7 @@ const doc = `Converts conversations and instructions into the form that a traine
 'from' and 'to' name the forms by their columns, which replace each other; other columns are kept. To read columns with other names, rename them with transform "map".
 
 - 'alpaca': 'instruction', 'input', 'output', and 'system', all texts. To read, 'input', 'system', and 'history', a list of pairs, are optional.
-- 'sharegpt': 'conversations', a list of 'from' and 'value'. To read, a text 'system' is optional.
+- 'sharegpt': 'conversations', a list of 'from' and 'value'. To read, a text 'system' is optional, and with 'tool_calls', turns from 'function_call' are calls of tools: JSON objects with 'name' and 'arguments', or lists of them.
 - 'messages': 'messages', a list of 'role' and 'content', as OpenAI and TRL use them.
 - 'prompt_completion': 'prompt' and 'completion', lists of messages. To read, they can also be texts. The completion is the last message.
 - 'preference': 'prompt', 'chosen', and 'rejected', lists of messages. To read, they can also be texts, and 'prompt' can be missing if the answers are conversations: it is then what they have in common.

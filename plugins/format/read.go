@@ -103,7 +103,7 @@ type reader func(row int) (example, error)
 
 // newReader returns the reader for the rows of a batch.
 func newReader(a *args, b *plugin.Batch) (reader, error) {
-	read, err := formReader(a.From, rows{b})
+	read, err := formReader(a.From, rows{b, a.ToolCalls})
 	if err != nil || !a.Tools.IsSet() {
 		return read, err
 	}
@@ -136,7 +136,10 @@ func formReader(form string, r rows) (reader, error) {
 }
 
 // rows reads the rows of a batch.
-type rows struct{ *plugin.Batch }
+type rows struct {
+	*plugin.Batch
+	calls bool // turns from function_call are calls
+}
 
 // text returns a text. It is empty if there is no such column.
 func (r rows) text(column string, row int, optional bool) (string, error) {
@@ -207,7 +210,15 @@ func (r rows) shareGPT(row int) (example, error) {
 	}
 	for i, turn := range turns {
 		role, ok := turnRoles[turn.Role]
-		if !ok {
+		switch {
+		case turn.Role == "function_call" && r.calls:
+			if turns[i], err = called(turn.Content); err != nil {
+				return example{}, fmt.Errorf("conversations[%d] %w", i, err)
+			}
+			continue
+		case turn.Role == "function_call":
+			return example{}, fmt.Errorf("conversations[%d] is from \"function_call\"; to read it as a call of a tool, set tool_calls = true", i)
+		case !ok:
 			return example{}, fmt.Errorf("conversations[%d] is from %q; it can be from system, human, gpt, or tool", i, turn.Role)
 		}
 		turns[i].Role = role

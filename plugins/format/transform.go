@@ -19,6 +19,8 @@ type args struct {
 	Tools    plugin.Column  `quern:"tools" type:"string" doc:"With 'template': the functions that the model can call, as a JSON list of their schemas, such as 'row.tools'. If the column is not text, use 'jsonencode(row.tools)'. Null means none."`
 	Date     string         `quern:"date" doc:"With 'template': the date that the template gets from 'strftime_now', such as \"2026-01-31\". Without it, templates have no such function, and most of them write no date or a fixed one."`
 	Repeat   bool           `quern:"repeat_prompt" default:"false" doc:"With 'to = \"preference\"', whether 'chosen' and 'rejected' are whole conversations that begin with the prompt, rather than the prompt being a column of its own."`
+	// ToolCalls says that turns can be calls, because only the rows show it.
+	ToolCalls bool `quern:"tool_calls" default:"false" doc:"With 'from = \"sharegpt\"', whether turns from 'function_call' are read as calls of tools. The messages then have 'tool_calls'."`
 
 	template *chattemplate.Template
 	// calls reports whether messages can have calls of tools: those of the input do.
@@ -32,7 +34,7 @@ type transform struct{ root func() string }
 func (t transform) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a := p.Args
 	p.KeepInput("input")
-	for _, key := range []string{"from", "to", "template", "date"} {
+	for _, key := range []string{"from", "to", "template", "date", "tool_calls"} {
 		if !p.Known(key) {
 			p.Errorf(key, "%s is not known yet\nIts value must be known when quern plans.", key)
 			return nil
@@ -46,7 +48,7 @@ func (t transform) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	for _, problem := range check(a.From, in.Schema) {
 		p.Errorf("from", "%s", problem)
 	}
-	a.calls = haveCalls(in.Schema, read)
+	a.calls = a.ToolCalls || haveCalls(in.Schema, read)
 	p.ReadColumns("input", read...)
 	for _, name := range read {
 		p.DropColumn(name)
@@ -82,6 +84,8 @@ func (a *args) checkTarget(p *plugin.Prepare[args]) {
 		p.Errorf("tools", "tools has no effect without template\nWithout a template, the column with the tools is kept like any other.")
 	case a.Template == "" && a.Date != "":
 		p.Errorf("date", "date has no effect without template\nIt is for templates that write a date.")
+	case a.ToolCalls && a.From != "sharegpt":
+		p.Errorf("tool_calls", "tool_calls has no effect with from = %q\nCalls in messages are always read.", a.From)
 	case a.Repeat && a.To != "preference":
 		p.Errorf("repeat_prompt", "repeat_prompt has no effect with to = %q\nIt is for to = \"preference\".", a.To)
 	}
