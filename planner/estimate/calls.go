@@ -469,7 +469,7 @@ func (e *Estimator) exampleTexts(of *module.Handle, row *plan.RowArg, d *llm.Exa
 		if f.until != "" {
 			return nil, 0, f.until
 		}
-		texts, until = f.texts(e.forecasts, of.From.Address, row, f.drawn(d))
+		texts, until = f.sample().texts(e.forecasts, of.From.Address, row, f.drawn(d))
 		return texts, f.rows.mid, until
 	}
 	most := int(min(m.Rows, poolRead))
@@ -490,7 +490,7 @@ func (e *Estimator) exampleTexts(of *module.Handle, row *plan.RowArg, d *llm.Exa
 // them if that is unknown because the sample is not the whole dataset or the
 // choice depends on the row.
 func (f *forecast) drawn(d *llm.ExampleSelection) []int {
-	rows := everyRow(f)
+	rows := f.sample().every()
 	if !f.exact || f.rows.mid != float64(len(rows)) || len(rows) > poolRead {
 		return rows
 	}

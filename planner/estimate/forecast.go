@@ -2,20 +2,16 @@ package estimate
 
 import (
 	"context"
-	"slices"
-	"strings"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
 	"github.com/quern-dev/quern/internal/ordered"
-	"github.com/quern-dev/quern/lang/columnar"
 	"github.com/quern-dev/quern/planner/decide"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/planner/secrets"
-	"github.com/quern-dev/quern/sdk/go/data"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/dataset"
 )
@@ -33,15 +29,9 @@ type forecast struct {
 	// atMost is set if both are upper bounds, because a condition on the way cannot
 	// be evaluated.
 	atMost bool
-	// sample contains some of the rows, with the columns that can be computed.
-	// weights are the numbers of rows that each represents, and isFresh tells
-	// which of them are new.
-	sample  arrow.RecordBatch
-	weights []float64
-	isFresh []bool
-	// madeBy is the stage that produces a column that cannot be computed in
-	// advance.
-	madeBy map[string]string
+	// sample returns some of the rows. They are read when this is first called: the
+	// number of rows is often all that is needed.
+	sample func() sample
 	// proxy is set if rows of the sample represent others that were not read.
 	proxy bool
 }
@@ -144,53 +134,19 @@ func (e *forecaster) unchanged(n *plan.Node) bool {
 func (f *forecast) allFresh() *forecast {
 	out := *f
 	out.fresh = f.rows
-	out.isFresh = make([]bool, len(f.weights))
-	for i := range out.isFresh {
-		out.isFresh[i] = true
-	}
+	out.sample = f.changed(sample.allFresh)
 	return &out
 }
 
 // forecastMade returns the forecast of a dataset that exists.
 func (e *forecaster) forecastMade(h *module.Handle, m *dataset.Manifest) *forecast {
-	f := &forecast{rows: exactly(float64(m.Rows)), exact: true, madeBy: map[string]string{}}
-	if err := f.sampleOf(e, m, h.Port.Columns); err != nil {
-		return unknownUntil(h.From.Address)
-	}
+	f := &forecast{rows: exactly(float64(m.Rows)), exact: true}
+	f.sample = sync.OnceValue(func() sample { return e.sampleOf(h.From.Address, m, h.Port.Columns) })
 	prior := e.priorDataset(h.From.Address, h.Port.Name)
 	if prior == nil || h.From.Action != plan.Keep {
 		return f.allFresh()
 	}
 	return f
-}
-
-// sampleOf takes the first rows of some shards and marks none of them as new.
-func (f *forecast) sampleOf(e *forecaster, m *dataset.Manifest, columns data.Schema) error {
-	var some []arrow.RecordBatch
-	for _, s := range someShards(m) {
-		shard, err := s.Files(e.Store.Blobs, columns.Names())
-		if err != nil {
-			return err
-		}
-		for rec, err := range data.Read(e.Context, []data.Shard{shard}, columns.Names(), sampledRows) {
-			if err != nil {
-				return err
-			}
-			rec.Retain() // it is released with the reader
-			some = append(some, rec)
-			break
-		}
-	}
-	var err error
-	if f.sample, err = data.Concat(columns.Arrow(), some); err != nil {
-		return err
-	}
-	f.weights = make([]float64, f.sample.NumRows())
-	for i := range f.weights {
-		f.weights[i] = f.rows.mid / float64(len(f.weights))
-	}
-	f.isFresh = make([]bool, len(f.weights))
-	return nil
 }
 
 // forecastMap forecasts an output with the rows of an input: as many rows as the
@@ -200,20 +156,21 @@ func (e *forecaster) forecastMap(n *module.Instance, port *plan.Port) *forecast 
 	if in.until != "" {
 		return in
 	}
-	bound, _ := e.boundAgain(n)
 	out := *in
-	out.madeBy = map[string]string{}
-	var fields []arrow.Field
-	var columns []arrow.Array
-	for _, c := range port.Columns {
-		values, until := in.columnOf(e, n, bound, port.Origins[c.Name])
-		if values == nil {
-			out.madeBy[c.Name] = until
-			continue
+	out.sample = in.changed(func(s sample) sample {
+		bound, _ := e.boundAgain(n)
+		rows, madeBy := &columns{}, map[string]string{}
+		for _, c := range port.Columns {
+			values, until := s.columnOf(e, n, bound, port.Origins[c.Name])
+			if values == nil {
+				madeBy[c.Name] = until
+				continue
+			}
+			rows.add(arrow.Field{Name: c.Name, Type: values.DataType(), Nullable: true}, values)
 		}
-		fields, columns = append(fields, arrow.Field{Name: c.Name, Type: values.DataType(), Nullable: true}), append(columns, values)
-	}
-	out.sample = array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, in.sample.NumRows())
+		s.rows, s.madeBy = rows.batch(s.rows.NumRows()), madeBy
+		return s
+	})
 	return &out
 }
 
@@ -228,50 +185,6 @@ func (e *forecaster) forecastDropping(n *module.Instance, port *plan.Port) *fore
 		f.none()
 	}
 	return f
-}
-
-// columnOf returns a column of a row-wise stage, by its origin. If it cannot be
-// computed, until is the stage that produces it.
-func (f *forecast) columnOf(e *forecaster, n *module.Instance, bound *plan.Bound, origin string) (values arrow.Array, until string) {
-	if name, ok := strings.CutPrefix(origin, "input:"); ok {
-		if at := f.sample.Schema().FieldIndices(name); len(at) == 1 {
-			return f.sample.Column(at[0]), ""
-		}
-		return nil, f.madeBy[name]
-	}
-	if key, ok := strings.CutPrefix(origin, "argument:"); ok && bound != nil {
-		return f.eval(e, n.Address, bound.Rows[key])
-	}
-	return nil, n.Address
-}
-
-// eval evaluates a row expression of an instance over the sample. If that is
-// not possible, until is the stage that has to run first.
-func (f *forecast) eval(e *forecaster, address string, row *plan.RowArg) (values arrow.Array, until string) {
-	if row == nil || row.Late || len(row.Expr.Secrets) > 0 {
-		return nil, address
-	}
-	if len(row.Expr.Refs) > 0 {
-		return nil, row.Expr.Refs[0]
-	}
-	for _, c := range row.Expr.Columns {
-		if until := f.madeBy[c]; until != "" {
-			return nil, until
-		}
-	}
-	schema, err := data.FromArrow(f.sample.Schema())
-	if err != nil {
-		return nil, address
-	}
-	program, err := columnar.New(row.Expr, schema, nil)
-	if err != nil {
-		return nil, address
-	}
-	values, _, err = program.Eval(e.Context, f.sample)
-	if err != nil {
-		return nil, address
-	}
-	return values, ""
 }
 
 // forecastSelection forecasts a dataset that consists of rows of another one.
@@ -295,33 +208,9 @@ func (e *forecaster) forecastSelection(n *module.Instance, port *plan.Port, s *p
 		out.cut(float64(*s.Most))
 	}
 	if len(port.Lineage) > 0 {
-		out.derive(n.Address, port, s.RowsOf)
+		out.sample = out.changed(func(rows sample) sample { return rows.derive(n.Address, port, s.RowsOf) })
 	}
 	return &out
-}
-
-// derive replaces the columns of an input by those of an output. Only columns whose
-// values the stage does not change are known in advance.
-func (f *forecast) derive(address string, port *plan.Port, input string) {
-	var fields []arrow.Field
-	var columns []arrow.Array
-	madeBy := map[string]string{}
-	for _, c := range port.Columns {
-		from, isInput := port.Lineage[c.Name].PassedOn(input)
-		at := f.sample.Schema().FieldIndices(from)
-		switch {
-		case isInput && len(at) == 1:
-			field := f.sample.Schema().Field(at[0])
-			field.Name = c.Name
-			fields, columns = append(fields, field), append(columns, f.sample.Column(at[0]))
-		case isInput && f.madeBy[from] != "":
-			madeBy[c.Name] = f.madeBy[from]
-		default:
-			madeBy[c.Name] = address
-		}
-	}
-	f.sample = array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, f.sample.NumRows())
-	f.madeBy = madeBy
 }
 
 // where keeps the rows of a sample that meet a condition. It returns false if
@@ -331,7 +220,8 @@ func (e *forecaster) where(n *module.Instance, key string, f *forecast) bool {
 	if !ok {
 		return false
 	}
-	values, _ := f.eval(e, n.Address, bound.Rows[key])
+	of := f.sample()
+	values, _ := of.eval(e, n.Address, bound.Rows[key])
 	holds, ok := values.(*array.Boolean)
 	if !ok {
 		return false
@@ -342,18 +232,14 @@ func (e *forecaster) where(n *module.Instance, key string, f *forecast) bool {
 			rows = append(rows, i)
 		}
 	}
-	sample, err := pickRows(f.sample, rows)
+	some, err := of.pick(rows)
 	if err != nil {
 		return false
 	}
-	weights, isFresh := make([]float64, len(rows)), make([]bool, len(rows))
-	were, wereFresh := f.sampled()
-	whole := f.exact && f.whole()
-	for i, row := range rows {
-		weights[i], isFresh[i] = f.weights[row], f.isFresh[row]
-	}
-	f.sample, f.weights, f.isFresh = sample, weights, isFresh
-	are, areFresh := f.sampled()
+	were, wereFresh := of.sizes()
+	are, areFresh := some.sizes()
+	whole := f.exact && of.whole()
+	f.sample = func() sample { return some }
 	if f.exact = whole; whole {
 		f.rows, f.fresh = exactly(are.weight), exactly(areFresh.weight)
 		return true
@@ -367,29 +253,6 @@ func (e *forecaster) where(n *module.Instance, key string, f *forecast) bool {
 func (f *forecast) none() {
 	f.exact, f.atMost = false, true
 	f.rows, f.fresh = spread{0, f.rows.mid, f.rows.high}, spread{0, f.fresh.mid, f.fresh.high}
-}
-
-// sampleSize is the number of rows of a sample, and the number of rows that they
-// represent.
-type sampleSize struct {
-	n      int
-	weight float64
-}
-
-// sampled counts the rows of the sample and the new ones among them.
-func (f *forecast) sampled() (all, fresh sampleSize) {
-	for i, w := range f.weights {
-		all.n, all.weight = all.n+1, all.weight+w
-		if f.isFresh[i] {
-			fresh.n, fresh.weight = fresh.n+1, fresh.weight+w
-		}
-	}
-	return all, fresh
-}
-
-// whole reports whether the sample contains all rows.
-func (f *forecast) whole() bool {
-	return !slices.ContainsFunc(f.weights, func(w float64) bool { return w != 1 })
 }
 
 // cut takes at most some of the rows.
@@ -407,10 +270,7 @@ func (f *forecast) cut(most float64) {
 // scale draws a share of the rows.
 func (f *forecast) scale(share float64) {
 	f.rows, f.fresh, f.exact = f.rows.drawn(share), f.fresh.drawn(share), false
-	f.weights = slices.Clone(f.weights)
-	for i := range f.weights {
-		f.weights[i] *= share
-	}
+	f.sample = f.changed(func(s sample) sample { return s.scaled(share) })
 }
 
 // forecastAsBefore forecasts a dataset from the one that the instance produced
@@ -439,28 +299,11 @@ func (e *forecaster) forecastAsBefore(n *module.Instance, port *plan.Port) *fore
 	if then == 0 || now.mid == 0 {
 		return unknownUntil(n.Address)
 	}
-	f := &forecast{rows: exactly(float64(m.Rows)), proxy: true, madeBy: map[string]string{}}
-	if err := f.sampleOf(e, m, port.Columns); err != nil {
-		return unknownUntil(n.Address)
-	}
-	f.scale(now.mid / then)
+	f := &forecast{proxy: true}
 	f.rows = now.scaled(float64(m.Rows)/then).within(ratioLow, ratioHigh)
 	f.fresh = fresh.scaled(float64(m.Rows)/then).within(0, ratioHigh)
-	f.standIn(fresh.mid / now.mid)
+	f.sample = sync.OnceValue(func() sample {
+		return e.sampleOf(n.Address, m, port.Columns).scaled(now.mid / then).standIn(fresh.mid / now.mid)
+	})
 	return f
-}
-
-// standIn lets the rows of the sample also represent a share of new rows.
-func (f *forecast) standIn(share float64) {
-	rows := len(f.weights)
-	all := make([]int, 2*rows)
-	weights, isFresh := make([]float64, 2*rows), make([]bool, 2*rows)
-	for i := range rows {
-		all[i], all[rows+i] = i, i
-		weights[i], weights[rows+i] = f.weights[i]*(1-share), f.weights[i]*share
-		isFresh[rows+i] = true
-	}
-	if sample, err := pickRows(f.sample, all); err == nil {
-		f.sample, f.weights, f.isFresh = sample, weights, isFresh
-	}
 }

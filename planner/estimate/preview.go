@@ -88,13 +88,13 @@ func (e *forecaster) forecastSource(n *module.Instance, port *plan.Port) *foreca
 		}
 		kept = p
 	}
-	sample, err := data.DecodeBatch(kept.Sample)
+	rows, err := data.DecodeBatch(kept.Sample)
 	if err != nil {
 		return nil
 	}
 	return &forecast{
 		rows: kept.spread(kept.Rows), fresh: kept.spread(kept.Fresh), exact: kept.Exact, proxy: kept.Proxy,
-		sample: sample, weights: kept.Weights, isFresh: kept.IsFresh, madeBy: map[string]string{},
+		sample: func() sample { return sample{rows: rows, weights: kept.Weights, isFresh: kept.IsFresh} },
 	}
 }
 

@@ -4,8 +4,6 @@ import (
 	"math"
 	"slices"
 
-	"github.com/apache/arrow-go/v18/arrow/array"
-
 	"github.com/quern-dev/quern/planner/decide"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
@@ -60,14 +58,15 @@ func (e *Estimator) rowsAsked(n *decide.Instance, key string) *askedRows {
 		return &askedRows{until: f.until}
 	}
 	f = e.newTo(n, key, f)
-	rows := freshRows(f)
+	some := f.sample()
+	rows := some.fresh()
 	if len(rows) == 0 {
-		rows = everyRow(f)
+		rows = some.every()
 	}
 	all := spread{f.rows.low, math.Round(f.rows.mid), f.rows.high}
 	return &askedRows{
-		all: all, asked: askedOf(f.fresh, all), atMost: f.atMost, forecast: f, counted: f.exact && f.whole() && len(rows) <= sampledRows,
-		texts: func(row *plan.RowArg) ([]weighted, string) { return f.texts(e.forecasts, n.Address, row, rows) },
+		all: all, asked: askedOf(f.fresh, all), atMost: f.atMost, forecast: f, counted: f.exact && some.whole() && len(rows) <= sampledRows,
+		texts: func(row *plan.RowArg) ([]weighted, string) { return some.texts(e.forecasts, n.Address, row, rows) },
 	}
 }
 
@@ -120,15 +119,16 @@ func (e *Estimator) newTo(n *decide.Instance, key string, f *forecast) *forecast
 	if n.Reads[key].All {
 		columns = n.Inputs[key].Port.Columns.Names()
 	}
-	if f.proxy || slices.ContainsFunc(columns, func(c string) bool { return f.madeBy[c] != "" || !hasColumn(before, c) }) {
+	some := f.sample()
+	if f.proxy || slices.ContainsFunc(columns, func(c string) bool { return some.madeBy[c] != "" || !hasColumn(before, c) }) {
 		return f
 	}
 	known := e.forecasts.rowsOfDataset(before, columns)
 	if known == nil {
 		return f
 	}
-	fresh, _ := apart(f.sample, columns, known)
-	if slices.Equal(fresh, freshRows(f)) {
+	fresh, _ := apart(some.rows, columns, known)
+	if slices.Equal(fresh, some.fresh()) {
 		return f
 	}
 	return f.withFresh(fresh)
@@ -178,54 +178,16 @@ func (e *Estimator) inputBefore(n *decide.Instance, h *module.Handle) *dataset.M
 
 // withFresh returns a forecast in which these rows of the sample are new.
 func (f *forecast) withFresh(rows []int) *forecast {
-	out := *f
-	out.isFresh, out.exact = make([]bool, len(f.weights)), f.exact && f.whole()
+	some := f.sample()
+	some.isFresh = make([]bool, len(some.weights))
 	for _, i := range rows {
-		out.isFresh[i] = true
+		some.isFresh[i] = true
 	}
-	all, fresh := out.sampled()
+	out := *f
+	out.sample, out.exact = func() sample { return some }, f.exact && some.whole()
+	all, fresh := some.sizes()
 	if out.fresh = f.rows.selected(fresh, all); out.exact {
 		out.fresh = exactly(fresh.weight)
 	}
 	return &out
-}
-
-// freshRows returns the indices of the new rows of a sample.
-func freshRows(f *forecast) []int {
-	var rows []int
-	for i, fresh := range f.isFresh {
-		if fresh {
-			rows = append(rows, i)
-		}
-	}
-	return rows
-}
-
-func everyRow(f *forecast) []int {
-	rows := make([]int, len(f.weights))
-	for i := range rows {
-		rows[i] = i
-	}
-	return rows
-}
-
-// texts evaluates a row expression of an instance for some rows of a sample.
-func (f *forecast) texts(e *forecaster, address string, row *plan.RowArg, rows []int) (texts []weighted, until string) {
-	rows = evenly(rows, sampledRows)
-	some := *f
-	var err error
-	if some.sample, err = pickRows(f.sample, rows); err != nil {
-		return nil, ""
-	}
-	values, until := some.eval(e, address, row)
-	column, ok := values.(*array.String)
-	if !ok {
-		return nil, until
-	}
-	for i, row := range rows {
-		if column.IsValid(i) {
-			texts = append(texts, weighted{column.Value(i), f.weights[row]})
-		}
-	}
-	return texts, ""
 }

@@ -1,286 +1,259 @@
 package estimate
 
 import (
-	"fmt"
-	"math"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 
-	"github.com/quern-dev/quern/internal/english"
-	"github.com/quern-dev/quern/internal/ordered"
 	"github.com/quern-dev/quern/lang/columnar"
-	"github.com/quern-dev/quern/lang/expr"
-	"github.com/quern-dev/quern/planner/decide"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/data"
-	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/dataset"
 )
 
-// checkedRows and checkedBytes bound a sample that a plugin checks.
-const (
-	checkedRows  = 1000
-	checkedBytes = 1 << 20
-)
+// sample contains some of the rows of a dataset, with the columns that can be computed.
+type sample struct {
+	rows arrow.RecordBatch
+	// weights are the numbers of rows that each represents, and isFresh tells which
+	// of them are new.
+	weights []float64
+	isFresh []bool
+	// madeBy is the stage that produces a column that cannot be computed in advance.
+	madeBy map[string]string
+}
 
-// checkSample has the plugin of a stage that will run check some rows of its
-// datasets, and takes over its estimate. Rows that are not known yet, or whose row
-// expressions contain secrets, are not checked.
-func (e *Estimator) checkSample(n *decide.Instance) {
-	if !n.ChecksSample || e.Store == nil {
-		return
-	}
-	req := &pluginv1.CheckSampleRequest{Samples: map[string]*pluginv1.SampleRows{}}
-	var about []string
-	for _, key := range ordered.Keys(n.Inputs) {
-		if sample := e.sampleRows(n, key); sample != nil {
-			req.Samples[key] = sample.rows
-			if text := sample.String(); !slices.Contains(about, text) { // one dataset can be several inputs
-				about = append(about, text)
-			}
+// changed returns the sample with a change, which is made when the sample is first
+// needed.
+func (f *forecast) changed(change func(sample) sample) func() sample {
+	before := f.sample
+	return sync.OnceValue(func() sample { return change(before()) })
+}
+
+// sampleOf takes the first rows of some shards and marks none of them as new. If they
+// cannot be read, only the stage that makes the columns is known: an estimate does not
+// report errors.
+func (e *forecaster) sampleOf(address string, m *dataset.Manifest, columns data.Schema) sample {
+	rows, err := e.firstOfShards(m, columns)
+	s := sample{rows: rows, madeBy: map[string]string{}}
+	if err != nil {
+		s.rows = array.NewRecordBatch(arrow.NewSchema(nil, nil), nil, 0)
+		for _, c := range columns {
+			s.madeBy[c.Name] = address
 		}
 	}
-	if len(about) == 0 {
-		return
+	s.weights = make([]float64, s.rows.NumRows())
+	for i := range s.weights {
+		s.weights[i] = float64(m.Rows) / float64(len(s.weights))
 	}
-	var err error
-	if req.Instance, err = n.Proto(); err != nil {
-		e.Processes.Faulty(n.Node, err)
-		return
-	}
-	answer, err := e.askSample(n, req)
-	if err != nil {
-		e.Processes.Failed(n.Node, "check rows of "+n.Address, err)
-		return
-	}
-	for _, d := range answer.Diagnostics {
-		d.Detail = strings.TrimSpace(fmt.Sprintf("%s\nquern has checked %s.", d.Detail, english.And(about)))
-	}
-	e.Processes.Heard(n.Node, answer.Diagnostics)
-	takeEstimate(&n.Estimate, answer.Estimate)
+	s.isFresh = make([]bool, len(s.weights))
+	return s
 }
 
-// askSample returns the plugin's answer, or the cached one. An answer about a
-// configuration with secrets may contain them, so it is not cached.
-func (e *Estimator) askSample(n *decide.Instance, req *pluginv1.CheckSampleRequest) (*pluginv1.CheckSampleResponse, error) {
-	key, answer := e.Cache.Sample(e.Processes.Program(n.Plugin), req)
-	if answer != nil {
-		return answer, nil
-	}
-	service, err := e.Processes.Service(n.Plugin)
-	if err != nil {
-		return nil, err
-	}
-	if answer, err = service.CheckSample(e.Context, req); err != nil {
-		return nil, err
-	}
-	if len(n.Bound.Secrets) == 0 {
-		e.Cache.RememberSample(key, answer)
-	}
-	return answer, nil
-}
-
-// takeEstimate replaces the fields that a plugin estimated from a sample.
-func takeEstimate(e *plan.Estimate, from *pluginv1.Estimate) {
-	if from == nil {
-		return
-	}
-	if from.Rows != nil {
-		e.Rows = from.Rows
-	}
-	if from.Seconds != nil {
-		e.Seconds = from.Seconds
-	}
-	if from.InputTokens != nil {
-		e.InputTokens, e.InputEstimated = from.InputTokens, true
-	}
-	if from.OutputTokens != nil {
-		e.OutputTokens = from.OutputTokens
-	}
-	if from.Money != nil {
-		e.Money = from.Money
-	}
-}
-
-// checkedSample is what a plugin gets of a dataset.
-type checkedSample struct {
-	of   *module.Handle
-	n    int64
-	rows *pluginv1.SampleRows
-	// exists is set if the dataset exists.
-	exists bool
-}
-
-func (s *checkedSample) String() string {
-	switch total := s.rows.Total; {
-	case s.rows.Complete:
-		return fmt.Sprintf("all %s of %s", english.Count(s.n, "row"), s.of)
-	case s.exists:
-		return fmt.Sprintf("%s of %s of %s", english.Number(s.n), english.Count(*total, "row"), s.of)
-	}
-	return fmt.Sprintf("%s that %s may have", english.Count(s.n, "row"), s.of)
-}
-
-// sampleRows returns some rows of a dataset as the plugin would get them, or nil if
-// they are not known.
-func (e *Estimator) sampleRows(n *decide.Instance, key string) *checkedSample {
-	h := n.Inputs[key]
-	if !h.IsDataset() || h.Among != nil {
-		return nil
-	}
-	rows, total, exact := e.firstRows(h, columnsRead(n, key))
-	if rows == nil {
-		return nil
-	}
-	all := rows.NumRows()
-	batch := e.asGiven(n, key, rows.NewSlice(0, min(all, checkedRows)))
-	if batch == nil {
-		return nil
-	}
-	if size := batchBytes(batch); size > checkedBytes {
-		batch = batch.NewSlice(0, max(1, batch.NumRows()*checkedBytes/size))
-	}
-	encoded, err := data.EncodeBatch(batch)
-	if err != nil {
-		return nil
-	}
-	return &checkedSample{of: h, n: batch.NumRows(), exists: h.Manifest() != nil, rows: &pluginv1.SampleRows{
-		Rows: encoded, Total: &total, Complete: exact && batch.NumRows() == total,
-	}}
-}
-
-// firstRows returns the first rows of a dataset that exists, or rows that one is
-// expected to have, and the number of all rows. exact is set if that many rows are
-// all rows of the dataset. It returns nil if nothing is known, or only what the
-// dataset was before.
-func (e *Estimator) firstRows(h *module.Handle, columns []string) (rows arrow.RecordBatch, total int64, exact bool) {
-	if m := h.Manifest(); m != nil {
-		rows, err := e.readFirst(m, columns)
-		if err != nil {
-			return nil, 0, false
-		}
-		return rows, m.Rows, true
-	}
-	f := e.forecasts.forecast(h)
-	if f.until != "" || f.proxy {
-		return nil, 0, false
-	}
-	return f.sample, int64(math.Round(f.rows.mid)), f.exact && f.whole()
-}
-
-// columnsRead returns the columns of a dataset input that the plugin and the row
-// expressions read.
-func columnsRead(n *decide.Instance, key string) []string {
-	names := pluginReads(n, key)
-	for _, x := range rowExpressions(n, key) {
-		names = append(names, x.Columns...)
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
-}
-
-// pluginReads returns the columns of a dataset input that the plugin itself reads.
-func pluginReads(n *decide.Instance, key string) []string {
-	if n.PluginReads[key].All {
-		return n.Inputs[key].Port.Columns.Names()
-	}
-	return slices.Clone(n.PluginReads[key].Columns)
-}
-
-// readFirst reads the first rows of a dataset.
-func (e *Estimator) readFirst(m *dataset.Manifest, columns []string) (arrow.RecordBatch, error) {
-	var schema data.Schema
-	for _, name := range columns {
-		column, _, _ := m.Schema.Lookup(name)
-		schema = append(schema, column)
-	}
+func (e *forecaster) firstOfShards(m *dataset.Manifest, columns data.Schema) (arrow.RecordBatch, error) {
 	var some []arrow.RecordBatch
-	have := int64(0)
-	for i := 0; i < len(m.Shards) && have < checkedRows; i++ {
-		shard, err := m.Shards[i].Files(e.Store.Blobs, columns)
+	for _, s := range someShards(m) {
+		shard, err := s.Files(e.Store.Blobs, columns.Names())
 		if err != nil {
 			return nil, err
 		}
-		for rec, err := range data.Read(e.Context, []data.Shard{shard}, columns, checkedRows) {
+		for rec, err := range data.Read(e.Context, []data.Shard{shard}, columns.Names(), sampledRows) {
 			if err != nil {
 				return nil, err
 			}
 			rec.Retain() // it is released with the reader
 			some = append(some, rec)
-			if have += rec.NumRows(); have >= checkedRows {
-				break
-			}
+			break
 		}
 	}
-	return data.Concat(schema.Arrow(), some)
+	return data.Concat(columns.Arrow(), some)
 }
 
-// asGiven returns the columns that the plugin reads and its row arguments. It
-// returns nil if one of them is not known.
-func (e *Estimator) asGiven(n *decide.Instance, key string, rows arrow.RecordBatch) arrow.RecordBatch {
-	var fields []arrow.Field
-	var columns []arrow.Array
-	add := func(space data.Namespace, name string, values arrow.Array) {
-		fields, columns = append(fields, space.Field(name, values.DataType())), append(columns, values)
-	}
-	for _, name := range pluginReads(n, key) {
-		at := rows.Schema().FieldIndices(name)
-		if len(at) != 1 {
-			return nil
-		}
-		add(data.Columns, name, rows.Column(at[0]))
-	}
-	arguments := rowExpressions(n, key)
-	for _, name := range ordered.Keys(arguments) {
-		values := e.evaluate(arguments[name], rows)
-		if values == nil {
-			return nil
-		}
-		add(data.Arguments, name, values)
-	}
-	return array.NewRecordBatch(arrow.NewSchema(fields, nil), columns, rows.NumRows())
+// allFresh marks all rows as new.
+func (s sample) allFresh() sample {
+	s.isFresh = slices.Repeat([]bool{true}, len(s.weights))
+	return s
 }
 
-// rowExpressions returns the row arguments of a dataset input by key, and the
-// features of the models that predict over it.
-func rowExpressions(n *decide.Instance, of string) map[string]*expr.Compiled {
-	out := map[string]*expr.Compiled{}
-	for key, row := range n.Bound.Rows {
-		if row.Of == of && !row.Late {
-			out[key] = row.Expr
-		}
+// pick returns some of the rows.
+func (s sample) pick(rows []int) (sample, error) {
+	out := sample{weights: make([]float64, len(rows)), isFresh: make([]bool, len(rows)), madeBy: s.madeBy}
+	for i, row := range rows {
+		out.weights[i], out.isFresh[i] = s.weights[row], s.isFresh[row]
 	}
-	for key, in := range n.Bound.Inputs {
-		if h := n.Inputs[key]; in.Of == of && h.Port != nil {
-			for name, feature := range h.Port.Features {
-				out[key+"."+name] = feature
-			}
-		}
+	var err error
+	out.rows, err = pickRows(s.rows, rows)
+	return out, err
+}
+
+// scaled lets each row represent a multiple of its rows.
+func (s sample) scaled(by float64) sample {
+	s.weights = slices.Clone(s.weights)
+	for i := range s.weights {
+		s.weights[i] *= by
+	}
+	return s
+}
+
+// standIn lets the rows also represent a share of new rows.
+func (s sample) standIn(share float64) sample {
+	rows := len(s.weights)
+	twice := make([]int, 2*rows)
+	for i := range twice {
+		twice[i] = i % max(rows, 1)
+	}
+	out, err := s.pick(twice)
+	if err != nil {
+		return s
+	}
+	for i := range rows {
+		out.weights[i], out.weights[rows+i] = s.weights[i]*(1-share), s.weights[i]*share
+		out.isFresh[rows+i] = true
 	}
 	return out
 }
 
-// evaluate returns the values of a row expression, or nil if it needs a secret, a
-// result, or a column that is not known, or fails for a row.
-func (e *Estimator) evaluate(x *expr.Compiled, rows arrow.RecordBatch) arrow.Array {
-	if len(x.Refs) > 0 || len(x.Secrets) > 0 {
-		return nil
+// columnOf returns a column of a row-wise stage, by its origin. If it cannot be
+// computed, until is the stage that produces it.
+func (s sample) columnOf(e *forecaster, n *module.Instance, bound *plan.Bound, origin string) (values arrow.Array, until string) {
+	if name, ok := strings.CutPrefix(origin, "input:"); ok {
+		if at := s.rows.Schema().FieldIndices(name); len(at) == 1 {
+			return s.rows.Column(at[0]), ""
+		}
+		return nil, s.madeBy[name]
 	}
-	schema, err := data.FromArrow(rows.Schema())
+	if key, ok := strings.CutPrefix(origin, "argument:"); ok && bound != nil {
+		return s.eval(e, n.Address, bound.Rows[key])
+	}
+	return nil, n.Address
+}
+
+// eval evaluates a row expression of an instance. If that is not possible, until is the
+// stage that has to run first.
+func (s sample) eval(e *forecaster, address string, row *plan.RowArg) (values arrow.Array, until string) {
+	if row == nil || row.Late || len(row.Expr.Secrets) > 0 {
+		return nil, address
+	}
+	if len(row.Expr.Refs) > 0 {
+		return nil, row.Expr.Refs[0]
+	}
+	for _, c := range row.Expr.Columns {
+		if until := s.madeBy[c]; until != "" {
+			return nil, until
+		}
+	}
+	schema, err := data.FromArrow(s.rows.Schema())
 	if err != nil {
-		return nil
+		return nil, address
 	}
-	program, err := columnar.New(x, schema, nil)
+	program, err := columnar.New(row.Expr, schema, nil)
 	if err != nil {
-		return nil
+		return nil, address
 	}
-	values, failed, err := program.Eval(e.Context, rows)
-	if err != nil || len(failed) > 0 {
-		return nil
+	values, _, err = program.Eval(e.Context, s.rows)
+	if err != nil {
+		return nil, address
 	}
-	return values
+	return values, ""
+}
+
+// derive replaces the columns of an input by those of an output. Only columns whose
+// values the stage does not change are known in advance.
+func (s sample) derive(address string, port *plan.Port, input string) sample {
+	rows, madeBy := &columns{}, map[string]string{}
+	for _, c := range port.Columns {
+		from, isInput := port.Lineage[c.Name].PassedOn(input)
+		at := s.rows.Schema().FieldIndices(from)
+		switch {
+		case isInput && len(at) == 1:
+			field := s.rows.Schema().Field(at[0])
+			field.Name = c.Name
+			rows.add(field, s.rows.Column(at[0]))
+		case isInput && s.madeBy[from] != "":
+			madeBy[c.Name] = s.madeBy[from]
+		default:
+			madeBy[c.Name] = address
+		}
+	}
+	s.rows, s.madeBy = rows.batch(s.rows.NumRows()), madeBy
+	return s
+}
+
+// columns are the columns of a batch.
+type columns struct {
+	fields []arrow.Field
+	values []arrow.Array
+}
+
+func (c *columns) add(field arrow.Field, values arrow.Array) {
+	c.fields, c.values = append(c.fields, field), append(c.values, values)
+}
+
+func (c *columns) batch(rows int64) arrow.RecordBatch {
+	return array.NewRecordBatch(arrow.NewSchema(c.fields, nil), c.values, rows)
+}
+
+// sampleSize is the number of rows of a sample, and the number of rows that they
+// represent.
+type sampleSize struct {
+	n      int
+	weight float64
+}
+
+// sizes counts the rows and the new ones among them.
+func (s sample) sizes() (all, fresh sampleSize) {
+	for i, w := range s.weights {
+		all.n, all.weight = all.n+1, all.weight+w
+		if s.isFresh[i] {
+			fresh.n, fresh.weight = fresh.n+1, fresh.weight+w
+		}
+	}
+	return all, fresh
+}
+
+// whole reports whether each row represents only itself.
+func (s sample) whole() bool {
+	return !slices.ContainsFunc(s.weights, func(w float64) bool { return w != 1 })
+}
+
+// fresh returns the indices of the new rows.
+func (s sample) fresh() []int {
+	var rows []int
+	for i, fresh := range s.isFresh {
+		if fresh {
+			rows = append(rows, i)
+		}
+	}
+	return rows
+}
+
+// every returns the indices of all rows.
+func (s sample) every() []int {
+	rows := make([]int, len(s.weights))
+	for i := range rows {
+		rows[i] = i
+	}
+	return rows
+}
+
+// texts evaluates a row expression of an instance for some of the rows.
+func (s sample) texts(e *forecaster, address string, row *plan.RowArg, rows []int) (texts []weighted, until string) {
+	some, err := s.pick(evenly(rows, sampledRows))
+	if err != nil {
+		return nil, ""
+	}
+	values, until := some.eval(e, address, row)
+	column, ok := values.(*array.String)
+	if !ok {
+		return nil, until
+	}
+	for i, weight := range some.weights {
+		if column.IsValid(i) {
+			texts = append(texts, weighted{column.Value(i), weight})
+		}
+	}
+	return texts, ""
 }
