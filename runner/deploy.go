@@ -70,7 +70,7 @@ func (c *deployer) deploy(ctx context.Context, n *plan.Node, res *StageResult) (
 		return err
 	}
 	defer d.place.Clear(&err)
-	if d.inputs, err = s.Files(ctx, c.publisher.store.Blobs, d.place.Arguments, nil); err != nil {
+	if d.inputs, err = s.Files(ctx, stage.Handover{Blobs: c.publisher.store.Blobs, Arguments: d.place.Arguments}); err != nil {
 		return err
 	}
 	if res.Action, err = d.decide(ctx); err != nil {

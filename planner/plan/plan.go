@@ -204,6 +204,9 @@ type Node struct {
 	// Memo is what the source's plugin receives again the next time.
 	Memo []byte `json:"memo,omitempty"`
 
+	// VerifiesDatasets is set if the plugin verifies the files of datasets before it
+	// reads them.
+	VerifiesDatasets bool `json:"verifies_datasets,omitempty"`
 	// StopSeconds is how long a stage that is asked to stop may take to save a
 	// checkpoint. 0 means the default.
 	StopSeconds float64 `json:"stop_seconds,omitempty"`

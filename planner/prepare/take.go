@@ -428,6 +428,7 @@ func (n *answered) takeEstimate() {
 	}
 	n.Notes = n.prepared.Notes
 	n.BatchRows, n.StopSeconds, n.OpenAIAPI = n.prepared.BatchRows, n.prepared.StopSeconds, n.prepared.OpenaiApi
+	n.VerifiesDatasets = n.prepared.VerifiesDatasets && n.Mode == plan.ModeRun
 	n.Calls = n.prepared.Calls
 	n.ChecksSample = n.prepared.ChecksSample && n.Mode == plan.ModeRun
 	for _, c := range n.Calls {

@@ -86,6 +86,7 @@ func (dedup) Prepare(_ context.Context, p *plugin.Prepare[dedupArgs]) error {
 	if err := a.check(); err != nil {
 		return err
 	}
+	p.VerifyWhenRead()
 	if a.Method == "substrings" {
 		prepareRepeated(p)
 		return nil

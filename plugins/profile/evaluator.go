@@ -92,6 +92,7 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	if base := p.Input(a.Baseline.Key); base != nil {
 		a.checkBaseline(p, base, columns)
 	}
+	p.VerifyWhenRead()
 	p.AddReport("")
 	p.SetValueType(valueType(columns, p.Input(a.Baseline.Key) != nil))
 	return nil

@@ -73,7 +73,8 @@ func (s *Stage) splitArguments(in *Input) (bare, computed []RowArgument) {
 // parallelShards is the number of shards that are computed at the same time.
 const parallelShards = 2
 
-func (s *Stage) computeArguments(ctx context.Context, blobs *blob.Store, in *Input, args []RowArgument, shards []data.Shard, dir string, known *Computed) error {
+func (s *Stage) computeArguments(ctx context.Context, h Handover, in *Input, args []RowArgument, shards []data.Shard) error {
+	dir := filepath.Join(h.Arguments, in.Key)
 	if err := os.MkdirAll(dir, 0o777); err != nil {
 		return disk.Explain(err)
 	}
@@ -88,18 +89,18 @@ func (s *Stage) computeArguments(ctx context.Context, blobs *blob.Store, in *Inp
 		path, from := filepath.Join(dir, strconv.Itoa(i)+".parquet"), first
 		first += shards[i].Rows
 		g.Go(func() error {
-			key := known.key(in.Key, args, c.columns, c.manifest.Shards[i])
-			found, err := known.find(key)
+			key := h.Known.key(in.Key, args, c.columns, c.manifest.Shards[i])
+			found, err := h.Known.find(key)
 			switch {
 			case err != nil:
 				return err
 			case found != "":
 				path = found
 			default:
-				if err := c.shard(ctx, blobs, i, path, from); err != nil {
+				if err := c.shard(ctx, h.Blobs, i, path, from); err != nil {
 					return err
 				}
-				known.made(key, path, c.manifest.Shards[i].Rows, c.stored)
+				h.Known.made(key, path, c.manifest.Shards[i].Rows, c.stored)
 			}
 			group := data.Group{Path: path}
 			for k, a := range args {

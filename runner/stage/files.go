@@ -3,7 +3,6 @@ package stage
 import (
 	"context"
 	"maps"
-	"path/filepath"
 	"slices"
 
 	"github.com/quern-dev/quern/planner/plan"
@@ -14,16 +13,27 @@ import (
 	"github.com/quern-dev/quern/store/dataset"
 )
 
+// Handover says how files are passed to a plugin.
+type Handover struct {
+	Blobs *blob.Store
+	// Arguments is the folder for computed row arguments, which need not exist. Known
+	// has those that were computed in earlier runs, or is nil.
+	Arguments string
+	Known     *Computed
+	// Unverified is set if the plugin verifies the files of datasets.
+	Unverified bool
+}
+
 // Files provides a stage's inputs as files in the store, including row
 // arguments. An argument that is only a column is passed as the input's own
-// column; others are computed into column groups in the folder arguments.
-func (s *Stage) Files(ctx context.Context, blobs *blob.Store, arguments string, known *Computed) (map[string]*pluginv1.Artifact, error) {
+// column; others are computed into column groups.
+func (s *Stage) Files(ctx context.Context, h Handover) (map[string]*pluginv1.Artifact, error) {
 	out := make(map[string]*pluginv1.Artifact, len(s.Inputs))
 	for _, key := range slices.Sorted(maps.Keys(s.Inputs)) {
 		in := s.Inputs[key]
-		a, err := in.Files(blobs)
+		a, err := in.Files(h.Blobs)
 		if err == nil && in.Artifact.Dataset != nil {
-			err = s.DatasetFiles(ctx, blobs, in, a, filepath.Join(arguments, key), known)
+			err = s.DatasetFiles(ctx, h, in, a)
 		}
 		if err != nil {
 			return nil, err
@@ -43,9 +53,8 @@ func (in *Input) Files(blobs *blob.Store) (*pluginv1.Artifact, error) {
 }
 
 // DatasetFiles adds a dataset's columns and shards: the columns that the plugin
-// requested, and the row arguments by key. Those that have to be computed are
-// written to the folder dir, which it creates.
-func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, a *pluginv1.Artifact, dir string, known *Computed) error {
+// requested, and the row arguments by key.
+func (s *Stage) DatasetFiles(ctx context.Context, h Handover, in *Input, a *pluginv1.Artifact) error {
 	m := in.Artifact.Dataset
 	names := m.Schema.Names() // a dataset that is deployed is passed with all columns
 	if s.Mode == plan.ModeRun && in.Of.Kind == plan.KindDataset {
@@ -62,7 +71,11 @@ func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, 
 		a.Arguments = append(a.Arguments, &pluginv1.Column{Name: arg.Key, Type: arg.typ})
 		seen[arg.column] = append(seen[arg.column], data.Ref{Namespace: data.Arguments, Name: arg.Key})
 	}
-	shards, err := m.Files(blobs, slices.Sorted(maps.Keys(seen)))
+	files := m.Files
+	if h.Unverified {
+		files = m.FilesToVerify
+	}
+	shards, err := files(h.Blobs, slices.Sorted(maps.Keys(seen)))
 	if err != nil {
 		return &failure.Input{Address: in.Of.Address, Err: err}
 	}
@@ -70,7 +83,7 @@ func (s *Stage) DatasetFiles(ctx context.Context, blobs *blob.Store, in *Input, 
 		handOut(&shards[i], m.Shards[i], seen)
 	}
 	if len(computed) > 0 {
-		if err := s.computeArguments(ctx, blobs, in, computed, shards, dir, known); err != nil {
+		if err := s.computeArguments(ctx, h, in, computed, shards); err != nil {
 			return err
 		}
 	}

@@ -48,6 +48,23 @@ func (s *Store) Path(digest string) (string, error) {
 	return path, nil
 }
 
+// Unverified returns the path of a blob that the reader has to verify. It returns false
+// if there is nothing to verify, because this process has done so, or if the blob has to
+// be fetched first: then call Path.
+func (s *Store) Unverified(digest string) (path string, ok bool, err error) {
+	if s.known(digest) {
+		return "", false, nil
+	}
+	path, err = s.Local(digest)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return "", false, nil // Path fetches it, or reports that it is missing
+	case err != nil:
+		return "", false, err
+	}
+	return path, true, nil
+}
+
 // Local returns the path of a blob whose file is on this machine, without
 // reading it: what the file contains may be damaged. Without such a file, the
 // error is fs.ErrNotExist.

@@ -165,6 +165,27 @@ func (m *Manifest) Blobs() []string {
 // contain the named columns, or all if columns is nil. If a file is missing or
 // damaged, the error is *blob.Missing or *blob.Damaged.
 func (m *Manifest) Files(blobs *blob.Store, columns []string) ([]data.Shard, error) {
+	return m.files(columns, func(digest string) (data.Group, error) { return verified(blobs, digest) })
+}
+
+// FilesToVerify returns the files like Files, but those that this process has not
+// verified yet are verified when data.Read first reads them.
+func (m *Manifest) FilesToVerify(blobs *blob.Store, columns []string) ([]data.Shard, error) {
+	return m.files(columns, func(digest string) (data.Group, error) {
+		path, ok, err := blobs.Unverified(digest)
+		if ok || err != nil {
+			return data.Group{Path: path, Unverified: data.NewUnverified(digest)}, err
+		}
+		return verified(blobs, digest)
+	})
+}
+
+func verified(blobs *blob.Store, digest string) (data.Group, error) {
+	path, err := blobs.Path(digest)
+	return data.Group{Path: path}, err
+}
+
+func (m *Manifest) files(columns []string, open func(digest string) (data.Group, error)) ([]data.Shard, error) {
 	if columns == nil {
 		columns = m.Schema.Names()
 	}
@@ -172,7 +193,7 @@ func (m *Manifest) Files(blobs *blob.Store, columns []string) ([]data.Shard, err
 	group := parallel.New(parallelFiles)
 	for i, s := range m.Shards {
 		group.Go(func() (err error) {
-			out[i], err = s.Files(blobs, columns)
+			out[i], err = s.files(columns, open)
 			if err != nil {
 				return fmt.Errorf("shard %d of %d: %w", i+1, len(m.Shards), err)
 			}
@@ -190,17 +211,22 @@ const parallelFiles = 4
 
 // Files returns the verified files of one shard that contain the named columns.
 func (s Shard) Files(blobs *blob.Store, columns []string) (data.Shard, error) {
+	return s.files(columns, func(digest string) (data.Group, error) { return verified(blobs, digest) })
+}
+
+func (s Shard) files(columns []string, open func(digest string) (data.Group, error)) (data.Shard, error) {
 	parts, err := s.Parts(columns)
 	if err != nil {
 		return data.Shard{}, err
 	}
 	out := data.Shard{Rows: s.Rows}
 	for _, p := range parts {
-		path, err := blobs.Path(p.Blob)
+		group, err := open(p.Blob)
 		if err != nil {
 			return data.Shard{}, fmt.Errorf("column %q: %w", p.Columns[0].Name, err)
 		}
-		out.Groups = append(out.Groups, data.Group{Path: path, Columns: p.Columns})
+		group.Columns = p.Columns
+		out.Groups = append(out.Groups, group)
 	}
 	return out, nil
 }

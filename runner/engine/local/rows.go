@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"strings"
 
 	"github.com/apache/arrow-go/v18/arrow/array"
@@ -181,7 +180,7 @@ func (a *attempt) otherInputs(ctx context.Context, rowsOf string) (inputs map[st
 			return nil, nil, err
 		}
 		discard = place.Remove
-		if err := a.DatasetFiles(ctx, a.Store.Blobs, in, inputs[key], filepath.Join(place.Arguments, key), nil); err != nil {
+		if err := a.DatasetFiles(ctx, stage.Handover{Blobs: a.Store.Blobs, Arguments: place.Arguments}, in, inputs[key]); err != nil {
 			return nil, nil, err
 		}
 	}

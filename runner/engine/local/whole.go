@@ -46,7 +46,9 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 	if err != nil {
 		return nil, err
 	}
-	inputs, err := a.Files(ctx, a.Store.Blobs, place.Arguments, former.arguments)
+	// Without kept files, the plugin reads all files, and verifying them here is faster.
+	given := stage.Handover{Blobs: a.Store.Blobs, Arguments: place.Arguments, Known: former.arguments, Unverified: a.VerifiesDatasets && len(former.files) > 0}
+	inputs, err := a.Files(ctx, given)
 	if err != nil {
 		return nil, err
 	}
@@ -81,7 +83,7 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 	req.Call = name
 	done, waits, err := call.all(stoppable, p, req)
 	if waits, err = served.pending(waits, err); err != nil {
-		return nil, err
+		return nil, a.blame(ctx, given, err)
 	}
 	if waits != nil {
 		a.res.Pending = a.waiting(waits)
@@ -100,6 +102,19 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 		return nil, err
 	}
 	return made, place.Remove()
+}
+
+// blame returns the error for a damaged input that the plugin may have found, or err.
+func (a *attempt) blame(ctx context.Context, given stage.Handover, err error) error {
+	if !given.Unverified || ctx.Err() != nil {
+		return err
+	}
+	given.Unverified = false
+	var damaged *failure.Input
+	if _, verifying := a.Files(ctx, given); errors.As(verifying, &damaged) {
+		return damaged
+	}
+	return err
 }
 
 // pending returns what a stage waits for that ended with an error or with nil. If

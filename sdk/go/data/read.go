@@ -154,6 +154,10 @@ func openShard(ctx context.Context, s Shard, columns []Ref, batchRows int) (*joi
 		if len(wanted) == 0 {
 			continue
 		}
+		if err := g.Verify(); err != nil {
+			j.close()
+			return nil, err
+		}
 		r, err := openGroup(ctx, g.Path, wanted, batchRows)
 		if err != nil {
 			j.close()

@@ -16,6 +16,8 @@ type Shard struct {
 type Group struct {
 	Path    string
 	Columns []Stored
+	// Unverified is set if the file's bytes are verified before they are first read.
+	Unverified *Unverified
 }
 
 // Stored says which column of the file holds a column or a row argument.
@@ -53,6 +55,9 @@ func ShardsFromProto(shards []*pluginv1.Shard) []Shard {
 		out[i] = Shard{Rows: s.GetRows(), Groups: make([]Group, len(s.GetGroups()))}
 		for j, g := range s.GetGroups() {
 			group := Group{Path: g.GetPath(), Columns: make([]Stored, len(g.GetColumns()))}
+			if g.GetDigest() != "" {
+				group.Unverified = NewUnverified(g.GetDigest())
+			}
 			for k, c := range g.GetColumns() {
 				group.Columns[k] = Stored{Stored: c.GetStored(), Name: c.GetName(), Namespace: namespaceFromProto(c), Digest: c.GetDigest()}
 			}
@@ -68,7 +73,7 @@ func ShardsToProto(shards []Shard) []*pluginv1.Shard {
 	for i, s := range shards {
 		shard := &pluginv1.Shard{Rows: s.Rows}
 		for _, g := range s.Groups {
-			group := &pluginv1.ColumnGroup{Path: g.Path}
+			group := &pluginv1.ColumnGroup{Path: g.Path, Digest: g.Unverified.expected()}
 			for _, c := range g.Columns {
 				group.Columns = append(group.Columns, &pluginv1.StoredColumn{Stored: c.Stored, Name: c.Name, Argument: c.Namespace == Arguments, Digest: c.Digest})
 			}

@@ -278,6 +278,12 @@ func (p *preparation) AddModelCalls(c ModelCalls) {
 	})
 }
 
+// VerifyWhenRead declares that a Runner reads its datasets only with Batches and package
+// data, which verify a file before they first read it. Files that a run does not read,
+// because it kept what it knows about them, are then not verified at all. Do not call it
+// if another engine reads the files of Shards.
+func (p *preparation) VerifyWhenRead() { p.out.VerifiesDatasets = true }
+
 // UseOpenAIAPI asks quern to serve the stage's language models over HTTP, too, for
 // a library that calls models only through OpenAI's API. Host.OpenAIAPI returns
 // the address.

@@ -1987,9 +1987,13 @@ type Prepared struct {
 	Notes []string `protobuf:"bytes,15,rep,name=notes,proto3" json:"notes,omitempty"`
 	// RUN: the instance pays for something other than calls of models, such as for
 	// training at a provider. How much is in Estimate.money.
-	Payment       *Payment `protobuf:"bytes,16,opt,name=payment,proto3" json:"payment,omitempty"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
+	Payment *Payment `protobuf:"bytes,16,opt,name=payment,proto3" json:"payment,omitempty"`
+	// RUN: the plugin verifies a dataset's files itself, each before it first reads it,
+	// so that files which it does not read need not be verified: see
+	// ColumnGroup.digest.
+	VerifiesDatasets bool `protobuf:"varint,17,opt,name=verifies_datasets,json=verifiesDatasets,proto3" json:"verifies_datasets,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
 }
 
 func (x *Prepared) Reset() {
@@ -2132,6 +2136,13 @@ func (x *Prepared) GetPayment() *Payment {
 		return x.Payment
 	}
 	return nil
+}
+
+func (x *Prepared) GetVerifiesDatasets() bool {
+	if x != nil {
+		return x.VerifiesDatasets
+	}
+	return false
 }
 
 // Payment is money for something other than calls of models.
@@ -4409,9 +4420,12 @@ func (x *Shard) GetGroups() []*ColumnGroup {
 }
 
 type ColumnGroup struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Path          string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
-	Columns       []*StoredColumn        `protobuf:"bytes,2,rep,name=columns,proto3" json:"columns,omitempty"`
+	state   protoimpl.MessageState `protogen:"open.v1"`
+	Path    string                 `protobuf:"bytes,1,opt,name=path,proto3" json:"path,omitempty"`
+	Columns []*StoredColumn        `protobuf:"bytes,2,rep,name=columns,proto3" json:"columns,omitempty"`
+	// RUN: the file's SHA-256, sha256:…, if the plugin has to verify it; empty: quern
+	// has. If the call fails, quern verifies all files to find a damaged one.
+	Digest        string `protobuf:"bytes,3,opt,name=digest,proto3" json:"digest,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -4458,6 +4472,13 @@ func (x *ColumnGroup) GetColumns() []*StoredColumn {
 		return x.Columns
 	}
 	return nil
+}
+
+func (x *ColumnGroup) GetDigest() string {
+	if x != nil {
+		return x.Digest
+	}
+	return ""
 }
 
 type StoredColumn struct {
@@ -8029,7 +8050,7 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x0ePrepareRequest\x127\n" +
 	"\tinstances\x18\x01 \x03(\v2\x19.quern.plugin.v1.InstanceR\tinstances\"H\n" +
 	"\x0fPrepareResponse\x125\n" +
-	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\xdf\x06\n" +
+	"\bprepared\x18\x01 \x03(\v2\x19.quern.plugin.v1.PreparedR\bprepared\"\x8c\a\n" +
 	"\bPrepared\x12=\n" +
 	"\vdiagnostics\x18\x01 \x03(\v2\x1b.quern.plugin.v1.DiagnosticR\vdiagnostics\x121\n" +
 	"\aoutputs\x18\x02 \x03(\v2\x17.quern.plugin.v1.OutputR\aoutputs\x12\x1d\n" +
@@ -8050,7 +8071,8 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\x04pins\x18\r \x03(\v2#.quern.plugin.v1.Prepared.PinsEntryR\x04pins\x12#\n" +
 	"\rchecks_sample\x18\x0e \x01(\bR\fchecksSample\x12\x14\n" +
 	"\x05notes\x18\x0f \x03(\tR\x05notes\x122\n" +
-	"\apayment\x18\x10 \x01(\v2\x18.quern.plugin.v1.PaymentR\apayment\x1aP\n" +
+	"\apayment\x18\x10 \x01(\v2\x18.quern.plugin.v1.PaymentR\apayment\x12+\n" +
+	"\x11verifies_datasets\x18\x11 \x01(\bR\x10verifiesDatasets\x1aP\n" +
 	"\n" +
 	"ReadsEntry\x12\x10\n" +
 	"\x03key\x18\x01 \x01(\tR\x03key\x12,\n" +
@@ -8239,10 +8261,11 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\targuments\x18\t \x03(\v2\x17.quern.plugin.v1.ColumnR\targuments\"Q\n" +
 	"\x05Shard\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\x03R\x04rows\x124\n" +
-	"\x06groups\x18\x02 \x03(\v2\x1c.quern.plugin.v1.ColumnGroupR\x06groups\"Z\n" +
+	"\x06groups\x18\x02 \x03(\v2\x1c.quern.plugin.v1.ColumnGroupR\x06groups\"r\n" +
 	"\vColumnGroup\x12\x12\n" +
 	"\x04path\x18\x01 \x01(\tR\x04path\x127\n" +
-	"\acolumns\x18\x02 \x03(\v2\x1d.quern.plugin.v1.StoredColumnR\acolumns\"n\n" +
+	"\acolumns\x18\x02 \x03(\v2\x1d.quern.plugin.v1.StoredColumnR\acolumns\x12\x16\n" +
+	"\x06digest\x18\x03 \x01(\tR\x06digest\"n\n" +
 	"\fStoredColumn\x12\x16\n" +
 	"\x06stored\x18\x01 \x01(\tR\x06stored\x12\x12\n" +
 	"\x04name\x18\x02 \x01(\tR\x04name\x12\x1a\n" +

@@ -367,7 +367,7 @@ class PrepareResponse(_message.Message):
     def __init__(self, prepared: _Optional[_Iterable[_Union[Prepared, _Mapping]]] = ...) -> None: ...
 
 class Prepared(_message.Message):
-    __slots__ = ("diagnostics", "outputs", "value_type", "reads", "estimate", "model", "batch_rows", "open_requests", "calls", "stop_seconds", "openai_api", "files", "pins", "checks_sample", "notes", "payment")
+    __slots__ = ("diagnostics", "outputs", "value_type", "reads", "estimate", "model", "batch_rows", "open_requests", "calls", "stop_seconds", "openai_api", "files", "pins", "checks_sample", "notes", "payment", "verifies_datasets")
     class ReadsEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -398,6 +398,7 @@ class Prepared(_message.Message):
     CHECKS_SAMPLE_FIELD_NUMBER: _ClassVar[int]
     NOTES_FIELD_NUMBER: _ClassVar[int]
     PAYMENT_FIELD_NUMBER: _ClassVar[int]
+    VERIFIES_DATASETS_FIELD_NUMBER: _ClassVar[int]
     diagnostics: _containers.RepeatedCompositeFieldContainer[Diagnostic]
     outputs: _containers.RepeatedCompositeFieldContainer[Output]
     value_type: bytes
@@ -414,7 +415,8 @@ class Prepared(_message.Message):
     checks_sample: bool
     notes: _containers.RepeatedScalarFieldContainer[str]
     payment: Payment
-    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., value_type: _Optional[bytes] = ..., reads: _Optional[_Mapping[str, Reads]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., batch_rows: _Optional[int] = ..., open_requests: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[ModelCalls, _Mapping]]] = ..., stop_seconds: _Optional[float] = ..., openai_api: _Optional[bool] = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., pins: _Optional[_Mapping[str, str]] = ..., checks_sample: _Optional[bool] = ..., notes: _Optional[_Iterable[str]] = ..., payment: _Optional[_Union[Payment, _Mapping]] = ...) -> None: ...
+    verifies_datasets: bool
+    def __init__(self, diagnostics: _Optional[_Iterable[_Union[Diagnostic, _Mapping]]] = ..., outputs: _Optional[_Iterable[_Union[Output, _Mapping]]] = ..., value_type: _Optional[bytes] = ..., reads: _Optional[_Mapping[str, Reads]] = ..., estimate: _Optional[_Union[Estimate, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., batch_rows: _Optional[int] = ..., open_requests: _Optional[int] = ..., calls: _Optional[_Iterable[_Union[ModelCalls, _Mapping]]] = ..., stop_seconds: _Optional[float] = ..., openai_api: _Optional[bool] = ..., files: _Optional[_Iterable[_Union[SourceFile, _Mapping]]] = ..., pins: _Optional[_Mapping[str, str]] = ..., checks_sample: _Optional[bool] = ..., notes: _Optional[_Iterable[str]] = ..., payment: _Optional[_Union[Payment, _Mapping]] = ..., verifies_datasets: _Optional[bool] = ...) -> None: ...
 
 class Payment(_message.Message):
     __slots__ = ("unpriced",)
@@ -784,12 +786,14 @@ class Shard(_message.Message):
     def __init__(self, rows: _Optional[int] = ..., groups: _Optional[_Iterable[_Union[ColumnGroup, _Mapping]]] = ...) -> None: ...
 
 class ColumnGroup(_message.Message):
-    __slots__ = ("path", "columns")
+    __slots__ = ("path", "columns", "digest")
     PATH_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
     path: str
     columns: _containers.RepeatedCompositeFieldContainer[StoredColumn]
-    def __init__(self, path: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[StoredColumn, _Mapping]]] = ...) -> None: ...
+    digest: str
+    def __init__(self, path: _Optional[str] = ..., columns: _Optional[_Iterable[_Union[StoredColumn, _Mapping]]] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class StoredColumn(_message.Message):
     __slots__ = ("stored", "name", "argument", "digest")
