@@ -3,8 +3,11 @@ package dedup
 import (
 	"cmp"
 	"math/bits"
+	"runtime"
 	"slices"
 	"sort"
+
+	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
 
 // rowset has all rows of a dataset, numbered across its shards.
@@ -132,32 +135,51 @@ func repeated(rows int, each func(yield func(row uint32, hash uint64))) []uint32
 // joinEqual joins the rows with equal values, and returns those that have the value of an
 // earlier one.
 func (r *rowset) joinEqual(c components) (copies bitmap) {
-	some := repeated(r.rows(), func(yield func(uint32, uint64)) {
+	parts := make([][]valued, runtime.GOMAXPROCS(0))
+	g := parallel.New(len(parts))
+	for i := range parts {
+		g.Go(func() error {
+			parts[i] = r.valuesAgain(uint64(i), uint64(len(parts)))
+			return nil
+		})
+	}
+	_ = g.Wait() // it cannot fail
+	copies = newBitmap(r.rows())
+	for _, values := range parts {
+		for i := 1; i < len(values); i++ {
+			if values[i].digest == values[i-1].digest {
+				c.join(values[i-1].row, values[i].row)
+				copies.set(uint64(values[i].row))
+			}
+		}
+	}
+	return copies
+}
+
+// valued is a row with its value.
+type valued struct {
+	digest
+	row uint32
+}
+
+// valuesAgain returns the values that occur several times, and a few others, ascending.
+// They are those of one of some parts, into which their digests divide them.
+func (r *rowset) valuesAgain(part, parts uint64) []valued {
+	rows := repeated(r.rows()/int(parts), func(yield func(uint32, uint64)) {
 		for i, s := range r.shards {
 			for at := range s.rows {
-				if p := s.print(at); p != (digest{}) {
+				if p := s.print(at); p != (digest{}) && p.low/2%parts == part { // the lowest bit is always set
 					yield(uint32(r.first[i]+at), p.high)
 				}
 			}
 		}
 	})
-	type valued struct {
-		digest
-		row uint32
-	}
-	values := make([]valued, len(some))
-	for i, row := range some {
+	values := make([]valued, len(rows))
+	for i, row := range rows {
 		values[i] = valued{r.print(row), row}
 	}
 	slices.SortFunc(values, func(a, b valued) int {
 		return cmp.Or(a.compare(b.digest), cmp.Compare(a.row, b.row))
 	})
-	copies = newBitmap(r.rows())
-	for i := 1; i < len(values); i++ {
-		if values[i].digest == values[i-1].digest {
-			c.join(values[i-1].row, values[i].row)
-			copies.set(uint64(values[i].row))
-		}
-	}
-	return copies
+	return values
 }

@@ -3,6 +3,7 @@ package dedup
 import (
 	"cmp"
 	"context"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -54,8 +55,7 @@ func (e *election) elect(ctx context.Context, sets [][]uint32) (*groups, error) 
 	g := &groups{similarity: map[uint32]float64{}}
 	defer g.sort()
 	if !e.run.Args.Verify {
-		_, err := e.divideAll(ctx, g, sets)
-		return g, err
+		return g, e.divideInParts(ctx, g, sets)
 	}
 	var err error
 	if e.verifier, err = newVerifier(e.files); err != nil {
@@ -72,6 +72,28 @@ func (e *election) elect(ctx context.Context, sets [][]uint32) (*groups, error) 
 		return nil, err
 	}
 	return g, e.verifier.keep(e.files)
+}
+
+// divideInParts divides sets of which all similarities are known.
+func (e *election) divideInParts(ctx context.Context, g *groups, sets [][]uint32) error {
+	parts := make([]groups, runtime.GOMAXPROCS(0))
+	p, ctx := parallel.WithContext(ctx)
+	for i := range parts {
+		some := sets[i*len(sets)/len(parts) : (i+1)*len(sets)/len(parts)]
+		parts[i].similarity = map[uint32]float64{}
+		p.Go(func() error {
+			_, err := e.divideAll(ctx, &parts[i], some)
+			return err
+		})
+	}
+	if err := p.Wait(); err != nil {
+		return err
+	}
+	for _, part := range parts {
+		g.duplicates = append(g.duplicates, part.duplicates...)
+		maps.Copy(g.similarity, part.similarity)
+	}
+	return nil
 }
 
 // divideAll divides sets, and returns those of which a similarity is not known.

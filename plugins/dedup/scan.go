@@ -172,7 +172,7 @@ func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 	if s.comparison != nil {
 		r.signer, r.bands = s.comparison.newSigner(), make([]uint32, s.layout.bands)
 	}
-	for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, s.refs(), 0) {
+	for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, s.refs(), readRows) {
 		if err != nil {
 			return err
 		}
@@ -345,3 +345,7 @@ func (s *scan) close() error {
 	}
 	return errors.Join(errs...)
 }
+
+// readRows is the number of rows in the batches that are read, few enough to decode the
+// next ones meanwhile.
+const readRows = 1024
