@@ -275,7 +275,7 @@ func (a *application) carryOut(ctx context.Context, stop <-chan struct{}, w *wor
 		case <-ctx.Done():
 		}
 	}()
-	garbage.Work()
+	garbage.Allow(garbage.Workspace)
 	result, err := runner.Record(ctx, p, runner.Options{
 		Store: w.store, State: st, Save: w.store.States().Save, Plugins: w.plugins, Functions: foreign.New(ctx, w.plugins),
 		Keep:        func(run string) error { return w.store.States().Keep(p.Environment, run) },

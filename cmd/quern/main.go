@@ -54,7 +54,7 @@ func serve(args []string) int {
 		fmt.Fprintf(os.Stderr, "quern does not serve a plugin %q\n", name)
 		return exitError
 	}
-	garbage.Work()
+	garbage.Allow(garbage.Workspace)
 	plugin.Serve(plugins[i])
 	return exitOK
 }

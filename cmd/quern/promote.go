@@ -11,6 +11,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
+	"github.com/quern-dev/quern/internal/garbage"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/plan"
@@ -61,6 +62,7 @@ func rollbackCommand(ui *terminal) *cli.Command {
 func adoptionCommand(ui *terminal, args arguments.Set, apply *arguments.Apply, c *cli.Command, build build) *cli.Command {
 	c.Flags = args.Flags()
 	c.Action = func(ctx context.Context, cmd *cli.Command) error {
+		garbage.Allow(garbage.Reserve)
 		a := application{ui: ui, args: apply, build: build}
 		return a.run(func() error {
 			if err := parsed(args, cmd); err != nil {

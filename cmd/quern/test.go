@@ -53,7 +53,7 @@ func runTests(ctx context.Context, ui *terminal, args *arguments.Test) error {
 		case <-ended:
 		}
 	}()
-	garbage.Work()
+	garbage.Allow(garbage.Workspace)
 	result, err := tester.Test(ctx, tester.Options{
 		Module: module, Files: files, Open: openTestPlugins(ui, module),
 		Inputs:  vars.Inputs{Flags: args.Vars.Value, Files: args.VarFiles.Value, Env: os.Environ()},

@@ -19,26 +19,34 @@ import (
 // How much garbage is allowed on top of live memory, in percent. A plan keeps
 // most of what it allocates, so collecting a little earlier than Go's default
 // saves memory and costs almost no time. Where even that would be much memory, least
-// is allowed. Applying usually keeps little, and much memory passes through.
+// is allowed. Where more is allowed in bytes, there is a limit in percent.
 const (
-	usual   = 60
-	least   = 35
-	working = 300
+	usual = 60
+	least = 35
+	most  = 300
 )
 
 // small is the size of a heap, in bytes, up to which more garbage is allowed. From much
-// bytes of garbage, less than the usual share is. Data that is processed may leave
-// workspace bytes.
+// bytes of garbage, less than the usual share is.
 const (
-	small     = 104 << 20
-	much      = 144 << 20
-	workspace = 128 << 20
+	small = 104 << 20
+	much  = 144 << 20
+)
+
+// How much garbage to allow, in bytes.
+const (
+	// Workspace is for data that is processed: little is kept, and much memory passes
+	// through.
+	Workspace = 128 << 20
+	// Reserve is for commands that keep nearly all that they allocate, so that collecting
+	// takes time and frees little.
+	Reserve = 384 << 20
 )
 
 // first is the percentage until the first collection.
 const first = 640
 
-var works atomic.Bool
+var allowed atomic.Uint64
 
 func init() {
 	debug.SetGCPercent(first)
@@ -58,10 +66,10 @@ func watch() {
 
 // percent returns how much garbage is allowed on top of live memory.
 func percent(live uint64) int {
-	if works.Load() {
-		return min(working, max(usual, int(100*workspace/max(live, 1))))
-	}
 	live = max(live, 1)
+	if bytes := allowed.Load(); bytes > 0 {
+		return min(most, max(usual, int(100*bytes/live)))
+	}
 	return max(least, min(usual, int(100*much/live)), int(100*small/live)-100)
 }
 
@@ -72,5 +80,5 @@ func live() uint64 {
 	return sample[0].Value.Uint64()
 }
 
-// Work allows more garbage. Call it before data is processed.
-func Work() { works.Store(true) }
+// Allow allows that many bytes of garbage from the next collection on.
+func Allow(bytes uint64) { allowed.Store(bytes) }

@@ -24,8 +24,8 @@ func TestThePercentageFollowsTheHeap(t *testing.T) {
 	kept := make([]byte, small)
 	collectUntil(t, usual)
 	runtime.KeepAlive(kept)
-	Work()
-	collectUntil(t, working)
+	Allow(Workspace)
+	collectUntil(t, most)
 }
 
 // collectUntil collects garbage until a percentage is set, which happens after a
