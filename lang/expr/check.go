@@ -79,7 +79,7 @@ func checkFunction(call *hclsyntax.FunctionCallExpr, s *Scope) hcl.Diagnostics {
 		return hcl.Diagnostics{diag.Errorf(&call.NameRange, "Function is not pure",
 			"%s() returns a different value on every call, so anything that depends on it could never be reused. Pass the value in through a variable instead.", call.Name)}
 	}
-	if !hasFunction(s.Eval, call.Name) {
+	if _, ok := lookupFunction(s.Eval, call.Name); !ok {
 		return hcl.Diagnostics{funcs.Unknown(call.Name, &call.NameRange)}
 	}
 	return nil

@@ -21,7 +21,7 @@ func TestAConditionIsTrueOrFalse(t *testing.T) {
 		}
 	}
 	for _, src := range []string{
-		`row.ok ? 1 : 2`, `row.text ? 1 : 2`, `jsondecode(row.text) ? 1 : 2`, `try(row.n ? 1 : 2, 3)`, `can(row.n ? 1 : 2)`, `row.n > 1 ? 1 : 2`,
+		`row.ok ? 1 : 2`, `tobool(row.text) ? 1 : 2`, `jsondecode(row.text) ? 1 : 2`, `try(row.n ? 1 : 2, 3)`, `can(row.n ? 1 : 2)`, `row.n > 1 ? 1 : 2`,
 	} {
 		if _, diags := expr.Compile(exprtest.Parse(src), exprtest.Scope(), cty.DynamicPseudoType); diags.HasErrors() {
 			t.Errorf("%s: %v", src, diags)

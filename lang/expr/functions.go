@@ -25,12 +25,12 @@ var Functions = sync.OnceValue(func() map[string]function.Function {
 	return all
 })
 
-// hasFunction looks up a function as hcl does, through all parents.
-func hasFunction(ctx *hcl.EvalContext, name string) bool {
+// lookupFunction looks up a function as hcl does, through all parents.
+func lookupFunction(ctx *hcl.EvalContext, name string) (function.Function, bool) {
 	for ; ctx != nil; ctx = ctx.Parent() {
-		if _, ok := ctx.Functions[name]; ok {
-			return true
+		if f, ok := ctx.Functions[name]; ok {
+			return f, true
 		}
 	}
-	return false
+	return function.Function{}, false
 }

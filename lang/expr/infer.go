@@ -1,7 +1,6 @@
 package expr
 
 import (
-	"fmt"
 	"maps"
 	"slices"
 
@@ -64,8 +63,8 @@ func (r *reducer) convertTo(e hclsyntax.Expression, t, want cty.Type) (typed, hc
 	if err != nil {
 		return typed{}, hcl.Diagnostics{wrongType(e, t, want, err)}
 	}
-	if c, ok := r.column(e); ok && t == cty.String && (want == cty.Number || want == cty.Bool) {
-		return typed{}, hcl.Diagnostics{textColumn(e, c, want)}
+	if r.scope.isPerRow() && parses(t, want) {
+		return typed{}, hcl.Diagnostics{r.textFor(e, t, want)}
 	}
 	out := typed{expr: e, typ: converted.Type()}
 	if !r.scope.isPerRow() || t.Equals(out.typ) && !r.isEncoded(e) {
@@ -117,18 +116,6 @@ func (r *reducer) column(e hclsyntax.Expression) (data.Column, bool) {
 func wrongType(e hclsyntax.Expression, is, want cty.Type, err error) *hcl.Diagnostic {
 	return diag.Errorf(e.Range().Ptr(), "Wrong type of value", "This expression has type %s, but type %s is needed: %s.",
 		is.FriendlyName(), want.FriendlyNameForConstraint(), err)
-}
-
-// textColumn refuses a column where a number or a bool is needed. Each of its texts
-// could be one, but its type says that they need not be, so the first row that is
-// not one would fail the stage when it runs.
-func textColumn(e hclsyntax.Expression, c data.Column, want cty.Type) *hcl.Diagnostic {
-	name, wanted := RowColumn(c.Name), want.FriendlyName()
-	d := diag.Errorf(e.Range().Ptr(), "Wrong type of value", "%s has type %s, but type %s is needed.", name, c.Type, wanted)
-	if c.Type == "string" {
-		d.Detail += fmt.Sprintf(" If each of its texts is a %s, write to%s(%s).", wanted, wanted, name)
-	}
-	return d
 }
 
 // conversion returns a call that converts an expression to a type. It returns
@@ -189,7 +176,7 @@ func (r *reducer) typeOf(e hclsyntax.Expression) (cty.Type, hcl.Diagnostics) {
 		return cty.String, nil
 	}
 	var errs hcl.Diagnostics
-	t := newTypist(&errs)
+	t := newTypist(r, &errs)
 	v := t.value(e, r.unknowns(e))
 	for _, d := range t.diags {
 		if d.Severity == hcl.DiagError {

@@ -20,7 +20,12 @@ import (
 // that may not be taken. It replaces these parts with unknown values of the
 // right type.
 type typist struct {
-	diags hcl.Diagnostics
+	reducer *reducer
+	diags   hcl.Diagnostics
+	// lenient is set where texts may be converted to numbers and bools: in try, which
+	// says what to do with other texts, and in expressions that are not evaluated for
+	// each row.
+	lenient bool
 	// unequal are the comparisons that are false for every row. They are not
 	// errors of evaluation, so that try does not swallow them.
 	unequal *hcl.Diagnostics
@@ -45,13 +50,14 @@ type softened struct {
 	diags hcl.Diagnostics
 }
 
-func newTypist(unequal *hcl.Diagnostics) *typist {
-	return &typist{unequal: unequal, softened: map[place]*softened{}, reported: map[place]bool{}, deadline: time.Now().Add(limit.Now().Time)}
+func newTypist(r *reducer, unequal *hcl.Diagnostics) *typist {
+	return &typist{reducer: r, lenient: !r.scope.isPerRow(), unequal: unequal, softened: map[place]*softened{}, reported: map[place]bool{},
+		deadline: time.Now().Add(limit.Now().Time)}
 }
 
 // inner returns a typist for a part whose errors are not those of the whole.
 func (t *typist) inner() *typist {
-	return &typist{unequal: t.unequal, softened: t.softened, reported: map[place]bool{}, deadline: t.deadline}
+	return &typist{reducer: t.reducer, lenient: t.lenient, unequal: t.unequal, softened: t.softened, reported: map[place]bool{}, deadline: t.deadline}
 }
 
 // value returns an expression's value: usually unknown, but of its type.
@@ -103,6 +109,7 @@ func (t *typist) replace(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax
 		case "can":
 			return literal(cty.UnknownVal(cty.Bool).RefineNotNull(), e.Range())
 		}
+		t.arguments(e, ctx)
 		if v, ok := t.expanded(e, ctx); ok {
 			return literal(v, e.Range())
 		}
@@ -119,6 +126,7 @@ func (t *typist) replace(e hclsyntax.Expression, ctx *hcl.EvalContext) hclsyntax
 			t.compare(e, ctx)
 		}
 	}
+	t.texts(e, ctx)
 	none := func(*hclsyntax.ForExpr) {}
 	return eval.MapChildren(e, sub, none, func() {})
 }
@@ -164,6 +172,7 @@ func (t *typist) tryValue(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) c
 	var errs hcl.Diagnostics
 	for _, arg := range e.Args {
 		inner := t.inner()
+		inner.lenient = true
 		v := inner.value(arg, ctx)
 		if inner.diags.HasErrors() {
 			errs = append(errs, inner.diags...)
@@ -256,6 +265,7 @@ func (t *typist) body(e *hclsyntax.ForExpr, ctx *hcl.EvalContext, k, v cty.Value
 		child.Variables[e.KeyVar] = k
 	}
 	if e.CondExpr != nil {
+		t.needs(e.CondExpr, child, cty.Bool)
 		cond := t.value(e.CondExpr, child)
 		if _, err := convert.Convert(cond, cty.Bool); err != nil {
 			t.diags = append(t.diags, diag.Errorf(e.CondExpr.Range().Ptr(), "Invalid 'for' condition", "The 'if' clause value is invalid: %s.", err))
