@@ -65,6 +65,7 @@ func exactDuplicates(b *bench) ([]result, error) {
 	if _, err := b.duckdb(dir, fmt.Sprintf(equalTexts, b.rows)); err != nil {
 		return nil, err
 	}
+	time.Sleep(settled)
 	if _, err := b.command(dir, "apply", "-auto-approve", "-target=source.texts"); err != nil {
 		return nil, err
 	}
