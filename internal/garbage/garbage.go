@@ -59,25 +59,32 @@ func watch() {
 	// on busy processors that the heap has grown by the percentage of a smaller heap.
 	value := new([64 << 10]byte)
 	runtime.AddCleanup(value, func(struct{}) {
-		debug.SetGCPercent(percent(live()))
+		debug.SetGCPercent(percent(sizes()))
 		watch()
 	}, struct{}{})
 }
 
-// percent returns how much garbage is allowed on top of live memory.
-func percent(live uint64) int {
+// percent returns how much garbage is allowed on top of live memory. heap is the size of
+// both now. If it is not small any more, the percentage for a small heap starts a
+// collection at once. What is allocated during one survives it, as does the value that is
+// watched, so that percentage would apply to the larger heap, too.
+func percent(live, heap uint64) int {
 	live = max(live, 1)
 	if bytes := allowed.Load(); bytes > 0 {
 		return min(most, max(usual, int(100*bytes/live)))
 	}
-	return max(least, min(usual, int(100*much/live)), int(100*small/live)-100)
+	share := max(least, min(usual, int(100*much/live)))
+	if heap < small {
+		share = max(share, int(100*small/live)-100)
+	}
+	return share
 }
 
-// live returns the size of what the last collection kept.
-func live() uint64 {
-	sample := []metrics.Sample{{Name: "/gc/heap/live:bytes"}}
-	metrics.Read(sample)
-	return sample[0].Value.Uint64()
+// sizes returns the size of what the last collection kept, and of the heap.
+func sizes() (live, heap uint64) {
+	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/memory/classes/heap/objects:bytes"}}
+	metrics.Read(samples)
+	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
 }
 
 // Allow allows that many bytes of garbage from the next collection on.

@@ -1,8 +1,10 @@
 package prepare
 
 import (
-	"bytes"
+	"bufio"
 	"encoding/gob"
+	"errors"
+	"io"
 	"maps"
 	"os"
 	"path/filepath"
@@ -205,16 +207,30 @@ func (c *Cache) RememberSample(key string, answer *pluginv1.CheckSampleResponse)
 	c.changed = true
 }
 
+// entry is an answer in the file, which is a sequence of them: one value would be in
+// memory as a whole while it is read or written.
+type entry struct {
+	Key    string
+	Answer remembered
+}
+
 func readCache(path string) map[string]remembered {
-	b, err := os.ReadFile(path)
+	f, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
-	var m map[string]remembered
-	if gob.NewDecoder(bytes.NewReader(b)).Decode(&m) != nil {
-		return nil
+	defer f.Close()
+	all := map[string]remembered{}
+	for d := gob.NewDecoder(bufio.NewReader(f)); ; {
+		var e entry
+		switch err := d.Decode(&e); {
+		case errors.Is(err, io.EOF):
+			return all
+		case err != nil:
+			return nil
+		}
+		all[e.Key] = e.Answer
 	}
-	return m
 }
 
 // Save writes the answers that the plan used, if the file differs. Failing to
@@ -225,9 +241,24 @@ func (c *Cache) Save() {
 	if c.path == "" || !c.changed {
 		return
 	}
-	var b bytes.Buffer
-	if gob.NewEncoder(&b).Encode(c.after) != nil {
-		return
+	_ = c.write()
+}
+
+func (c *Cache) write() error {
+	t, err := disk.NewTemp(filepath.Dir(c.path), 0o600)
+	if err != nil {
+		return err
 	}
-	_ = disk.NewSyncer().Publish(c.path, &b, 0o600)
+	defer t.Close()
+	w := bufio.NewWriter(t)
+	encoder := gob.NewEncoder(w)
+	for key, answer := range c.after {
+		if err := encoder.Encode(entry{key, answer}); err != nil {
+			return err
+		}
+	}
+	if err := w.Flush(); err != nil {
+		return err
+	}
+	return t.Publish(c.path)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"reflect"
 	"testing"
 	"time"
 
@@ -70,5 +71,28 @@ func TestALargeFileIsNotReadAgainWhileItsStateIsTheSame(t *testing.T) {
 	}
 	if unchanged(files, nil, states(files)) {
 		t.Error("a file whose state was not known was not read")
+	}
+}
+
+func TestTheCacheIsReadAsItWasWritten(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "prepared.default")
+	answers := map[string]remembered{
+		"a": {Fingerprint: "f", Prepared: []byte("p"), Files: map[string]fileState{"x": {1, 2}}},
+		"b": {Prepared: []byte("q")},
+	}
+	c := &Cache{path: path, after: answers, changed: true}
+	c.Save()
+	if got := readCache(path); !reflect.DeepEqual(got, answers) {
+		t.Errorf("read %v", got)
+	}
+	content, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, content[:len(content)-1], 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if got := readCache(path); got != nil {
+		t.Errorf("read %v from a file that was cut off", got)
 	}
 }
