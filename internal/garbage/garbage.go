@@ -22,7 +22,7 @@ import (
 // is allowed. Where more is allowed in bytes, there is a limit in percent.
 const (
 	usual = 60
-	least = 35
+	least = 30
 	most  = 300
 )
 
@@ -30,7 +30,7 @@ const (
 // bytes of garbage, less than the usual share is.
 const (
 	small = 104 << 20
-	much  = 144 << 20
+	much  = 112 << 20
 )
 
 // How much garbage to allow, in bytes.

@@ -8,11 +8,21 @@ import (
 )
 
 func TestThereIsMoreGarbageWhileTheHeapIsSmall(t *testing.T) {
-	for live, want := range map[uint64]int{
-		0: 100*small - 100, small / 8: 700, small / 2: 100, small: usual, 225 << 20: usual, 288 << 20: 50, 1 << 40: least,
+	for _, test := range []struct {
+		live, heap uint64
+		want       int
+	}{
+		{0, 0, 100*small - 100},
+		{small / 8, small / 2, 700},
+		{small / 2, small / 2, 100},
+		{small / 8, small, usual},
+		{small, small, usual},
+		{180 << 20, 180 << 20, usual},
+		{224 << 20, 300 << 20, 50},
+		{1 << 40, 1 << 40, least},
 	} {
-		if got := percent(live); got != want {
-			t.Errorf("%d bytes live: %d %%, want %d %%", live, got, want)
+		if got := percent(test.live, test.heap); got != test.want {
+			t.Errorf("%d bytes live of %d: %d %%, want %d %%", test.live, test.heap, got, test.want)
 		}
 	}
 }
