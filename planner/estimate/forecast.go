@@ -69,7 +69,7 @@ func (e *forecaster) glanceWithin(ctx context.Context) {
 // published.
 type note struct {
 	question   string
-	selections map[string]*pluginv1.Selection
+	selections map[string][]*pluginv1.Selection
 }
 
 // note records what a forecast will need to know about an instance.
@@ -113,7 +113,7 @@ func (e *forecaster) newForecast(h *module.Handle) *forecast {
 	case h.Port.IsAligned() && n.Mode != plan.ModeFlatMap:
 		f = e.forecastMap(n, h.Port)
 	case e.noted(n).selections[h.Port.Name] != nil:
-		f = e.forecastSelection(n, h.Port, e.noted(n).selections[h.Port.Name])
+		f = e.forecastSelections(n, h.Port, e.noted(n).selections[h.Port.Name])
 	}
 	if f == nil || f.until == n.Address {
 		f = e.forecastAsBefore(n, h.Port)
@@ -187,32 +187,6 @@ func (e *forecaster) forecastDropping(n *module.Instance, port *plan.Port) *fore
 	return f
 }
 
-// forecastSelection forecasts a dataset that consists of rows of another one.
-func (e *forecaster) forecastSelection(n *module.Instance, port *plan.Port, s *pluginv1.Selection) *forecast {
-	in := e.forecast(n.Inputs[s.RowsOf])
-	if in.until != "" {
-		return in
-	}
-	out := *in
-	if s.Where != "" && !e.where(n, s.Where, &out) {
-		if before := e.forecastAsBefore(n, port); before.until == "" {
-			before.rows = before.rows.atMost(in.rows.high) // a condition adds no rows
-			return before
-		}
-		out.none()
-	}
-	if s.Share != nil && *s.Share < 1 {
-		out.scale(*s.Share)
-	}
-	if s.Most != nil && float64(*s.Most) < out.rows.high {
-		out.cut(float64(*s.Most))
-	}
-	if len(port.Lineage) > 0 {
-		out.sample = out.changed(func(rows sample) sample { return rows.derive(n.Address, port, s.RowsOf) })
-	}
-	return &out
-}
-
 // where keeps the rows of a sample that meet a condition. It returns false if
 // the condition cannot be evaluated.
 func (e *forecaster) where(n *module.Instance, key string, f *forecast) bool {
@@ -223,7 +197,7 @@ func (e *forecaster) where(n *module.Instance, key string, f *forecast) bool {
 	of := f.sample()
 	values, _ := of.eval(e, n.Address, bound.Rows[key])
 	holds, ok := values.(*array.Boolean)
-	if !ok {
+	if !ok || holds.Len() == 0 && f.rows.high > 0 {
 		return false
 	}
 	var rows []int
@@ -256,9 +230,9 @@ func (f *forecast) none() {
 }
 
 // cut takes at most some of the rows.
-func (f *forecast) cut(most float64) {
-	rows, fresh := f.rows.atMost(most), f.fresh
-	f.scale(min(1, most/max(f.rows.mid, 1)))
+func (f *forecast) cut(most spread) {
+	rows, fresh := f.rows.least(most), f.fresh
+	f.scale(min(1, most.mid/max(f.rows.mid, 1)))
 	// Any of the rows may be new, unless all are.
 	if f.rows = rows; fresh.low >= rows.high {
 		f.fresh = rows

@@ -108,8 +108,9 @@ func (e *Estimator) rowsMadeBy(n *decide.Instance) *forecast {
 func (e *Estimator) withinInput(n *decide.Instance, all *forecast) *forecast {
 	var shares float64
 	var of string
-	for _, s := range n.Selections {
-		if s.Share == nil || s.Where != "" || of != "" && s.RowsOf != of {
+	for _, one := range n.Selections {
+		s := one[0]
+		if len(one) > 1 || s.Share == nil || s.Where != "" || of != "" && s.RowsOf != of {
 			return all
 		}
 		shares, of = shares+*s.Share, s.RowsOf

@@ -38,18 +38,24 @@ func (f *forecast) changed(change func(sample) sample) func() sample {
 // report errors.
 func (e *forecaster) sampleOf(address string, m *dataset.Manifest, columns data.Schema) sample {
 	rows, err := e.firstOfShards(m, columns)
-	s := sample{rows: rows, madeBy: map[string]string{}}
 	if err != nil {
-		s.rows = array.NewRecordBatch(arrow.NewSchema(nil, nil), nil, 0)
-		for _, c := range columns {
-			s.madeBy[c.Name] = address
-		}
+		return unread(address, columns)
 	}
+	s := sample{rows: rows, madeBy: map[string]string{}}
 	s.weights = make([]float64, s.rows.NumRows())
 	for i := range s.weights {
 		s.weights[i] = float64(m.Rows) / float64(len(s.weights))
 	}
 	s.isFresh = make([]bool, len(s.weights))
+	return s
+}
+
+// unread is a sample without rows, because they are not known until a stage has run.
+func unread(until string, columns data.Schema) sample {
+	s := sample{rows: array.NewRecordBatch(arrow.NewSchema(nil, nil), nil, 0), madeBy: map[string]string{}}
+	for _, c := range columns {
+		s.madeBy[c.Name] = until
+	}
 	return s
 }
 

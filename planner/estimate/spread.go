@@ -35,9 +35,15 @@ func (s spread) scaled(by float64) spread { return s.times(exactly(by)) }
 // within widens a spread by factors.
 func (s spread) within(low, high float64) spread { return spread{s.low * low, s.mid, s.high * high} }
 
+// over divides a spread by another one, whose middle is positive.
+func (s spread) over(o spread) spread { return spread{s.low / o.high, s.mid / o.mid, s.high / o.low} }
+
 // atMost cuts a spread off.
-func (s spread) atMost(most float64) spread {
-	return spread{min(s.low, most), min(s.mid, most), min(s.high, most)}
+func (s spread) atMost(most float64) spread { return s.least(exactly(most)) }
+
+// least returns the spread of the lower one of two figures.
+func (s spread) least(o spread) spread {
+	return spread{min(s.low, o.low), min(s.mid, o.mid), min(s.high, o.high)}
 }
 
 func (s spread) rangeOf(known bool) *amount.Range {
@@ -63,14 +69,20 @@ func meanOf(values, weights []float64, of float64) spread {
 		return spread{}
 	}
 	mean := sum / all
-	var squares float64
-	for i, v := range values {
-		squares += (v - mean) * (v - mean) * weights[i]
-	}
 	n := float64(len(values))
 	left := max(0, 1-n/max(of, n)) // nothing is uncertain if the sample is everything
-	half := confidence * math.Sqrt(squares/all/max(n-1, 1)*left)
+	half := confidence * deviationOf(values, weights, mean) * math.Sqrt(left/max(n-1, 1))
 	return spread{max(0, mean-half), mean, mean + half}
+}
+
+// deviationOf returns the standard deviation of weighted values.
+func deviationOf(values, weights []float64, mean float64) float64 {
+	var squares, all float64
+	for i, v := range values {
+		squares += (v - mean) * (v - mean) * weights[i]
+		all += weights[i]
+	}
+	return math.Sqrt(squares / all)
 }
 
 // How far a count of tokens may be from what a provider bills.

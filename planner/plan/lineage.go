@@ -16,13 +16,34 @@ type LineageSource struct {
 	Unchanged bool `json:"unchanged,omitempty"`
 }
 
-// PassedOn returns the column of an input whose values are passed on unchanged.
+// PassedOn returns the column of an input whose values are passed on unchanged. Other
+// inputs can have passed-on values in rows of their own.
 func (l *Lineage) PassedOn(input string) (column string, ok bool) {
-	if l == nil || len(l.Sources) != 1 {
+	if l == nil {
 		return "", false
 	}
-	s := l.Sources[0]
-	return s.Column, s.Input == input && s.Unchanged
+	for _, s := range l.Sources {
+		switch {
+		case !s.Unchanged || ok && s.Input == input:
+			return "", false
+		case s.Input == input:
+			column, ok = s.Column, true
+		}
+	}
+	return column, ok
+}
+
+// ComputedFrom reports whether values are, or may be, computed from an input together
+// with others, and not just passed on in rows of their own.
+func (l *Lineage) ComputedFrom(input string) bool {
+	if l == nil {
+		return true
+	}
+	unchanged, from := true, false
+	for _, s := range l.Sources {
+		unchanged, from = unchanged && s.Unchanged, from || s.Input == input
+	}
+	return from && !unchanged
 }
 
 // LineageFromProto returns a plugin's lineage, or nil if the plugin says nothing.

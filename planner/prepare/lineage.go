@@ -22,8 +22,8 @@ func (n *answered) takeLineage(port *plan.Port, o *pluginv1.Output) error {
 		}
 		port.Lineage[c.GetName()] = l
 	}
-	if o.GetSelection() != nil && port.Lineage == nil { // its columns are those of the input
-		port.SelectedFrom = o.Selection.GetRowsOf()
+	if of := o.GetSelections(); len(of) == 1 && port.Lineage == nil { // its columns are those of the input
+		port.SelectedFrom = of[0].GetRowsOf()
 	}
 	port.RowsLineage = plan.LineageFromProto(o.GetRowsLineage())
 	if err := n.checkLineage(port.RowsLineage); err != nil {

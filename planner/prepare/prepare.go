@@ -59,8 +59,8 @@ type Instance struct {
 	Summary string
 	// Calls are the requests to models for each row.
 	Calls []*pluginv1.ModelCalls
-	// Selections say which rows of an input its datasets consist of, by output.
-	Selections map[string]*pluginv1.Selection
+	// Selections say which rows of inputs its datasets consist of, by output.
+	Selections map[string][]*pluginv1.Selection
 	// ChecksSample is set if the plugin wants to see rows before the stage runs.
 	ChecksSample bool
 	// Overlaps are the input keys of models that the lineage shows to be

@@ -45,7 +45,7 @@ func (n *answered) takeOutputs() error {
 			return fmt.Errorf("output %q: %w", o.Name, err)
 		}
 		n.Outputs = append(n.Outputs, port)
-		if err := n.takeSelection(o); err != nil {
+		if err := n.takeSelections(&port, o.Selections); err != nil {
 			return fmt.Errorf("output %q: %w", o.Name, err)
 		}
 	}
@@ -61,19 +61,45 @@ func (n *answered) takeOutputs() error {
 	return nil
 }
 
-// takeSelection records which rows of an input an output consists of.
-func (n *answered) takeSelection(o *pluginv1.Output) error {
-	s := o.Selection
-	if s == nil {
+// takeSelections records which rows of inputs an output consists of.
+func (n *answered) takeSelections(port *plan.Port, of []*pluginv1.Selection) error {
+	switch {
+	case len(of) == 0:
 		return nil
+	case len(of) > 1 && port.RowsOf != "":
+		return fmt.Errorf("it has the rows of input %q, but %d selections", port.RowsOf, len(of))
+	case len(of) > 1 && port.Lineage == nil:
+		return fmt.Errorf("it consists of %d selections, but no lineage says which columns it passes on", len(of))
 	}
-	if in := n.Inputs[s.RowsOf]; in == nil || in.Port == nil || in.Port.Kind != plan.KindDataset {
-		return fmt.Errorf("it consists of rows of the input %q, which is not a dataset", s.RowsOf)
+	for _, s := range of {
+		if err := n.checkSelection(s); err != nil {
+			return err
+		}
 	}
 	if n.Selections == nil {
-		n.Selections = map[string]*pluginv1.Selection{}
+		n.Selections = map[string][]*pluginv1.Selection{}
 	}
-	n.Selections[o.Name] = s
+	n.Selections[port.Name] = of
+	return nil
+}
+
+func (n *answered) checkSelection(s *pluginv1.Selection) error {
+	isDataset := func(key string) bool {
+		in := n.Inputs[key]
+		return in != nil && in.Port != nil && in.Port.Kind == plan.KindDataset
+	}
+	switch size := n.Bound.Rows[s.Size]; {
+	case !isDataset(s.RowsOf):
+		return fmt.Errorf("it consists of rows of the input %q, which is not a dataset", s.RowsOf)
+	case s.MostOf != "" && !isDataset(s.MostOf):
+		return fmt.Errorf("it has at most as many rows as the input %q, which is not a dataset", s.MostOf)
+	case s.Size != "" && (size == nil || size.Of != s.RowsOf):
+		return fmt.Errorf("its rows are measured by %q, which is not a row expression over the input %q", s.Size, s.RowsOf)
+	case s.Exactly != nil && (s.Share != nil || s.Most != nil || s.MostOf != "" || s.Weight != nil):
+		return fmt.Errorf("it has a number of rows of the input %q and a limit", s.RowsOf)
+	case s.Weight != nil && !(*s.Weight > 0):
+		return fmt.Errorf("its rows of the input %q have the weight %g", s.RowsOf, *s.Weight)
+	}
 	return nil
 }
 

@@ -69,11 +69,24 @@ func (balance) Prepare(_ context.Context, p *plugin.Prepare[balanceArgs]) error 
 	}
 	p.SetValueType(balanceValue)
 	sameColumns(p, []string{""})
-	if p.Known("method") && a.Method == "down" {
-		p.Select("", plugin.Selection{RowsOf: "input", Most: a.Rows})
-	}
+	a.selectRows(p)
 	p.SetRowsLineage("", plugin.LineageSource{Argument: "by"})
 	return nil
+}
+
+// selectRows declares how many rows the result has, as far as this is known.
+func (a *balanceArgs) selectRows(p *plugin.Prepare[balanceArgs]) {
+	switch {
+	case !p.Known("method") || !p.Known("rows") || !p.Known("shares"):
+	case a.Rows != nil && a.Shares != nil:
+		rows := 0.0
+		for _, share := range a.Shares {
+			rows += math.Round(float64(*a.Rows) * share)
+		}
+		p.Select("", plugin.Selection{RowsOf: "input", Exactly: &rows})
+	case a.Method == "down":
+		p.Select("", plugin.Selection{RowsOf: "input", Some: true, Most: a.Rows})
+	}
 }
 
 // classSize is how many rows of a class there are and how many are taken.

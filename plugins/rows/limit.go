@@ -48,7 +48,7 @@ func (limit) Prepare(_ context.Context, p *plugin.Prepare[limitArgs]) error {
 		return err
 	}
 	sameColumns(p, []string{""})
-	s := plugin.Selection{RowsOf: "input"}
+	s := plugin.Selection{RowsOf: "input", Some: a.Per.IsSet() || !p.Known("rows") || !p.Known("offset") || a.Offset > 0}
 	if p.Known("rows") && !a.Per.IsSet() {
 		s.Most = &a.Rows
 	}

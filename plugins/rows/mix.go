@@ -95,6 +95,7 @@ func (mix) Prepare(_ context.Context, p *plugin.Prepare[mixArgs]) error {
 	}
 	p.SetValueType(mixValue)
 	p.AddDataset("", declared)
+	selectParts(p)
 	for _, c := range a.columns {
 		var sources []plugin.LineageSource
 		for _, m := range a.Parts {
@@ -106,6 +107,36 @@ func (mix) Prepare(_ context.Context, p *plugin.Prepare[mixArgs]) error {
 		p.SetLineage("", a.Origin)
 	}
 	return nil
+}
+
+// selectParts declares how many rows the result has of each part, as far as this is
+// known.
+func selectParts(p *plugin.Prepare[mixArgs]) {
+	a, weights := p.Args, 0.0
+	for i := range a.Parts {
+		if !p.Known(a.Parts[i].at("weight")) {
+			return
+		}
+		weights += a.Parts[i].Weight
+	}
+	if !p.Known("total") || !p.Known("max_epochs") {
+		return
+	}
+	for i := range a.Parts {
+		m := &a.Parts[i]
+		s := plugin.Selection{RowsOf: m.Input.Key, Size: m.Size.Key}
+		switch {
+		case a.Total == nil:
+			s.Share, s.Weight = &a.MaxEpochs, &m.Weight
+		case m.Size.IsSet():
+			size := *a.Total * m.Weight / weights
+			s.Exactly = &size
+		default:
+			rows := math.Floor(*a.Total*m.Weight/weights + 0.5)
+			s.Exactly = &rows
+		}
+		p.Select("", s)
+	}
 }
 
 // check reports what is wrong with a part.

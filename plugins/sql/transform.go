@@ -104,8 +104,8 @@ func declare(p *plugin.Prepare[arguments], a *query.Analysis) {
 			p.SetLineage("", c.Name, lineage(a.Lineage.Columns[c.Name])...)
 		}
 		p.SetRowsLineage("", lineage(a.Lineage.Rows)...)
-		if s := a.Lineage.Selection; s != nil {
-			p.Select("", plugin.Selection{RowsOf: inputKey(s.Table), Some: s.Some, Most: s.Most})
+		for _, s := range a.Lineage.Selections {
+			p.Select("", selection(s))
 		}
 	}
 	for _, name := range slices.Sorted(maps.Keys(p.Args.Inputs)) {
@@ -120,6 +120,18 @@ func declare(p *plugin.Prepare[arguments], a *query.Analysis) {
 			p.Warnf("query", "A column of the result is named %q\nGive it a plain name with AS, so that other stages can refer to it as row.NAME.", c.Name)
 		}
 	}
+}
+
+func selection(s query.Selection) plugin.Selection {
+	out := plugin.Selection{RowsOf: inputKey(s.Table), Some: s.Some, Most: s.Most}
+	if s.MostOf != "" {
+		out.MostOf = inputKey(s.MostOf)
+	}
+	if s.One {
+		one := 1.0
+		out.Exactly = &one
+	}
+	return out
 }
 
 func lineage(sources []query.Source) []plugin.LineageSource {

@@ -75,6 +75,9 @@ func (concat) Prepare(_ context.Context, p *plugin.Prepare[concatArgs]) error {
 		}
 	}
 	p.AddDataset("", declared)
+	for _, in := range a.Inputs {
+		p.Select("", plugin.Selection{RowsOf: in.Key})
+	}
 	setConcatLineage(p, inputs, declared)
 	return nil
 }

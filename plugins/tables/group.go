@@ -103,6 +103,12 @@ func (group) Prepare(_ context.Context, p *plugin.Prepare[groupArgs]) error {
 		a.columns = append(a.columns, data.Column{Name: g.name, Type: g.result(typ)})
 	}
 	p.AddDataset("", a.columns)
+	groups := plugin.Selection{RowsOf: "input", Some: true}
+	if len(a.by) == 0 {
+		one := 1.0
+		groups = plugin.Selection{RowsOf: "input", Exactly: &one}
+	}
+	p.Select("", groups)
 	a.setLineage(p)
 	return nil
 }

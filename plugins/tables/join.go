@@ -115,11 +115,59 @@ func (join) Prepare(_ context.Context, p *plugin.Prepare[joinArgs]) error {
 		keys = append(keys, w.keySources()...)
 	}
 	p.AddDataset("", a.columns)
+	for _, s := range a.selections() {
+		p.Select("", s)
+	}
 	for _, c := range a.columns {
 		p.SetLineage("", c.Name, lineage[c.Name]...)
 	}
 	p.SetRowsLineage("", keys...)
 	return nil
+}
+
+// selections returns which rows of the datasets the result consists of, as far as the
+// kinds and cardinalities of the joins tell.
+func (a *joinArgs) selections() []plugin.Selection {
+	all := []plugin.Selection{{RowsOf: "input"}}
+	for i := range a.With {
+		w := &a.With[i]
+		if w.filters() {
+			some(all)
+			continue
+		}
+		other := []plugin.Selection{{RowsOf: w.at("dataset")}}
+		// A row that matches at most one other is in the result at most once.
+		once, rest, keepsOnce, keepsRest := all, other, w.keepsInput(), w.keepsOther()
+		switch {
+		case !w.uniqueInput() && !w.uniqueOther():
+			return nil
+		case !w.uniqueOther() || w.uniqueInput() && w.Kind == "right":
+			once, rest, keepsOnce, keepsRest = other, all, keepsRest, keepsOnce
+		}
+		switch {
+		case keepsOnce && keepsRest:
+			some(rest)
+			all = append(once, rest...)
+		case keepsOnce:
+			all = once
+		case keepsRest: // rows of rest have a match, or are in the result without one
+			some(once)
+			all = append(rest, once...)
+		default:
+			some(once)
+			if all = once; w.uniqueInput() && w.uniqueOther() && len(a.With) == 1 {
+				all[0].MostOf = w.at("dataset")
+			}
+		}
+	}
+	return all
+}
+
+// some marks rows that are in the result only if they match.
+func some(all []plugin.Selection) {
+	for i := range all {
+		all[i].Some = true
+	}
 }
 
 // checkKeys reports keys that cannot be compared.

@@ -95,7 +95,7 @@ func (s *server) takeTable(ctx context.Context, o *pluginv1.Output, t *table, in
 	if err != nil || hasError(read.Diagnostics) {
 		return read.GetDiagnostics(), err
 	}
-	o.Columns, o.RowsOf, o.Selection = read.Outputs[0].Columns, "", nil
+	o.Columns, o.RowsOf, o.Selections = read.Outputs[0].Columns, "", nil
 	return nil, nil
 }
 

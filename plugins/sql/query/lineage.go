@@ -26,8 +26,9 @@ type Lineage struct {
 	// Rows are the columns that determine which rows there are and their order: those
 	// of conditions, joins, groups, and orders.
 	Rows []Source
-	// Selection is nil if the rows are not rows of one input.
-	Selection *Selection
+	// Selections say which rows of inputs the result consists of. There are none if that
+	// is not known.
+	Selections []Selection
 }
 
 // errUnclear is returned for a plan whose columns cannot be followed.
@@ -47,12 +48,12 @@ func (a *Analysis) lineage(ctx context.Context, db *database) (*Lineage, error) 
 	if err := json.Unmarshal([]byte(strings.Join(out, "")), &all); err != nil || len(all.Plans) != 1 {
 		return nil, nil // such as a plan that cannot be serialized
 	}
-	f := &follower{tables: a.Tables, rows: sources{}, ctes: map[uint64][]sources{}}
+	f := &follower{tables: a.Tables, rows: sources{}, ctes: map[uint64][]sources{}, definitions: map[uint64]*node{}}
 	columns, err := f.columns(all.Plans[0])
 	if err != nil || len(columns) != len(a.Columns) {
 		return nil, nil
 	}
-	l := &Lineage{Columns: map[string][]Source{}, Rows: f.rows.list(), Selection: f.selection(all.Plans[0])}
+	l := &Lineage{Columns: map[string][]Source{}, Rows: f.rows.list(), Selections: f.selection(all.Plans[0])}
 	for i, c := range a.Columns {
 		l.Columns[c.Name] = columns[i].list()
 	}
@@ -106,8 +107,9 @@ type bound struct {
 }
 
 type joinCondition struct {
-	Left  any `json:"left"`
-	Right any `json:"right"`
+	Left       any    `json:"left"`
+	Right      any    `json:"right"`
+	Comparison string `json:"comparison"`
 }
 
 // key is a column of an input.
@@ -158,6 +160,8 @@ type follower struct {
 	// rows are what determines the rows.
 	rows sources
 	ctes map[uint64][]sources
+	// definitions are the queries of common table expressions.
+	definitions map[uint64]*node
 	// delims are the columns that the correlated subqueries around an operator use.
 	delims [][]sources
 }
@@ -197,7 +201,7 @@ func (f *follower) columns(n *node) ([]sources, error) {
 
 // scan returns the columns of an input.
 func (f *follower) scan(n *node) ([]sources, error) {
-	in := tableNamed(f.tables, "memory."+n.Function.Schema+"."+n.Function.Table)
+	in := f.table(n)
 	if in == nil || len(n.Children) > 0 {
 		return nil, errUnclear
 	}
@@ -237,9 +241,9 @@ func (f *follower) values(n *node) ([]sources, error) {
 
 // unary returns the columns of an operator with one input, whose columns are below.
 func (f *follower) unary(n *node, below []sources) ([]sources, error) {
-	var expressions []any
-	if len(n.Expressions) > 0 && json.Unmarshal(n.Expressions, &expressions) != nil {
-		return nil, errUnclear
+	expressions, err := n.expressions()
+	if err != nil {
+		return nil, err
 	}
 	switch n.Type {
 	case "LOGICAL_PROJECTION":
@@ -265,6 +269,14 @@ func (f *follower) unary(n *node, below []sources) ([]sources, error) {
 		return f.aggregate(n, below, expressions)
 	}
 	return nil, errUnclear
+}
+
+func (n *node) expressions() ([]any, error) {
+	var out []any
+	if len(n.Expressions) > 0 && json.Unmarshal(n.Expressions, &out) != nil {
+		return nil, errUnclear
+	}
+	return out, nil
 }
 
 // determined adds what expressions refer to to what determines the rows, and passes on
@@ -305,7 +317,7 @@ func (f *follower) binary(n *node) ([]sources, error) {
 	}
 	switch n.Type {
 	case "LOGICAL_MATERIALIZED_CTE":
-		f.ctes[n.TableIndex] = left
+		f.ctes[n.TableIndex], f.definitions[n.TableIndex] = left, n.Children[0]
 		return f.columns(n.Children[1])
 	case "LOGICAL_DELIM_JOIN":
 		outer, err := each(n.Duplicates, left)
@@ -389,7 +401,7 @@ func (f *follower) join(n *node, left, right []sources) ([]sources, error) {
 		return slices.Concat(left, changed(right)), nil
 	case "RIGHT":
 		return slices.Concat(changed(left), right), nil
-	case "OUTER":
+	case "FULL":
 		return slices.Concat(changed(left), changed(right)), nil
 	case "SEMI", "ANTI":
 		return left, nil

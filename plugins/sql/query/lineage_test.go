@@ -77,7 +77,7 @@ func TestColumnsAreFollowedThroughAQuery(t *testing.T) {
 	}
 }
 
-func TestRowsOfOneInputAreRecognized(t *testing.T) {
+func TestRowsOfInputsAreRecognized(t *testing.T) {
 	for _, c := range []struct{ query, want string }{
 		{"select a, b + 1 as b from t order by b", "t"},
 		{"select id, row_number() over (order by b) as r from t", "t"},
@@ -89,34 +89,71 @@ func TestRowsOfOneInputAreRecognized(t *testing.T) {
 		{"select distinct a from t", "some of t"},
 		{"select a, count(*) as n from t group by a", "some of t"},
 		{"select a from t where id in (select id from u)", "some of t"},
-		{"select id from t where exists (select 1 from u where u.id > 3)", ""},
+		{"select id from t where exists (select 1 from u where u.id > 3)", "some of t"},
 		{"select id from t semi join u using (id)", "some of t"},
 		{"select a, d, sum(b) as s from t group by rollup (a, d)", ""},
-		{"select count(*) as n from t", ""}, // one row, even of no rows
+		{"select count(*) as n from t", "one row of t"}, // even if t has no rows
+		{"select count(*) as n from t having n > 3", "some of t, at most 1"},
+		{"select count(*) as n from t join u using (id)", "one row of t"},
 		{"select unnest(l) as e from t", ""},
-		{"select t.a from t join u using (id)", ""},
-		{"select a from t union all select z from u", ""},
 		{"select 1 as one", ""},
+		{"with x as (select a from t where b > 0) select a from x limit 3", "some of t, at most 3"},
+		{"select id, (select max(z) from u where u.id = t.id) as m from t", "t"},
+		{"select id, b / total as share from t, (select sum(b) as total from t)", "t"},
+		{"select t.a, u.z from t, u", ""},
+
+		{"select a from t union all select z from u", "t + u"},
+		{"select a from t union all select a from t where b > 0", "t + some of t"},
+		{"select a from t union select z from u", "some of t + some of u"},
+		{"select a from t union all select z from u limit 3", ""},
+		{"select a from t except select z from u", "some of t"},
+		{"select a from t intersect select z from u", "some of t, as many as u"},
+		{"select a from t intersect select z from u where z > 'k'", "some of t"},
+
+		{"select t.a from t join u using (id)", ""},
+		{"select t.a from t left join u using (id)", ""},
+		{"select t.a, n from t join (select id, count(*) as n from u group by id) using (id)", "some of t"},
+		{"select t.a, n from t left join (select id, count(*) as n from u group by id) using (id)", "t"},
+		{"with g as (select id, z from u group by all) select t.a, z from t left join g using (id)", ""},
+		{"with g as (select distinct on (id) * from u order by z) select t.a, z from t left join g using (id)", "t"},
+		{"select t.a, g.id from t left join (select id from u group by id) g on g.id = t.id and g.id > 4", "t"},
+		{"select t.a, g.id from t left join (select id from u group by id) g on g.id > t.id", ""},
+		{"select u.z, g.d from (select d, min(id) as id from t group by d) g right join u on g.id = u.id", ""},
+		{"select u.z, g.d from (select d, id from t group by d, id) g right join u on g.id = u.id and g.d = u.z", "u"},
+		{"select u.z, n from (select id, count(*) as n from t group by id) g right join u on g.id = u.id", "u"},
+		{"select u.z, n from (select id, count(*) as n from t group by id) g full join u on g.id = u.id", "u + some of t"},
+		{"select u.z, n from u full join (select id, count(*) as n from t group by id) g on g.id = u.id", "u + some of t"},
 	} {
 		a, err := Analyze(context.Background(), c.query, lineageTables)
 		if err != nil || a.Lineage == nil {
 			t.Errorf("%s: %v %v", c.query, a, err)
 			continue
 		}
-		got := ""
-		if s := a.Lineage.Selection; s != nil {
-			got = s.Table
-			if s.Some {
-				got = "some of " + got
-			}
-			if s.Most != nil {
-				got += fmt.Sprintf(", at most %d", *s.Most)
-			}
+		var all []string
+		for _, s := range a.Lineage.Selections {
+			all = append(all, described(s))
 		}
-		if got != c.want {
+		if got := strings.Join(all, " + "); got != c.want {
 			t.Errorf("%s: got %q, want %q", c.query, got, c.want)
 		}
 	}
+}
+
+func described(s Selection) string {
+	out := s.Table
+	if s.Some {
+		out = "some of " + out
+	}
+	if s.One {
+		out = "one row of " + out
+	}
+	if s.Most != nil {
+		out += fmt.Sprintf(", at most %d", *s.Most)
+	}
+	if s.MostOf != "" {
+		out += ", as many as " + s.MostOf
+	}
+	return out
 }
 
 // Whatever a column is said to come from, and whatever determines the rows, the

@@ -38,7 +38,7 @@ func (p *preparation) AddDataset(name string, columns data.Schema) {
 	p.addOutput(&pluginv1.Output{Name: name, Kind: pluginv1.ArtifactKind_ARTIFACT_KIND_DATASET, Columns: columns.Proto()})
 }
 
-// Selection describes which rows of an input a dataset consists of.
+// Selection describes rows of an input that a dataset contains.
 type Selection struct {
 	// RowsOf is the key of the input. The dataset has all of its columns, those
 	// of KeepInput, or those that SetLineage describes.
@@ -49,19 +49,35 @@ type Selection struct {
 	// Some is set if only the stage itself can tell which rows are candidates.
 	// Then Where must be empty.
 	Some bool
-	// Share is the share of the candidates that is selected, from 0 to 1; nil
-	// means all.
+	// Share is the share of the candidates that is selected; nil means all. With more
+	// than 1, rows are repeated.
 	Share *float64
 	// Most is the maximum number of selected rows; nil means no limit.
 	Most *int64
+	// MostOf is the key of another input: at most as many rows are selected as it
+	// has.
+	MostOf string
+	// Exactly is how many rows are selected, whatever the number of candidates, in
+	// place of Share, Most, and MostOf; nil means that this is not known.
+	Exactly *float64
+	// Weight is set if the selections of an output are in the proportion of their
+	// weights, and only as much is selected as the scarcest allows, in place of
+	// Exactly.
+	Weight *float64
+	// Size is the key of a Column with numbers. Then Exactly and Weight are about
+	// their sum, not about the number of rows.
+	Size string
 }
 
 // someRows is no key of a row argument, so quern cannot evaluate it.
 const someRows = "*"
 
 // Select declares that a dataset output consists of rows of an input, as far as
-// that is known before the stage runs. Call it after AddDataset. quern uses it
-// to estimate the cost of later stages; it does not affect results.
+// that is known before the stage runs. Call it after AddDataset. If the dataset
+// contains rows of several inputs, call it for each, and describe its columns with
+// SetLineage: a column is known in advance in the rows of those inputs that it comes
+// from Unchanged. quern uses selections to estimate the rows of the dataset and the
+// cost of later stages; they do not affect results.
 func (p *preparation) Select(name string, s Selection) {
 	switch out := p.output(name); {
 	case p.hasErrors():
@@ -73,11 +89,25 @@ func (p *preparation) Select(name string, s Selection) {
 		p.misuse("Select(%q) chooses rows by a row argument %q that does not exist", name, s.Where)
 	case s.Where != "" && s.Some:
 		p.misuse("Select(%q) has both Where and Some", name)
-	case s.Some:
-		out.Selection = &pluginv1.Selection{RowsOf: s.RowsOf, Where: someRows, Share: s.Share, Most: s.Most}
+	case s.MostOf != "" && p.instance.Inputs[s.MostOf] == nil:
+		p.misuse("Select(%q) is limited by an input %q that does not exist", name, s.MostOf)
+	case s.Size != "" && p.instance.RowArguments[s.Size] == nil:
+		p.misuse("Select(%q) measures rows by a row argument %q that does not exist", name, s.Size)
+	case s.Exactly != nil && (s.Share != nil || s.Most != nil || s.MostOf != "" || s.Weight != nil):
+		p.misuse("Select(%q) has Exactly, which replaces Share, Most, MostOf, and Weight", name)
 	default:
-		out.Selection = &pluginv1.Selection{RowsOf: s.RowsOf, Where: s.Where, Share: s.Share, Most: s.Most}
+		out.Selections = append(out.Selections, s.proto())
 	}
+}
+
+func (s Selection) proto() *pluginv1.Selection {
+	out := &pluginv1.Selection{
+		RowsOf: s.RowsOf, Where: s.Where, Share: s.Share, Most: s.Most, MostOf: s.MostOf, Exactly: s.Exactly, Weight: s.Weight, Size: s.Size,
+	}
+	if s.Some {
+		out.Where = someRows
+	}
+	return out
 }
 
 // LineageSource is something that values come from: a column of a dataset input,

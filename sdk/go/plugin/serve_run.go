@@ -144,7 +144,7 @@ func (r *execution) writeSelected(name string, rec arrow.RecordBatch, keep []boo
 	out, err := r.writable(name, rec)
 	switch {
 	case err != nil:
-	case out.RowsOf == "" || out.Selection == nil:
+	case out.RowsOf == "" || len(out.Selections) == 0:
 		err = fmt.Errorf("only an output of KeepInput with a Selection can drop rows")
 	case int64(len(keep)) != rec.NumRows():
 		err = fmt.Errorf("there are %d rows, but keep has %d values", rec.NumRows(), len(keep))

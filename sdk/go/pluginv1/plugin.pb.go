@@ -2783,9 +2783,11 @@ type Output struct {
 	// MODEL.
 	Format    string     `protobuf:"bytes,5,opt,name=format,proto3" json:"format,omitempty"`
 	Signature *Signature `protobuf:"bytes,6,opt,name=signature,proto3" json:"signature,omitempty"`
-	// RUN: set if the dataset consists of rows of an input and has all columns of
-	// that input. With rows_of: set if rows can be dropped.
-	Selection *Selection `protobuf:"bytes,7,opt,name=selection,proto3" json:"selection,omitempty"`
+	// RUN: set if the dataset consists of rows of inputs: those of the first selection,
+	// those of the second, and so on, in any order. Without lineage, it must be one, and
+	// the dataset has all columns of that input. With rows_of, it must be one of that
+	// input, and rows can be dropped.
+	Selections []*Selection `protobuf:"bytes,7,rep,name=selections,proto3" json:"selections,omitempty"`
 	// MODEL: set if the trained model can be called like a language model. Calls come
 	// to this plugin's Chat and Embed, with the artifact in place of the instance.
 	Model *ModelInfo `protobuf:"bytes,8,opt,name=model,proto3" json:"model,omitempty"`
@@ -2869,9 +2871,9 @@ func (x *Output) GetSignature() *Signature {
 	return nil
 }
 
-func (x *Output) GetSelection() *Selection {
+func (x *Output) GetSelections() []*Selection {
 	if x != nil {
-		return x.Selection
+		return x.Selections
 	}
 	return nil
 }
@@ -2890,9 +2892,9 @@ func (x *Output) GetRowsLineage() *Lineage {
 	return nil
 }
 
-// Selection says which rows of an input a dataset consists of, as far as that is
-// known before the stage runs. quern estimates the cost of later stages with it;
-// it does not affect results.
+// Selection says which rows of an input a dataset contains, as far as that is known
+// before the stage runs. quern estimates the cost of later stages with it; it does
+// not affect results.
 type Selection struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Key of the input.
@@ -2900,10 +2902,22 @@ type Selection struct {
 	// Key of a row argument of type bool that is true for the candidate rows.
 	// Empty: all rows are candidates.
 	Where string `protobuf:"bytes,2,opt,name=where,proto3" json:"where,omitempty"`
-	// Share of the candidates that is selected, from 0 to 1; unset: all.
+	// Share of the candidates that is selected; unset: all. With more than 1, rows are
+	// repeated.
 	Share *float64 `protobuf:"fixed64,3,opt,name=share,proto3,oneof" json:"share,omitempty"`
 	// Maximum number of selected rows; unset: no limit.
-	Most          *int64 `protobuf:"varint,4,opt,name=most,proto3,oneof" json:"most,omitempty"`
+	Most *int64 `protobuf:"varint,4,opt,name=most,proto3,oneof" json:"most,omitempty"`
+	// Key of another input: at most as many rows are selected as it has.
+	MostOf string `protobuf:"bytes,5,opt,name=most_of,json=mostOf,proto3" json:"most_of,omitempty"`
+	// How many rows are selected, whatever the number of candidates. In place of share,
+	// most, and most_of.
+	Exactly *float64 `protobuf:"fixed64,6,opt,name=exactly,proto3,oneof" json:"exactly,omitempty"`
+	// The selections of an output that have a weight are in the proportion of their
+	// weights. Only as much is selected as the scarcest allows. In place of exactly.
+	Weight *float64 `protobuf:"fixed64,7,opt,name=weight,proto3,oneof" json:"weight,omitempty"`
+	// Key of a row argument of a numeric type: exactly and weight are about the sum of
+	// its values, not about the number of rows.
+	Size          string `protobuf:"bytes,8,opt,name=size,proto3" json:"size,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -2964,6 +2978,34 @@ func (x *Selection) GetMost() int64 {
 		return *x.Most
 	}
 	return 0
+}
+
+func (x *Selection) GetMostOf() string {
+	if x != nil {
+		return x.MostOf
+	}
+	return ""
+}
+
+func (x *Selection) GetExactly() float64 {
+	if x != nil && x.Exactly != nil {
+		return *x.Exactly
+	}
+	return 0
+}
+
+func (x *Selection) GetWeight() float64 {
+	if x != nil && x.Weight != nil {
+		return *x.Weight
+	}
+	return 0
+}
+
+func (x *Selection) GetSize() string {
+	if x != nil {
+		return x.Size
+	}
+	return ""
 }
 
 // Estimate is what an instance is expected to take. A field that is not set is
@@ -8132,24 +8174,33 @@ const file_quern_plugin_v1_plugin_proto_rawDesc = "" +
 	"\r_cached_input\"3\n" +
 	"\x05Reads\x12\x10\n" +
 	"\x03all\x18\x01 \x01(\bR\x03all\x12\x18\n" +
-	"\acolumns\x18\x02 \x03(\tR\acolumns\"\x96\x03\n" +
+	"\acolumns\x18\x02 \x03(\tR\acolumns\"\x98\x03\n" +
 	"\x06Output\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x121\n" +
 	"\x04kind\x18\x02 \x01(\x0e2\x1d.quern.plugin.v1.ArtifactKindR\x04kind\x121\n" +
 	"\acolumns\x18\x03 \x03(\v2\x17.quern.plugin.v1.ColumnR\acolumns\x12\x17\n" +
 	"\arows_of\x18\x04 \x01(\tR\x06rowsOf\x12\x16\n" +
 	"\x06format\x18\x05 \x01(\tR\x06format\x128\n" +
-	"\tsignature\x18\x06 \x01(\v2\x1a.quern.plugin.v1.SignatureR\tsignature\x128\n" +
-	"\tselection\x18\a \x01(\v2\x1a.quern.plugin.v1.SelectionR\tselection\x120\n" +
+	"\tsignature\x18\x06 \x01(\v2\x1a.quern.plugin.v1.SignatureR\tsignature\x12:\n" +
+	"\n" +
+	"selections\x18\a \x03(\v2\x1a.quern.plugin.v1.SelectionR\n" +
+	"selections\x120\n" +
 	"\x05model\x18\b \x01(\v2\x1a.quern.plugin.v1.ModelInfoR\x05model\x12;\n" +
-	"\frows_lineage\x18\t \x01(\v2\x18.quern.plugin.v1.LineageR\vrowsLineage\"\x81\x01\n" +
+	"\frows_lineage\x18\t \x01(\v2\x18.quern.plugin.v1.LineageR\vrowsLineage\"\x81\x02\n" +
 	"\tSelection\x12\x17\n" +
 	"\arows_of\x18\x01 \x01(\tR\x06rowsOf\x12\x14\n" +
 	"\x05where\x18\x02 \x01(\tR\x05where\x12\x19\n" +
 	"\x05share\x18\x03 \x01(\x01H\x00R\x05share\x88\x01\x01\x12\x17\n" +
-	"\x04most\x18\x04 \x01(\x03H\x01R\x04most\x88\x01\x01B\b\n" +
+	"\x04most\x18\x04 \x01(\x03H\x01R\x04most\x88\x01\x01\x12\x17\n" +
+	"\amost_of\x18\x05 \x01(\tR\x06mostOf\x12\x1d\n" +
+	"\aexactly\x18\x06 \x01(\x01H\x02R\aexactly\x88\x01\x01\x12\x1b\n" +
+	"\x06weight\x18\a \x01(\x01H\x03R\x06weight\x88\x01\x01\x12\x12\n" +
+	"\x04size\x18\b \x01(\tR\x04sizeB\b\n" +
 	"\x06_shareB\a\n" +
-	"\x05_most\"\xf1\x01\n" +
+	"\x05_mostB\n" +
+	"\n" +
+	"\b_exactlyB\t\n" +
+	"\a_weight\"\xf1\x01\n" +
 	"\bEstimate\x12\x17\n" +
 	"\x04rows\x18\x01 \x01(\x03H\x00R\x04rows\x88\x01\x01\x12\x1d\n" +
 	"\aseconds\x18\x02 \x01(\x01H\x01R\aseconds\x88\x01\x01\x12&\n" +
@@ -8759,7 +8810,7 @@ var file_quern_plugin_v1_plugin_proto_depIdxs = []int32{
 	1,   // 40: quern.plugin.v1.Output.kind:type_name -> quern.plugin.v1.ArtifactKind
 	14,  // 41: quern.plugin.v1.Output.columns:type_name -> quern.plugin.v1.Column
 	18,  // 42: quern.plugin.v1.Output.signature:type_name -> quern.plugin.v1.Signature
-	36,  // 43: quern.plugin.v1.Output.selection:type_name -> quern.plugin.v1.Selection
+	36,  // 43: quern.plugin.v1.Output.selections:type_name -> quern.plugin.v1.Selection
 	31,  // 44: quern.plugin.v1.Output.model:type_name -> quern.plugin.v1.ModelInfo
 	15,  // 45: quern.plugin.v1.Output.rows_lineage:type_name -> quern.plugin.v1.Lineage
 	20,  // 46: quern.plugin.v1.FingerprintRequest.instance:type_name -> quern.plugin.v1.Instance

@@ -19,19 +19,32 @@ from ._unknown import Unknown
 
 @dataclasses.dataclass(frozen=True)
 class Selection:
-    """Which rows of an input a dataset consists of, for estimates.
+    """Rows of an input that a dataset contains, for estimates.
 
     Attributes:
-        rows_of: The key of the input. The dataset has all of its columns, or those of ``keep_input``.
-        where: The key of a ``Row[bool]`` that is true for the candidate rows.
-        share: The share of the candidates that is selected, from 0 to 1; None: all.
+        rows_of: The key of the input. The dataset has all of its columns, those of ``keep_input``, or those
+            that ``set_lineage`` describes.
+        where: The key of a ``Row[bool]`` that is true for the candidate rows. "*" if only the stage itself can
+            tell which rows are candidates.
+        share: The share of the candidates that is selected; None: all. With more than 1, rows are repeated.
         most: The maximum number of selected rows; None: no limit.
+        most_of: The key of another input: at most as many rows are selected as it has.
+        exactly: How many rows are selected, whatever the number of candidates, in place of ``share``, ``most``,
+            and ``most_of``.
+        weight: Set if the selections of an output are in the proportion of their weights, and only as much is
+            selected as the scarcest allows, in place of ``exactly``.
+        size: The key of a row argument with numbers. Then ``exactly`` and ``weight`` are about their sum, not about
+            the number of rows.
     """
 
     rows_of: str
     where: str = ""
     share: float | None = None
     most: int | None = None
+    most_of: str = ""
+    exactly: float | None = None
+    weight: float | None = None
+    size: str = ""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -223,8 +236,14 @@ class Prepare:
 
     # What a source or runner produces.
 
-    def add_dataset(self, columns: Columns, *, name: str = "", selection: Selection | None = None) -> None:
-        """Declares a dataset. With a name, it is an attribute of the stage; without, the stage itself is the dataset."""
+    def add_dataset(
+        self, columns: Columns, *, name: str = "", selection: Selection | Sequence[Selection] | None = None
+    ) -> None:
+        """Declares a dataset. With a name, it is an attribute of the stage; without, the stage itself is the dataset.
+
+        A selection says that it consists of rows of an input. With several, it contains those of each, and
+        ``set_lineage`` says which columns it passes on.
+        """
         declared = columns_of(columns)
         seen: set[str] = set()
         for c in declared:
@@ -236,7 +255,8 @@ class Prepare:
                 )
             seen.add(c.name)
         out = pb.Output(name=name, kind=pb.ARTIFACT_KIND_DATASET, columns=to_proto(declared))
-        _select(out, selection)
+        for s in [selection] if isinstance(selection, Selection) else selection or []:
+            self._select(out, s)
         self._add(out)
 
     def set_lineage(self, column: str, *sources: LineageSource, output: str = "") -> None:
@@ -420,7 +440,8 @@ class Prepare:
         ``add_column``. To drop rows, give a selection, and write them with ``Run.write_selected``.
         """
         out = self._rows_of(dataset)
-        _select(out, selection)
+        if selection is not None:
+            self._select(out, selection)
         for c in self._instance.inputs[dataset].columns:
             column = pb.Column(name=c.name, type=c.type, origin=pb.COLUMN_ORIGIN_INPUT)
             setattr(column, "from", c.name)
@@ -516,13 +537,15 @@ class Prepare:
         else:
             self.error(f'Two columns would be named "{column.name}"\n{self._other_name(column.name)}', argument=argument)
 
+    def _select(self, out: pb.Output, s: Selection) -> None:
+        for key in filter(None, [s.rows_of, s.most_of]):
+            if key not in self._instance.inputs:
+                raise Fault(f"a selection is about an input {key!r} that does not exist")
+        if s.exactly is not None and (s.share, s.most, s.most_of, s.weight) != (None, None, "", None):
+            raise Fault("a selection has exactly, which replaces share, most, most_of, and weight")
+        out.selections.add(**dataclasses.asdict(s))
+
     def _other_name(self, column: str) -> str:
         if column == self.name or column.startswith(self.name + "_"):
             return 'The new column is named after the block: rename the block, or rename the input\'s column with transform "map".'
         return 'Rename the input\'s column with transform "map", or choose another name for the new column if the stage has an argument for it.'
-
-
-def _select(out: pb.Output, selection: Selection | None) -> None:
-    if selection is not None:
-        s = selection
-        out.selection.CopyFrom(pb.Selection(rows_of=s.rows_of, where=s.where, share=s.share, most=s.most))

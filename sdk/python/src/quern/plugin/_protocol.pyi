@@ -523,14 +523,14 @@ class Reads(_message.Message):
     def __init__(self, all: _Optional[bool] = ..., columns: _Optional[_Iterable[str]] = ...) -> None: ...
 
 class Output(_message.Message):
-    __slots__ = ("name", "kind", "columns", "rows_of", "format", "signature", "selection", "model", "rows_lineage")
+    __slots__ = ("name", "kind", "columns", "rows_of", "format", "signature", "selections", "model", "rows_lineage")
     NAME_FIELD_NUMBER: _ClassVar[int]
     KIND_FIELD_NUMBER: _ClassVar[int]
     COLUMNS_FIELD_NUMBER: _ClassVar[int]
     ROWS_OF_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
     SIGNATURE_FIELD_NUMBER: _ClassVar[int]
-    SELECTION_FIELD_NUMBER: _ClassVar[int]
+    SELECTIONS_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     ROWS_LINEAGE_FIELD_NUMBER: _ClassVar[int]
     name: str
@@ -539,22 +539,30 @@ class Output(_message.Message):
     rows_of: str
     format: str
     signature: Signature
-    selection: Selection
+    selections: _containers.RepeatedCompositeFieldContainer[Selection]
     model: ModelInfo
     rows_lineage: Lineage
-    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., rows_of: _Optional[str] = ..., format: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., selection: _Optional[_Union[Selection, _Mapping]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., rows_lineage: _Optional[_Union[Lineage, _Mapping]] = ...) -> None: ...
+    def __init__(self, name: _Optional[str] = ..., kind: _Optional[_Union[ArtifactKind, str]] = ..., columns: _Optional[_Iterable[_Union[Column, _Mapping]]] = ..., rows_of: _Optional[str] = ..., format: _Optional[str] = ..., signature: _Optional[_Union[Signature, _Mapping]] = ..., selections: _Optional[_Iterable[_Union[Selection, _Mapping]]] = ..., model: _Optional[_Union[ModelInfo, _Mapping]] = ..., rows_lineage: _Optional[_Union[Lineage, _Mapping]] = ...) -> None: ...
 
 class Selection(_message.Message):
-    __slots__ = ("rows_of", "where", "share", "most")
+    __slots__ = ("rows_of", "where", "share", "most", "most_of", "exactly", "weight", "size")
     ROWS_OF_FIELD_NUMBER: _ClassVar[int]
     WHERE_FIELD_NUMBER: _ClassVar[int]
     SHARE_FIELD_NUMBER: _ClassVar[int]
     MOST_FIELD_NUMBER: _ClassVar[int]
+    MOST_OF_FIELD_NUMBER: _ClassVar[int]
+    EXACTLY_FIELD_NUMBER: _ClassVar[int]
+    WEIGHT_FIELD_NUMBER: _ClassVar[int]
+    SIZE_FIELD_NUMBER: _ClassVar[int]
     rows_of: str
     where: str
     share: float
     most: int
-    def __init__(self, rows_of: _Optional[str] = ..., where: _Optional[str] = ..., share: _Optional[float] = ..., most: _Optional[int] = ...) -> None: ...
+    most_of: str
+    exactly: float
+    weight: float
+    size: str
+    def __init__(self, rows_of: _Optional[str] = ..., where: _Optional[str] = ..., share: _Optional[float] = ..., most: _Optional[int] = ..., most_of: _Optional[str] = ..., exactly: _Optional[float] = ..., weight: _Optional[float] = ..., size: _Optional[str] = ...) -> None: ...
 
 class Estimate(_message.Message):
     __slots__ = ("rows", "seconds", "input_tokens", "output_tokens", "money")
