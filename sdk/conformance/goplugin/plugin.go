@@ -47,6 +47,7 @@ func New() plugin.Plugin {
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "conform_values", BehaviorVersion: 1}, values{config}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "conform_sum", BehaviorVersion: 1}, sum{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "conform_first", BehaviorVersion: 1}, first{}),
+			plugin.NewRunner(plugin.Info{Kind: plugin.KindTransform, Name: "conform_both", BehaviorVersion: 1}, both{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "conform_mean", BehaviorVersion: 1}, mean{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "conform_base", BehaviorVersion: 1}, base{}),
 			plugin.NewRunner(plugin.Info{Kind: plugin.KindTrain, Name: "conform_prompt", BehaviorVersion: 1}, prompter{}),

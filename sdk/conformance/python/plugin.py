@@ -3,6 +3,7 @@
 import os
 
 import aligned  # noqa: F401
+import both  # noqa: F401
 import functions  # noqa: F401
 import mappers  # noqa: F401
 import outside  # noqa: F401

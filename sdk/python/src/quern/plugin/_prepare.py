@@ -236,9 +236,7 @@ class Prepare:
 
     # What a source or runner produces.
 
-    def add_dataset(
-        self, columns: Columns, *, name: str = "", selection: Selection | Sequence[Selection] | None = None
-    ) -> None:
+    def add_dataset(self, columns: Columns, *, name: str = "", selection: Selection | Sequence[Selection] | None = None) -> None:
         """Declares a dataset. With a name, it is an attribute of the stage; without, the stage itself is the dataset.
 
         A selection says that it consists of rows of an input. With several, it contains those of each, and

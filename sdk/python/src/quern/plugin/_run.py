@@ -87,7 +87,7 @@ class Run:
         """
         self.check()
         out = self._output("", pb.ARTIFACT_KIND_DATASET)
-        if not out.rows_of or not out.HasField("selection"):
+        if not out.rows_of or not out.selections:
             raise Fault("only an output of keep_input with a selection can drop rows")
         kept = list(keep.to_pylist() if isinstance(keep, (pa.Array, pa.ChunkedArray)) else keep)
         if None in kept:

@@ -1,0 +1,42 @@
+package prepare
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/quern-dev/quern/planner/decode"
+	"github.com/quern-dev/quern/planner/module"
+	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/sdk/go/pluginv1"
+)
+
+func TestSelectionsThatCannotBeAreFaultsOfThePlugin(t *testing.T) {
+	dataset := &module.Handle{Port: &plan.Port{Kind: plan.KindDataset}}
+	n := &answered{Instance: &Instance{Instance: &decode.Instance{
+		Instance: &module.Instance{Node: &plan.Node{}, Inputs: map[string]*module.Handle{"a": dataset, "b": dataset, "m": {Port: &plan.Port{Kind: plan.KindModel}}}},
+		Bound:    &plan.Bound{Rows: map[string]*plan.RowArg{"size": {Of: "a"}}},
+	}}}
+	plain, known := &plan.Port{}, &plan.Port{Lineage: map[string]*plan.Lineage{"text": {}}}
+	one, none := 1.0, 0.0
+	most := int64(1)
+	for want, c := range map[string]struct {
+		port *plan.Port
+		of   []*pluginv1.Selection
+	}{
+		"":                                      {known, []*pluginv1.Selection{{RowsOf: "a", Exactly: &one, Size: "size"}, {RowsOf: "b", Weight: &one}}},
+		"no lineage says":                       {plain, []*pluginv1.Selection{{RowsOf: "a"}, {RowsOf: "b"}}},
+		"but 2 selections":                      {&plan.Port{RowsOf: "a"}, []*pluginv1.Selection{{RowsOf: "a"}, {RowsOf: "b"}}},
+		`the input "c", which is not a dataset`: {plain, []*pluginv1.Selection{{RowsOf: "c"}}},
+		`the input "m", which is not a dataset`: {plain, []*pluginv1.Selection{{RowsOf: "a", MostOf: "m"}}},
+		"not a row expression over the input":   {known, []*pluginv1.Selection{{RowsOf: "a"}, {RowsOf: "b", Size: "size"}}},
+		"and a limit":                           {plain, []*pluginv1.Selection{{RowsOf: "a", Exactly: &one, Most: &most}}},
+		"the weight 0":                          {plain, []*pluginv1.Selection{{RowsOf: "a", Weight: &none}}},
+	} {
+		switch err := n.takeSelections(c.port, c.of); {
+		case want == "" && err != nil:
+			t.Error(err)
+		case want != "" && (err == nil || !strings.Contains(err.Error(), want)):
+			t.Errorf("got %v, want %q", err, want)
+		}
+	}
+}
