@@ -5,6 +5,7 @@ import (
 	"testing"
 
 	"github.com/quern-dev/quern/planner/decode"
+	"github.com/quern-dev/quern/planner/expand"
 	"github.com/quern-dev/quern/planner/module"
 	"github.com/quern-dev/quern/planner/plan"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
@@ -13,7 +14,8 @@ import (
 func TestSelectionsThatCannotBeAreFaultsOfThePlugin(t *testing.T) {
 	dataset := &module.Handle{Port: &plan.Port{Kind: plan.KindDataset}}
 	n := &answered{Instance: &Instance{Instance: &decode.Instance{
-		Instance: &module.Instance{Node: &plan.Node{}, Inputs: map[string]*module.Handle{"a": dataset, "b": dataset, "m": {Port: &plan.Port{Kind: plan.KindModel}}}},
+		Instance: &expand.Instance{Node: &plan.Node{}},
+		Inputs:   map[string]*module.Handle{"a": dataset, "b": dataset, "m": {Port: &plan.Port{Kind: plan.KindModel}}},
 		Bound:    &plan.Bound{Rows: map[string]*plan.RowArg{"size": {Of: "a"}}},
 	}}}
 	plain, known := &plan.Port{}, &plan.Port{Lineage: map[string]*plan.Lineage{"text": {}}}
