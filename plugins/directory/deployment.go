@@ -192,7 +192,8 @@ func (d deployment[A]) Import(_ context.Context, r *plugin.DeploymentImportReque
 // Plan compares what is deployed with the configuration.
 func (d deployment[A]) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[A]) (*plugin.DeploymentPlan, error) {
 	if r.Prior == nil {
-		return &plugin.DeploymentPlan{Action: plugin.ActionCreate, Changes: d.inTheWay(r)}, nil
+		taken, err := d.inTheWay(r)
+		return &plugin.DeploymentPlan{Action: plugin.ActionCreate, Changes: taken}, err
 	}
 	n, err := notesOf(r.Prior)
 	if err != nil {
@@ -207,7 +208,11 @@ func (d deployment[A]) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[A
 	}
 	if r.Known("path") && at.Path != n.Path {
 		change(plugin.ActionReplace, plugin.DeploymentChange{Argument: "path", Before: n.Path, After: at.Path, ForcesReplacement: true})
-		out.Changes = append(out.Changes, d.inTheWay(r)...)
+		taken, err := d.inTheWay(r)
+		if err != nil {
+			return nil, err
+		}
+		out.Changes = append(out.Changes, taken...)
 	}
 	digest, drift := r.Prior.Text("digest"), r.Prior.Text("drift")
 	present := digest
@@ -231,12 +236,12 @@ func (d deployment[A]) Plan(_ context.Context, r *plugin.DeploymentPlanRequest[A
 	return out, nil
 }
 
-// inTheWay reports what a new deployment finds at its path: a deployment that
-// it takes over, or something that quern did not create. The plan shows it, so
-// that nobody trains for hours before finding out.
-func (d deployment[A]) inTheWay(r *plugin.DeploymentPlanRequest[A]) []plugin.DeploymentChange {
+// inTheWay reports a deployment that a new one takes over at its path. It returns an error
+// if something is there that quern did not create, so that nobody trains for hours before
+// finding out.
+func (d deployment[A]) inTheWay(r *plugin.DeploymentPlanRequest[A]) ([]plugin.DeploymentChange, error) {
 	if !r.Known("path") {
-		return nil
+		return nil, nil
 	}
 	p := newPlace(d.root(), d.where(r.Args).Path)
 	name, err := p.current()
@@ -245,11 +250,11 @@ func (d deployment[A]) inTheWay(r *plugin.DeploymentPlanRequest[A]) []plugin.Dep
 	}
 	switch {
 	case err != nil:
-		return []plugin.DeploymentChange{{Argument: "path", Before: p.shown + " (not created by quern; will not be overwritten)", After: p.shown}}
+		return nil, &plugin.ArgumentError{Argument: "path", Err: err}
 	case name != "":
-		return []plugin.DeploymentChange{{Argument: "path", Before: p.shown + " (used by another deployment, which loses it)", After: p.shown}}
+		return []plugin.DeploymentChange{{Argument: "path", Before: p.shown + " (used by another deployment, which loses it)", After: p.shown}}, nil
 	}
-	return nil
+	return nil, nil
 }
 
 // Apply writes a release, unless it already exists, and points the link to it.
