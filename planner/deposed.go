@@ -78,7 +78,7 @@ func (b *builder) succeeding(nodes []*plan.Node) {
 		n.Former = removal(prior, n.Address, "has another type now")
 		formers = append(formers, n.Former)
 	}
-	b.addCredentials(formers)
+	b.canDelete(formers)
 }
 
 // deleteLast lets the nodes of replaced deployments wait for those that replace them

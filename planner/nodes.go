@@ -157,7 +157,7 @@ func (b *builder) nodes(p *plan.Plan) []*plan.Node {
 	}
 	gone = append(gone, b.replaced(nodes)...)
 	deleteLast(nodes, gone)
-	b.addCredentials(gone)
+	b.canDelete(gone)
 	b.succeeding(nodes)
 	return append(nodes, gone...)
 }

@@ -136,7 +136,7 @@ func (b *builder) destroy() (*plan.Plan, hcl.Diagnostics) {
 	maps.DeleteFunc(gone, func(address string, _ *state.Instance) bool { return !b.targeted(address) })
 	p.Nodes = removals(gone, "everything is destroyed")
 	b.protect(p.Nodes)
-	b.addCredentials(p.Nodes)
+	b.canDelete(p.Nodes)
 	if !b.limited() {
 		p.Outputs = b.root.output.Removed(nil)
 	}
@@ -158,25 +158,39 @@ func (b *builder) targeted(address string) bool {
 	return (len(b.Targets) == 0 || slices.ContainsFunc(b.Targets, means)) && !slices.ContainsFunc(b.Excludes, means)
 }
 
-// addCredentials adds the sensitive arguments of their blocks to nodes that
-// delete deployments. The state does not contain them, and a plugin cannot
-// delete without its credentials. If they are not available, addCredentials
-// reports what is needed.
-func (b *builder) addCredentials(nodes []*plan.Node) {
+// canDelete checks that the plugins are available that delete deployments, and adds their
+// credentials. Otherwise, an apply would find out only after everything else.
+func (b *builder) canDelete(nodes []*plan.Node) {
 	for _, n := range nodes {
-		prior := b.deployedAs(n)
-		if n.Action != plan.Delete || prior == nil || prior.Deployment == nil || len(prior.Deployment.Sensitive) == 0 {
+		if n.Action != plan.Delete {
 			continue
 		}
-		body, why := b.decoderOf(n.Address).Credentials(n.Address, prior)
-		if body == nil {
-			b.Report(diag.Errorf(nil, "Missing credentials",
-				"The plan deletes %s, which was deployed with the sensitive %s. The state does not store sensitive arguments. %s Restore the block of %s, set its variables, and run quern destroy -target=%s; or run quern state rm %s to forget the deployment and leave it in place.",
-				n.Address, diag.List(prior.Deployment.Sensitive), why, n.Address, strconv.Quote(n.Address), strconv.Quote(n.Address)))
+		if _, _, err := b.Plugins.Type(n.Kind, n.Type, n.Plugin); err != nil {
+			b.Report(diag.Errorf(nil, "Deployment cannot be deleted",
+				"The plan deletes %s (%s %q): %s. Add the plugin again, in a version that has this type, and run quern init; or run quern state rm %s to forget the deployment and leave it in place.",
+				n.Address, n.Kind, n.Type, err, strconv.Quote(n.Address)))
 			continue
 		}
-		n.Body = body
+		b.addCredentials(n)
 	}
+}
+
+// addCredentials adds the sensitive arguments of its block to a node that deletes a
+// deployment. The state does not contain them, and a plugin cannot delete without
+// its credentials. If they are not available, addCredentials reports what is needed.
+func (b *builder) addCredentials(n *plan.Node) {
+	prior := b.deployedAs(n)
+	if prior == nil || prior.Deployment == nil || len(prior.Deployment.Sensitive) == 0 {
+		return
+	}
+	body, why := b.decoderOf(n.Address).Credentials(n.Address, prior)
+	if body == nil {
+		b.Report(diag.Errorf(nil, "Missing credentials",
+			"The plan deletes %s, which was deployed with the sensitive %s. The state does not store sensitive arguments. %s Restore the block of %s, set its variables, and run quern destroy -target=%s; or run quern state rm %s to forget the deployment and leave it in place.",
+			n.Address, diag.List(prior.Deployment.Sensitive), why, n.Address, strconv.Quote(n.Address), strconv.Quote(n.Address)))
+		return
+	}
+	n.Body = body
 }
 
 // deployedAs returns the instance in the state whose deployment a node deletes, or nil.

@@ -59,7 +59,7 @@ func (a *adopter) rollback(p *plan.Plan, run *history.Run) {
 	nodes = append(nodes, a.unconfigured(planned, run)...)
 	nodes = append(nodes, removals(a.created(nodes), "did not exist after run "+run.ID)...)
 	a.protect(nodes)
-	a.addCredentials(nodes)
+	a.canDelete(nodes)
 	p.Nodes = nodes
 	p.Outputs = slices.DeleteFunc(p.Outputs, func(o *plan.Output) bool { return a.waitsForPruned(o.DependsOn) })
 	p.Checks = slices.DeleteFunc(p.Checks, func(c *plan.CheckBlock) bool { return a.waitsForPruned(c.DependsOn) })
