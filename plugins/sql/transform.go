@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"time"
 
 	"github.com/quern-dev/quern/plugins/sql/query"
 	"github.com/quern-dev/quern/sdk/go/plugin"
@@ -165,6 +166,10 @@ func atQuery(err error) error {
 	}
 	return err
 }
+
+// StopGrace is short: a query has no checkpoint to save. DuckDB ends most queries within
+// milliseconds, but not a function that takes long for the values of one vector.
+func (transform) StopGrace() time.Duration { return time.Second }
 
 func (transform) Run(ctx context.Context, r *plugin.Run[arguments]) error {
 	options := query.Options{
