@@ -73,6 +73,7 @@ func suites() []suite {
 		{"compile", compile},
 		{"rows", rowwise},
 		{"many-rows", flatMemory},
+		{"memory", grownMemory},
 		{"quality", quality},
 		{"contracts", contracts},
 		{"ingest", ingest},
