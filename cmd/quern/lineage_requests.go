@@ -89,14 +89,27 @@ func (f *requestFinder) recorded(row *inspect.Row) {
 			row.RequestsUnknown = "a request contains a sensitive value, which is not stored"
 			continue
 		}
-		found, err := modelhost.Recorded(f.cache, q.Definition, []byte(q.Text), q.Draw)
+		found, err := f.lookUp(q)
 		if err != nil {
 			row.RequestsUnknown = "a request in the row is not valid: " + err.Error()
 			continue
 		}
-		found.Model, found.Cost = q.Model, q.Cost
+		found.Model, found.Draw, found.Cost = q.Model, q.Draw, q.Cost
+		if q.Usage != (llm.Usage{}) {
+			found.Usage = q.Usage
+		}
 		row.Requests = append(row.Requests, inspect.Request(found))
 	}
+}
+
+func (f *requestFinder) lookUp(q inspect.Recorded) (modelhost.Request, error) {
+	switch {
+	case q.Digest != "":
+		return modelhost.LookUp(f.cache, q.Digest)
+	case q.Text != "":
+		return modelhost.Recorded(f.cache, q.Definition, []byte(q.Text), q.Draw)
+	}
+	return modelhost.Request{}, nil // the model's answers are not cached
 }
 
 // repeat asks a row-wise stage about a row again, and the cache answers.
@@ -161,19 +174,18 @@ func requestTree(q inspect.Request) *tree {
 	if q.Texts > 0 {
 		t.words = append(t.words, "embeddings of "+english.Count(q.Texts, "text"))
 	}
-	if !q.Cached {
-		if q.Digest == "" && q.Texts < 2 { // embeddings of several texts have several digests
-			return t.with("the model's answers are not cached")
-		}
-		return t.with("its answer is not in the cache")
-	}
 	if q.Usage != (llm.Usage{}) {
 		t.words = append(t.words, tokenWords(q.Usage))
 	}
 	if q.Cost != nil {
 		t.words = append(t.words, "cost "+llm.FormatMoney(*q.Cost))
 	}
-	if q.Asked.IsZero() {
+	switch {
+	case !q.Cached && q.Digest == "" && q.Texts < 2: // embeddings of several texts have several digests
+		return t.with("the model's answers are not cached")
+	case !q.Cached:
+		return t.with("its answer is not in the cache")
+	case q.Asked.IsZero():
 		return t.with("cached")
 	}
 	return t.with("cached " + q.Asked.Local().Format("2006-01-02 15:04:05"))

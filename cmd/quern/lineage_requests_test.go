@@ -257,7 +257,7 @@ evaluate "prompt" "toned" {
 `
 
 // The text that examples are near to has an embedding of its own. A request with a
-// sensitive value in an evaluation cannot be looked up, because it is stored without it.
+// sensitive value in an evaluation is found by its digest.
 func TestTheLineageOfARowShowsEmbeddingsAndHidesSecrets(t *testing.T) {
 	t.Parallel()
 	e := openaitest.Serve(t, openaitest.Options{})
@@ -278,7 +278,7 @@ func TestTheLineageOfARowShowsEmbeddingsAndHidesSecrets(t *testing.T) {
 	if len(left.Requests) != 1 || left.Requests[0].Texts != 2 || left.Requests[0].Cached {
 		t.Errorf("without an embedding, the requests are %+v", left.Requests)
 	}
-	if toned := lineageOf(t, dir, "evaluate.toned.rows", 0); toned.Requests != nil || !strings.Contains(toned.RequestsUnknown, "sensitive value") {
+	if toned := lineageOf(t, dir, "evaluate.toned.rows", 0); len(toned.Requests) != 1 || !toned.Requests[0].Cached || toned.RequestsUnknown != "" {
 		t.Errorf("a request with a sensitive value is shown as %+v, %q", toned.Requests, toned.RequestsUnknown)
 	}
 	if n := e.Counts().Requests; n != requests {
@@ -287,5 +287,144 @@ func TestTheLineageOfARowShowsEmbeddingsAndHidesSecrets(t *testing.T) {
 	staged, err := filepath.Glob(filepath.Join(dir, ".quern", "staging", "*replay*"))
 	if err != nil || len(staged) > 0 {
 		t.Errorf("%v was left behind", staged)
+	}
+}
+
+const judgedPipeline = `
+source "csv" "texts" {
+  path = "texts.csv"
+}
+
+model "openai" "chat" {
+  name     = "chat"
+  base_url = %[1]q
+  price {
+    input  = 1000
+    output = 2000
+  }
+}
+
+model "openai" "grader" {
+  name     = "grader"
+  base_url = %[1]q
+  price {
+    input  = 1000
+    output = 2000
+  }
+}
+
+prompt "short" {
+  user = "Short: ${row.text}"
+}
+
+prompt "long" {
+  user = "Long: ${row.text}"
+}
+
+evaluate "prompt" "graded" {
+  dataset = source.texts
+  repeats = 2
+  subjects = {
+    short = { model = model.chat, prompt = prompt.short }
+    long  = { model = model.chat, prompt = prompt.long }
+  }
+  judge "good" {
+    model   = model.grader
+    rubric  = "It is good."
+    samples = 2
+  }
+  judge "better" {
+    model    = model.grader
+    kind     = "pairwise"
+    baseline = "short"
+  }
+}
+
+evaluate "classification" "sorted" {
+  dataset  = source.texts
+  target   = row.label
+  classes  = ["cat", "dog"]
+  subjects = { short = { model = model.chat, prompt = prompt.short } }
+}
+`
+
+// A row of an evaluation names the requests to judges about it, and second attempts, each
+// with the draw. Together, the rows name all requests that were made.
+func TestTheLineageOfARowShowsRequestsToJudges(t *testing.T) {
+	t.Parallel()
+	e := openaitest.Serve(t, openaitest.Options{Answer: func(r *openaitest.Request) *llm.Response {
+		switch {
+		case strings.Contains(r.Last, "Which answer is better?"):
+			return &llm.Response{Text: `{"because": "so", "choice": "tie"}`}
+		case strings.Contains(r.Last, "<rubric>") && strings.Contains(r.Last, "a dog"):
+			return &llm.Response{Text: "hm"}
+		case r.Model == "grader":
+			return &llm.Response{Text: `{"explanation": "so", "score": 0.5}`}
+		case strings.HasPrefix(r.Last, "This answer can't be used"):
+			return &llm.Response{Text: `{"label": "cat"}`}
+		case strings.HasPrefix(r.Last, "Short") && r.Schema != nil:
+			return &llm.Response{Text: "perhaps"}
+		}
+		return openaitest.Echo(r)
+	}})
+	dir := folder(t, map[string]string{"texts.csv": "text,label\na cat,cat\na dog,dog\n", "main.quern.hcl": fmt.Sprintf(judgedPipeline, e.URL())})
+	quernIn(t, dir, "apply", "-auto-approve")
+	made := e.Counts().Requests
+
+	all := map[string]bool{}
+	for row := range 8 {
+		asked := lineageOf(t, dir, "evaluate.graded.rows", row)
+		var values struct {
+			Subject, Text string
+			Draw          int64
+		}
+		if err := json.Unmarshal(asked.Values, &values); err != nil {
+			t.Fatal(err)
+		}
+		calls := map[string]int{}
+		for _, q := range asked.Requests {
+			all[q.Digest] = true
+			calls[q.Model]++
+			if !q.Cached || q.Cost == nil || *q.Cost <= 0 || q.Usage.Input == 0 || q.Model == "model.chat" && q.Draw != values.Draw {
+				t.Errorf("row %d: a request is shown as %+v", row, q)
+			}
+		}
+		grades := 2 // samples
+		if strings.Contains(values.Text, "a dog") {
+			grades *= 2 // attempts
+		}
+		if values.Subject == "long" {
+			grades += 2 // in both orders
+		}
+		if calls["model.chat"] != 1 || calls["model.grader"] != grades {
+			t.Errorf("row %d of %s, %q: the requests are %v, want %d to the grader", row, values.Subject, values.Text, calls, grades)
+		}
+	}
+	for row := range 2 {
+		asked := lineageOf(t, dir, "evaluate.sorted.rows", row)
+		if len(asked.Requests) != 2 || asked.Requests[0].Digest == asked.Requests[1].Digest || !asked.Requests[1].Cached {
+			t.Errorf("the requests of a classification are %+v", asked.Requests)
+		}
+		for _, q := range asked.Requests {
+			all[q.Digest] = true
+		}
+	}
+	if int64(len(all)) != int64(made) {
+		t.Errorf("the rows name %d requests, but %d were made", len(all), made)
+	}
+
+	said := quernIn(t, dir, "lineage", "-calls", "-row=0", "evaluate.graded.rows")
+	if strings.Count(said, "├─ request sha256:")+strings.Count(said, "└─ request sha256:") < 3 || !strings.Contains(said, "draw 1") {
+		t.Errorf("the text is\n%s", said)
+	}
+	// The configuration is not needed, and neither are the answers.
+	for _, path := range []string{"main.quern.hcl", filepath.Join(".quern", "responses")} {
+		if err := os.RemoveAll(filepath.Join(dir, path)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	left := lineageOf(t, dir, "evaluate.graded.rows", 0)
+	if len(left.Requests) == 0 || left.Requests[0].Cached || left.Requests[0].Cost == nil || left.Requests[0].Usage.Input == 0 {
+		t.Errorf("without the answers, the requests are %+v", left.Requests)
 	}
 }

@@ -23,7 +23,7 @@ import (
 // Types returns the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, BehaviorVersion: 8}, evaluator{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "classification", Doc: doc, BehaviorVersion: 9}, evaluator{}),
 	}
 }
 
@@ -186,7 +186,7 @@ func (a *args) prepareAsking(p *plugin.Prepare[args]) error {
 
 // ask asks a model for a class. If the answer is not a class, ask tries once
 // more.
-func (a *args) ask(ctx context.Context, host *plugin.Host, s *subjects.Subject, r *llm.Request, draw int) (*llm.Response, error) {
+func (a *args) ask(ctx context.Context, host prompting.Asker, s *subjects.Subject, r *llm.Request, draw int) (*llm.Response, error) {
 	a.classifier.Instruct(r)
 	label := ""
 	got, err := prompting.Answer(ctx, host, s.Model, r, draw, func(text string) (err error) {
@@ -236,7 +236,7 @@ func about(s *subjects.Subject) []data.Column {
 	if s.Asked() {
 		for _, c := range []data.Column{
 			{Name: "request", Type: "string"}, {Name: "input_tokens", Type: "int64"}, {Name: "output_tokens", Type: "int64"},
-			{Name: "cost", Type: "float64"}, {Name: "latency", Type: "float64"},
+			{Name: "cost", Type: "float64"}, {Name: "latency", Type: "float64"}, {Name: "requests", Type: "string"},
 		} {
 			columns = append(columns, data.Column{Name: s.Name + "_" + c.Name, Type: c.Type})
 		}

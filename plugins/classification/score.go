@@ -162,7 +162,9 @@ func (b *batch) write(r *plugin.Run[args], target *array.String, answers [][][]*
 			values["cluster"] = name
 		}
 		for k := range answers {
-			describe(values, r.Args.subjects[k].Name, answers[k][0][i])
+			if err := describe(values, r.Args.subjects[k].Name, answers[k][0][i]); err != nil {
+				return err
+			}
 		}
 		if err := rows.Add(values); err != nil {
 			return err
@@ -177,7 +179,7 @@ func (b *batch) write(r *plugin.Run[args], target *array.String, answers [][][]*
 }
 
 // describe adds the known properties of an answer to the columns for them.
-func describe(values map[string]any, subject string, a *subjects.Answer) {
+func describe(values map[string]any, subject string, a *subjects.Answer) error {
 	if label, given := labelOf(a); given {
 		values[subject] = label
 	}
@@ -197,6 +199,11 @@ func describe(values map[string]any, subject string, a *subjects.Answer) {
 			values[subject+"_cost"] = *u.Cost
 		}
 	}
+	requests, ok, err := a.Asked.JSON()
+	if ok {
+		values[subject+"_requests"] = requests
+	}
+	return err
 }
 
 // writeConfusion writes the cells of the confusion matrices that are not zero.

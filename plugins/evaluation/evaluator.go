@@ -11,7 +11,7 @@ import (
 // Types returns the evaluators of this package.
 func Types() []plugin.Type {
 	return []plugin.Type{
-		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, BehaviorVersion: 7}, evaluator{}),
+		plugin.NewRunner(plugin.Info{Kind: plugin.KindEvaluate, Name: "prompt", Doc: doc, BehaviorVersion: 8}, evaluator{}),
 	}
 }
 

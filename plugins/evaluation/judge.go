@@ -201,7 +201,7 @@ func (j *judge) makeSteps(ctx context.Context, host *plugin.Host) error {
 }
 
 // grade grades an answer: the result is the mean of the samples.
-func (j *judge) grade(ctx context.Context, host *plugin.Host, g graded) (verdict, error) {
+func (j *judge) grade(ctx context.Context, host prompting.Asker, g graded) (verdict, error) {
 	var out verdict
 	sum, n := 0.0, 0
 	if j.waits != nil {
@@ -229,7 +229,7 @@ func (j *judge) grade(ctx context.Context, host *plugin.Host, g graded) (verdict
 	return out, waits
 }
 
-func (j *judge) once(ctx context.Context, host *plugin.Host, g graded, draw int) (verdict, error) {
+func (j *judge) once(ctx context.Context, host prompting.Asker, g graded, draw int) (verdict, error) {
 	if j.Kind == "pairwise" {
 		return j.pairwise(ctx, host, g, draw)
 	}
@@ -396,7 +396,7 @@ func readStatements(text string) (verdict, error) {
 // pairwise asks in both orders. The grade is 1 if the answer is better in both
 // orders, and 0.5 if neither answer is better or if the result depends on the
 // order.
-func (j *judge) pairwise(ctx context.Context, host *plugin.Host, g graded, draw int) (verdict, error) {
+func (j *judge) pairwise(ctx context.Context, host prompting.Asker, g graded, draw int) (verdict, error) {
 	other := g.expected
 	if j.Baseline != "" {
 		other = g.other

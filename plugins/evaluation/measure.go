@@ -153,6 +153,7 @@ func (a *args) rowsSchema() data.Schema {
 		{Name: "text", Type: "string"}, {Name: "tool_calls", Type: "string"},
 		{Name: "finish_reason", Type: "string"}, {Name: "refused", Type: "bool"}, {Name: "error", Type: "string"},
 		{Name: "cost", Type: "float64"}, {Name: "input_tokens", Type: "int64"}, {Name: "output_tokens", Type: "int64"}, {Name: "latency", Type: "float64"},
+		{Name: "requests", Type: "string"},
 		{Name: "passed", Type: "bool"}, {Name: "overall", Type: "float64"},
 	}...)
 	for _, m := range a.measures {

@@ -202,7 +202,6 @@ func (c *chunk) judgeDraw(ctx context.Context, m int, j *judge, material materia
 		return err
 	}
 	defer release()
-	host := c.Host()
 	verdicts, errs := make([]verdict, len(rows)), make([]error, len(rows))
 	g, gctx := parallel.WithContext(ctx)
 	for i, a := range rows {
@@ -218,7 +217,7 @@ func (c *chunk) judgeDraw(ctx context.Context, m int, j *judge, material materia
 		}
 		c.calls.Go(gctx, g, func() error {
 			defer c.pace.Step(1)
-			verdicts[i], errs[i] = j.grade(gctx, host, look)
+			verdicts[i], errs[i] = j.grade(gctx, a.Asked.Through(c.Host()), look)
 			if errs[i] == nil {
 				return nil
 			}

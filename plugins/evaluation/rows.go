@@ -87,6 +87,13 @@ func (a *given) describe(values map[string]any, measures []*measure) error {
 			values["tool_calls"] = string(text)
 		}
 	}
+	requests, ok, err := a.Asked.JSON()
+	if err != nil {
+		return err
+	}
+	if ok {
+		values["requests"] = requests
+	}
 	if a.passed != nil {
 		values["passed"] = *a.passed
 	}

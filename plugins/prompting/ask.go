@@ -42,9 +42,15 @@ func OfRow(err error) bool {
 	return errors.As(err, &call) || errors.As(err, &declined) || errors.As(err, &unusable)
 }
 
+// Asker sends requests to models, as *plugin.Host does.
+type Asker interface {
+	Chat(ctx context.Context, m plugin.Model, r *llm.Request, draw int) (*llm.Response, error)
+	Reject(ctx context.Context, m plugin.Model, r *llm.Request, draw int) error
+}
+
 // Ask requests an answer until take accepts it, at most twice. Before the
 // second request, it shows the model what is wrong.
-func Ask(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Request, draw int, take func(text string) error) error {
+func Ask(ctx context.Context, host Asker, m plugin.Model, r *llm.Request, draw int, take func(text string) error) error {
 	_, err := Answer(ctx, host, m, r, draw, take)
 	return err
 }
@@ -52,7 +58,7 @@ func Ask(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Request,
 // Answer is like Ask, but also returns the last response, with the tokens,
 // cost, and latency of all requests. The response is nil if there was none. If
 // Answer returns an error, the response is the one that the error is about.
-func Answer(ctx context.Context, host *plugin.Host, m plugin.Model, r *llm.Request, draw int, take func(text string) error) (*llm.Response, error) {
+func Answer(ctx context.Context, host Asker, m plugin.Model, r *llm.Request, draw int, take func(text string) error) (*llm.Response, error) {
 	first, err := host.Chat(ctx, m, r, draw)
 	if err != nil {
 		return nil, err

@@ -30,14 +30,16 @@ type Answer struct {
 	Free bool
 	// Confidence is that of a trained model, or nil if it returns none.
 	Confidence *float64
+	// Asked are the requests that were answered for the row.
+	Asked Requests
 }
 
 // Asking asks a subject's model. If it returns an error, the response may be
 // nil.
-type Asking func(ctx context.Context, host *plugin.Host, s *Subject, r *llm.Request, draw int) (*llm.Response, error)
+type Asking func(ctx context.Context, host prompting.Asker, s *Subject, r *llm.Request, draw int) (*llm.Response, error)
 
 // Plainly sends the request as the prompt defines it, and accepts any answer.
-func Plainly(ctx context.Context, host *plugin.Host, s *Subject, r *llm.Request, draw int) (*llm.Response, error) {
+func Plainly(ctx context.Context, host prompting.Asker, s *Subject, r *llm.Request, draw int) (*llm.Response, error) {
 	return host.Chat(ctx, s.Model, r, draw)
 }
 
@@ -176,7 +178,7 @@ func (p *Panel) chat(ctx context.Context, g parallel.Group, at int, c Chunk, to 
 			}
 			for d, a := range answers {
 				a.Request, a.Question = encoded, lastUser(request)
-				a.Response, a.Err = p.Ask(ctx, host, s, request, d)
+				a.Response, a.Err = p.Ask(ctx, a.Asked.Through(host), s, request, d)
 				if a.Err != nil && !prompting.OfRow(a.Err) {
 					return a.Err
 				}

@@ -79,7 +79,7 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		if err != nil {
 			return nil, err
 		}
-		return e.complete(r.answer, false), nil
+		return e.complete(r.answer, false, ""), nil
 	}
 	cache, err := h.hub.answers()
 	if err != nil {
@@ -94,7 +94,7 @@ func (h *Host) chat(ctx context.Context, e *endpoint, request *llm.Request, text
 		if err != nil {
 			return nil, err
 		}
-		return e.complete(answer, answer.Cached), nil
+		return e.complete(answer, answer.Cached, digestOf(key)), nil
 	}
 	acceptsTruncated := req.GetAcceptsTruncated() || request.OnlyScores()
 	q.keep = func(r reply[*llm.Response]) error {
@@ -124,7 +124,7 @@ func (h *Host) cachedChat(ctx context.Context, q *question[*llm.Response], cache
 	if shared {
 		h.spent(llm.Spend{CachedCalls: 1})
 	}
-	return q.complete(answer, shared || answer.Cached), nil
+	return q.complete(answer, shared || answer.Cached, digestOf(key)), nil
 }
 
 // keepChat stores an answer, unless it repeats a secret from its request: with the
@@ -256,11 +256,11 @@ func storedChat(cache *responses.Cache, key responses.Key) (*llm.Response, time.
 	return answer, stored
 }
 
-// complete returns a copy of an answer with its cost at present prices, which
-// is not part of the cached answer.
-func (e *endpoint) complete(answer *llm.Response, cached bool) *llm.Response {
+// complete returns a copy of an answer with what is not part of the cached answer: its
+// cost at present prices, whether it was cached, and the digest of its key.
+func (e *endpoint) complete(answer *llm.Response, cached bool, digest string) *llm.Response {
 	out := *answer
 	out.Cost = e.Info.Price.Cost(out.Usage.Input, out.Usage.CachedInput, out.Usage.Output)
-	out.Cached = cached
+	out.Cached, out.Digest = cached, digest
 	return &out
 }

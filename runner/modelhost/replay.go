@@ -3,6 +3,8 @@ package modelhost
 import (
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 
 	"github.com/quern-dev/quern/sdk/go/llm"
@@ -53,7 +55,7 @@ func (h *Host) replayChat(e *endpoint, request *llm.Request, text []byte, draw i
 		h.hub.opts.Replay(r)
 		return nil, notCached
 	}
-	answer = e.complete(answer, true)
+	answer = e.complete(answer, true, r.Digest)
 	r.Cost = answer.Cost
 	h.hub.opts.Replay(r)
 	return answer, nil
@@ -105,6 +107,19 @@ func Recorded(cache *responses.Cache, definition string, text []byte, draw int64
 	}
 	r, _ := cachedChat(cache, chatKey(definition, canonical, draw), request)
 	r.Draw = draw
+	return r, nil
+}
+
+// LookUp returns what the cache knows about an answer with that digest.
+func LookUp(cache *responses.Cache, digest string) (Request, error) {
+	key, err := hex.DecodeString(strings.TrimPrefix(digest, "sha256:"))
+	if err != nil || len(key) != len(responses.Key{}) {
+		return Request{}, fmt.Errorf("%q is not the digest of an answer", digest)
+	}
+	r := Request{Digest: digest}
+	if answer, stored := storedChat(cache, responses.Key(key)); answer != nil {
+		r.Cached, r.Asked, r.Usage = true, stored, answer.Usage
+	}
 	return r, nil
 }
 

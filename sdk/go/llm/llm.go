@@ -148,6 +148,9 @@ type Response struct {
 	Cost *float64 `json:"cost,omitempty"`
 	// Cached is set if no provider was called this time.
 	Cached bool `json:"cached,omitempty"`
+	// Digest is the key under which the answer is cached, sha256:HEX. It is empty if
+	// the model's answers are not cached.
+	Digest string `json:"digest,omitempty"`
 }
 
 // Refused reports whether the model declined or a filter cut the answer off.

@@ -136,7 +136,7 @@ class ChatResponse:
     """An answer of a language model.
 
     ``finish_reason`` is stop, length, tool_calls, content_filter, refusal, or error.
-    quern adds ``latency`` (seconds), ``cost``, and ``cached`` for stages.
+    quern adds ``latency`` (seconds), ``cost``, ``cached``, and ``digest`` (the key of a cached answer) for stages.
     """
 
     text: str
@@ -151,6 +151,7 @@ class ChatResponse:
     latency: float = 0
     cost: float | None = None
     cached: bool = False
+    digest: str = ""
 
     @property
     def refused(self) -> bool:
@@ -161,7 +162,7 @@ class ChatResponse:
         """Returns the answer as JSON, for quern."""
         out = _compact(self)
         out["finish_reason"], out["usage"] = self.finish_reason, {"input": 0, "output": 0, **out.get("usage", {})}
-        for added in ("latency", "cost", "cached"):
+        for added in ("latency", "cost", "cached", "digest"):
             out.pop(added, None)
         return json.dumps(out, ensure_ascii=False, separators=(",", ":")).encode()
 
