@@ -5,7 +5,7 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/nikolalohinski/gonja/v2/exec"
+	"github.com/quern-dev/quern/internal/jinja"
 )
 
 // strftimeLayouts are the directives of Python's strftime in its C locale.
@@ -16,12 +16,15 @@ var strftimeLayouts = map[byte]string{
 
 // strftime is the function strftime_now of transformers, at midnight of the given
 // date.
-func (t *Template) strftime(_ *exec.Evaluator, args *exec.VarArgs) *exec.Value {
-	if len(args.Args) != 1 || !args.First().IsString() {
-		return exec.AsValue(errors.New("strftime_now needs a format"))
+func (t *Template) strftime(args []any, named *jinja.Dict) (any, error) {
+	if len(args) != 1 || len(named.Keys) > 0 {
+		return nil, errors.New("strftime_now needs a format")
+	}
+	format, ok := args[0].(string)
+	if !ok {
+		return nil, errors.New("strftime_now needs a format")
 	}
 	var out strings.Builder
-	format := args.First().String()
 	for i := 0; i < len(format); i++ {
 		if format[i] != '%' || i+1 == len(format) {
 			out.WriteByte(format[i])
@@ -33,10 +36,10 @@ func (t *Template) strftime(_ *exec.Evaluator, args *exec.VarArgs) *exec.Value {
 		case format[i] == '%':
 			out.WriteByte('%')
 		case !ok:
-			return exec.AsValue(fmt.Errorf("strftime_now does not support %%%c", format[i]))
+			return nil, fmt.Errorf("strftime_now does not support %%%c", format[i])
 		default:
 			out.WriteString(t.settings.Date.Format(layout))
 		}
 	}
-	return exec.AsValue(out.String())
+	return out.String(), nil
 }

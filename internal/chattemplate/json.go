@@ -7,12 +7,11 @@ import (
 	"fmt"
 	"io"
 	"math"
-	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
 
-	"github.com/nikolalohinski/gonja/v2/exec"
+	"github.com/quern-dev/quern/internal/jinja"
 )
 
 // decode reads JSON as what templates see: objects keep the order of their fields,
@@ -59,7 +58,7 @@ func decodeNext(d *json.Decoder) (any, error) {
 // decodeObject reads the rest of an object. The last of several fields with one
 // name counts, as in Python.
 func decodeObject(d *json.Decoder) (any, error) {
-	o := &object{}
+	o := &jinja.Dict{}
 	for d.More() {
 		name, err := d.Token()
 		if err != nil {
@@ -69,10 +68,10 @@ func decodeObject(d *json.Decoder) (any, error) {
 		if err != nil {
 			return nil, err
 		}
-		o.set(name.(string), v)
+		o.Set(name.(string), v)
 	}
 	_, err := d.Token()
-	return o.dict(), err
+	return o, err
 }
 
 func number(n json.Number) (any, error) {
@@ -86,32 +85,17 @@ func number(n json.Number) (any, error) {
 	return n.Float64()
 }
 
-// object is an object of a template while it is built.
-type object struct{ d exec.Dict }
-
-func (o *object) set(name string, v any) {
-	for _, p := range o.d.Pairs {
-		if p.Key.String() == name {
-			p.Value = exec.AsValue(v)
-			return
-		}
-	}
-	o.d.Pairs = append(o.d.Pairs, &exec.Pair{Key: exec.AsValue(name), Value: exec.AsValue(v)})
-}
-
-func (o *object) dict() *exec.Dict { return &o.d }
-
 // toJSON is the filter of transformers: json.dumps of Python, which by default does
 // not escape what is not ASCII.
-func toJSON(_ *exec.Evaluator, in *exec.Value, args *exec.VarArgs) *exec.Value {
+func toJSON(v any, args []any, named *jinja.Dict) (any, error) {
 	w := &jsonWriter{item: ", ", key: ": ", indent: -1}
-	if err := w.configure(args); err != nil {
-		return exec.AsValue(err)
+	if err := w.configure(args, named); err != nil {
+		return nil, err
 	}
-	if err := w.write(in.Interface(), 0); err != nil {
-		return exec.AsValue(err)
+	if err := w.write(v, 0); err != nil {
+		return nil, err
 	}
-	return exec.AsSafeValue(w.out.String())
+	return w.out.String(), nil
 }
 
 // jsonWriter writes values as Python does.
@@ -122,22 +106,29 @@ type jsonWriter struct {
 	ascii     bool
 }
 
-func (w *jsonWriter) configure(args *exec.VarArgs) error {
-	if len(args.Args) > 0 {
+func (w *jsonWriter) configure(args []any, named *jinja.Dict) error {
+	if len(args) > 0 {
 		return errors.New("name the arguments of tojson, such as indent=2")
 	}
-	for name, v := range args.KwArgs {
+	for _, name := range named.Keys {
+		v, _ := named.Get(name)
+		indent, isInt := v.(int)
+		on, isBool := v.(bool)
+		separators, _ := jinja.Elements(v)
 		switch {
-		case v.IsNil():
-		case name == "indent" && v.IsInteger():
-			w.indent = v.Integer()
-		case name == "ensure_ascii" && v.IsBool():
-			w.ascii = v.Bool()
-		case name == "separators" && v.IsList() && v.Len() == 2:
-			defer func() { w.item, w.key = v.Index(0).String(), v.Index(1).String() }()
-		case name == "sort_keys" && v.IsBool() && !v.Bool():
+		case v == nil:
+		case name == "indent" && isInt:
+			w.indent = indent
+		case name == "ensure_ascii" && isBool:
+			w.ascii = on
+		case name == "separators" && len(separators) == 2:
+			item, _ := separators[0].(string)
+			key, _ := separators[1].(string)
+			defer func() { w.item, w.key = item, key }()
+		case name == "sort_keys" && isBool && !on:
 		default:
-			return fmt.Errorf("tojson does not support %s=%s here", name, v.String())
+			text, _ := jinja.Text(v)
+			return fmt.Errorf("tojson does not support %s=%s here", name, text)
 		}
 	}
 	if w.indent >= 0 {
@@ -158,24 +149,21 @@ func (w *jsonWriter) write(v any, depth int) error {
 		w.out.WriteString(strconv.Itoa(v))
 	case float64:
 		w.out.WriteString(floatText(v))
-	case *exec.Value:
-		return w.write(v.Interface(), depth)
-	case *exec.Dict:
-		return w.write(*v, depth)
-	case exec.Dict:
-		return w.sequence("{}", len(v.Pairs), depth, func(i int) error {
-			if err := w.text(v.Pairs[i].Key.String()); err != nil {
+	case *jinja.Dict:
+		return w.sequence("{}", len(v.Keys), depth, func(i int) error {
+			if err := w.text(v.Keys[i]); err != nil {
 				return err
 			}
 			w.out.WriteString(w.key)
-			return w.write(v.Pairs[i].Value.Interface(), depth+1)
+			value, _ := v.Get(v.Keys[i])
+			return w.write(value, depth+1)
 		})
 	default:
-		list := reflect.ValueOf(v)
-		if list.Kind() != reflect.Slice {
-			return fmt.Errorf("tojson cannot write a %s", list.Kind())
+		list, ok := jinja.Elements(v)
+		if !ok {
+			return fmt.Errorf("tojson cannot write a %s", jinja.TypeName(v))
 		}
-		return w.sequence("[]", list.Len(), depth, func(i int) error { return w.write(list.Index(i).Interface(), depth+1) })
+		return w.sequence("[]", len(list), depth, func(i int) error { return w.write(list[i], depth+1) })
 	}
 	return nil
 }

@@ -6,7 +6,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/nikolalohinski/gonja/v2/exec"
+	"github.com/quern-dev/quern/internal/jinja"
 )
 
 // Message is a part of a conversation.
@@ -44,23 +44,23 @@ func (m Message) Equal(other Message) bool {
 func messageValues(all []Message) (any, error) {
 	out := make([]any, len(all))
 	for i, m := range all {
-		o := &object{}
-		o.set("role", m.Role)
-		o.set("content", m.Content)
+		o := &jinja.Dict{}
+		o.Set("role", m.Role)
+		o.Set("content", m.Content)
 		if m.CallID != "" {
-			o.set("tool_call_id", m.CallID)
+			o.Set("tool_call_id", m.CallID)
 		}
 		if m.Name != "" {
-			o.set("name", m.Name)
+			o.Set("name", m.Name)
 		}
 		if len(m.Calls) > 0 {
 			calls, err := callValues(m.Calls)
 			if err != nil {
 				return nil, fmt.Errorf("message %d: %w", i+1, err)
 			}
-			o.set("tool_calls", calls)
+			o.Set("tool_calls", calls)
 		}
-		out[i] = o.dict()
+		out[i] = o
 	}
 	return out, nil
 }
@@ -74,15 +74,15 @@ func callValues(all []Call) (any, error) {
 		if err != nil {
 			return nil, fmt.Errorf("the arguments of %s are not valid JSON: %w", c.Name, err)
 		}
-		function, call := &object{}, &object{}
-		function.set("name", c.Name)
-		function.set("arguments", arguments)
+		function, call := &jinja.Dict{}, &jinja.Dict{}
+		function.Set("name", c.Name)
+		function.Set("arguments", arguments)
 		if c.ID != "" {
-			call.set("id", c.ID)
+			call.Set("id", c.ID)
 		}
-		call.set("type", "function")
-		call.set("function", function.dict())
-		out[i] = call.dict()
+		call.Set("type", "function")
+		call.Set("function", function)
+		out[i] = call
 	}
 	return out, nil
 }
@@ -96,11 +96,8 @@ func complete(text string, c Conversation) error {
 			return fmt.Errorf("the template leaves out the content of message %d", i+1)
 		}
 		for _, call := range m.Calls {
-			switch arguments, _ := decode(call.Arguments); {
-			case !strings.Contains(text, call.Name):
+			if !strings.Contains(text, call.Name) {
 				return fmt.Errorf("the template leaves out the call of %s in message %d", call.Name, i+1)
-			case printed(text, arguments):
-				return fmt.Errorf("the template writes the arguments of %s in message %d as an object of Python rather than as JSON", call.Name, i+1)
 			}
 		}
 	}
@@ -117,19 +114,6 @@ func complete(text string, c Conversation) error {
 		}
 	}
 	return nil
-}
-
-// printed reports whether a text contains an object, or one inside it, as the library
-// prints it. Python prints it differently, or refuses to.
-func printed(text string, v any) bool {
-	switch v := v.(type) {
-	case []any:
-		return slices.ContainsFunc(v, func(item any) bool { return printed(text, item) })
-	case *exec.Dict:
-		return len(v.Pairs) > 0 && strings.Contains(text, v.String()) ||
-			slices.ContainsFunc(v.Pairs, func(p *exec.Pair) bool { return printed(text, p.Value.Interface()) })
-	}
-	return false
 }
 
 // containsResult reports whether a text contains a result of a tool, as it is or as

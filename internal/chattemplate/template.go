@@ -12,15 +12,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
-	"sync"
 	"time"
 
-	"github.com/nikolalohinski/gonja/v2/builtins"
-	"github.com/nikolalohinski/gonja/v2/config"
-	"github.com/nikolalohinski/gonja/v2/exec"
-	"github.com/nikolalohinski/gonja/v2/loaders"
-	"github.com/nikolalohinski/gonja/v2/parser"
+	"github.com/quern-dev/quern/internal/jinja"
 )
 
 // Conversation is what a template writes.
@@ -41,34 +35,27 @@ type Settings struct {
 
 // Template is a chat template.
 type Template struct {
-	compiled *exec.Template
+	template *jinja.Template
 	settings Settings
 }
 
 // Parse reads a template.
-func Parse(source string, settings Settings) (t *Template, err error) {
-	defer recovered(&err)
-	const name = "/template"
-	loader, err := loaders.NewMemoryLoader(map[string]string{name: source})
+func Parse(source string, settings Settings) (*Template, error) {
+	t, err := jinja.Parse(source, map[string]jinja.Filter{"tojson": toJSON})
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("the template cannot be read: %w", err)
 	}
-	c := config.New()
-	c.TrimBlocks, c.LeftStripBlocks = true, true
-	compiled, err := exec.NewTemplate(name, c, loader, environment())
-	if err != nil {
-		return nil, fmt.Errorf("the template cannot be read: %s", reason(err))
-	}
-	return &Template{compiled, settings}, nil
+	return &Template{t, settings}, nil
 }
 
 // Render returns the text of a conversation. With reply, it ends where the
 // assistant's next message begins.
-func (t *Template) Render(c Conversation, reply bool) (text string, err error) {
-	defer recovered(&err)
+func (t *Template) Render(c Conversation, reply bool) (string, error) {
 	values := map[string]any{
 		"add_generation_prompt": reply, "tools": nil, "documents": nil, "bos_token": t.settings.BOS, "eos_token": t.settings.EOS,
+		"raise_exception": jinja.Function(raise),
 	}
+	var err error
 	if values["messages"], err = messageValues(c.Messages); err != nil {
 		return "", err
 	}
@@ -78,51 +65,23 @@ func (t *Template) Render(c Conversation, reply bool) (text string, err error) {
 		}
 	}
 	if !t.settings.Date.IsZero() {
-		values["strftime_now"] = t.strftime
+		values["strftime_now"] = jinja.Function(t.strftime)
 	}
-	if text, err = t.compiled.ExecuteToString(exec.NewContext(values)); err != nil {
-		return "", fmt.Errorf("the template refuses the conversation: %s", reason(err))
+	text, err := t.template.Render(values)
+	if err != nil {
+		return "", fmt.Errorf("the template refuses the conversation: %w", err)
 	}
 	return text, complete(text, c)
 }
 
-// recovered turns a panic of the library, which templates and data can cause, into
-// an error.
-func recovered(err *error) {
-	if r := recover(); r != nil {
-		*err = fmt.Errorf("the template cannot be rendered: %v", r)
+// raise is raise_exception, with which templates refuse conversations.
+func raise(args []any, named *jinja.Dict) (any, error) {
+	if len(args) != 1 || len(named.Keys) > 0 {
+		return nil, errors.New("raise_exception needs a message")
 	}
-}
-
-// reason returns the innermost error, or what the template raises. The library puts
-// it after the whole template.
-func reason(err error) string {
-	text := err.Error()
-	for {
-		inner := errors.Unwrap(err)
-		if inner == nil {
-			break
-		}
-		err, text = inner, inner.Error()
+	message, err := jinja.Text(args[0])
+	if err != nil {
+		return nil, err
 	}
-	return strings.TrimSpace(strings.TrimPrefix(text, "invalid call to function 'raise_exception': "))
+	return nil, errors.New(message)
 }
-
-// environment is what templates can use, as in transformers.
-var environment = sync.OnceValue(func() *exec.Environment {
-	context := exec.NewContext(map[string]any{})
-	context.Update(builtins.GlobalFunctions)
-	context.Set("raise_exception", func(_ *exec.Evaluator, args *exec.VarArgs) *exec.Value {
-		return exec.AsValue(errors.New(args.First().String()))
-	})
-	filters := exec.NewFilterSet(map[string]exec.FilterFunction{})
-	filters.Update(builtins.Filters)
-	_ = filters.Replace("tojson", toJSON)
-	_ = filters.Replace("items", items)
-	structures := exec.NewControlStructureSet(map[string]parser.ControlStructureParser{})
-	structures.Update(builtins.ControlStructures)
-	_ = structures.Register("generation", parseGeneration)
-	methods := builtins.Methods
-	methods.Dict = dictMethods()
-	return &exec.Environment{Context: context, Filters: filters, Tests: builtins.Tests, ControlStructures: structures, Methods: methods}
-})

@@ -15,8 +15,6 @@ import pathlib
 import trl
 from transformers.utils import chat_template_utils
 
-NAMES = ["llama3_1", "llama3_2", "qwen2_5", "qwen3", "qwen3_instruct_2507", "phi3_5", "glm4moe", "deepseekv3", "qwen2_5_training"]
-
 WEATHER = {
     "type": "function",
     "function": {
@@ -95,7 +93,7 @@ def render(template, messages, tools, reply):
 
 assert importlib.metadata.version("transformers") == "5.24.0"
 folder = pathlib.Path(trl.__file__).parent / "chat_templates"
-templates = {name: (folder / f"{name}.jinja").read_text() for name in NAMES}
+templates = {file.stem: file.read_text() for file in sorted(folder.glob("*.jinja"))}
 out = [
     {"name": name, "template": t, "messages": messages, "tools": tools, "reply": reply, **render(t, messages, tools, reply)}
     for name, t in templates.items()
