@@ -10,6 +10,7 @@ import (
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/store"
 	"github.com/quern-dev/quern/store/artifact"
@@ -202,14 +203,14 @@ func printArtifact(ui *terminal, a *artifact.Artifact, margin string) {
 	if a.Dataset != nil {
 		ui.printf("%s%s in %s\n", margin, english.Count(a.Dataset.Rows, "row"), english.Count(len(a.Dataset.Shards), "shard"))
 		for _, c := range a.Dataset.Schema {
-			ui.printf("%s%-20s %s\n", margin, c.Name, c.Type)
+			ui.printf("%s%s %s\n", margin, printable.Pad(c.Name, 20), c.Type)
 		}
 	}
 	if a.ModelFormat != "" {
 		ui.printf("%sformat %s\n", margin, a.ModelFormat)
 	}
 	for _, f := range a.Files {
-		ui.printf("%s%-20s %10s  %s\n", margin, f.Name, byteSize(f.Size), shortDigest(f.Digest))
+		ui.printf("%s%s %10s  %s\n", margin, printable.Pad(f.Name, 20), byteSize(f.Size), shortDigest(f.Digest))
 	}
 }
 

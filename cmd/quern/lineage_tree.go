@@ -11,6 +11,7 @@ import (
 
 	"github.com/quern-dev/quern/inspect"
 	"github.com/quern-dev/quern/internal/english"
+	"github.com/quern-dev/quern/internal/printable"
 )
 
 // tree is a lineage as it is printed.
@@ -28,7 +29,7 @@ type tree struct {
 func (t *tree) print(ui *terminal) { t.printFrom(ui, "", "") }
 
 func (t *tree) printFrom(ui *terminal, first, rest string) {
-	line := fmt.Sprintf("%s%-*s  %s", first, max(36-len([]rune(first)), len(t.name)), t.name, strings.Join(t.words, "  "))
+	line := printable.Pad(first+t.name, 36) + "  " + strings.Join(t.words, "  ")
 	ui.printf("%s\n", strings.TrimRight(line, " "))
 	for i, b := range t.branches {
 		branch, trunk := "├─ ", "│  "

@@ -11,7 +11,6 @@ import (
 	"slices"
 	"strings"
 	"sync/atomic"
-	"text/tabwriter"
 	"time"
 
 	"github.com/hashicorp/hcl/v2"
@@ -23,6 +22,7 @@ import (
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/lang/value"
+	"github.com/quern-dev/quern/ui/results"
 )
 
 // terminal is the input and output of a command: results go to out, everything
@@ -230,16 +230,8 @@ func (t *terminal) json(v any) error {
 
 // table prints rows with a header, in columns.
 func (t *terminal) table(header []string, rows [][]string) error {
-	w := tabwriter.NewWriter(t.out, 0, 0, 3, ' ', 0)
-	fmt.Fprintln(w, printable.Text(strings.Join(header, "\t")))
-	for _, row := range rows {
-		cells := make([]string, len(row))
-		for i, cell := range row {
-			cells[i] = printable.Line(cell)
-		}
-		fmt.Fprintln(w, strings.Join(cells, "\t"))
-	}
-	return w.Flush()
+	all := results.Table{Header: header, Rows: rows}
+	return all.Text(t.out, 0)
 }
 
 var errInterrupted = errors.New("interrupted")

@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/cmd/quern/internal/arguments"
 	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/internal/garbage"
+	"github.com/quern-dev/quern/internal/printable"
 	"github.com/quern-dev/quern/lang/config"
 	"github.com/quern-dev/quern/lang/diag"
 	"github.com/quern-dev/quern/lang/testfile"
@@ -222,10 +223,10 @@ func (v *testView) summary(result *tester.Result, coverage *tester.Coverage) {
 func (v *testView) coverage(c *tester.Coverage) {
 	v.ui.printf("\nCoverage: %d of %s\n", c.Tested, english.Count(c.Total, "block"))
 	for _, s := range c.Stages {
-		v.ui.printf("  %-40s %s\n", s.Address, covered(s))
+		v.ui.printf("  %s %s\n", printable.Pad(s.Address, 40), covered(s))
 	}
 	for _, g := range c.Gates {
-		v.ui.printf("  %-40s %s\n", g.Address, coveredGate(g))
+		v.ui.printf("  %s %s\n", printable.Pad(g.Address, 40), coveredGate(g))
 	}
 }
 

@@ -73,3 +73,11 @@ func FuzzText(f *testing.F) {
 		}
 	})
 }
+
+func TestPaddedTextsTakeAsManyColumns(t *testing.T) {
+	for text, want := range map[string]string{"": "    |", "ab": "ab  |", "行": "行  |", "größe": "größe|", "e\u0301": "e\u0301   |"} {
+		if got := Pad(text, 4) + "|"; got != want {
+			t.Errorf("%q becomes %q", text, got)
+		}
+	}
+}

@@ -161,7 +161,7 @@ var unvectorized = []string{
 	`"%{for t in row.tags}${t},%{endfor}"`, `{ a = row.n, b = [row.text, row.intent] }`, `jsonencode(row)`,
 	`row.ok ? row.n : 2.5`, `[row.n, row.text]`, `tonumber(row.text) + 1`,
 	`try(row.turns[1].content, row.text)`, `length(row)`, `{ for k, v in row.meta : k => "${k}" }.lang`, `row.ok ? row.n : row.text`,
-	`"${row.day} ${row.at} ${row.raw}"`, `format("%s", row.tags...)`, `row.text < 3`, `row.text ? 1 : 2`,
+	`"${row.day} ${row.at} ${row.raw}"`, `format("%s", row.tags...)`, `tonumber(row.text) < 3`, `tobool(row.text) ? 1 : 2`,
 }
 
 func TestClosuresAndHclHaveTheSameResult(t *testing.T) {

@@ -35,7 +35,7 @@ func (t *text) why(e plan.Explanation) {
 	}
 	width := 0
 	for _, f := range e.Fields {
-		width = max(width, len(fieldTitle(f.Name)))
+		width = max(width, printable.Width(fieldTitle(f.Name)))
 	}
 	for _, f := range e.Fields {
 		sign, v := " ", f.After
@@ -48,7 +48,7 @@ func (t *text) why(e plan.Explanation) {
 			sign = "~"
 			v = oneLine(f.Before) + " → " + oneLine(f.After)
 		}
-		t.printf("  %s %-*s  %s\n", sign, width, fieldTitle(f.Name), oneLine(v))
+		t.printf("  %s %s  %s\n", sign, printable.Pad(fieldTitle(f.Name), width), oneLine(v))
 	}
 	t.printf("\n")
 	t.key("action key of its result", e.Before)

@@ -35,7 +35,7 @@ func (t *Table) Text(w io.Writer, longest int) error {
 	for _, cells := range lines {
 		var b strings.Builder
 		for c, cell := range cells {
-			space := strings.Repeat(" ", widths[c]-displaywidth.String(cell))
+			space := strings.Repeat(" ", widths[c]-printable.Width(cell))
 			if t.number(c) {
 				cell, space = space+cell, ""
 			}
@@ -67,7 +67,7 @@ func (t *Table) lines(longest int) ([][]string, []int) {
 			if c < len(row) {
 				cells[c] = Brief(row[c], longest)
 			}
-			widths[c] = max(widths[c], displaywidth.String(cells[c]))
+			widths[c] = max(widths[c], printable.Width(cells[c]))
 		}
 		lines = append(lines, cells)
 	}
@@ -79,7 +79,7 @@ func (t *Table) lines(longest int) ([][]string, []int) {
 // the writing direction.
 func Brief(text string, longest int) string {
 	line := printable.Line(text)
-	if longest <= 0 || displaywidth.String(line) <= longest {
+	if longest <= 0 || printable.Width(line) <= longest {
 		return line
 	}
 	return displaywidth.TruncateString(line, longest, "…")
