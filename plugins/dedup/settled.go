@@ -252,8 +252,11 @@ func (s *scan) now(former *joined, all *rowset) []uint32 {
 func (s *scan) freshValues(all *rowset) map[digest]uint32 {
 	out := map[digest]uint32{}
 	for k, p := range all.shards {
+		if !s.fresh[k] {
+			continue
+		}
 		for at := range p.rows {
-			if _, ok := out[p.print(at)]; s.fresh[k] && !ok {
+			if _, ok := out[p.print(at)]; !ok {
 				out[p.print(at)] = uint32(all.first[k] + at)
 			}
 		}
