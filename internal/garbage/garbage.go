@@ -87,5 +87,6 @@ func sizes() (live, heap uint64) {
 	return samples[0].Value.Uint64(), samples[1].Value.Uint64()
 }
 
-// Allow allows that many bytes of garbage from the next collection on.
-func Allow(bytes uint64) { allowed.Store(bytes) }
+// Allow allows that many bytes of garbage from the next collection on, unless more are
+// allowed already.
+func Allow(bytes uint64) { allowed.Store(max(allowed.Load(), bytes)) }
