@@ -2,6 +2,7 @@ package registry
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -60,14 +61,14 @@ func (m *Modules) Find(call ModuleCall) (string, hcl.Diagnostics) {
 	}
 	locked := m.lock.module(source.Package, call.Version)
 	if locked == nil {
-		return "", failedCall(call, "Module is not installed", "%s is not in %s. Run \"quern init\".", described(source, call.Version), LockFile)
+		return "", moduleMissing(call, "%s is not in %s.", described(source, call.Version), LockFile)
 	}
 	dir := m.folder(source, locked.Digest)
 	switch found, err := m.digest(dir); {
 	case err != nil:
 		return "", failedCall(call, "Module cannot be read", "%s.", diag.Capital(err.Error()))
 	case found == "":
-		return "", failedCall(call, "Module is not installed", "%s is not in %s. Run \"quern init\".", described(source, locked.Version), m.dir)
+		return "", moduleMissing(call, "%s is not in %s.", described(source, locked.Version), m.dir)
 	case found != locked.Digest:
 		return "", failedCall(call, "Files of a module have changed",
 			"The files in %s have the digest %s, but %s has %s. To install the files again, run \"quern init\". To change a module, copy it to another folder, and use that as the source.",
@@ -163,6 +164,17 @@ func within(call ModuleCall, dir string, source *modules.Source) (string, hcl.Di
 // described names a release of a package for people.
 func described(source *modules.Source, version string) string {
 	return strings.TrimSpace(modules.Redact(source.Package) + " " + version)
+}
+
+// NotInstalled is the Extra of the error for a module that "quern init" installs. It
+// says why there is no such module.
+type NotInstalled string
+
+func moduleMissing(call ModuleCall, format string, args ...any) hcl.Diagnostics {
+	why := fmt.Sprintf(format, args...)
+	diags := failedCall(call, "Module is not installed", "%s Run \"quern init\".", why)
+	diags[0].Extra = NotInstalled(why)
+	return diags
 }
 
 func failedCall(call ModuleCall, summary, format string, args ...any) hcl.Diagnostics {

@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/planner"
 	"github.com/quern-dev/quern/planner/comparison"
 	"github.com/quern-dev/quern/planner/plan"
+	"github.com/quern-dev/quern/registry"
 	"github.com/quern-dev/quern/store/state"
 )
 
@@ -224,9 +225,18 @@ func noPipeline(v revision.Revision) error {
 	return e
 }
 
-// inRevision adds to an error which revision it is about.
+// inRevision adds to an error which revision it is about, and how to install its modules.
 func inRevision(v revision.Revision, err error) error {
-	return prefixed(fmt.Sprintf("In %s", v), err)
+	err = prefixed(fmt.Sprintf("In %s", v), err)
+	var found diagnosed
+	if errors.As(err, &found) {
+		for _, d := range found.diags {
+			if why, ok := hcl.DiagnosticExtra[registry.NotInstalled](d); ok {
+				d.Detail = fmt.Sprintf("%s Run \"quern init -ref=%s\".", why, v.Name)
+			}
+		}
+	}
+	return err
 }
 
 // prefixed adds to an error what it is about.
