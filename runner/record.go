@@ -20,7 +20,7 @@ import (
 // it ends. about contains the entry's command and commit; Record fills in the
 // rest.
 func Record(ctx context.Context, p *plan.Plan, opts Options, runs *history.Store, about history.Run) (*Result, error) {
-	id, err := history.NewID(time.Now())
+	id, err := runs.NewID(time.Now())
 	if err != nil {
 		return nil, fmt.Errorf("name the run: %w", err)
 	}

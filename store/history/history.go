@@ -136,7 +136,7 @@ func (s *Store) Spent(environment string, since time.Time) (llm.Spend, error) {
 	from := since.UTC().Format(idTime)
 	for _, id := range slices.Backward(ids) {
 		if id < from {
-			break // IDs sort by time
+			break // runs start at the time of their IDs or before
 		}
 		r, err := s.Get(id)
 		if err != nil {
@@ -152,15 +152,48 @@ func (s *Store) Spent(environment string, since time.Time) (llm.Spend, error) {
 // idTime is the form of the time that an ID begins with.
 const idTime = "20060102-150405"
 
-// NewID returns the ID of a run that starts now. IDs sort by time with a
-// resolution of 1/65,536 s and end in 16 random bits.
-func NewID(now time.Time) (string, error) {
+// NewID returns the ID of a run that starts now. IDs begin with the time, with a
+// resolution of 1/65,536 s, and end in 16 random bits. They sort by the order in which
+// runs started: if the clock was set back, the ID comes right after that of the last run.
+func (s *Store) NewID(now time.Time) (string, error) {
+	ids, err := s.ids()
+	if err != nil {
+		return "", err
+	}
+	for _, id := range slices.Backward(ids) {
+		if last, ok := timeOf(id); ok {
+			if next := last.Add(idUnit); now.Before(next) {
+				now = next
+			}
+			break
+		}
+	}
 	var b [4]byte
 	binary.BigEndian.PutUint16(b[:], uint16(int64(now.Nanosecond())<<16/int64(time.Second)))
 	if _, err := rand.Read(b[2:]); err != nil {
 		return "", err
 	}
 	return now.UTC().Format(idTime) + "-" + hex.EncodeToString(b[:]), nil
+}
+
+// idUnit is the resolution of IDs, rounded up.
+const idUnit = time.Second>>16 + 2
+
+// timeOf returns the time that an ID begins with. Other programs may have written IDs
+// without one.
+func timeOf(id string) (time.Time, bool) {
+	if len(id) != len(idTime)+len("-01234567") {
+		return time.Time{}, false
+	}
+	at, err := time.Parse(idTime, id[:len(idTime)])
+	if err != nil {
+		return time.Time{}, false
+	}
+	b, err := hex.DecodeString(id[len(idTime)+1:])
+	if err != nil {
+		return time.Time{}, false
+	}
+	return at.Add(time.Duration(binary.BigEndian.Uint16(b)) * time.Second >> 16), true
 }
 
 // Store contains the runs in a backend.

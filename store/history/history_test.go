@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -29,7 +30,7 @@ func TestRunsAreListedNewestFirst(t *testing.T) {
 	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	var ids []string
 	for _, after := range []time.Duration{0, time.Millisecond, time.Hour} {
-		id, err := history.NewID(start.Add(after))
+		id, err := s.NewID(start.Add(after))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -49,6 +50,30 @@ func TestRunsAreListedNewestFirst(t *testing.T) {
 		if _, err := s.Get(id); err == nil || errors.Is(err, fs.ErrNotExist) {
 			t.Error(id, err)
 		}
+	}
+}
+
+// A clock can be wrong, and set back. What "log" and "rollback" call the run before must
+// be the run before.
+func TestRunsAreInTheOrderInWhichTheyStarted(t *testing.T) {
+	s, _ := newStore(t)
+	if err := s.Put(&history.Run{ID: "foreign", Status: history.Done}); err != nil {
+		t.Fatal(err)
+	}
+	start := time.Date(2026, 1, 2, 3, 4, 59, 999999999, time.UTC)
+	var ids []string
+	for _, after := range []time.Duration{0, 0, -time.Hour, time.Nanosecond, -24 * time.Hour, 0, time.Hour, 0, 0} {
+		id, err := s.NewID(start.Add(after))
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, id)
+		if err := s.Put(&history.Run{ID: id, Started: start.Add(after), Status: history.Done}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if !slices.IsSorted(ids) || ids[0][:15] != "20260102-030459" || ids[6][:15] != "20260102-040459" {
+		t.Error(ids)
 	}
 }
 

@@ -20,7 +20,7 @@ func TestWhatAnEnvironmentSpentSinceATime(t *testing.T) {
 	month := time.Date(2026, 11, 1, 0, 0, 0, 0, time.UTC)
 	put := func(at time.Time, env string, status string, spent *llm.Spend, instances ...history.Instance) {
 		t.Helper()
-		id, err := history.NewID(at)
+		id, err := runs.NewID(at)
 		if err != nil {
 			t.Fatal(err)
 		}
