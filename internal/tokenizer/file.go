@@ -15,24 +15,58 @@ import (
 
 // Parse reads the content of a tokenizer.json.
 func Parse(content []byte) (*Tokenizer, error) {
-	var f struct {
-		AddedTokens   []fileToken     `json:"added_tokens"`
-		Normalizer    json.RawMessage `json:"normalizer"`
-		PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
-		PostProcessor json.RawMessage `json:"post_processor"`
-		Model         json.RawMessage `json:"model"`
-	}
-	if err := json.Unmarshal(content, &f); err != nil {
-		return nil, fmt.Errorf("it is not a tokenizer.json: %w", err)
-	}
-	if isNull(f.Model) {
-		return nil, errors.New("it is not a tokenizer.json: it has no model")
-	}
-	t := &Tokenizer{}
-	var err error
-	if t.model, err = readModel(f.Model); err != nil {
+	f, err := readFile(content)
+	if err != nil {
 		return nil, err
 	}
+	t, err := f.steps()
+	if err != nil {
+		return nil, err
+	}
+	if t.model, err = f.Model.read(); err != nil {
+		return nil, err
+	}
+	t.readBytes()
+	return t, t.addTokens(f.AddedTokens)
+}
+
+// Check reports whether Parse can read a tokenizer.json, apart from mistakes in the
+// vocabulary, which takes nearly all of the time to read.
+func Check(content []byte) error {
+	f, err := readFile(content)
+	if err != nil {
+		return err
+	}
+	if _, err := f.steps(); err != nil {
+		return err
+	}
+	return f.Model.check()
+}
+
+// contents are those of a tokenizer.json.
+type contents struct {
+	AddedTokens   []fileToken     `json:"added_tokens"`
+	Normalizer    json.RawMessage `json:"normalizer"`
+	PreTokenizer  json.RawMessage `json:"pre_tokenizer"`
+	PostProcessor json.RawMessage `json:"post_processor"`
+	Model         *fileModel      `json:"model"`
+}
+
+func readFile(content []byte) (*contents, error) {
+	f := &contents{}
+	if err := json.Unmarshal(content, f); err != nil {
+		return nil, fmt.Errorf("it is not a tokenizer.json: %w", err)
+	}
+	if f.Model == nil {
+		return nil, errors.New("it is not a tokenizer.json: it has no model")
+	}
+	return f, nil
+}
+
+// steps returns the tokenizer without its model.
+func (f *contents) steps() (*Tokenizer, error) {
+	t := &Tokenizer{}
+	var err error
 	if t.normalizer, err = readNormalizer(f.Normalizer); err != nil {
 		return nil, err
 	}
@@ -46,8 +80,7 @@ func Parse(content []byte) (*Tokenizer, error) {
 		m, ok := p.(metaspace)
 		return ok && m.scheme == "first"
 	})
-	t.readBytes()
-	return t, t.addTokens(f.AddedTokens)
+	return t, nil
 }
 
 // readBytes lets the model read bytes, if the pre-tokenizer would turn them into
@@ -178,37 +211,55 @@ func sequence[T any](raw json.RawMessage, in, key string, one func(part) (T, err
 	return out, nil
 }
 
-func readModel(raw json.RawMessage) (model, error) {
-	var f struct {
-		Type       string          `json:"type"`
-		Vocab      json.RawMessage `json:"vocab"`
-		Merges     json.RawMessage `json:"merges"`
-		UnkToken   string          `json:"unk_token"`
-		UnkID      *int64          `json:"unk_id"`
-		Dropout    *float64        `json:"dropout"`
-		Prefix     *string         `json:"continuing_subword_prefix"`
-		Suffix     string          `json:"end_of_word_suffix"`
-		FuseUnk    bool            `json:"fuse_unk"`
-		Fallback   bool            `json:"byte_fallback"`
-		Whole      bool            `json:"ignore_merges"`
-		MaxCharact *int            `json:"max_input_chars_per_word"`
+// fileModel is the model of a tokenizer.json.
+type fileModel struct {
+	Type       string          `json:"type"`
+	Vocab      json.RawMessage `json:"vocab"`
+	Merges     json.RawMessage `json:"merges"`
+	UnkToken   string          `json:"unk_token"`
+	UnkID      *int64          `json:"unk_id"`
+	Dropout    *float64        `json:"dropout"`
+	Prefix     *string         `json:"continuing_subword_prefix"`
+	Suffix     string          `json:"end_of_word_suffix"`
+	FuseUnk    bool            `json:"fuse_unk"`
+	Fallback   bool            `json:"byte_fallback"`
+	Whole      bool            `json:"ignore_merges"`
+	MaxCharact *int            `json:"max_input_chars_per_word"`
+}
+
+// kind is the type, which files of early versions do not name.
+func (f *fileModel) kind() string {
+	switch {
+	case f.Type != "":
+		return f.Type
+	case f.Merges != nil:
+		return "BPE"
+	case f.MaxCharact != nil:
+		return "WordPiece"
+	case strings.HasPrefix(strings.TrimSpace(string(f.Vocab)), "["):
+		return "Unigram"
 	}
-	if err := json.Unmarshal(raw, &f); err != nil {
-		return nil, fmt.Errorf("model is damaged: %w", err)
+	return "WordLevel"
+}
+
+// check checks everything but the vocabulary.
+func (f *fileModel) check() error {
+	switch kind := f.kind(); {
+	case !slices.Contains([]string{"BPE", "WordPiece", "Unigram", "WordLevel"}, kind):
+		return part{Type: kind, in: "model"}.unknown()
+	case isNull(f.Vocab):
+		return errors.New("model has no vocab")
+	case kind == "BPE" && f.Dropout != nil && *f.Dropout != 0:
+		return errors.New("model has a dropout, with which the tokens of a text are random; set model.dropout to null")
 	}
-	if f.Type == "" { // files of early versions
-		switch {
-		case f.Merges != nil:
-			f.Type = "BPE"
-		case f.MaxCharact != nil:
-			f.Type = "WordPiece"
-		case strings.HasPrefix(strings.TrimSpace(string(f.Vocab)), "["):
-			f.Type = "Unigram"
-		default:
-			f.Type = "WordLevel"
-		}
+	return nil
+}
+
+func (f *fileModel) read() (model, error) {
+	if err := f.check(); err != nil {
+		return nil, err
 	}
-	if f.Type == "Unigram" {
+	if f.kind() == "Unigram" {
 		unknown := int64(-1)
 		if f.UnkID != nil {
 			unknown = *f.UnkID
@@ -223,38 +274,37 @@ func readModel(raw json.RawMessage) (model, error) {
 	if err != nil {
 		return nil, err
 	}
-	prefix := ""
-	if f.Prefix != nil {
-		prefix = *f.Prefix
-	}
-	switch f.Type {
-	case "WordLevel":
-		return &wordLevel{v, f.UnkToken}, nil
+	switch f.kind() {
 	case "WordPiece":
-		if f.Prefix == nil {
-			prefix = "##"
+		prefix, longest := "##", 100
+		if f.Prefix != nil {
+			prefix = *f.Prefix
 		}
-		longest := 100
 		if f.MaxCharact != nil {
 			longest = *f.MaxCharact
 		}
 		return newWordPiece(v, prefix, f.UnkToken, longest), nil
 	case "BPE":
-		if f.Dropout != nil && *f.Dropout != 0 {
-			return nil, errors.New("model has a dropout, with which the tokens of a text are random; set model.dropout to null")
-		}
-		merges, err := readMerges(f.Merges)
-		if err != nil {
-			return nil, err
-		}
-		m, err := newBPE(v, merges, prefix)
-		if err != nil {
-			return nil, err
-		}
-		m.unknown, m.suffix, m.fuse, m.fallback, m.whole = f.UnkToken, f.Suffix, f.FuseUnk, f.Fallback, f.Whole
-		return m, nil
+		return f.readBPE(v)
 	}
-	return nil, part{Type: f.Type, in: "model"}.unknown()
+	return &wordLevel{v, f.UnkToken}, nil
+}
+
+func (f *fileModel) readBPE(v *vocabulary) (model, error) {
+	prefix := ""
+	if f.Prefix != nil {
+		prefix = *f.Prefix
+	}
+	merges, err := readMerges(f.Merges)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newBPE(v, merges, prefix)
+	if err != nil {
+		return nil, err
+	}
+	m.unknown, m.suffix, m.fuse, m.fallback, m.whole = f.UnkToken, f.Suffix, f.FuseUnk, f.Fallback, f.Whole
+	return m, nil
 }
 
 func readMerges(raw json.RawMessage) ([][2]string, error) {

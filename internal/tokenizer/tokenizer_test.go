@@ -181,7 +181,7 @@ func TestDamagedFilesAreExplained(t *testing.T) {
 		``:                            "it is not a tokenizer.json: unexpected end of JSON input",
 		`[]`:                          "it is not a tokenizer.json: json: cannot unmarshal array",
 		`{}`:                          "it has no model",
-		`{"model": {"type": "LSTM"}}`: `model.vocab is damaged`,
+		`{"model": {"type": "BPE"}}`:  `model has no vocab`,
 		`{"model": {"type": "LSTM", "vocab": {}}}`:                                                           `model has the type "LSTM", which is not supported`,
 		`{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}}`:                                   `model.merges[0] needs the token "b", which is not in model.vocab`,
 		`{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a"]}}`:                                     `model.merges[0] is "a", but must be two tokens`,
@@ -201,8 +201,13 @@ func TestDamagedFilesAreExplained(t *testing.T) {
 		`{` + model + `, "post_processor": {"type": "BertProcessing"}}`:                                      `has no cls and sep with their IDs`,
 		`{` + model + `, "post_processor": {"type": "TemplateProcessing", "single": []}}`:                    `a template in which the text does not occur once`,
 	} {
-		if _, err := Parse([]byte(content)); err == nil || !strings.Contains(err.Error(), want) {
+		_, err := Parse([]byte(content))
+		if err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s\n got  %v\n want %s", content, err, want)
+		}
+		inVocabulary := strings.Contains(want, "model.") || strings.Contains(want, "added_tokens")
+		if checked := Check([]byte(content)); inVocabulary && checked != nil || !inVocabulary && fmt.Sprint(checked) != fmt.Sprint(err) {
+			t.Errorf("%s\n is checked with %v, but read with %v", content, checked, err)
 		}
 	}
 }

@@ -16,6 +16,10 @@ func Read(content []byte) (*Counter, error) {
 	return &Counter{file: t}, nil
 }
 
+// Check reports whether Read can read a tokenizer.json, apart from mistakes in its
+// vocabulary.
+func Check(content []byte) error { return tokenizer.Check(content) }
+
 // Known reports whether an encoding with tiktoken's name comes with quern.
 func Known(encoding string) bool { return encodings[encoding] != nil }
 

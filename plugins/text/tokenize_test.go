@@ -58,7 +58,7 @@ func TestTokenizeExplainsTokenizersThatItCannotUse(t *testing.T) {
 	for name, want := range map[string]string{
 		"p50k_base":                   "Unknown tokenizer \"p50k_base\"\nUse o200k_base, cl100k_base, or the path of a tokenizer.json.",
 		"missing.json":                "Cannot read the tokenizer missing.json\nno such file or directory.",
-		wordsFile(t, `{"model": {}}`): "model.vocab is damaged",
+		wordsFile(t, `{"model": {}}`): "model has no vocab",
 	} {
 		got, err := plugintest.Prepare(t, offer, plugintest.Case{
 			Kind: plugin.KindTransform, Type: "tokenize", Name: "t", Rows: []map[string]any{{"text": "a"}},

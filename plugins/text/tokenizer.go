@@ -33,9 +33,29 @@ func declareTokenizer[A any](p *plugin.Prepare[A], name, root string) {
 		p.Errorf("tokenizer", "Cannot read the tokenizer %s\n%s.", name, err)
 		return
 	}
-	if _, err := openTokenizer(name, root); err != nil {
+	if err := checkTokenizer(name, path); err != nil {
 		p.Errorf("tokenizer", "Cannot use this tokenizer\n%s.", err)
 	}
+}
+
+// checked are the digests of the files that can be read, because planning prepares a
+// stage several times.
+var checked sync.Map
+
+func checkTokenizer(name, path string) error {
+	content, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	key := sha256.Sum256(content)
+	if _, ok := checked.Load(key); ok {
+		return nil
+	}
+	if err := tokens.Check(content); err != nil {
+		return fmt.Errorf("%s: %w", name, err)
+	}
+	checked.Store(key, true)
+	return nil
 }
 
 func isTokenizerFile(name string) bool { return strings.HasSuffix(name, ".json") }
@@ -47,8 +67,7 @@ func tokenizerPath(name, root string) string {
 	return filepath.Join(root, name)
 }
 
-// opened remembers tokenizers by their content, because planning prepares a stage
-// several times.
+// opened remembers tokenizers by their content, because several stages can use one.
 var opened sync.Map
 
 // openTokenizer returns the tokenizer with a name that declareTokenizer accepts.
