@@ -178,10 +178,10 @@ func TestTextsThatAreNotUTF8AreRefused(t *testing.T) {
 func TestDamagedFilesAreExplained(t *testing.T) {
 	model := `"model": {"type": "WordLevel", "vocab": {"a": 0}, "unk_token": "a"}`
 	for content, want := range map[string]string{
-		``:                            "it is not a tokenizer.json: unexpected end of JSON input",
-		`[]`:                          "it is not a tokenizer.json: json: cannot unmarshal array",
-		`{}`:                          "it has no model",
-		`{"model": {"type": "BPE"}}`:  `model has no vocab`,
+		``:                           "it is not a tokenizer.json: unexpected end of JSON input",
+		`[]`:                         "it is not a tokenizer.json: json: cannot unmarshal array",
+		`{}`:                         "it has no model",
+		`{"model": {"type": "BPE"}}`: `model has no vocab`,
 		`{"model": {"type": "LSTM", "vocab": {}}}`:                                                           `model has the type "LSTM", which is not supported`,
 		`{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a b"]}}`:                                   `model.merges[0] needs the token "b", which is not in model.vocab`,
 		`{"model": {"type": "BPE", "vocab": {"a": 0}, "merges": ["a"]}}`:                                     `model.merges[0] is "a", but must be two tokens`,
