@@ -42,8 +42,7 @@ def load(model: str) -> Language:
     try:
         return spacy.load(model, exclude=["parser", "lemmatizer", "tagger", "attribute_ruler"])
     except OSError as e:
-        text = f"spaCy has no model named {model}\nInstall its package next to this plugin, or give the path of its folder."
-        raise plugin.Error(text, argument="model") from e
+        raise plugin.Error(f"cannot load the model {model}\n{e}", argument="model") from e
 
 
 @p.transform("ner_redact")
@@ -79,9 +78,20 @@ class Redact(plugin.Mapper):
         self.column = p.name
 
     def add_files(self, p: plugin.Prepare) -> None:
-        """Declares the files of a model in a folder. Those of a package belong to the plugin's environment."""
+        """Checks that the model exists, and declares the files of one in a folder. Those of a package belong to the plugin's environment."""
         folder = Path(self.model)
-        if p.known("model") and folder.is_dir():
+        if not p.known("model") or spacy.util.is_package(self.model):
+            return
+        if not folder.is_dir():
+            p.error(
+                f"unknown model {self.model}\nInstall its package next to this plugin, or give the path of its folder.", argument="model"
+            )
+        elif not (folder / "meta.json").is_file():
+            p.error(
+                f"the folder {self.model} has no meta.json, so it is not a model of spaCy\nGive the folder that contains that file.",
+                argument="model",
+            )
+        else:
             for file in sorted(folder.rglob("*")):
                 if file.is_file():
                     p.add_file(f"model/{file.relative_to(folder).as_posix()}", file)
