@@ -129,6 +129,36 @@ transform "balance" "down" {
 }
 `
 
+// evaluations do not accept datasets without rows.
+const evaluations = `
+model "exec" "echo" {
+  command = ["sh", "-c", "while read -r line; do echo '{\"text\": \"x\"}'; done"]
+}
+prompt "text" {
+  user = row.t
+}
+prompt "number" {
+  user = "${row.v}"
+}
+evaluate "prompt" "answers" {
+  dataset  = transform.all
+  repeats  = 2
+  subjects = { text = { model = model.echo, prompt = prompt.text }, number = { model = model.echo, prompt = prompt.number } }
+  metrics  = { any = output.text != "" }
+}
+evaluate "classification" "classes" {
+  dataset  = source.a
+  subjects = { guess = { model = model.echo, prompt = prompt.text } }
+  classes  = ["x", "y"]
+  answer   = "text"
+  target   = row.k > 3 ? "x" : null
+}
+transform "concat" "answered" {
+  inputs  = [evaluate.answers.rows, evaluate.classes.rows]
+  columns = "common"
+}
+`
+
 // TestRowsAreWithinTheRangesOfAFirstPlan compares what a first plan says about the rows of
 // stages with several inputs with the rows that they have.
 func TestRowsAreWithinTheRangesOfAFirstPlan(t *testing.T) {
@@ -152,7 +182,7 @@ func TestRowsAreWithinTheRangesOfAFirstPlan(t *testing.T) {
 		files  map[string]string
 		config string
 	}{
-		"many":     {tables(60, 10, 35), combinations() + mixtures},
+		"many":     {tables(60, 10, 35), combinations() + mixtures + evaluations},
 		"none in":  {tables(0, 10, 35), combinations()},
 		"none of":  {tables(60, 0, 0), combinations()},
 		"one each": {tables(1, 1, 1), combinations()},

@@ -2,6 +2,7 @@ package estimate
 
 import (
 	"context"
+	"math"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -231,19 +232,20 @@ func (f *forecast) none() {
 
 // cut takes at most some of the rows.
 func (f *forecast) cut(most spread) {
-	rows, fresh := f.rows.least(most), f.fresh
+	rows, fresh, exact := f.rows.least(most), f.fresh, f.exact
 	f.scale(min(1, most.mid/max(f.rows.mid, 1)))
 	// Any of the rows may be new, unless all are.
 	if f.rows = rows; fresh.low >= rows.high {
-		f.fresh = rows
+		f.fresh, f.exact = rows, exact && rows.low == rows.high
 		return
 	}
-	f.fresh = spread{0, f.fresh.mid, min(rows.high, fresh.high)}
+	f.fresh, f.exact = spread{0, f.fresh.mid, min(rows.high, fresh.high)}, false
 }
 
-// scale draws a share of the rows.
+// scale draws a share of the rows, or repeats them.
 func (f *forecast) scale(share float64) {
-	f.rows, f.fresh, f.exact = f.rows.drawn(share), f.fresh.drawn(share), false
+	f.exact = f.exact && share >= 1 && share == math.Trunc(share)
+	f.rows, f.fresh = f.rows.drawn(share), f.fresh.drawn(share)
 	f.sample = f.changed(func(s sample) sample { return s.scaled(share) })
 }
 

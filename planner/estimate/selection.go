@@ -182,7 +182,11 @@ func (p *portion) fill(total spread) {
 		half := confidence * p.deviation / math.Sqrt(rows)
 		size = spread{max(size.low-half, size.mid*leastMean), size.mid, size.high + half}
 	}
-	p.resize(total.over(size))
+	rows := total.over(size)
+	if p.Size == "" {
+		rows = spread{math.Round(rows.low), math.Round(rows.mid), math.Round(rows.high)}
+	}
+	p.resize(rows)
 }
 
 // resize sets the number of rows. The sample represents them.

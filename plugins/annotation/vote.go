@@ -107,6 +107,7 @@ func (a *voteArgs) declareLabels(p *plugin.Prepare[voteArgs]) error {
 		if a.long() {
 			p.SetLineage("", item.Name, plugin.LineageSource{Argument: a.Item.Key, Unchanged: true})
 			p.SetRowsLineage("", plugin.LineageSource{Argument: a.Item.Key})
+			p.Select("", plugin.Selection{RowsOf: "input", Some: true})
 		}
 	}
 	for _, c := range made {

@@ -146,6 +146,8 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	}
 	p.AddReport("")
 	p.AddDataset(resultsOutput, results)
+	p.SetLineage(resultsOutput, "row") // its number, whatever the dataset contains
+	p.Select(resultsOutput, plugin.Selection{RowsOf: "dataset", Some: true})
 	p.AddDataset(confusionOutput, confusionSchema)
 	types := figures.ValueTypes(a.design(), metricNames(), measurement.FigureType, map[string]cty.Type{"errors": cty.Number, "classes": cty.Map(classType)})
 	types["scored"], types["skipped"] = cty.Number, cty.Number

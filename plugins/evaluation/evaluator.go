@@ -114,6 +114,10 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	a.foresee(p)
 	p.AddReport("")
 	p.AddDataset(rowsOutput, a.rowsSchema())
+	p.SetLineage(rowsOutput, "row") // its number, whatever the dataset contains
+	if answers := float64(len(a.subjects) * a.Repeats); p.Known("repeats") {
+		p.Select(rowsOutput, plugin.Selection{RowsOf: "dataset", Share: &answers})
+	}
 	p.SetValueType(a.valueType())
 	return nil
 }

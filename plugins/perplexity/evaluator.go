@@ -111,6 +111,9 @@ func (evaluator) Prepare(_ context.Context, p *plugin.Prepare[args]) error {
 	}
 	p.AddReport("")
 	p.AddDataset(rowsOutput, a.rowsSchema())
+	p.SetLineage(rowsOutput, "row") // its number, whatever the dataset contains
+	each := float64(len(a.names))
+	p.Select(rowsOutput, plugin.Selection{RowsOf: "dataset", Share: &each})
 	p.SetValueType(a.valueType())
 	return nil
 }

@@ -58,6 +58,9 @@ func (pack) Prepare(_ context.Context, p *plugin.Prepare[packArgs]) error {
 		p.Errorf("separator", "The separator is not a token\nThe ID of a token is at least 0, not %d.", *a.Separator)
 	}
 	p.AddDataset("", packed)
+	if p.Known("split") && !a.Split {
+		p.Select("", plugin.Selection{RowsOf: "input", Some: true}) // each row is in one sequence
+	}
 	p.SetLineage("", "input_ids", plugin.LineageSource{Argument: "tokens"})
 	p.SetLineage("", "seq_lengths", plugin.LineageSource{Argument: "tokens"})
 	p.SetRowsLineage("", plugin.LineageSource{Argument: "tokens"})
