@@ -347,11 +347,11 @@ func (o *objects) parse(from *syntax, raw []byte) (err error) {
 }
 
 // explain adds the column of a value to an error, and says how to correct an
-// inferred type.
+// inferred type, unless it is string, which every value but a damaged one fits.
 func (o *objects) explain(column int, err error) error {
 	name := o.names[column]
 	err = fmt.Errorf("column %q: %w", name, err)
-	if !o.values[column].inferred {
+	if !o.values[column].inferred || o.types[column].ID() == arrow.STRING {
 		return err
 	}
 	return fmt.Errorf("%w\nThe type was inferred from the first rows. %s", err, typeAdvice(name))

@@ -470,6 +470,9 @@ func TestAMalformedJSONLineIsAnErrorWithItsLineOrSetAside(t *testing.T) {
 			if want := "a.jsonl:3: " + c.problem; err == nil || !strings.HasPrefix(err.Error(), want) {
 				t.Errorf("error: %v\nwant:  %s", err, want)
 			}
+			if name == "half a character" && strings.Contains(err.Error(), "schema =") {
+				t.Errorf("the advice does not help: %v", err)
+			}
 			a.OnError = "quarantine"
 			_, got, err := readJSONL(t, a, p)
 			if err != nil {
