@@ -127,7 +127,9 @@ func (f *foreseen) allowForRepeats(c *pluginv1.ModelCalls, info *plan.ModelInfo,
 		for i, t := range texts {
 			keys[i] = t.text
 		}
-		share := func(rows spread) float64 { return distinct(keys, rows.low, in.counted).low / max(rows.low, 1) }
+		share := func(rows spread) float64 {
+			return distinct(keys, rows.low, in.counted).low / max(rows.low, 1) / in.repeated()
+		}
 		f.calls.low *= share(in.asked)
 		f.all.low *= share(in.all)
 	}

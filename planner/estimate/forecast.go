@@ -2,7 +2,6 @@ package estimate
 
 import (
 	"context"
-	"math"
 	"sync"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -30,6 +29,9 @@ type forecast struct {
 	// atMost is set if both are upper bounds, because a condition on the way cannot
 	// be evaluated.
 	atMost bool
+	// repeated is how often a row may be among them, if that is more than once. Then there
+	// are fewer different requests about the rows.
+	repeated float64
 	// sample returns some of the rows. They are read when this is first called: the
 	// number of rows is often all that is needed.
 	sample func() sample
@@ -244,8 +246,7 @@ func (f *forecast) cut(most spread) {
 
 // scale draws a share of the rows, or repeats them.
 func (f *forecast) scale(share float64) {
-	f.exact = f.exact && share >= 1 && share == math.Trunc(share)
-	f.rows, f.fresh = f.rows.drawn(share), f.fresh.drawn(share)
+	f.rows, f.fresh, f.exact = f.rows.drawn(share), f.fresh.drawn(share), false
 	f.sample = f.changed(func(s sample) sample { return s.scaled(share) })
 }
 

@@ -96,6 +96,14 @@ func (e *Estimator) rowsMade(n *decide.Instance, m *dataset.Manifest) *askedRows
 	}
 }
 
+// repeated returns how often a row may be among the rows.
+func (r *askedRows) repeated() float64 {
+	if r.forecast == nil {
+		return 1
+	}
+	return max(r.forecast.repeated, 1)
+}
+
 // note sets the number of rows of an estimate that lacks it.
 func (r *askedRows) note(e *plan.Estimate) {
 	if r.forecast == nil || e.Rows != nil {

@@ -49,6 +49,9 @@ func (e *forecaster) forecastSelections(n *module.Instance, port *plan.Port, of 
 		parts[i] = p.forecast
 	}
 	all := union(n.Address, port, parts)
+	if times := occurrences(n, of); times > 1 {
+		all.repeat(times)
+	}
 	if unsure {
 		if before := e.forecastAsBefore(n, port); before.until == "" {
 			before.rows = before.rows.atMost(all.rows.high) // a condition adds no rows
@@ -56,6 +59,23 @@ func (e *forecaster) forecastSelections(n *module.Instance, port *plan.Port, of 
 		}
 	}
 	return all
+}
+
+// occurrences returns how often the same dataset is selected from.
+func occurrences(n *module.Instance, of []*pluginv1.Selection) (most float64) {
+	times := map[string]float64{}
+	for _, s := range of {
+		h := n.Inputs[s.RowsOf]
+		key := h.From.Address + "\n" + h.Port.Name
+		times[key]++
+		most = max(most, times[key])
+	}
+	return most
+}
+
+// repeat records that a row may be among the rows several times.
+func (f *forecast) repeat(times float64) {
+	f.repeated, f.exact = max(f.repeated, 1)*times, false
 }
 
 // portion forecasts what a dataset contains of an input, except for the proportions of
@@ -79,6 +99,9 @@ func (e *forecaster) portion(n *module.Instance, s *pluginv1.Selection) *portion
 	}
 	if s.Share != nil && *s.Share != 1 {
 		out.scale(*s.Share)
+		if *s.Share > 1 {
+			out.repeat(*s.Share)
+		}
 	}
 	if s.Most != nil && float64(*s.Most) < out.rows.high {
 		out.cut(exactly(float64(*s.Most)))
@@ -89,7 +112,10 @@ func (e *forecaster) portion(n *module.Instance, s *pluginv1.Selection) *portion
 		}
 	}
 	if s.Exactly != nil && out.until == "" {
-		p.fill(exactly(*s.Exactly))
+		candidates := max(out.rows.low, 1)
+		if p.fill(exactly(*s.Exactly)); out.rows.high > candidates {
+			out.repeat(math.Ceil(out.rows.high / candidates))
+		}
 	}
 	return p
 }
@@ -102,7 +128,8 @@ func unseen(until string, of *plan.Port, s *pluginv1.Selection) *forecast {
 	case s.Size != "":
 		return unknownUntil(until)
 	case s.Exactly != nil:
-		f.rows, f.exact = exactly(*s.Exactly), true
+		f.rows = exactly(*s.Exactly)
+		f.repeat(max(*s.Exactly, 1)) // as far as is known
 	case s.Most != nil:
 		f.rows, f.atMost = spread{0, float64(*s.Most), float64(*s.Most)}, true
 	default:
@@ -238,7 +265,7 @@ func union(address string, port *plan.Port, parts []*forecast) *forecast {
 	out := &forecast{exact: true}
 	for _, f := range parts {
 		out.add(f)
-		out.proxy = out.proxy || f.proxy
+		out.proxy, out.repeated = out.proxy || f.proxy, max(out.repeated, f.repeated)
 	}
 	out.sample = sync.OnceValue(func() sample {
 		samples := make([]sample, len(parts))
