@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -57,8 +56,11 @@ var filters = sync.OnceValue(func() map[string]Filter {
 		},
 		"length": plain(length), "count": plain(length),
 		"string": plain(func(v any) (any, error) { return Text(v) }),
-		"safe":   plain(func(v any) (any, error) { return Text(v) }),
-		"upper":  onText(upper), "lower": onText(lower), "capitalize": onText(capitalize), "title": onText(title),
+		"safe": plain(func(v any) (any, error) {
+			s, err := Text(v)
+			return markup(s), err
+		}),
+		"upper": onText(upper), "lower": onText(lower), "capitalize": onText(capitalize), "title": onText(title),
 		"default": orDefault, "d": orDefault,
 		"first": plain(func(v any) (any, error) { return edge(v, 0, "first") }),
 		"last":  plain(func(v any) (any, error) { return edge(v, -1, "last") }),
@@ -387,67 +389,4 @@ func unique(v any) (any, error) {
 		}
 	}
 	return out, nil
-}
-
-func abs(v any) (any, error) {
-	if f, ok := v.(float64); ok {
-		return math.Abs(f), nil
-	}
-	n, ok := integerOf(v)
-	if !ok {
-		return nil, fmt.Errorf("bad operand type for abs(): '%s'", TypeName(v))
-	}
-	return max(n, -n), nil
-}
-
-// toInt returns 0, or the given default, for what is not a number.
-func toInt(v any, args []any, named *Dict) (any, error) {
-	c := &call{args: args, named: named}
-	none := c.take(0, "default", 0)
-	if err := c.done(); err != nil {
-		return nil, err
-	}
-	if u, ok := v.(undefined); ok {
-		return nil, u.err()
-	}
-	if n, ok := integerOf(v); ok {
-		return n, nil
-	}
-	f, ok := v.(float64)
-	if s, isText := v.(string); isText {
-		s = strings.TrimFunc(s, isSpace)
-		if n, err := strconv.Atoi(s); err == nil {
-			return n, nil
-		}
-		var err error
-		f, err = strconv.ParseFloat(s, 64)
-		ok = err == nil
-	}
-	if !ok {
-		return none, nil
-	}
-	if math.Abs(f) >= 1<<53 || math.IsNaN(f) {
-		return nil, errOverflow
-	}
-	return int(f), nil
-}
-
-func toFloat(v any, args []any, named *Dict) (any, error) {
-	c := &call{args: args, named: named}
-	none := c.take(0, "default", 0.0)
-	if err := c.done(); err != nil {
-		return nil, err
-	}
-	if u, ok := v.(undefined); ok {
-		return nil, u.err()
-	}
-	if f, ok := numberOf(v); ok {
-		return f, nil
-	}
-	if s, ok := v.(string); ok {
-		if f, err := strconv.ParseFloat(strings.TrimFunc(s, isSpace), 64); err == nil {
-			return f, nil
-		}
-	}
-	return none, nil
 }

@@ -34,6 +34,8 @@ func operate(op string, a, b any) (any, error) {
 	switch {
 	case fOK && gOK:
 		return floats(op, f, g)
+	case op == "+" && (isA[markup](a) || isA[markup](b)):
+		return addMarkup(a, b)
 	case op == "+":
 		return add(a, b)
 	case op == "*" && xInt:
@@ -154,6 +156,24 @@ func add(a, b any) (any, error) {
 	return nil, unsupported("+", a, b)
 }
 
+var htmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", "'", "&#39;", `"`, "&#34;")
+
+// addMarkup joins texts of which at least one is markup. The other one is escaped.
+func addMarkup(a, b any) (any, error) {
+	var out markup
+	for _, v := range []any{a, b} {
+		switch v := v.(type) {
+		case markup:
+			out += v
+		case string:
+			out += markup(htmlEscapes.Replace(v))
+		default:
+			return nil, unsupported("+", a, b)
+		}
+	}
+	return out, nil
+}
+
 // repeat returns a text or a list n times.
 func repeat(v any, n int, by any) (any, error) {
 	n = max(n, 0)
@@ -210,8 +230,13 @@ func equal(a, b any) bool {
 	case nil:
 		return b == nil
 	case string:
+		if y, ok := b.(markup); ok {
+			return x == string(y)
+		}
 		y, ok := b.(string)
 		return ok && x == y
+	case markup:
+		return equal(string(x), b)
 	case undefined:
 		_, ok := b.(undefined)
 		return ok

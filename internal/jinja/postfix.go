@@ -3,6 +3,7 @@ package jinja
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 )
 
@@ -191,6 +192,9 @@ func (p *parser) filtered(of expression) (expression, error) {
 	return nil, err
 }
 
+// ofMarkup are the filters that treat markup like any text.
+var ofMarkup = []string{"safe", "default", "d"}
+
 // filter reads the name of a filter and its arguments.
 func (p *parser) filter(of expression) (expression, error) {
 	n, err := p.expectKind(name)
@@ -218,6 +222,9 @@ func (p *parser) filter(of expression) (expression, error) {
 		positional, named, err := args.evaluate(s)
 		if err != nil {
 			return nil, err
+		}
+		if isA[markup](v) && !slices.Contains(ofMarkup, n.value) {
+			return nil, fmt.Errorf("the filter %s is not supported for the result of safe", n.value)
 		}
 		return s.run.charged(f(v, positional, named))
 	}, nil

@@ -311,8 +311,10 @@ func (p *parser) macro() (statement, error) {
 	}
 	loops := p.loops
 	p.loops = 0
+	p.macros++
 	m.body, _, err = p.body("endmacro")
 	p.loops = loops
+	p.macros--
 	if err == nil {
 		err = p.endOfTag()
 	}

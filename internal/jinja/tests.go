@@ -21,7 +21,7 @@ var tests = sync.OnceValue(func() map[string]test {
 		"defined":   is(func(v any) bool { return !isA[undefined](v) }),
 		"undefined": is(isA[undefined]),
 		"none":      is(func(v any) bool { return v == nil }),
-		"string":    is(isA[string]),
+		"string":    is(func(v any) bool { return isA[string](v) || isA[markup](v) }),
 		"mapping":   is(isA[*Dict]),
 		"boolean":   is(isA[bool]),
 		"integer":   is(isA[int]),

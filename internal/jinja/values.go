@@ -50,6 +50,10 @@ type view struct {
 	elements []any
 }
 
+// markup is a text that the filter safe has marked as HTML. Python escapes the texts
+// that are added to it with +, also in templates that have nothing to do with HTML.
+type markup string
+
 // undefined is a value that does not exist. It can be printed, tested, and iterated
 // over, but nothing else.
 type undefined struct{ message string }
@@ -75,6 +79,8 @@ func TypeName(v any) string {
 		return "float"
 	case string:
 		return "str"
+	case markup:
+		return "Markup"
 	case []any:
 		return "list"
 	case tuple:
@@ -112,6 +118,8 @@ func truth(v any) bool {
 	case float64:
 		return v != 0
 	case string:
+		return v != ""
+	case markup:
 		return v != ""
 	case []any:
 		return len(v) > 0
@@ -170,6 +178,8 @@ func Text(v any) (string, error) {
 		return "", nil
 	case string:
 		return v, nil
+	case markup:
+		return string(v), nil
 	}
 	return repr(v)
 }
