@@ -24,7 +24,7 @@ func (t *typist) texts(e hclsyntax.Expression, ctx *hcl.EvalContext) {
 	case *hclsyntax.ConditionalExpr:
 		t.needs(e.Condition, ctx, cty.Bool)
 	case *hclsyntax.IndexExpr:
-		if of := t.inner().value(e.Collection, ctx).Type(); of.IsListType() || of.IsTupleType() {
+		if of := t.quietly(e.Collection, ctx).Type(); of.IsListType() || of.IsTupleType() {
 			t.needs(e.Key, ctx, cty.Number)
 		}
 	}
@@ -62,10 +62,18 @@ func (t *typist) needs(e hclsyntax.Expression, ctx *hcl.EvalContext, want cty.Ty
 	if _, fixed := e.(*hclsyntax.LiteralValueExpr); fixed || t.lenient || !mayParse(want) || isOperation(e) {
 		return
 	}
-	v, _ := t.inner().value(e, ctx).UnmarkDeep()
-	if !v.IsWhollyKnown() && parses(v.Type(), want) {
+	if v := t.quietly(e, ctx); parses(v.Type(), want) && !v.IsWhollyKnown() {
 		t.diags = append(t.diags, t.reducer.textFor(e, v.Type(), want))
 	}
+}
+
+// quietly returns an expression's value without its errors.
+func (t *typist) quietly(e hclsyntax.Expression, ctx *hcl.EvalContext) cty.Value {
+	if _, simple := e.(*hclsyntax.ScopeTraversalExpr); simple {
+		v, _ := e.Value(ctx)
+		return v
+	}
+	return t.inner().value(e, ctx)
 }
 
 // isOperation reports whether an expression is an operation, none of which has a text
