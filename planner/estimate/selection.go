@@ -26,6 +26,10 @@ type portion struct {
 	unsure bool
 }
 
+// mostRows is the largest number of rows that is shown. More are a mistake in the
+// configuration.
+const mostRows = 1 << 53
+
 // forecastSelections forecasts a dataset that consists of rows of others.
 func (e *forecaster) forecastSelections(n *module.Instance, port *plan.Port, of []*pluginv1.Selection) *forecast {
 	portions := make([]*portion, len(of))
@@ -49,6 +53,9 @@ func (e *forecaster) forecastSelections(n *module.Instance, port *plan.Port, of 
 		parts[i] = p.forecast
 	}
 	all := union(n.Address, port, parts)
+	if !(all.rows.mid <= mostRows) {
+		return unknownUntil(n.Address)
+	}
 	if times := occurrences(n, of); times > 1 {
 		all.repeat(times)
 	}

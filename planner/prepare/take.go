@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"maps"
+	"math"
 	"path/filepath"
 	"regexp"
 	"slices"
@@ -99,9 +100,13 @@ func (n *answered) checkSelection(s *pluginv1.Selection) error {
 		return fmt.Errorf("it has a number of rows of the input %q and a limit", s.RowsOf)
 	case s.Weight != nil && !(*s.Weight > 0):
 		return fmt.Errorf("its rows of the input %q have the weight %g", s.RowsOf, *s.Weight)
+	case !isAmount(s.GetShare()) || !isAmount(s.GetExactly()) || !isAmount(s.GetWeight()) || s.GetMost() < 0:
+		return fmt.Errorf("it has a number of rows of the input %q that is negative or not finite", s.RowsOf)
 	}
 	return nil
 }
+
+func isAmount(f float64) bool { return f >= 0 && !math.IsInf(f, 1) }
 
 // errorColumns are the columns of the dataset of rows that failed.
 var errorColumns = data.Schema{{Name: "row", Type: "int64"}, {Name: "message", Type: "string"}}

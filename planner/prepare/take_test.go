@@ -1,6 +1,7 @@
 package prepare
 
 import (
+	"math"
 	"strings"
 	"testing"
 
@@ -19,20 +20,26 @@ func TestSelectionsThatCannotBeAreFaultsOfThePlugin(t *testing.T) {
 		Bound:    &plan.Bound{Rows: map[string]*plan.RowArg{"size": {Of: "a"}}},
 	}}}
 	plain, known := &plan.Port{}, &plan.Port{Lineage: map[string]*plan.Lineage{"text": {}}}
-	one, none := 1.0, 0.0
-	most := int64(1)
+	one, none, infinite, nan := 1.0, 0.0, math.Inf(1), math.NaN()
+	most, negative := int64(1), int64(-1)
+	type selections = []*pluginv1.Selection
+	for _, s := range (selections{{RowsOf: "a", Share: &nan}, {RowsOf: "a", Share: &infinite}, {RowsOf: "a", Exactly: &nan}, {RowsOf: "a", Weight: &infinite}, {RowsOf: "a", Most: &negative}}) {
+		if err := n.takeSelections(plain, selections{s}); err == nil || !strings.Contains(err.Error(), "negative or not finite") {
+			t.Errorf("%v: %v", s, err)
+		}
+	}
 	for want, c := range map[string]struct {
 		port *plan.Port
-		of   []*pluginv1.Selection
+		of   selections
 	}{
-		"":                                      {known, []*pluginv1.Selection{{RowsOf: "a", Exactly: &one, Size: "size"}, {RowsOf: "b", Weight: &one}}},
-		"no lineage says":                       {plain, []*pluginv1.Selection{{RowsOf: "a"}, {RowsOf: "b"}}},
-		"but 2 selections":                      {&plan.Port{RowsOf: "a"}, []*pluginv1.Selection{{RowsOf: "a"}, {RowsOf: "b"}}},
-		`the input "c", which is not a dataset`: {plain, []*pluginv1.Selection{{RowsOf: "c"}}},
-		`the input "m", which is not a dataset`: {plain, []*pluginv1.Selection{{RowsOf: "a", MostOf: "m"}}},
-		"not a row expression over the input":   {known, []*pluginv1.Selection{{RowsOf: "a"}, {RowsOf: "b", Size: "size"}}},
-		"and a limit":                           {plain, []*pluginv1.Selection{{RowsOf: "a", Exactly: &one, Most: &most}}},
-		"the weight 0":                          {plain, []*pluginv1.Selection{{RowsOf: "a", Weight: &none}}},
+		"":                                      {known, selections{{RowsOf: "a", Exactly: &one, Size: "size"}, {RowsOf: "b", Weight: &one}}},
+		"no lineage says":                       {plain, selections{{RowsOf: "a"}, {RowsOf: "b"}}},
+		"but 2 selections":                      {&plan.Port{RowsOf: "a"}, selections{{RowsOf: "a"}, {RowsOf: "b"}}},
+		`the input "c", which is not a dataset`: {plain, selections{{RowsOf: "c"}}},
+		`the input "m", which is not a dataset`: {plain, selections{{RowsOf: "a", MostOf: "m"}}},
+		"not a row expression over the input":   {known, selections{{RowsOf: "a"}, {RowsOf: "b", Size: "size"}}},
+		"and a limit":                           {plain, selections{{RowsOf: "a", Exactly: &one, Most: &most}}},
+		"the weight 0":                          {plain, selections{{RowsOf: "a", Weight: &none}}},
 	} {
 		switch err := n.takeSelections(c.port, c.of); {
 		case want == "" && err != nil:

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"math"
 	"math/big"
 	"reflect"
 	"strconv"
@@ -349,6 +350,9 @@ func (d *decoder) scalar(v cty.Value, into reflect.Value, key string) error {
 		into.SetBool(v.True())
 	case reflect.Float64:
 		f, _ := v.AsBigFloat().Float64()
+		if math.IsInf(f, 0) {
+			return ArgumentErrorf(key, "the number %s is out of range\nA number must be between -1.7e308 and 1.7e308.", v.AsBigFloat().Text('g', 6))
+		}
 		into.SetFloat(f)
 	default:
 		return integer(v, into, key)
