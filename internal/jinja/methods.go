@@ -5,39 +5,41 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 )
 
-// stringMethods and the like are the names of Python's methods. Those that are not
+// methods are the names of the methods of Python's types. Those that are not
 // supported are errors, because an attribute that does not exist is not.
-var (
-	stringMethods = strings.Fields(`capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha isascii
-		isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip maketrans partition removeprefix
-		removesuffix replace rfind rindex rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title translate upper zfill`)
-	dictMethods = strings.Fields("clear copy fromkeys get items keys pop popitem setdefault update values")
-	listMethods = strings.Fields("append clear copy count extend index insert pop remove reverse sort")
-)
+var methods = sync.OnceValue(func() map[string][]string {
+	list := strings.Fields("append clear copy count extend index insert pop remove reverse sort")
+	return map[string][]string{
+		"str": strings.Fields(`capitalize casefold center count encode endswith expandtabs find format format_map index isalnum isalpha isascii
+			isdecimal isdigit isidentifier islower isnumeric isprintable isspace istitle isupper join ljust lower lstrip maketrans partition removeprefix
+			removesuffix replace rfind rindex rjust rpartition rsplit rstrip split splitlines startswith strip swapcase title translate upper zfill`),
+		"dict":  strings.Fields("clear copy fromkeys get items keys pop popitem setdefault update values"),
+		"list":  list,
+		"tuple": list,
+	}
+})
 
-// method returns a method of a value, or nil if it has none of that name.
-func method(v any, name string) (any, error) {
-	var known []string
+// method returns a method of a value.
+func method(v any, name string) (f Function, ok bool) {
+	if !slices.Contains(methods()[TypeName(v)], name) {
+		return nil, false
+	}
 	var call func(c *call) (any, error)
 	switch v := v.(type) {
 	case string:
-		known, call = stringMethods, stringMethod(v, name)
+		call = stringMethod(v, name)
 	case *Dict:
-		known, call = dictMethods, dictMethod(v, name)
-	case []any, tuple:
-		known = listMethods
+		call = dictMethod(v, name)
 	}
-	if !slices.Contains(known, name) {
-		return nil, nil
-	}
-	return Function(func(args []any, named *Dict) (any, error) {
+	return func(args []any, named *Dict) (any, error) {
 		if call == nil {
 			return nil, fmt.Errorf("the method %s of %s is not supported", name, TypeName(v))
 		}
 		return call(newCall(args, named))
-	}), nil
+	}, true
 }
 
 func newCall(args []any, named *Dict) *call { return &call{args: args, named: named} }

@@ -289,8 +289,8 @@ func quote(s string) string {
 
 // attribute is value.name: a method, or else the value of a key.
 func attribute(v any, key string) (any, error) {
-	if m, err := method(v, key); m != nil || err != nil {
-		return m, err
+	if m, ok := method(v, key); ok {
+		return m, nil
 	}
 	switch v := v.(type) {
 	case undefined:
