@@ -379,7 +379,10 @@ func published(hub *hubtest.Hub, owner string) func(name string) (string, error)
 	}
 }
 
-func TestCrashOfDeploymentsToKubernetes(t *testing.T) {
+func TestCrashOfDeploymentsToKubernetes(t *testing.T) { killDeployments(t, clusterPlace(t)) }
+
+// clusterPlace returns a cluster for pods.
+func clusterPlace(t *testing.T) *place {
 	p, cluster := &place{programs: allPrograms(t)}, kubetest.New()
 	p.serve(t, cluster, func(r *http.Request) bool {
 		return r.Method != http.MethodGet && r.URL.Query().Get("dryRun") == ""
@@ -394,7 +397,7 @@ deploy "kubernetes" "live" {
   manifest = {
     apiVersion = "v1"
     kind       = "Pod"
-    metadata   = { name = "m" }
+    metadata   = { name = var.name }
     spec       = { containers = [{ name = "server", image = "example.com/m:${var.epochs}" }] }
   }
   wait       = false
@@ -408,7 +411,7 @@ deploy "kubernetes" "live" {
 		}
 		return fmt.Sprint(pod["spec"]), nil
 	}
-	killDeployments(t, p)
+	return p
 }
 
 func TestCrashOfDatasetsPublishedInABucket(t *testing.T) { killDeployments(t, bucketPlace(t)) }

@@ -13,6 +13,7 @@ func TestReplacementOnTheHuggingFaceHub(t *testing.T) { killReplacements(t, mode
 func TestReplacementInABucket(t *testing.T)           { killReplacements(t, bucketPlace(t)) }
 func TestReplacementInOllama(t *testing.T)            { killReplacements(t, ollamaPlace(t)) }
 func TestReplacementOnReplicasOfVLLM(t *testing.T)    { killReplacements(t, vllmPlace(t)) }
+func TestReplacementInKubernetes(t *testing.T)        { killReplacements(t, clusterPlace(t)) }
 
 // killReplacements kills applies that replace a deployment by one with another name, at
 // random requests. After each request, the old or the new one must be served, and another apply must

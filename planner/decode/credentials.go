@@ -1,6 +1,7 @@
 package decode
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -23,8 +24,11 @@ func (d *Decoder) Credentials(address string, prior *state.Instance) (body *plan
 		return nil, "Its address cannot be read."
 	}
 	s := d.Stage(a.In(addr.Module{}))
-	if s == nil || a.Module != d.Addr || s.Config.Type != prior.Type || s.Type == nil {
+	if s == nil || a.Module != d.Addr || s.Type == nil {
 		return nil, "The block is no longer in the configuration."
+	}
+	if s.Config.Type != prior.Type {
+		return nil, fmt.Sprintf("The block is a %s %q now, and was a %s %q.", a.Kind, s.Config.Type, a.Kind, prior.Type)
 	}
 	r := &module.Refs{}
 	sensitiveRefs(r, s.Config.Body, s.Type.Body)

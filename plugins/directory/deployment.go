@@ -132,7 +132,7 @@ func (d deployment[A]) Read(_ context.Context, r *plugin.DeploymentReadRequest[A
 		// plan only has to show it.
 		elsewhere = err
 	case name == "":
-		return nil, nil
+		return d.unlinked(p, n)
 	}
 	found, err := p.release(name)
 	if err != nil {
@@ -156,6 +156,21 @@ func (d deployment[A]) Read(_ context.Context, r *plugin.DeploymentReadRequest[A
 		drift = "the link points to another release"
 	}
 	return n.state(p, found, drift)
+}
+
+// unlinked reports what exists if the link does not. As long as the folder of releases is
+// there, so is the deployment: a deletion that was interrupted has to be finished, or
+// nobody will ever remove the releases.
+func (d deployment[A]) unlinked(p place, n notes) (*plugin.DeploymentState, error) {
+	owner, err := p.owner()
+	if err != nil || !exists(p.home) || owner.takenFrom(n.Deployment) {
+		return nil, nil
+	}
+	found, err := p.release(n.Release)
+	if err != nil {
+		return nil, err
+	}
+	return n.state(p, cmp.Or(found, &release{}), "the link is gone")
 }
 
 // Import finds what quern deployed to the path before, for example with a state
@@ -376,7 +391,11 @@ func (d deployment[A]) Delete(_ context.Context, r *plugin.DeploymentDeleteReque
 			return fmt.Errorf("remove %s: %w", p.shown, err)
 		}
 	}
-	if ownerErr != nil || owner == nil {
+	if ownerErr != nil {
+		return nil
+	}
+	if owner == nil { // an interrupted deletion may have left the empty folder
+		_ = os.Remove(p.home)
 		return nil
 	}
 	if err := p.sweep(); err != nil {

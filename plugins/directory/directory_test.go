@@ -239,12 +239,52 @@ func TestAMissingLinkIsCreatedAgain(t *testing.T) {
 	if err := os.Remove(filepath.Join(d.root, "serve/current")); err != nil {
 		t.Fatal(err)
 	}
-	if action, _ := d.Planned(); action != plugin.ActionCreate {
-		t.Errorf("%v", action)
+	if action, changes := d.Planned(); action != plugin.ActionUpdate || !strings.Contains(changes, "the link is gone") {
+		t.Errorf("%v %s", action, changes)
 	}
 	d.MustApply()
 	if d.served() != "one one" || len(d.releases()) != 1 {
 		t.Errorf("served: %s, releases: %v", d.served(), d.releases())
+	}
+}
+
+func TestAnInterruptedDeletionCanBeFinished(t *testing.T) {
+	home := "serve/.current.quern"
+	for name, gone := range map[string][]string{
+		"after the link":      {"serve/current"},
+		"after a description": {"serve/current", home + "/sha256-3333333333333333.json"},
+		"after the marker":    {"serve/current", home + "/sha256-3333333333333333.json", home + "/sha256-3333333333333333", home + "/" + ownerFile},
+		"after the release":   {"serve/current", home + "/sha256-3333333333333333.json", home + "/sha256-3333333333333333"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := deploy(t)
+			d.MustApply()
+			for _, path := range gone {
+				if err := os.RemoveAll(filepath.Join(d.root, path)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if action, changes := d.Planned(); action != plugin.ActionUpdate {
+				t.Fatalf("it is forgotten: %v %s", action, changes)
+			}
+			if err := d.Delete(); err != nil {
+				t.Fatal(err)
+			}
+			if got, want := listing(t, d.root), d.root+"\n"+filepath.Join(d.root, "serve"); got != want {
+				t.Errorf("left: %s", got)
+			}
+		})
+	}
+}
+
+func TestADeploymentIsGoneWithItsFolderOfReleases(t *testing.T) {
+	d := deploy(t)
+	d.MustApply()
+	if err := os.RemoveAll(filepath.Join(d.root, "serve")); err != nil {
+		t.Fatal(err)
+	}
+	if action, _ := d.Planned(); action != plugin.ActionCreate {
+		t.Errorf("%v", action)
 	}
 }
 

@@ -88,6 +88,11 @@ func (p place) foreign(what string) error {
 	return fmt.Errorf("quern did not create what is at %s: %s\nMove it away, or deploy to another path. quern never overwrites what it did not create.", p.shown, what)
 }
 
+// unreadable returns the error for a path at which quern cannot look.
+func unreadable(path string, err error) error {
+	return fmt.Errorf("cannot tell what is at %s\n%w.", path, err)
+}
+
 // current returns the name of the release that the link points to, or "" if
 // there is no link. It returns an error if the path is not a link that quern
 // created.
@@ -97,7 +102,7 @@ func (p place) current() (string, error) {
 		return "", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("look at %s: %w", p.shown, err)
+		return "", unreadable(p.shown, err)
 	}
 	if info.Mode()&fs.ModeSymlink == 0 {
 		what := "it is a file"
@@ -108,7 +113,7 @@ func (p place) current() (string, error) {
 	}
 	target, err := os.Readlink(p.link)
 	if err != nil {
-		return "", fmt.Errorf("look at %s: %w", p.shown, err)
+		return "", unreadable(p.shown, err)
 	}
 	if !filepath.IsAbs(target) {
 		target = filepath.Join(filepath.Dir(p.link), target)
@@ -132,14 +137,14 @@ func (p place) owner() (*owner, error) {
 		return &o, nil
 	}
 	if !errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("look at %s: %w", p.home, err)
+		return nil, unreadable(p.home, err)
 	}
 	entries, err := os.ReadDir(p.home)
 	if errors.Is(err, fs.ErrNotExist) || err == nil && len(entries) == 0 {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", p.home, err)
+		return nil, unreadable(p.home, err)
 	}
 	return nil, p.foreign(fmt.Sprintf("%s already exists, but has no marker file from quern", p.home))
 }
@@ -198,7 +203,7 @@ func (p place) releases() ([]*release, error) {
 		return nil, nil
 	}
 	if err != nil {
-		return nil, fmt.Errorf("look at %s: %w", p.home, err)
+		return nil, unreadable(p.home, err)
 	}
 	var out []*release
 	for _, e := range entries {
@@ -307,7 +312,7 @@ func (p place) apart(root string) error {
 			break
 		}
 		if !errors.Is(err, fs.ErrNotExist) || dir == filepath.Dir(dir) {
-			return fmt.Errorf("look at %s: %w", p.shown, err)
+			return unreadable(p.shown, err)
 		}
 		dir, rest = filepath.Dir(dir), filepath.Join(filepath.Base(dir), rest)
 	}
@@ -334,7 +339,7 @@ func (p place) apart(root string) error {
 func (p place) sweep() error {
 	entries, err := os.ReadDir(p.home)
 	if err != nil {
-		return fmt.Errorf("look at %s: %w", p.home, err)
+		return unreadable(p.home, err)
 	}
 	for _, e := range entries {
 		if !e.IsDir() {

@@ -193,14 +193,14 @@ func (p place) touched(r *release, f deployedFile) (string, error) {
 		return f.Name + " is gone", nil
 	}
 	if err != nil {
-		return "", fmt.Errorf("look at %s: %w", path, err)
+		return "", unreadable(path, err)
 	}
 	if info.Mode().IsRegular() && info.Size() == f.Size && info.ModTime().UnixNano() == f.Modified {
 		return "", nil
 	}
 	content, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("look at %s: %w", path, err)
+		return "", unreadable(path, err)
 	}
 	defer content.Close()
 	sum := sha256.New()

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -92,7 +93,11 @@ func diagnostic(err error) *pluginv1.Diagnostic {
 	if at := (*ArgumentError)(nil); errors.As(err, &at) {
 		argument = at.Argument
 	}
-	return described(pluginv1.Diagnostic_SEVERITY_ERROR, argument, err.Error())
+	text := err.Error()
+	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
+		text = "the disk is full\n" + strings.ReplaceAll(text, "\n", " ") + ". Free some space and run the command again: completed work is kept."
+	}
+	return described(pluginv1.Diagnostic_SEVERITY_ERROR, argument, text)
 }
 
 // described returns a diagnostic for a text of an author: its first line is the
