@@ -103,8 +103,9 @@ func stateUnlockCommand(ui *terminal) *cli.Command {
 		Name:      "unlock",
 		Usage:     "end another command's lease by force",
 		ArgsUsage: "ID",
-		Description: "Use it if the process that has the lease ran on another machine and has ended. If it ran on this machine, quern\n" +
-			"takes over its lease without this command. The ID is in the message that says who has the lease.\n\n" +
+		Description: "Use it if the process that has the lease ran on another machine or in another container and has ended. If it ran\n" +
+			"on this machine, quern takes over its lease without this command. The ID is in the message that says who has the\n" +
+			"lease.\n\n" +
 			"Refuses to end the lease of a process that is alive: one that runs on this machine, or one elsewhere that renews its\n" +
 			"lease, for which the command watches up to 30 seconds.",
 	}

@@ -16,6 +16,22 @@ func bootID() string {
 	return strings.TrimSpace(string(b))
 }
 
+func machineID() string {
+	b, err := os.ReadFile("/etc/machine-id")
+	if err != nil {
+		return ""
+	}
+	return strings.TrimSpace(string(b))
+}
+
+func namespace() string {
+	name, err := os.Readlink("/proc/self/ns/pid")
+	if err != nil {
+		return ""
+	}
+	return name
+}
+
 // startOf returns the 22nd field of /proc/PID/stat: the start time in clock
 // ticks since the boot. The second field, the program's name, may contain
 // spaces and parentheses, so fields are counted after it. A zombie counts as

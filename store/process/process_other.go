@@ -9,6 +9,10 @@ import (
 
 func bootID() string { return "" }
 
+func machineID() string { return "" }
+
+func namespace() string { return "" }
+
 func startOf(int) string { return "" }
 
 func exists(pid int) bool {

@@ -43,3 +43,21 @@ func TestNothingIsKnownAboutOtherHosts(t *testing.T) {
 		t.Error("a process on another host is said to be gone")
 	}
 }
+
+func TestARestartIsNoticedOnTheSameMachineOnly(t *testing.T) {
+	before := process.Self()
+	if before.Machine == "" || before.Boot == "" {
+		t.Skip("this system does not report its ID and that of its boot")
+	}
+	before.Boot = "another"
+	if !before.Gone() {
+		t.Error("it runs although the machine has been restarted")
+	}
+	namesake, unnamed, contained := before, before, before
+	namesake.Machine, unnamed.Machine, contained.Namespace = "another", "", "another"
+	for name, id := range map[string]process.Identity{"of the same name": namesake, "without an ID": unnamed, "with containers": contained} {
+		if id.Gone() {
+			t.Errorf("a process on another machine %s is said to be gone", name)
+		}
+	}
+}

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/quern-dev/quern/store/backend"
-	"github.com/quern-dev/quern/store/process"
 )
 
 // watch is how long ForceUnlock waits for a heartbeat of a process that it cannot
@@ -77,7 +76,7 @@ func (s *Store) gone(ctx context.Context, env string, record *leaseDoc, onWatch 
 	if owner.Gone() {
 		return fmt.Sprintf("process %d has ended on this machine", owner.PID), nil
 	}
-	if owner.Host == process.Self().Host && owner.Boot == process.Self().Boot {
+	if owner.Visible() {
 		return "", &Alive{record.Holder, fmt.Sprintf("process %d runs on this machine", owner.PID)}
 	}
 	if since := time.Since(record.Renewed); since > longAgo {

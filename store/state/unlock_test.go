@@ -37,6 +37,9 @@ func TestALeaseIsEndedWithProofThatItsHolderIsGone(t *testing.T) {
 	ended, rebooted, elsewhere := self, self, process.Identity{Host: "elsewhere", PID: 1}
 	ended.Start = "1"
 	rebooted.Boot = "another"
+	if self.Machine == "" { // nothing proves a restart then
+		rebooted.Boot, rebooted.Start = self.Boot, "1"
+	}
 	for _, test := range []struct {
 		name    string
 		of      process.Identity
@@ -62,14 +65,28 @@ func TestALeaseIsEndedWithProofThatItsHolderIsGone(t *testing.T) {
 
 func TestALeaseThatIsRenewedElsewhereIsNotEnded(t *testing.T) {
 	s := New(t.Context(), backend.NewLocal(t.TempDir(), disk.NewSyncer()))
-	elsewhere := process.Identity{Host: "elsewhere", PID: 1}
+	contained, namesake := process.Self(), process.Self()
+	contained.Namespace, contained.PID = "pid:[1]", 1
+	namesake.Machine, namesake.Boot = "another", "another"
 	now := time.Now().UTC()
 	watch = time.Millisecond
 	t.Cleanup(func() { watch = 3 * heartbeat })
-	leaseOf(t, s, "dev", elsewhere, now)
-	_, _, err := s.ForceUnlock(t.Context(), "dev", "id", func(Holder) { leaseOf(t, s, "dev", elsewhere, now.Add(heartbeat)) })
-	var alive *Alive
-	if !errors.As(err, &alive) || !strings.Contains(err.Error(), "just renewed") {
-		t.Error(err)
+	for name, of := range map[string]process.Identity{
+		"on another host":                       {Host: "elsewhere", PID: 1},
+		"in a container":                        contained,
+		"on another machine with the same name": namesake,
+	} {
+		leaseOf(t, s, "dev", of, now)
+		if h, err := s.Holder("dev"); h == nil || err != nil {
+			t.Errorf("%s: the holder is %v, %v", name, h, err)
+		}
+		if l, _, err := s.tryLock(t.Context(), "dev", Owner{User: "ann"}); l != nil || err != nil {
+			t.Fatalf("%s: the lease is taken over (%v)", name, err)
+		}
+		_, _, err := s.ForceUnlock(t.Context(), "dev", "id", func(Holder) { leaseOf(t, s, "dev", of, now.Add(heartbeat)) })
+		var alive *Alive
+		if !errors.As(err, &alive) || !strings.Contains(err.Error(), "just renewed") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
