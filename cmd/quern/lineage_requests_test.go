@@ -409,7 +409,7 @@ func TestTheLineageOfARowShowsRequestsToJudges(t *testing.T) {
 			all[q.Digest] = true
 		}
 	}
-	if int64(len(all)) != int64(made) {
+	if int64(len(all)) != made {
 		t.Errorf("the rows name %d requests, but %d were made", len(all), made)
 	}
 

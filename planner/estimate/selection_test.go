@@ -4,7 +4,6 @@ import (
 	"math"
 	"testing"
 
-	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
@@ -101,7 +100,7 @@ func TestColumnsAreKnownInTheRowsThatTheyComeFrom(t *testing.T) {
 func TestSizesAreNumbers(t *testing.T) {
 	b := array.NewFloat64Builder(memory.DefaultAllocator)
 	b.AppendValues([]float64{2.5, -1, math.Inf(1), math.NaN(), 7}, []bool{true, true, true, true, false})
-	var values arrow.Array = b.NewArray()
+	values := b.NewArray()
 	for i, want := range []float64{2.5, 0, 0, 0, 0} {
 		if got := number(values, i); got != want {
 			t.Errorf("%v: got %g, want %g", values, got, want)
