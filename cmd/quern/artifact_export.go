@@ -46,7 +46,7 @@ func artifactExportCommand(ui *terminal) *cli.Command {
 func exportArtifact(ctx context.Context, ui *terminal, args *arguments.ArtifactExport, s *store.Store, found inspect.Artifact) error {
 	if args.Rows == "" {
 		if err := artifact.Export(ctx, s.Blobs, found.Ref, args.Dir); err != nil {
-			return err
+			return diag.Failed(found.Name()+" cannot be exported", "%w", err)
 		}
 		ui.printf("Exported %s to %s.\n", found.Name(), args.Dir)
 		return nil

@@ -126,11 +126,11 @@ func rewrite(name string, content []byte) error {
 		_, err := w.Write(content)
 		return err
 	})
-	if err == nil {
-		err = os.Chmod(name, mode) // a new file is limited by the umask
-	}
 	if err != nil {
-		return fmt.Errorf("write %s: %w", name, err)
+		return err
+	}
+	if err := os.Chmod(name, mode); err != nil { // a new file is limited by the umask
+		return diag.Failed(fmt.Sprintf("the permissions of %s cannot be restored", name), "%w", err)
 	}
 	return nil
 }

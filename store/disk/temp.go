@@ -35,6 +35,9 @@ func NewTemp(dir string, mode fs.FileMode) (*Temp, error) {
 		return nil, err
 	}
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, mode)
+	if at := (*fs.PathError)(nil); errors.As(err, &at) { // the name says nothing to anyone
+		err = &fs.PathError{Op: "create a file in", Path: dir, Err: at.Err}
+	}
 	if err != nil {
 		return nil, Explain(err)
 	}
