@@ -244,11 +244,7 @@ func (p *parser) signed() (expression, error) {
 		return p.postfix(value)
 	}
 	of, err := p.unary(false)
-	return func(s *scope) (any, error) {
-		v, err := of(s)
-		if err != nil {
-			return nil, err
-		}
+	return then(of, func(s *scope, v any) (any, error) {
 		return operate(sign.value, 0, v)
-	}, err
+	}), err
 }

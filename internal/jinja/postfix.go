@@ -29,22 +29,14 @@ func (p *parser) postfix(of expression) (expression, error) {
 func (p *parser) attribute(of expression) (expression, error) {
 	switch t := p.take(); t.kind {
 	case name:
-		return func(s *scope) (any, error) {
-			v, err := of(s)
-			if err != nil {
-				return nil, err
-			}
+		return then(of, func(s *scope, v any) (any, error) {
 			return attribute(v, t.value)
-		}, nil
+		}), nil
 	case integer:
 		i, err := strconv.Atoi(t.value)
-		return func(s *scope) (any, error) {
-			v, err := of(s)
-			if err != nil {
-				return nil, err
-			}
+		return then(of, func(s *scope, v any) (any, error) {
 			return item(v, i)
-		}, err
+		}), err
 	default:
 		return nil, fmt.Errorf("unexpected %s", t)
 	}
@@ -72,12 +64,9 @@ func (p *parser) subscript(of expression) (expression, error) {
 	if colons == 0 && parts[0] == nil {
 		return nil, errors.New("an index is missing")
 	}
-	return func(s *scope) (any, error) {
-		v, err := of(s)
-		if err != nil {
-			return nil, err
-		}
+	return then(of, func(s *scope, v any) (any, error) {
 		var at [3]any
+		var err error
 		for i, e := range parts {
 			if e == nil {
 				continue
@@ -90,7 +79,7 @@ func (p *parser) subscript(of expression) (expression, error) {
 			return s.run.charged(slice(v, at[0], at[1], at[2]))
 		}
 		return item(v, at[0])
-	}, nil
+	}), nil
 }
 
 // arguments are those of a call.
@@ -214,11 +203,7 @@ func (p *parser) filter(of expression) (expression, error) {
 			return nil, err
 		}
 	}
-	return func(s *scope) (any, error) {
-		v, err := of(s)
-		if err != nil {
-			return nil, err
-		}
+	return then(of, func(s *scope, v any) (any, error) {
 		positional, named, err := args.evaluate(s)
 		if err != nil {
 			return nil, err
@@ -227,7 +212,7 @@ func (p *parser) filter(of expression) (expression, error) {
 			return nil, fmt.Errorf("the filter %s is not supported for the result of safe", n.value)
 		}
 		return s.run.charged(f(v, positional, named))
-	}, nil
+	}), nil
 }
 
 // test reads the name of a test and its argument, which needs no parentheses.
@@ -256,11 +241,7 @@ func (p *parser) test(of expression) (expression, error) {
 	if err != nil {
 		return nil, err
 	}
-	result := func(s *scope) (any, error) {
-		v, err := of(s)
-		if err != nil {
-			return nil, err
-		}
+	result := then(of, func(s *scope, v any) (any, error) {
 		positional, named, err := args.evaluate(s)
 		if err != nil {
 			return nil, err
@@ -269,9 +250,20 @@ func (p *parser) test(of expression) (expression, error) {
 			return nil, fmt.Errorf("the test %s takes %d arguments", n.value, t.arguments)
 		}
 		return t.holds(v, positional)
-	}
+	})
 	if not {
 		return negation(result), nil
 	}
 	return result, nil
+}
+
+// then returns an expression that computes a value from that of another one.
+func then(of expression, use func(s *scope, v any) (any, error)) expression {
+	return func(s *scope) (any, error) {
+		v, err := of(s)
+		if err != nil {
+			return nil, err
+		}
+		return use(s, v)
+	}
 }
