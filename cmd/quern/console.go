@@ -55,7 +55,10 @@ func newConsole(ctx context.Context, w *workspace, args *arguments.Console) (*co
 	}
 	values, diags := planner.Evaluate(ctx, w.plannerOptions(args.Request(), st))
 	if err := w.ui.failed(diags); err != nil {
-		return nil, err
+		if args.Eval.Given() || !term.IsTerminal(int(w.ui.in.Fd())) {
+			return nil, err
+		}
+		w.ui.finish(err) // what does not depend on it can be evaluated
 	}
 	return &console{ui: w.ui, values: values, json: args.JSON.Value}, nil
 }

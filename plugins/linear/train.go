@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -48,8 +49,11 @@ func Train(ctx context.Context, rows Rows, o Options, dir string, progress Progr
 
 // check returns why no classifier can learn from the rows.
 func (s *survey) check(o Options) error {
-	if len(s.classes) < 2 {
-		return plugin.ArgumentErrorf("target", "a classifier needs at least two distinct labels, but the %d labeled rows have %d", s.rows, len(s.classes))
+	switch len(s.classes) {
+	case 0:
+		return plugin.ArgumentErrorf("target", "a classifier needs at least two distinct labels\nNo row has a label.")
+	case 1:
+		return plugin.ArgumentErrorf("target", "a classifier needs at least two distinct labels\nOnly one was found, in %s.", english.Count(s.rows, "row"))
 	}
 	for class := range o.ClassWeights {
 		if _, found := slices.BinarySearch(s.classes, class); !found {
