@@ -1,7 +1,6 @@
 package runner
 
 import (
-	"fmt"
 	"maps"
 	"sync"
 	"time"
@@ -83,8 +82,8 @@ func (v *saver) write() error {
 	defer v.mu.Unlock()
 	v.state.Saved(&snapshot)
 	if err != nil {
-		v.err = fmt.Errorf("write the state: %w", err)
-		v.failed(v.err)
+		v.err = err
+		v.failed(err)
 	}
 	return v.err
 }

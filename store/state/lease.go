@@ -35,7 +35,8 @@ type Owner struct {
 	OutOfMemoryKills int64 `json:"out_of_memory_kills,omitempty"`
 }
 
-// Holder is the present or former holder of a lease.
+// Holder is the present or former holder of a lease. Without an ID, it is not known
+// yet: the holder has locked the environment, but has not written its record.
 type Holder struct {
 	Owner
 	ID       string    `json:"id"`
@@ -45,6 +46,9 @@ type Holder struct {
 }
 
 func (h Holder) String() string {
+	if h.ID == "" {
+		return "a command that has just started"
+	}
 	return fmt.Sprintf("%s@%s (process %d, %s, since %s)", h.User, h.Host, h.PID, h.Command, h.Acquired.Local().Format("2006-01-02 15:04:05"))
 }
 
@@ -58,6 +62,9 @@ func (e *Locked) Error() string {
 	changed, unlock := named(e.Environment)+" is", "-env="+e.Environment+" "
 	if e.Environment == AllEnvironments {
 		changed, unlock = "the store is", ""
+	}
+	if e.Holder.ID == "" {
+		return fmt.Sprintf("%s being changed by %s; wait for it with -lock-timeout", changed, e.Holder)
 	}
 	return fmt.Sprintf("%s being changed by %s; wait for it with -lock-timeout or, if you are sure that the process is gone, end its lease with \"quern state unlock %s%s\"", changed, e.Holder, unlock, e.Holder.ID)
 }
@@ -282,11 +289,11 @@ func (s *Store) tryRecord(ctx context.Context, env string, owner Owner, unlock f
 	return nil, Holder{}, err
 }
 
-// holderOf returns the holder of the lock. Between locking and writing the
-// record, the holder is unknown.
+// holderOf returns the holder in a record. Between locking and writing the record, the
+// holder is unknown.
 func holderOf(record *leaseDoc) Holder {
 	if record == nil {
-		return Holder{Owner: Owner{User: "somebody", Host: "this host", Command: "just started"}, Acquired: time.Now()}
+		return Holder{}
 	}
 	return record.Holder
 }

@@ -97,7 +97,13 @@ func (s *Store) Push(env string, st *State, force bool) (changed bool, err error
 		return false, err
 	}
 	_, err = s.replace(&pushed, version, text)
-	return true, err
+	if conflict := (*Conflict)(nil); errors.As(err, &conflict) {
+		conflict.Loaded = 0
+		if now != nil {
+			conflict.Loaded = now.Serial
+		}
+	}
+	return err == nil, err
 }
 
 // follows explains why a state does not come after another one.

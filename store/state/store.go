@@ -25,9 +25,9 @@ type Conflict struct {
 
 func (e *Conflict) Error() string {
 	if e.OtherLineage {
-		return fmt.Sprintf("the state of environment %q has been replaced since it was read: make a new plan", e.Environment)
+		return fmt.Sprintf("the state of environment %q has been replaced since it was read: run this command again", e.Environment)
 	}
-	return fmt.Sprintf("the state of environment %q has changed since it was read (serial %d, now %d): make a new plan", e.Environment, e.Loaded, e.Found)
+	return fmt.Sprintf("the state of environment %q has changed since it was read (serial %d, now %d): run this command again", e.Environment, e.Loaded, e.Found)
 }
 
 // Damaged is the error for a state that cannot be read.
