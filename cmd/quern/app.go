@@ -69,11 +69,24 @@ func command[A arguments.Set](ui *terminal, c *cli.Command, args A, work func(co
 	c.Action = func(ctx context.Context, cmd *cli.Command) error {
 		err := parsed(args, cmd)
 		if err == nil {
-			err = work(ctx, args)
+			err = interrupted(cmd, work(ctx, args))
 		}
 		return ui.alsoJSON(err, args)
 	}
 	return c
+}
+
+// interrupted says in words that a command was interrupted, unless its error already
+// describes what that means.
+func interrupted(cmd *cli.Command, err error) error {
+	var described diag.Described
+	if !errors.Is(err, context.Canceled) || errors.As(err, &described) || errors.As(err, new(diagnosed)) {
+		return err
+	}
+	if _, said := exitCode(err); said {
+		return err
+	}
+	return &diag.Error{Summary: cmd.FullName() + " was interrupted", Cause: err}
 }
 
 // parsed parses the arguments of a command.
