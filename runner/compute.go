@@ -135,6 +135,9 @@ func (c *computer) task(of *computed) *engine.Task {
 	}
 	if prior := c.publisher.prior(of); prior != nil {
 		t.Prior = prior.Outputs
+		if of.Mode == plan.ModeRead {
+			t.PriorPart = c.publisher.priorPart(prior)
+		}
 	}
 	return t
 }

@@ -124,7 +124,12 @@ func TestOnlyPartsOfASourceThatChangedAreReadAgain(t *testing.T) {
 		{[]string{"!q 2", "a 3", "b 3"}, 2, "a part with rows set aside is read again"},
 		{[]string{"a 3", "b 3", "wide"}, 3, "with other columns"},
 		{[]string{"a 3"}, 1, "without them"},
-		{[]string{"a 3", "b 3"}, 2, "one part alone is not kept as such"},
+		{[]string{"a 3", "b 3"}, 1, "from one part to two"},
+		{[]string{"b 3"}, 0, "from two parts to one"},
+		{[]string{"x 20000"}, 1, "another part alone"},
+		{[]string{"a 4", "x 20000"}, 1, "one before it"},
+		{[]string{"!q 2"}, 1, "a part alone, with a row set aside"},
+		{[]string{"!q 2", "a 5"}, 2, "which is read again"},
 		{nil, 0, "nothing"},
 		{[]string{"a 3", "b 3"}, 0, "again as it was: the store has it"},
 	} {

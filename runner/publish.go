@@ -86,7 +86,7 @@ func (p *publisher) commit(c *computed, result *engine.Result, spend llm.Spend) 
 		Key: c.Keys.Action, Definition: c.Definition, Address: c.Address, Preimage: preimage(c.Preimage),
 		Outputs: result.Outputs, Value: result.Value, Inputs: p.inputRefs(c.Stage), Errors: result.Errors,
 		Created: time.Now().UTC(), Seconds: result.Seconds, Run: p.run, Plugin: p.pluginRef(c.Plugin),
-		RowsKey: c.OwnRows(), Spend: spendOf(spend), Origin: result.Origin,
+		RowsKey: c.OwnRows(), Spend: spendOf(spend), Origin: result.Origin, OnlyPart: result.OnlyPart,
 		Derivations: derivations(c.Stage), RowArguments: rowArguments(c.Stage),
 	}
 	if result.Rows.Reused > 0 {
@@ -168,6 +168,16 @@ func (p *publisher) prior(c *computed) *state.Instance {
 		return nil
 	}
 	return prior
+}
+
+// priorPart returns the fingerprint of the only part of a source's last result, or
+// "" if it had several or is unknown.
+func (p *publisher) priorPart(prior *state.Instance) string {
+	entry, err := p.store.Actions.Get(prior.ActionKey)
+	if err != nil || entry == nil || entry.Outputs[""] != prior.Outputs[""] {
+		return ""
+	}
+	return entry.OnlyPart
 }
 
 // earlierPrograms returns the plugin's programs that produced the reused rows.

@@ -20,8 +20,5 @@ type naming struct{ rowWriter }
 
 // NamedPart writes the rows of a file.
 func (n naming) NamedPart(name, fingerprint string, read func() error) error {
-	if fingerprint != "" {
-		fingerprint += nameText(name)
-	}
-	return n.rowWriter.NamedPart(name, fingerprint, read)
+	return n.rowWriter.NamedPart(name, fingerprint+nameText(name), read)
 }

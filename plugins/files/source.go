@@ -248,8 +248,8 @@ func withPartitions(a format, files []file, schema data.Schema, w rowWriter) (*p
 	return outer, w
 }
 
-// readFiles reads files and writes their rows with these columns. If there are
-// several files, each is a part, so that unchanged files are not read again.
+// readFiles reads files and writes their rows with these columns. Each file is a
+// part, so that unchanged files are not read again.
 func readFiles(ctx context.Context, a format, files []file, schema data.Schema, memo []byte, w rowWriter) error {
 	if isNamed(a) {
 		w = naming{w}
@@ -275,9 +275,6 @@ func readFiles(ctx context.Context, a format, files []file, schema data.Schema, 
 				return err
 			}
 			return r.flush()
-		}
-		if len(files) == 1 {
-			return w.NamedPart(f.name, "", read)
 		}
 		if err := ctx.Err(); err != nil {
 			return err

@@ -84,8 +84,10 @@ type Task struct {
 	Memo        []byte `json:"memo,omitempty"`
 	// Prior are the outputs, by port, of the last result with the same
 	// definition, whose rows may be reused.
-	Prior       map[string]artifact.Ref `json:"prior,omitempty"`
-	Environment string                  `json:"environment"`
+	Prior map[string]artifact.Ref `json:"prior,omitempty"`
+	// PriorPart is what OnlyPart was in that result.
+	PriorPart   string `json:"prior_part,omitempty"`
+	Environment string `json:"environment"`
 }
 
 // Input is an artifact or a language model that a task receives.
@@ -110,6 +112,9 @@ type Result struct {
 	// Origin is what a source calls its only part, such as the name of a file. The
 	// names of several parts are in the output "parts".
 	Origin string `json:"origin,omitempty"`
+	// OnlyPart is the fingerprint of that part. It is empty if rows of it were set
+	// aside.
+	OnlyPart string `json:"only_part,omitempty"`
 	// Errors is the number of rows or answers that failed and may succeed the
 	// next time.
 	Errors int64 `json:"errors,omitempty"`

@@ -38,6 +38,8 @@ type Entry struct {
 	// Origin is what a source that consists of one part calls it, such as the name
 	// of a file.
 	Origin string `json:"origin,omitempty"`
+	// OnlyPart is the fingerprint of that part, if all of its rows could be read.
+	OnlyPart string `json:"only_part,omitempty"`
 	// Derivations say what its datasets came from, by port. One that is missing is
 	// unknown.
 	Derivations map[string]*Derivation `json:"derivations,omitempty"`

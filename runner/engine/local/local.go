@@ -295,6 +295,7 @@ type product struct {
 	errors    int64
 	memo      []byte
 	origin    string // see engine.Result
+	onlyPart  string // see engine.Result
 }
 
 // put writes the manifests of a product to the store, which already contains
@@ -304,7 +305,7 @@ func (e *Engine) put(p *product, res *engine.Result) error {
 	if p.value != cty.NilVal {
 		made, res.Value = &value.Value{Value: p.value}, value.Store(p.value)
 	}
-	res.Errors, res.Memo, res.Origin, res.Outputs = p.errors, p.memo, p.origin, map[string]artifact.Ref{}
+	res.Errors, res.Memo, res.Origin, res.OnlyPart, res.Outputs = p.errors, p.memo, p.origin, p.onlyPart, map[string]artifact.Ref{}
 	for port, a := range p.artifacts {
 		if a.Kind == artifact.Report {
 			a.Value = made

@@ -31,6 +31,15 @@ type part struct {
 	name              string // empty if it has none
 }
 
+// reusable returns the part's fingerprint, or "" if the part has to be read again
+// because rows of it were set aside.
+func (p part) reusable() string {
+	if p.quarantined > 0 {
+		return ""
+	}
+	return p.fingerprint
+}
+
 // span is a run of rows of a dataset.
 type span struct{ from, to int64 }
 
@@ -62,7 +71,7 @@ func (a *attempt) formerRead(ctx context.Context, columns data.Schema) (*formerR
 		return nil, nil
 	}
 	rows, list := a.prior(""), a.prior(stage.PortParts)
-	if rows == nil || list == nil || !rows.Schema.Equal(columns) || !list.Schema.Equal(partsSchema) && !list.Schema.Equal(unnamedSchema) {
+	if rows == nil || !rows.Schema.Equal(columns) || list == nil && a.task.PriorPart == "" || list != nil && !isPartsList(list) {
 		return nil, nil
 	}
 	if slices.ContainsFunc(rows.Blobs(), func(b string) bool { return !a.Store.Blobs.Has(b) }) {
@@ -74,10 +83,19 @@ func (a *attempt) formerRead(ctx context.Context, columns data.Schema) (*formerR
 		f.starts = append(f.starts, first)
 		first += s.Rows
 	}
+	if list == nil {
+		f.parts[a.task.PriorPart] = []span{{0, rows.Rows}}
+		return f, nil
+	}
 	if err := f.load(ctx, a.Store.Blobs, list); err != nil {
 		return nil, unlessUnavailable(err)
 	}
 	return f, nil
+}
+
+// isPartsList reports whether a dataset has the columns of a list of parts.
+func isPartsList(m *dataset.Manifest) bool {
+	return m.Schema.Equal(partsSchema) || m.Schema.Equal(unnamedSchema)
 }
 
 // unlessUnavailable drops an error about a missing or damaged file: everything
@@ -294,7 +312,8 @@ func (p *parts) flush(ctx context.Context, last bool, to *dataset.Writer) error 
 	return p.former.copy(ctx, s, last, to)
 }
 
-// partsDataset returns the list of parts, or nil if there is only one.
+// partsDataset returns the list of parts, or nil if there is only one, which is in the
+// action entry.
 func partsDataset(ctx context.Context, blobs *blob.Store, all []part) (*dataset.Manifest, error) {
 	if len(all) < 2 {
 		return nil, nil

@@ -196,7 +196,7 @@ func (rd *reading) finish(ctx context.Context) (*product, error) {
 		return nil, err
 	}
 	if len(rd.parts.all) == 1 {
-		p.origin = rd.parts.all[0].name
+		p.origin, p.onlyPart = rd.parts.all[0].name, rd.parts.all[0].reusable()
 	}
 	if list != nil {
 		p.artifacts[stage.PortParts] = &artifact.Artifact{Kind: artifact.Dataset, Dataset: list}
