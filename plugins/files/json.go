@@ -83,6 +83,14 @@ func nestLength(b []byte) int {
 	}
 }
 
+// unpaired is the error that an escape is half of a surrogate pair. It does not depend
+// on the column's type.
+type unpaired string
+
+func (u unpaired) Error() string {
+	return string(u) + " is half of a surrogate pair, which is not a character"
+}
+
 // unquote decodes a valid JSON string. An unpaired surrogate, which UTF-8
 // cannot represent, is an error.
 func unquote(b []byte) ([]byte, error) {
@@ -96,7 +104,7 @@ func unquote(b []byte) ([]byte, error) {
 		out = append(out, b[:escape]...)
 		var n int
 		if out, n = unescape(out, b[escape:]); n == 0 {
-			return nil, fmt.Errorf("%s is half of a surrogate pair, which is not a character", b[escape:escape+6])
+			return nil, unpaired(b[escape : escape+6])
 		}
 		b = b[escape+n:]
 	}

@@ -347,11 +347,12 @@ func (o *objects) parse(from *syntax, raw []byte) (err error) {
 }
 
 // explain adds the column of a value to an error, and says how to correct an
-// inferred type, unless it is string, which every value but a damaged one fits.
+// inferred type, unless the value fits no type.
 func (o *objects) explain(column int, err error) error {
 	name := o.names[column]
 	err = fmt.Errorf("column %q: %w", name, err)
-	if !o.values[column].inferred || o.types[column].ID() == arrow.STRING {
+	var damaged unpaired
+	if !o.values[column].inferred || errors.As(err, &damaged) {
 		return err
 	}
 	return fmt.Errorf("%w\nThe type was inferred from the first rows. %s", err, typeAdvice(name))
