@@ -2,6 +2,7 @@ package local
 
 import (
 	"cmp"
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -61,20 +62,38 @@ func (a *attempt) kept() (*kept, error) {
 // verifiedFiles is the number of files that are verified at the same time.
 const verifiedFiles = 4
 
-// keep remembers the files for the next run.
-func (k *kept) keep(c *running, done *pluginv1.Done) error {
+// finish stores the results of a run, and at the same time the files that it keeps.
+func (k *kept) finish(ctx context.Context, c *running, done *pluginv1.Done) (made *product, err error) {
+	var files []memo.File
+	storing, ctx := parallel.WithContext(ctx)
+	storing.Go(func() (err error) {
+		made, err = c.finish(ctx, done)
+		return err
+	})
+	storing.Go(func() (err error) {
+		files, err = k.store(c, done)
+		return err
+	})
+	if err := storing.Wait(); err != nil {
+		return nil, err
+	}
+	return made, k.keep(files)
+}
+
+// store stores the files that a run keeps.
+func (k *kept) store(c *running, done *pluginv1.Done) ([]memo.File, error) {
 	var files []memo.File
 	for _, name := range done.GetKept() {
 		i := slices.IndexFunc(k.former(), func(f memo.File) bool { return f.Name == name })
 		if i < 0 {
-			return c.Faulty(fmt.Sprintf("it keeps the file %q again, which its last run did not keep", name))
+			return nil, c.Faulty(fmt.Sprintf("it keeps the file %q again, which its last run did not keep", name))
 		}
 		files = append(files, k.part.Kept[i])
 	}
 	if folder := done.GetKeptFolder(); folder != "" {
 		made, err := c.put(folder, "the files that it keeps")
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, f := range made {
 			files = append(files, memo.File{Name: f.Name, Blob: f.Digest, Bytes: f.Size})
@@ -83,9 +102,14 @@ func (k *kept) keep(c *running, done *pluginv1.Done) error {
 	slices.SortFunc(files, func(a, b memo.File) int { return cmp.Compare(a.Name, b.Name) })
 	for i := 1; i < len(files); i++ {
 		if files[i-1].Name == files[i].Name {
-			return c.Faulty(fmt.Sprintf("it keeps two files with the name %q", files[i].Name))
+			return nil, c.Faulty(fmt.Sprintf("it keeps two files with the name %q", files[i].Name))
 		}
 	}
+	return files, nil
+}
+
+// keep remembers the files for the next run.
+func (k *kept) keep(files []memo.File) error {
 	if len(files) > 0 {
 		if err := k.arguments.Keep(); err != nil {
 			return err

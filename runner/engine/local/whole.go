@@ -90,11 +90,7 @@ func (a *attempt) runWhole(ctx context.Context) (made *product, err error) {
 		return nil, place.Keep()
 	}
 	payment.done()
-	made, err = call.finish(ctx, done)
-	if err == nil {
-		err = former.keep(call, done)
-	}
-	if err != nil {
+	if made, err = former.finish(ctx, call, done); err != nil {
 		return nil, err
 	}
 	counter := &overlaps{Stage: a.Stage, actions: a.Store.Actions, blobs: a.Store.Blobs, artifacts: a.Artifacts}
