@@ -3,6 +3,7 @@ package tables
 import (
 	"bytes"
 	"context"
+	"errors"
 	"maps"
 	"path/filepath"
 	"slices"
@@ -167,19 +168,61 @@ func (a *groupArgs) setLineage(p *plugin.Prepare[groupArgs]) {
 	}
 }
 
-// Run sorts the rows by their groups, and computes one group after the other.
+// Run computes the groups in a table, or, if that takes too much memory or some aggregates
+// need all values, sorts the rows by their groups and computes one group after the other.
 func (group) Run(ctx context.Context, r *plugin.Run[groupArgs]) error {
+	limit, err := r.Args.Bytes()
+	if err != nil {
+		return err
+	}
+	if r.Args.tabulated() {
+		if fits, err := tabulate(ctx, r, limit); fits || err != nil {
+			return err
+		}
+	}
 	in := r.Dataset(r.Args.Input)
-	g, err := newGrouper(r.Args, in, filepath.Join(r.WorkDir, "sort"))
+	g, err := newGrouper(r.Args, in, filepath.Join(r.WorkDir, "sort"), limit)
 	if err != nil {
 		return err
 	}
 	defer g.close()
-	refs := data.Arguments.Refs(g.keys...)
+	if err := eachArguments(ctx, r, g.keys, g.add); err != nil {
+		return err
+	}
+	return g.write(ctx, func(rec arrow.RecordBatch) error { return r.Write("", rec) })
+}
+
+// tabulate computes the groups in a table, if they fit into memory.
+func tabulate(ctx context.Context, r *plugin.Run[groupArgs], limit int64) (fits bool, err error) {
+	t := newGroupTable(r.Args, r.Dataset(r.Args.Input))
+	defer t.release()
+	err = eachArguments(ctx, r, t.keys, func(columns []arrow.Array, rows int64) error {
+		if err := t.add(columns, rows); err != nil {
+			return err
+		}
+		if t.bytes > limit {
+			return errTooManyGroups
+		}
+		return nil
+	})
+	if errors.Is(err, errTooManyGroups) {
+		return false, nil
+	}
+	if err == nil {
+		err = t.write(func(rec arrow.RecordBatch) error { return r.Write("", rec) })
+	}
+	return true, err
+}
+
+var errTooManyGroups = errors.New("the groups do not fit into memory")
+
+// eachArguments reads row arguments, and shows how far it is.
+func eachArguments(ctx context.Context, r *plugin.Run[groupArgs], keys []string, add func(columns []arrow.Array, rows int64) error) error {
+	in := r.Dataset(r.Args.Input)
 	var done int64
-	for rec, err := range in.Batches(ctx, refs) {
+	for rec, err := range in.Batches(ctx, data.Arguments.Refs(keys...)) {
 		if err == nil {
-			err = g.add(rec.Columns(), rec.NumRows())
+			err = add(rec.Columns(), rec.NumRows())
 		}
 		if err != nil {
 			return err
@@ -187,7 +230,7 @@ func (group) Run(ctx context.Context, r *plugin.Run[groupArgs]) error {
 		done += rec.NumRows()
 		r.Progress(done, in.Rows, "rows", "")
 	}
-	return g.write(ctx, func(rec arrow.RecordBatch) error { return r.Write("", rec) })
+	return nil
 }
 
 // grouper sorts rows by their groups and, for some aggregates, values by their
@@ -204,11 +247,7 @@ type grouper struct {
 	key    []byte
 }
 
-func newGrouper(a *groupArgs, in *plugin.DatasetInput, folder string) (*grouper, error) {
-	memory, err := a.Bytes()
-	if err != nil {
-		return nil, err
-	}
+func newGrouper(a *groupArgs, in *plugin.DatasetInput, folder string, memory int64) (*grouper, error) {
 	g := &grouper{groupArgs: a}
 	sorters := int64(1)
 	for _, c := range a.by {
@@ -387,7 +426,7 @@ func (g *grouper) update(out *ordering.Output, r ordering.Row) error {
 			at++
 		}
 		if err := g.states[k].add(out.Builder.Field(len(g.by)+k), values, r.Index); err != nil {
-			return g.failed(c, err)
+			return c.failed(err)
 		}
 	}
 	return nil
@@ -403,13 +442,13 @@ func (g *grouper) finish(out *ordering.Output, cursors []*cursor, key []byte, si
 			}
 		}
 		if err := g.states[k].finish(b); err != nil {
-			return g.failed(c, err)
+			return c.failed(err)
 		}
 	}
 	return out.Added(size)
 }
 
 // failed names the column of a mistake.
-func (g *grouper) failed(c aggregate, err error) error {
-	return plugin.ArgumentErrorf(strings.Join([]string{c.function, c.name}, "."), "%w", err)
+func (g aggregate) failed(err error) error {
+	return plugin.ArgumentErrorf(strings.Join([]string{g.function, g.name}, "."), "%w", err)
 }

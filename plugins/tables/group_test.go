@@ -1,6 +1,8 @@
 package tables
 
 import (
+	"math"
+	"math/rand/v2"
 	"testing"
 
 	"github.com/quern-dev/quern/sdk/go/plugintest"
@@ -39,6 +41,37 @@ func TestGroupComputesEachFunction(t *testing.T) {
 			}
 			if have := show(got); have != c.want {
 				t.Errorf("%v:\n%s", c.args, have)
+			}
+		}
+	}
+}
+
+func TestGroupsAreTheSameWithAndWithoutSorting(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	floats := []any{nil, 0.0, math.Copysign(0, -1), math.NaN(), math.Inf(1), 1e308, 1e-9, 0.1, -0.3}
+	pick := func(values ...any) any { return values[r.IntN(len(values))] }
+	for range 30 {
+		var rows [][]any
+		for range r.IntN(200) {
+			rows = append(rows, []any{pick(floats...), pick(nil, "", "a", "b\x00", "ü"), pick(nil, math.MinInt64, -1, 7), pick(floats...), pick(nil, "", "long enough to be kept", "z")})
+		}
+		args := map[string]any{
+			"input": table("f float64, s string, i int64, x float64, t string", rows...),
+			"by":    pick(named("s", "s"), named("f", "f"), named("s", "s", "f", "f"), named()), "rows": "n",
+			"sum": named("sum", "x"), "mean": named("mean", "x", "mean_i", "i"), "min": named("min", "x", "min_t", "t"), "max": named("max", "x", "max_t", "t"),
+		}
+		var want string
+		for _, memory := range []string{"256MB", "0.001KB", "0.5KB", "3KB"} {
+			args["memory_limit"] = memory
+			got, err := run(t, "group", args)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want == "" {
+				want = show(got)
+			}
+			if have := show(got); have != want {
+				t.Fatalf("with %s, the groups are\n%s\nwithout sorting\n%s", memory, have, want)
 			}
 		}
 	}

@@ -122,19 +122,23 @@ func TestGroupsAreThoseOfDuckDB(t *testing.T) {
 		"sum": named("sum", "f"), "mean": named("mean", "f"), "median": named("median", "f"), "min": named("fmin", "f", "nmin", "n"), "max": named("fmax", "f", "nmax", "n"),
 		"count_distinct": named("different", "n"), "list": named("ids", "id"), "first": named("first", "id"), "last": named("last", "id"), "distinct": named("values", "n"),
 	}
-	columns := []string{"k", "rows", "sum", "mean", "median", "fmin", "fmax", "nmin", "nmax", "different", "ids", "first", "last", "values"}
-	eachMemory(t, "group", args, func(got *plugintest.Table) {
+	check := func(got *plugintest.Table) {
 		if len(got.Rows) != len(r.Group) {
 			t.Fatalf("%d groups, want %d", len(got.Rows), len(r.Group))
 		}
 		for i, want := range r.Group {
-			for c, name := range columns {
-				if have := got.Rows[i][name]; !alike(have, want[c]) {
+			for c, name := range []string{"k", "rows", "sum", "mean", "median", "fmin", "fmax", "nmin", "nmax", "different", "ids", "first", "last", "values"} {
+				if have, ok := got.Rows[i][name]; ok && !alike(have, want[c]) {
 					t.Errorf("group %v: %s is %v, want %v", want[0], name, have, want[c])
 				}
 			}
 		}
-	})
+	}
+	eachMemory(t, "group", args, check)
+	for _, name := range []string{"order", "median", "count_distinct", "list", "first", "last", "distinct"} {
+		delete(args, name) // the others need no sorting
+	}
+	eachMemory(t, "group", args, check)
 }
 
 // alike compares a value with one from JSON. Floats can differ in their last

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"reflect"
 	"testing"
 	"time"
 
@@ -100,8 +99,8 @@ func mapTwice(t testing.TB, p plugin.Plugin, c Case, mode pluginv1.Mode) (*mapRu
 		return nil, nil, fmt.Errorf("second pass: %w", err)
 	}
 	for i := range n {
-		if first[i].pending == nil && !reflect.DeepEqual(first[i], second[i]) {
-			t.Errorf("the result of row %d depends on its batch: first %v, then %v", i, first[i], second[i])
+		if diff := difference(first[i], second[i]); first[i].pending == nil && diff != "" {
+			t.Errorf("the result of row %d depends on its batch (-first +second):\n%s", i, diff)
 		}
 	}
 	return m, first, nil

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"reflect"
 	"testing"
 
 	"github.com/apache/arrow-go/v18/arrow"
@@ -50,8 +49,8 @@ func Read(t testing.TB, p plugin.Plugin, c Case) (*ReadResult, error) {
 	if first.Fingerprint.Value != second.Fingerprint.Value {
 		t.Errorf("the fingerprint of the same content changes: first %q, then %q", first.Fingerprint.Value, second.Fingerprint.Value)
 	}
-	if !reflect.DeepEqual(first.Table, second.Table) {
-		t.Errorf("the same content was read as different rows:\n%v\nthen\n%v", first.Table, second.Table)
+	if diff := difference(first.Table, second.Table); diff != "" {
+		t.Errorf("the same content was read as different rows (-first +second):\n%s", diff)
 	}
 	return first, nil
 }

@@ -9,7 +9,6 @@ import (
 	"maps"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 	"strconv"
 	"testing"
@@ -67,8 +66,8 @@ func Run(t testing.TB, p plugin.Plugin, c Case) (*RunResult, error) {
 // compare fails the test if two runs differ.
 func (s *session) compare(a, b *RunResult) {
 	s.t.Helper()
-	if !reflect.DeepEqual(a.Datasets, b.Datasets) {
-		s.t.Errorf("two runs wrote different rows:\n%v\nthen\n%v", a.Datasets, b.Datasets)
+	if diff := difference(a.Datasets, b.Datasets); diff != "" {
+		s.t.Errorf("two runs wrote different rows (-first +second):\n%s", diff)
 	}
 	if !a.Value.RawEquals(b.Value) {
 		s.t.Errorf("two runs set different values:\n%#v\nthen\n%#v", a.Value, b.Value)

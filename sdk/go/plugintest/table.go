@@ -9,6 +9,8 @@ import (
 	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"github.com/quern-dev/quern/sdk/go/data"
 )
@@ -18,6 +20,11 @@ import (
 type Table struct {
 	Columns data.Schema
 	Rows    []map[string]any
+}
+
+// difference describes how results differ, or is empty if they do not. NaN equals NaN.
+func difference(a, b any) string {
+	return cmp.Diff(a, b, cmpopts.EquateNaNs(), cmp.AllowUnexported(result{}))
 }
 
 // Column returns the values of a column in order.
