@@ -5,6 +5,7 @@ package english
 import (
 	"strconv"
 	"strings"
+	"time"
 )
 
 // Integer is the type of a count.
@@ -45,6 +46,33 @@ func Agree[N Integer](n N, one, many string) string {
 		return one
 	}
 	return many
+}
+
+const day = 24 * time.Hour
+
+// Duration formats a duration in seconds: 90 days, 2 days 12h, 1h, 1m30s, 0s.
+func Duration(d time.Duration) string {
+	d = d.Round(time.Second)
+	if d < 2*day {
+		return clock(d)
+	}
+	days := Count(int64(d/day), "day")
+	if d%day == 0 {
+		return days
+	}
+	return days + " " + clock(d%day)
+}
+
+// clock is d.String without the units at the end that are 0.
+func clock(d time.Duration) string {
+	text := d.String()
+	if d != 0 && d%time.Minute == 0 {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if d != 0 && d%time.Hour == 0 {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
 }
 
 // Or joins alternatives: "a", "a or b", "a, b, or c".

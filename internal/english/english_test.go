@@ -3,6 +3,7 @@ package english
 import (
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestWordsAgreeWithTheirNumber(t *testing.T) {
@@ -35,6 +36,21 @@ func TestPhrasesAreJoinedByAnd(t *testing.T) {
 	for want, given := range map[string]string{"": "", "a": "a", "a and b": "a b", "a, b, and c": "a b c"} {
 		if got := And(strings.Fields(given)); got != want {
 			t.Errorf("%q, not %q", got, want)
+		}
+	}
+}
+
+func TestDurationsAreShort(t *testing.T) {
+	for given, want := range map[string]string{
+		"0s": "0s", "1.4s": "1s", "90s": "1m30s", "10m": "10m", "24h": "24h", "20h30m": "20h30m", "47h59m59s": "47h59m59s",
+		"47h59m59.9s": "2 days", "60h": "2 days 12h", "876000h": "36,500 days", "72h0m1s": "3 days 1s",
+	} {
+		d, err := time.ParseDuration(given)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := Duration(d); got != want {
+			t.Errorf("%s: %q, not %q", given, got, want)
 		}
 	}
 }

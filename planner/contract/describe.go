@@ -5,6 +5,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/expr"
 	"github.com/quern-dev/quern/lang/value"
 	"github.com/quern-dev/quern/planner/plan"
@@ -61,7 +62,7 @@ func what(r *plan.Rule) string {
 	case plan.RuleReferences:
 		return fmt.Sprintf("references column %s of %s", r.OfColumn, r.Of)
 	case plan.RuleFreshness:
-		return fmt.Sprintf("latest %s at most %s old", r.Columns[0], r.MaxAge)
+		return fmt.Sprintf("latest %s at most %s old", r.Columns[0], english.Duration(r.MaxAge))
 	}
 	return expr.Readable(r.Condition.Text)
 }

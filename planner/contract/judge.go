@@ -63,14 +63,19 @@ func (f *Finding) judgeRows(rows int64) {
 	f.Violated = f.why != ""
 }
 
+// judgeFreshness also refuses a time far in the future, which would hide that all other
+// data is old.
 func (f *Finding) judgeFreshness(now time.Time) {
 	latest, err := time.Parse(time.RFC3339Nano, f.Latest)
 	age := now.Sub(latest)
+	is := fmt.Sprintf("the latest %s is %s, ", f.Columns[0], f.Latest)
 	switch {
 	case err != nil:
 		f.why = "no row has a value in " + f.Columns[0]
 	case age > f.MaxAge:
-		f.why = fmt.Sprintf("the latest %s is %s, %s before the plan, and may be at most %s old", f.Columns[0], f.Latest, age.Round(time.Second), f.MaxAge)
+		f.why = is + english.Duration(age) + " before the plan, and may be at most " + english.Duration(f.MaxAge) + " old"
+	case -age > f.MaxAge:
+		f.why = is + english.Duration(-age) + " after the plan, so it does not show how old the data is"
 	}
 	f.Violated = f.why != ""
 }
