@@ -7,6 +7,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/quern-dev/quern/sdk/go/host/parallel"
 )
@@ -28,16 +29,21 @@ func (e *election) electEqual(ctx context.Context, size int) (*groups, error) {
 	}
 	out := &groups{}
 	var adding sync.Mutex
+	var next atomic.Uint64
 	g, ctx := parallel.WithContext(ctx)
-	g.SetLimit(runtime.GOMAXPROCS(0))
-	for part := range uint64(1) << first {
+	for range runtime.GOMAXPROCS(0) {
 		g.Go(func() error {
-			p := &equalPart{election: e, bits: first, part: part}
-			duplicates, err := p.duplicates(ctx)
-			adding.Lock()
-			defer adding.Unlock()
-			out.duplicates = append(out.duplicates, duplicates...)
-			return err
+			p := &equalPart{election: e, bits: first, buckets: newBuckets(rows >> first)}
+			for p.part = next.Add(1) - 1; p.part < 1<<first; p.part = next.Add(1) - 1 {
+				duplicates, err := p.duplicates(ctx)
+				if err != nil {
+					return err
+				}
+				adding.Lock()
+				out.duplicates = append(out.duplicates, duplicates...)
+				adding.Unlock()
+			}
+			return nil
 		})
 	}
 	if err := g.Wait(); err != nil {
@@ -47,12 +53,14 @@ func (e *election) electEqual(ctx context.Context, size int) (*groups, error) {
 	return out, nil
 }
 
-// equalPart are the rows whose digests begin with some bits.
+// equalPart are the rows whose digests begin with some bits. What it takes to look at one
+// part is used for the next.
 type equalPart struct {
 	*election
 	bits    int
 	part    uint64
-	buckets []bucket
+	buckets []bucket // empty before and after
+	spare   valueTable
 }
 
 // bucketRows is about how many rows a bucket has, so that they and their table fit into
@@ -94,7 +102,6 @@ func (c contender) before(other contender) bool {
 
 // duplicates returns the rows of the part that are not kept.
 func (p *equalPart) duplicates(ctx context.Context) ([]duplicate, error) {
-	p.buckets = newBuckets(p.rows.rows() >> p.bits)
 	for i, s := range p.rows.shards {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -107,11 +114,15 @@ func (p *equalPart) duplicates(ctx context.Context) ([]duplicate, error) {
 	var out []duplicate
 	for i := range p.buckets {
 		b := &p.buckets[i]
+		if b.values.slots == nil {
+			b.values = p.spare
+		}
 		p.add(b)
 		for _, d := range b.values.repeated {
 			out = append(out, duplicate{d.row, b.values.leaders[d.leader]})
 		}
-		*b = bucket{}
+		p.spare = b.values.emptied()
+		b.values = valueTable{}
 	}
 	return out, nil
 }
@@ -181,6 +192,12 @@ func (p *equalPart) contender(row uint32) contender {
 		c.rank = p.ranks[row]
 	}
 	return c
+}
+
+// emptied returns the table without its values.
+func (t *valueTable) emptied() valueTable {
+	clear(t.slots)
+	return valueTable{slots: t.slots, hashes: t.hashes[:0], leaders: t.leaders[:0], repeated: t.repeated[:0]}
 }
 
 // slot returns where the search for a value begins, and after where it continues.
