@@ -165,12 +165,9 @@ func (s *scan) remember() error {
 func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 	shard := s.in.Shards()[shards[0]]
 	p := newPrints(int(shard.Rows), layout{s.layout.bands, max(0, s.layout.slots)})
-	r := &reader{scan: s, out: p}
+	r := newReader(s, p)
 	for _, before := range s.in.Shards()[:shards[0]] {
 		r.first += before.Rows
-	}
-	if s.comparison != nil {
-		r.signer, r.bands = s.comparison.newSigner(), make([]uint32, s.layout.bands)
 	}
 	for rec, err := range data.ReadRefs(ctx, []data.Shard{shard}, s.refs(), readRows) {
 		if err != nil {
@@ -206,12 +203,33 @@ func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 // reader learns about the rows of one shard.
 type reader struct {
 	*scan
-	out    *prints
+	out      *prints
+	learners []*learner
+	first    int64 // of the shard
+	row      int
+	value    []byte
+}
+
+// learner learns about some rows of each batch.
+type learner struct {
+	*reader
 	signer signer // nil if values are not compared
 	bands  []uint32
-	first  int64 // of the shard
-	row    int
 	value  []byte
+}
+
+func newReader(s *scan, out *prints) *reader {
+	r := &reader{scan: s, out: out, learners: make([]*learner, 1)}
+	if s.layout.bands > 0 && s.layout.slots > 0 { // signatures take time, and have the same place whatever comes before
+		r.learners = make([]*learner, runtime.GOMAXPROCS(0))
+	}
+	for i := range r.learners {
+		r.learners[i] = &learner{reader: r}
+		if s.comparison != nil {
+			r.learners[i].signer, r.learners[i].bands = s.comparison.newSigner(), make([]uint32, s.layout.bands)
+		}
+	}
+	return r
 }
 
 // contents adds the hashes of the columns of the next rows, for method "exact".
@@ -252,10 +270,25 @@ func (r *reader) batch(ctx context.Context, values arrow.Array) error {
 // values learns about the next rows: what identifies their values, and what is compared,
 // which may be something else.
 func (r *reader) values(values, compared arrow.Array) error {
+	first, n := r.row, values.Len()
+	r.row += n
+	if len(r.learners) == 1 {
+		return r.learners[0].values(values, compared, first, 0, n)
+	}
+	g := parallel.New(-1)
+	for k, l := range r.learners {
+		g.Go(func() error {
+			return l.values(values, compared, first, k*n/len(r.learners), (k+1)*n/len(r.learners))
+		})
+	}
+	return g.Wait()
+}
+
+// values learns about the rows [from, to) of a batch that begins at row first of the shard.
+func (l *learner) values(values, compared arrow.Array, first, from, to int) error {
 	texts, isText := values.(*array.String)
-	for i := range values.Len() {
-		row := r.row
-		r.row++
+	for i := from; i < to; i++ {
+		row := first + i
 		if values.IsNull(i) {
 			continue // the print is zero
 		}
@@ -264,14 +297,14 @@ func (r *reader) values(values, compared arrow.Array) error {
 			p = digestOf(xxh3.HashString128(texts.Value(i)))
 		} else {
 			var err error
-			if r.value, err = rows.AppendValue(r.value[:0], values, i); err != nil {
+			if l.value, err = rows.AppendValue(l.value[:0], values, i); err != nil {
 				return err
 			}
-			p = digestOf(xxh3.Hash128(r.value))
+			p = digestOf(xxh3.Hash128(l.value))
 		}
-		r.out.setPrint(row, p)
-		if err := r.sign(row, p, compared, i); err != nil {
-			return plugin.ArgumentErrorf(r.compared.Name, "A value cannot be compared\nIn row %d, %w.", r.first+int64(row), err)
+		l.out.setPrint(row, p)
+		if err := l.sign(row, p, compared, i); err != nil {
+			return plugin.ArgumentErrorf(l.compared.Name, "A value cannot be compared\nIn row %d, %w.", l.first+int64(row), err)
 		}
 	}
 	return nil
@@ -280,30 +313,30 @@ func (r *reader) values(values, compared arrow.Array) error {
 // digestOf returns the digest of a value, which is never zero.
 func digestOf(hash xxh3.Uint128) digest { return digest{hash.Hi, hash.Lo | 1} }
 
-func (r *reader) sign(row int, p digest, values arrow.Array, i int) error {
-	if r.signer == nil {
+func (l *learner) sign(row int, p digest, values arrow.Array, i int) error {
+	if l.signer == nil {
 		return nil
 	}
-	if at, ok := r.places[p]; ok {
-		if err := r.hasSlots(at.shard.slots); err != nil {
+	if at, ok := l.places[p]; ok {
+		if err := l.hasSlots(at.shard.slots); err != nil {
 			return err
 		}
-		r.out.copy(row, at.shard, at.row)
+		l.out.copy(row, at.shard, at.row)
 		return nil
 	}
 	if values.IsNull(i) { // a text without an embedding
 		return nil
 	}
-	slots, err := r.signer.sign(values, i, r.bands)
+	slots, err := l.signer.sign(values, i, l.bands)
 	if err != nil || slots == nil {
 		return err
 	}
-	if err := r.hasSlots(len(slots)); err != nil {
+	if err := l.hasSlots(len(slots)); err != nil {
 		return err
 	}
-	copy(r.out.slotsOf(row), slots)
-	for band, hash := range r.bands {
-		r.out.setBand(band, row, max(hash, 1))
+	copy(l.out.slotsOf(row), slots)
+	for band, hash := range l.bands {
+		l.out.setBand(band, row, max(hash, 1))
 	}
 	return nil
 }

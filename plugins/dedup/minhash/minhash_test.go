@@ -7,6 +7,10 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/zeebo/xxh3"
 )
 
 // text returns a text of n random words.
@@ -90,6 +94,42 @@ func TestWordsIgnoreCaseAndPunctuation(t *testing.T) {
 	for _, empty := range []string{"", " ", "!?", "\xff"} {
 		if n := len(s.Shingles(empty)); n != 0 {
 			t.Errorf("%q has %d shingles", empty, n)
+		}
+	}
+}
+
+func TestWordsAreRunsOfLettersAndDigits(t *testing.T) {
+	characters := []string{"a", "z", "Q", "7", " ", "-", "\n", "é", "Ü", "中", "の", "ก", "\u0301", "\xff", "😀", "İ", "_"}
+	alone := []*unicode.RangeTable{unicode.Han, unicode.Hiragana, unicode.Thai}
+	r := rand.New(rand.NewPCG(5, 6))
+	for range 3000 {
+		var text strings.Builder
+		for range r.IntN(30) {
+			text.WriteString(characters[r.IntN(len(characters))])
+		}
+		var want []string
+		word := ""
+		for _, c := range text.String() + " " {
+			switch {
+			case c != utf8.RuneError && !unicode.In(c, alone...) && (unicode.IsLetter(c) || unicode.IsDigit(c) || unicode.IsMark(c)):
+				word += string(unicode.ToLower(c))
+				continue
+			case word != "":
+				want = append(want, word)
+			}
+			if word = ""; unicode.In(c, alone...) {
+				want = append(want, string(c))
+			}
+		}
+		s := &shingler{n: 1, locates: true}
+		s.of(text.String())
+		if len(s.units) != len(want) {
+			t.Fatalf("%q has %d words, want %q", text.String(), len(s.units), want)
+		}
+		for i, place := range s.places {
+			if s.units[i] != xxh3.HashString(want[i]) || strings.ToLower(text.String()[place.From:place.To]) != want[i] && want[i] != "i̇" {
+				t.Fatalf("word %d of %q is not %q, or not at %v", i, text.String(), want[i], place)
+			}
 		}
 	}
 }

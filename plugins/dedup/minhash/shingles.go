@@ -62,23 +62,27 @@ func (s *shingler) of(text string) []uint64 {
 	return s.out
 }
 
+// inWords has each ASCII character of words, in lower case, and 0 for all other bytes.
+var inWords = func() (t [256]byte) {
+	for c := byte(0); c < utf8.RuneSelf; c++ {
+		switch {
+		case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
+			t[c] = c
+		case 'A' <= c && c <= 'Z':
+			t[c] = c + 'a' - 'A'
+		}
+	}
+	return t
+}()
+
 func (s *shingler) splitWords(text string) {
 	s.word = s.word[:0]
 	for i := 0; i < len(text); {
 		if len(s.word) == 0 {
 			s.begin = i
 		}
-		c := text[i]
-		if c < utf8.RuneSelf {
-			i++
-			switch {
-			case 'a' <= c && c <= 'z' || '0' <= c && c <= '9':
-				s.word = append(s.word, c)
-			case 'A' <= c && c <= 'Z':
-				s.word = append(s.word, c+'a'-'A')
-			default:
-				s.endWord(i - 1)
-			}
+		if text[i] < utf8.RuneSelf {
+			i = s.splitASCII(text, i)
 			continue
 		}
 		r, size := utf8.DecodeRuneInString(text[i:])
@@ -97,6 +101,27 @@ func (s *shingler) splitWords(text string) {
 		}
 	}
 	s.endWord(len(text))
+}
+
+// splitASCII adds the ASCII characters from a position of the text to the word, or ends it
+// if there are none. It returns the position that follows.
+func (s *shingler) splitASCII(text string, from int) int {
+	to := from
+	var upper byte // not 0 if any character is
+	for ; to < len(text) && inWords[text[to]] != 0; to++ {
+		upper |= text[to] ^ inWords[text[to]]
+	}
+	if to == from {
+		s.endWord(from)
+		return from + 1
+	}
+	s.word = append(s.word, text[from:to]...)
+	if upper != 0 {
+		for i, c := range s.word[len(s.word)-(to-from):] {
+			s.word[len(s.word)-(to-from)+i] = inWords[c]
+		}
+	}
+	return to
 }
 
 func (s *shingler) endWord(end int) {
