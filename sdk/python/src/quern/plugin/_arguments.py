@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import dataclasses
 import datetime
+import math
 import re
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -95,9 +96,24 @@ def _number(convert: Callable[[Any], Any]) -> _Decode:
 
 
 def _whole(value: int | Decimal) -> int:
+    if isinstance(value, Decimal) and value.adjusted() > _MOST_DIGITS:  # int would take memory for each digit
+        raise ValueError(f"the number {value:.6g} is too large")
     if value != int(value):
         raise ValueError(f"a whole number is required, not {value}")
     return int(value)
+
+
+_MOST_DIGITS = 1000
+
+
+def _real(value: int | Decimal) -> float:
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if math.isinf(number):
+        raise ValueError(f"the number {Decimal(value):.6g} is out of range\nA number must be between -1.7e308 and 1.7e308.")
+    return number
 
 
 def _exactly(kind: type, name: str) -> _Decode:
@@ -131,7 +147,7 @@ _PLAIN: dict[Any, tuple[str, _Decode, Any]] = {
     str: ("string", _exactly(str, "string"), ""),
     bool: ("bool", _exactly(bool, "bool"), False),
     int: ("number", _number(_whole), 0),
-    float: ("number", _number(float), 0.0),
+    float: ("number", _number(_real), 0.0),
     Decimal: ("number", _number(Decimal), Decimal(0)),
     datetime.timedelta: ("string", _parsed(parse_duration, ""), datetime.timedelta(0)),
     datetime.date: ("string", _parsed(datetime.date.fromisoformat, "a date such as 2026-01-31 is required"), datetime.date.min),
