@@ -310,11 +310,11 @@ func (l *loader) stageHint(a addr.Stage, t hcl.Traversal) string {
 	if near := diag.Closest(a.Name, all); near != "" {
 		return fmt.Sprintf(" Did you mean %q?", addr.Stage{Kind: a.Kind, Name: near})
 	}
+	if len(all) > 10 || len(all) == 0 && l.nameless[a.Kind] {
+		return ""
+	}
 	if len(all) == 0 {
 		return fmt.Sprintf(" The pipeline has no %s blocks.", a.Kind)
-	}
-	if len(all) > 10 {
-		return ""
 	}
 	slices.Sort(all)
 	return fmt.Sprintf(" The %s blocks are %s.", a.Kind, english.And(all))

@@ -91,10 +91,12 @@ type loader struct {
 	prefix string
 	// child is set if another module calls this one.
 	child bool
+	// nameless are the types of blocks of which some have no valid name.
+	nameless map[string]bool
 }
 
 func newLoader(dir string) *loader {
-	return &loader{raw: map[*hclsyntax.Body]*jsonBody{}, m: &Module{
+	return &loader{raw: map[*hclsyntax.Body]*jsonBody{}, nameless: map[string]bool{}, m: &Module{
 		Dir:       dir,
 		Sources:   map[string][]byte{},
 		Settings:  Settings{RequiredPlugins: map[string]RequiredPlugin{}, Environments: map[string]*Environment{}},

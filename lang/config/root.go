@@ -73,7 +73,7 @@ func (l *loader) root(body *hclsyntax.Body) {
 		case ok && l.labels(b, spec.labels):
 			known = append(known, b)
 		case ok:
-			// labels has reported it.
+			l.nameless[b.Type] = true // labels has reported it
 		case foreign[b.Type] != "":
 			l.add(diag.Errorf(b.TypeRange.Ptr(), "Unsupported block type", "%q is not a block type in quern. %s", b.Type, foreign[b.Type]))
 		default:
