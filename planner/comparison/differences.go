@@ -24,7 +24,13 @@ func differences(was, is *vertex, m *matched) *Stage {
 		s.Change = Added
 		return s
 	}
-	s.Reasons = append(inputReasons(was, is, m), fingerprint.Compare(was.definition(), is.definition(), "")...)
+	s.Reasons = inputReasons(was, is, m)
+	for _, r := range fingerprint.Compare(was.definition(), is.definition(), "") {
+		// The definition only says that there is an input, and not which.
+		if !slices.ContainsFunc(s.Reasons, func(i plan.Reason) bool { return i.Subject == r.Subject && i.Text == r.Text }) {
+			s.Reasons = append(s.Reasons, r)
+		}
+	}
 	s.Settings = fingerprint.Compare(settings(was), settings(is), "")
 	if len(s.Reasons) > 0 {
 		s.Columns = m.ownColumns(is)

@@ -15,28 +15,21 @@ import (
 // inputs. Fields that are not known yet do not count. Summary describes the
 // current content of a source, for people.
 func Compare(before, after []plan.Field, summary string) []plan.Reason {
-	old := make(map[string]string, len(before))
-	for _, f := range before {
-		old[f.Name] = f.Value
-	}
-	seen := make(map[string]bool, len(after))
-	inputs := false
-	for _, f := range after {
-		seen[f.Name] = true
-		inputs = inputs || isInputField(f.Name)
-	}
+	was, is := differences(before, after)
+	inputs := slices.ContainsFunc(after, func(f plan.Field) bool { return isInputField(f.Name) })
 	var reasons []plan.Reason
-	for _, f := range after {
-		was, had := old[f.Name]
-		if had && was == f.Value {
-			continue
+	for _, f := range is {
+		value, had := "", false
+		if i := slices.IndexFunc(was, func(w plan.Field) bool { return w.Name == f.Name }); i >= 0 {
+			value, had = was[i].Value, true
+			was = slices.Delete(was, i, i+1)
 		}
-		if r, ok := reasonFor(f.Name, was, f.Value, had, true, summary); ok {
+		if r, ok := reasonFor(f.Name, value, f.Value, had, true, summary); ok {
 			reasons = append(reasons, r)
 		}
 	}
-	for _, f := range before {
-		if seen[f.Name] || (isInputField(f.Name) && !inputs) {
+	for _, f := range was {
+		if isInputField(f.Name) && !inputs {
 			continue
 		}
 		if r, ok := reasonFor(f.Name, f.Value, "", true, false, summary); ok {
@@ -46,9 +39,42 @@ func Compare(before, after []plan.Field, summary string) []plan.Reason {
 	return withoutConsequences(withoutRepetition(reasons))
 }
 
+// differences returns the fields that only one of two preimages has. Several fields can have
+// one name, such as the conditions of a gate.
+func differences(before, after []plan.Field) (was, is []plan.Field) {
+	left := make(map[plan.Field]int, len(before))
+	for _, f := range before {
+		left[f]++
+	}
+	for _, f := range after {
+		if left[f] > 0 {
+			left[f]--
+			continue
+		}
+		is = append(is, f)
+	}
+	for _, f := range before {
+		if left[f] > 0 {
+			left[f]--
+			was = append(was, f)
+		}
+	}
+	return was, is
+}
+
 // withoutConsequences drops changes to the columns of an output if a changed
-// argument explains them.
+// argument explains them, and what is said about an input besides that it is there
+// now, or no longer.
 func withoutConsequences(reasons []plan.Reason) []plan.Reason {
+	arguments := map[string]bool{} // that were added or removed
+	for _, r := range reasons {
+		if r.Code == plan.BecauseArgument && (r.Before == "") != (r.After == "") {
+			arguments[r.Subject] = true
+		}
+	}
+	reasons = slices.DeleteFunc(reasons, func(r plan.Reason) bool {
+		return r.Code == plan.BecauseUpstream && arguments[r.Subject]
+	})
 	isOutput := func(r plan.Reason) bool {
 		return strings.HasPrefix(r.Subject, "output") && r.Code == plan.BecauseArgument
 	}
@@ -181,15 +207,9 @@ func withoutRepetition(reasons []plan.Reason) []plan.Reason {
 			out = append(out, r)
 			continue
 		}
-		if i, ok := at[r.Subject]; ok {
-			merged := &out[i]
-			if merged.Before == "" {
-				merged.Before = r.Before
-			}
-			if merged.After == "" {
-				merged.After = r.After
-			}
-			merged.Text = r.Subject + " changed"
+		if i, ok := at[r.Subject]; ok && (out[i].Before == "" && r.After == "" || out[i].After == "" && r.Before == "") {
+			out[i].Before, out[i].After = out[i].Before+r.Before, out[i].After+r.After
+			out[i].Text = r.Subject + " changed"
 			continue
 		}
 		at[r.Subject] = len(out)

@@ -2,6 +2,7 @@ package fingerprint
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/zclconf/go-cty/cty"
@@ -220,5 +221,44 @@ func TestRowWiseStagesReadWhatTheyPassOn(t *testing.T) {
 	n.Reads["input"] = plan.Reads{All: true}
 	if got := ReadColumns(n, "input", []string{"text", "a"}); !slices.Equal(got, []string{"text", "a"}) {
 		t.Errorf("ReadColumns of all = %v", got)
+	}
+}
+
+func TestFieldsWithOneNameAreCompared(t *testing.T) {
+	conditions := func(all ...string) (fields []plan.Field) {
+		for _, c := range all {
+			fields = append(fields, plan.Field{Name: "condition", Value: c})
+		}
+		return fields
+	}
+	for _, c := range []struct{ before, after, want string }{
+		{"a b", "a b", ""},
+		{"a b", "b a", ""},
+		{"a b", "a c", "b→c"},
+		{"a b", "c b", "a→c"},
+		{"a b", "c d", "a→c b→d"},
+		{"a b", "a b c", "→c"},
+		{"a b c", "b", "a→ c→"},
+		{"a a", "a", "a→"},
+		{"", "a b", "→a →b"},
+	} {
+		var got []string
+		for _, r := range Compare(conditions(strings.Fields(c.before)...), conditions(strings.Fields(c.after)...), "") {
+			got = append(got, r.Before+"→"+r.After)
+		}
+		if strings.Join(got, " ") != c.want {
+			t.Errorf("%q to %q: %q, want %q", c.before, c.after, got, c.want)
+		}
+	}
+}
+
+func TestAnInputThatIsAddedIsOneReason(t *testing.T) {
+	before := []plan.Field{{Name: "type", Value: "evaluate classification"}, {Name: "input dataset rows", Value: "3"}}
+	after := append(slices.Clone(before), plan.Field{Name: "artifact subjects.a", Value: "model"},
+		plan.Field{Name: "input subjects.a digest", Value: "sha256:1"}, plan.Field{Name: "input subjects.a feature text", Value: "row.text"})
+	for _, fields := range [][2][]plan.Field{{before, after}, {after, before}} {
+		if got := Compare(fields[0], fields[1], ""); len(got) != 1 || got[0].Subject != "subjects.a" || got[0].Code != plan.BecauseArgument {
+			t.Errorf("%+v", got)
+		}
 	}
 }
