@@ -52,7 +52,7 @@ func showRunCosts(ui *terminal, args *arguments.Log, runs *history.Store) error 
 	return ui.table(filled(append([]string{"ADDRESS", "STATUS"}, costHeader...), rows))
 }
 
-var costHeader = []string{"CALLS", "TOKENS", "COST", "TIME"}
+var costHeader = []string{"CALLS", "TOKENS", "COST", "STAGE TIME"}
 
 func costCells(c *inspect.Costs) []string {
 	number := func(f float64) string { return english.Number(int64(math.Round(f))) }
