@@ -53,9 +53,11 @@ func suggestFlag(cmd *cli.Command, err error) string {
 	}
 	var names []string
 	for _, flag := range cmd.Flags {
-		names = append(names, flag.Names()...)
+		for _, n := range flag.Names() {
+			names = append(names, "-"+n)
+		}
 	}
-	return diag.Suggest(strings.TrimLeft(name, "-"), names)
+	return diag.Suggest("-"+strings.TrimLeft(name, "-"), names)
 }
 
 func commandNames(cmd *cli.Command) []string {
