@@ -27,7 +27,7 @@ func Closest(given string, candidates []string) string {
 		if c == given || c == "" {
 			continue
 		}
-		if d := distance(given, c); d < least && d < len(strings.TrimLeft(c, "-")) { // they have something in common
+		if d := distance(given, c); d < least && d < max(len(plain(given)), len(plain(c))) { // they have something in common
 			best, least = c, d
 		}
 	}
