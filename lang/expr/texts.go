@@ -2,6 +2,8 @@ package expr
 
 import (
 	"fmt"
+	"regexp"
+	"strconv"
 
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
@@ -37,6 +39,10 @@ func (t *typist) arguments(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) 
 	if !ok {
 		return
 	}
+	if e.Name == "format" || e.Name == "formatlist" {
+		t.formatted(e, ctx)
+		return
+	}
 	params, tail := f.Params(), f.VarParam()
 	for i, arg := range e.Args {
 		param := tail
@@ -52,6 +58,45 @@ func (t *typist) arguments(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) 
 			t.needs(arg, ctx, cty.List(cty.Number))
 		default:
 			t.needs(arg, ctx, param.Type)
+		}
+	}
+}
+
+// verb is one of format's, with the number of its argument, if it names one.
+var verb = regexp.MustCompile(`%[-+ #0]*[0-9]*(?:\.[0-9]*)?(?:\[([0-9]+)\])?(.)`)
+
+// formatted is arguments for format and formatlist, whose first argument says what the
+// others are.
+func (t *typist) formatted(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) {
+	if len(e.Args) == 0 {
+		return
+	}
+	spec, _ := t.inner().value(e.Args[0], ctx).Unmark()
+	if !spec.IsKnown() || spec.IsNull() || spec.Type() != cty.String {
+		return
+	}
+	last := 0
+	for _, m := range verb.FindAllStringSubmatch(spec.AsString(), -1) {
+		if m[2] == "%" {
+			continue
+		}
+		last++
+		if m[1] != "" {
+			last, _ = strconv.Atoi(m[1]) // 0 if it is too large, which no argument is
+		}
+		if last <= 0 || last >= len(e.Args) || e.ExpandFinal && last == len(e.Args)-1 {
+			continue
+		}
+		want := cty.Number
+		switch m[2] {
+		case "s", "q", "v":
+			continue
+		case "t":
+			want = cty.Bool
+		}
+		t.needs(e.Args[last], ctx, want)
+		if e.Name == "formatlist" {
+			t.needs(e.Args[last], ctx, cty.List(want))
 		}
 	}
 }
