@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import dataclasses
 import datetime
+import json
+import re
+import sys
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
@@ -289,3 +292,36 @@ def test_a_models_answer_is_a_late_value_as_gos():
 )
 def test_the_name_in_an_address(address, name):
     assert block_name(address) == name
+
+
+@p.transform("a_numbers", columns={"ok": bool})
+class Numbers(plugin.Mapper):
+    whole: int = 0
+    score: float = 0
+    grid: list[int] = []
+
+    def map_batch(self, batch: pa.RecordBatch) -> pa.RecordBatch:
+        return pa.record_batch({"ok": pa.nulls(batch.num_rows, pa.bool_())})
+
+
+@pytest.mark.parametrize(
+    ("config", "summary"),
+    [
+        ({"whole": "1e99999999"}, "the number 1e+99999999 is too large"),
+        ({"grid": [1, "1e99999999"]}, "the number 1e+99999999 is too large"),
+        ({"score": 10**400}, "the number 1.00000e+400 is out of range"),
+        ({"score": "1.8e308"}, "the number 1.8e+308 is out of range"),
+        ({"score": "-1e400"}, "the number -1e+400 is out of range"),
+    ],
+)
+def test_numbers_out_of_range_are_refused(client, config, summary):
+    it = instance("transform", "a_numbers", {}, columns={})
+    # json cannot write such exponents, so the configuration has them as texts.
+    it.config_json = re.sub(r'"(-?[\d.]+e\d+)"', r"\1", json.dumps({"input": "input", **config})).encode()
+    [d] = client.prepare(it).diagnostics
+    assert (d.argument, d.summary) == (list(config)[0], summary)
+
+
+def test_the_greatest_numbers_are_accepted(client):
+    it = instance("transform", "a_numbers", {"whole": 2**64, "grid": [-(2**63)], "score": sys.float_info.max}, columns={})
+    assert not client.prepare(it).diagnostics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import logging
 import os
 import traceback
@@ -155,6 +156,11 @@ def diagnostic(e: BaseException, doing: str = "") -> pb.Diagnostic:
         e: The exception.
         doing: Who reports it, for example ``label "acme_length"``.
     """
+    if _is_full_disk(e):
+        what = legible(str(e)).replace("\n", " ")
+        return error(
+            "the disk is full", f"{what}. Free some space and run the command again: completed work is kept.", getattr(e, "argument", "")
+        )
     if isinstance(e, Error):
         return error(*split(str(e)), e.argument)
     if isinstance(e, (RowError, CallError)):
@@ -163,6 +169,15 @@ def diagnostic(e: BaseException, doing: str = "") -> pb.Diagnostic:
         return error("the plugin is faulty", legible(f"{doing}: {e}. Report it to the plugin's author."))
     _log.error("%s", doing, exc_info=e)
     return error(*split("".join(traceback.format_exception_only(type(e), e)).strip() + "\n" + authors_traceback(e)))
+
+
+def _is_full_disk(e: BaseException | None) -> bool:
+    """Reports whether an exception, or one that it was raised from, says that the disk or a quota is full."""
+    while e is not None:
+        if isinstance(e, OSError) and e.errno in (errno.ENOSPC, errno.EDQUOT):
+            return True
+        e = e.__cause__
+    return False
 
 
 def authors_traceback(e: BaseException) -> str:
