@@ -3,6 +3,7 @@ package expr
 import (
 	"slices"
 
+	"github.com/apache/arrow-go/v18/arrow"
 	"github.com/hashicorp/hcl/v2"
 	"github.com/hashicorp/hcl/v2/hclsyntax"
 	"github.com/zclconf/go-cty/cty"
@@ -14,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/lang/funcs"
 	"github.com/quern-dev/quern/lang/kind"
 	"github.com/quern-dev/quern/lang/limit"
+	"github.com/quern-dev/quern/sdk/go/data"
 )
 
 // checkNames checks what the user wrote before anything is evaluated: that all
@@ -112,8 +114,8 @@ func checkColumn(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 	if !ok {
 		return checkDistinct(t, s)
 	}
-	if _, there := LookupColumn(s.Row, name); there {
-		return nil
+	if c, there := LookupColumn(s.Row, name); there {
+		return checkFields(t, c)
 	}
 	return hcl.Diagnostics{noColumn(s, name, t[1].SourceRange())}
 }
@@ -130,7 +132,48 @@ func checkDistinct(t hcl.Traversal, s *Scope) hcl.Diagnostics {
 		}
 		seen[same] = true
 	}
-	return nil
+	var diags hcl.Diagnostics
+	for _, c := range s.Row {
+		diags = append(diags, checkFields(t, c)...)
+	}
+	return diags
+}
+
+// checkFields is checkDistinct for the fields of the structs in a column.
+func checkFields(t hcl.Traversal, c data.Column) hcl.Diagnostics {
+	of, err := data.ArrowType(c.Type)
+	if err != nil {
+		return nil
+	}
+	same, found := equalFields(of)
+	if !found {
+		return nil
+	}
+	return hcl.Diagnostics{diag.Errorf(t.SourceRange().Ptr(), "Fields with the same name",
+		"The column %q contains two fields whose names are both %q in Unicode normal form NFC, which expressions use for names. Rename one of them in the data.", c.Name, same)}
+}
+
+// equalFields returns a name that two fields of one struct have in NFC.
+func equalFields(t arrow.DataType) (string, bool) {
+	if list, ok := t.(*arrow.ListType); ok {
+		return equalFields(list.Elem())
+	}
+	of, ok := t.(*arrow.StructType)
+	if !ok {
+		return "", false
+	}
+	seen := map[string]bool{}
+	for _, f := range of.Fields() {
+		same := norm.NFC.String(f.Name)
+		if seen[same] {
+			return same, true
+		}
+		seen[same] = true
+		if same, found := equalFields(f.Type); found {
+			return same, true
+		}
+	}
+	return "", false
 }
 
 func checkNumber(l *hclsyntax.LiteralValueExpr) hcl.Diagnostics {

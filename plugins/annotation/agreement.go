@@ -15,6 +15,7 @@ import (
 	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/figures"
 	"github.com/quern-dev/quern/plugins/stats"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -274,7 +275,7 @@ func (a *agreements) value() cty.Value {
 		for name, f := range a.Cohen {
 			pairs[name] = f.Object()
 		}
-		cohen = cty.MapVal(pairs)
+		cohen = verbatim.Map(pairs)
 	}
 	return cty.ObjectVal(map[string]cty.Value{
 		"items": cty.NumberIntVal(int64(a.Items)), "votes": cty.NumberIntVal(int64(a.Votes)), "annotators": cty.NumberIntVal(int64(a.Annotators)),

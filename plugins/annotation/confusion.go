@@ -10,6 +10,7 @@ import (
 
 	"github.com/quern-dev/quern/plugins/stats"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -114,5 +115,5 @@ func summary(r *plugin.Run[voteArgs], b *ballot, d *decision) (cty.Value, error)
 			"votes": cty.NumberIntVal(votes[a]), "accuracy": cty.NumberFloatVal(accuracy),
 		})
 	}
-	return cty.MapVal(out), nil
+	return verbatim.Map(out), nil
 }

@@ -16,6 +16,7 @@ import (
 	"github.com/quern-dev/quern/plugins/stats"
 	"github.com/quern-dev/quern/plugins/subjects"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 	"github.com/quern-dev/quern/sdk/go/llm"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
@@ -414,7 +415,7 @@ func mapOf(values map[string]cty.Value, of cty.Type) cty.Value {
 	if len(values) == 0 {
 		return cty.MapValEmpty(of)
 	}
-	return cty.MapVal(values)
+	return verbatim.Map(values)
 }
 
 // shown returns the classes that the value lists: those with the most rows.

@@ -8,6 +8,7 @@ import (
 	"github.com/quern-dev/quern/internal/measurement"
 	"github.com/quern-dev/quern/plugins/profile/survey"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 )
 
 // mostListed is the number of associations in the value. The report has all.
@@ -59,7 +60,7 @@ func value(p *measurement.Profile) cty.Value {
 	attrs := map[string]cty.Value{
 		"rows": cty.NumberIntVal(p.Rows), "duplicate_rows": cty.NumberIntVal(p.DuplicateRows),
 		"duplicate_share": cty.NumberFloatVal(shareOf(p.DuplicateRows, p.Rows)), "null_share": cty.NumberFloatVal(shareOf(p.NullCells, cells)),
-		"columns":      cty.ObjectVal(columns),
+		"columns":      cty.ObjectVal(verbatim.Distinct(columns)),
 		"associations": list(associationType, p.Associations[:min(len(p.Associations), mostListed)], association),
 		"warnings":     list(noteType, p.Warnings, note),
 	}
@@ -222,7 +223,7 @@ func driftValue(p *measurement.Profile) cty.Value {
 	}
 	names := func(all []string) cty.Value { return list(cty.String, all, cty.StringVal) }
 	return cty.ObjectVal(map[string]cty.Value{
-		"baseline_rows": cty.NumberIntVal(p.Drift.BaselineRows), "columns": cty.ObjectVal(columns),
+		"baseline_rows": cty.NumberIntVal(p.Drift.BaselineRows), "columns": cty.ObjectVal(verbatim.Distinct(columns)),
 		"added": names(p.Drift.Added), "removed": names(p.Drift.Removed), "retyped": names(p.Drift.Retyped), "drifted": names(p.Drift.Drifted),
 		"largest_psi": measurement.Number(p.Drift.Largest),
 	})

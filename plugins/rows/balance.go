@@ -12,6 +12,7 @@ import (
 	"github.com/zclconf/go-cty/cty"
 
 	"github.com/quern-dev/quern/plugins/ordering"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
@@ -261,7 +262,7 @@ func (b *balancer) value() cty.Value {
 	}
 	all := cty.MapValEmpty(balanceValue.AttributeType("classes").ElementType())
 	if len(classes) > 0 {
-		all = cty.MapVal(classes)
+		all = verbatim.Map(classes)
 	}
 	return cty.ObjectVal(map[string]cty.Value{"classes": all, "left_out": cty.NumberIntVal(b.leftOut)})
 }

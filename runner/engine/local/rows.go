@@ -18,6 +18,7 @@ import (
 	"github.com/quern-dev/quern/runner/rowwise"
 	"github.com/quern-dev/quern/runner/stage"
 	"github.com/quern-dev/quern/sdk/go/data"
+	"github.com/quern-dev/quern/sdk/go/host/verbatim"
 	"github.com/quern-dev/quern/sdk/go/pluginv1"
 	"github.com/quern-dev/quern/store/artifact"
 	"github.com/quern-dev/quern/store/blob"
@@ -264,7 +265,7 @@ func (m *mapping) figures(ctx context.Context, result *dataset.Manifest) (cty.Va
 	}
 	all := cty.MapValEmpty(cty.Map(cty.Number))
 	if len(byColumn) > 0 {
-		all = cty.MapVal(byColumn)
+		all = verbatim.Map(byColumn)
 	}
 	return convert.Convert(cty.ObjectVal(map[string]cty.Value{
 		"coverage": numbers(rowwise.Coverage(result, made)), "counts": all,
@@ -294,5 +295,5 @@ func numbers[N int64 | float64](m map[string]N) cty.Value {
 	for k, n := range m {
 		out[k] = cty.NumberFloatVal(float64(n))
 	}
-	return cty.MapVal(out)
+	return verbatim.Map(out)
 }
