@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 
 	"github.com/zeebo/xxh3"
 
@@ -21,6 +22,7 @@ type files struct {
 	run    *plugin.Run[dedupArgs]
 	folder string // of new files
 	former map[string]plugin.File
+	mu     sync.Mutex // guards again
 	again  map[string]bool
 }
 
@@ -53,12 +55,21 @@ func (f *files) read(name string) ([]byte, error) {
 	return content, err
 }
 
-// keep keeps a file that was read for the next run.
-func (f *files) keep(name string) {
-	if _, ok := f.former[name]; ok && !f.again[name] {
-		f.run.KeepAgain(name)
-		f.again[name] = true
+// keep keeps a file that was read for the next run. An attempt that was interrupted may
+// have left one with this name and other content in the folder, for other rows: two
+// files with one name cannot be kept.
+func (f *files) keep(name string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if _, ok := f.former[name]; !ok || f.again[name] {
+		return nil
 	}
+	if err := os.Remove(filepath.Join(f.folder, name)); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return err
+	}
+	f.run.KeepAgain(name)
+	f.again[name] = true
+	return nil
 }
 
 // put keeps a file with this content for the next run.
@@ -68,10 +79,18 @@ func (f *files) put(name string, content []byte) error {
 	}
 	before, err := f.read(name)
 	if err == nil && before != nil && bytes.Equal(before, content) {
-		f.keep(name)
+		return f.keep(name)
+	}
+	if f.isKept(name) { // for an equal shard of which other rows were asked for
 		return nil
 	}
 	return writeFile(f.folder, name, content)
+}
+
+func (f *files) isKept(name string) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.again[name]
 }
 
 // writeFile writes a file that appears under its name when it is complete.

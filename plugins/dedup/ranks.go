@@ -34,7 +34,9 @@ func (e *election) rank(ctx context.Context) error {
 				return err
 			}
 		}
-		e.files.keep(name)
+		if err := e.files.keep(name); err != nil {
+			return err
+		}
 		for ; len(content) > 0; content = content[8:] {
 			e.ranks = append(e.ranks, binary.LittleEndian.Uint64(content))
 		}

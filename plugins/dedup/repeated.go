@@ -190,7 +190,9 @@ func (r *repeats) passages(ctx context.Context, i int) ([][]minhash.Place, error
 			return nil, err
 		}
 	}
-	r.files.keep(name)
+	if err := r.files.keep(name); err != nil {
+		return nil, err
+	}
 	return decodePassages(content, int(shard.Rows)), nil
 }
 

@@ -182,7 +182,9 @@ func (r *repeats) readRuns(ctx context.Context) error {
 		}
 		r.shards[i] = known
 		if known != nil {
-			r.files.keep(name)
+			if err := r.files.keep(name); err != nil {
+				return err
+			}
 			r.done.Add(shard.Rows)
 			continue
 		}

@@ -105,7 +105,9 @@ func (s *scan) all(ctx context.Context) error {
 			continue
 		}
 		s.done.Add(shard.Rows)
-		s.files.keep(name)
+		if err := s.files.keep(name); err != nil {
+			return err
+		}
 	}
 	if len(fresh) == 0 {
 		return s.sameLengths()

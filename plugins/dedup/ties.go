@@ -78,7 +78,7 @@ func (e *election) knownContent(tied []uint32, columns []data.Ref) (missing []ui
 			}
 		}
 		if len(missing) == before {
-			e.files.keep(name)
+			return e.files.keep(name)
 		}
 		return nil
 	})
