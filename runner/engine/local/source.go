@@ -10,6 +10,7 @@ import (
 	"github.com/apache/arrow-go/v18/arrow/array"
 	"github.com/apache/arrow-go/v18/arrow/memory"
 
+	"github.com/quern-dev/quern/internal/english"
 	"github.com/quern-dev/quern/lang/addr"
 	"github.com/quern-dev/quern/lang/secret"
 	"github.com/quern-dev/quern/planner/plan"
@@ -209,8 +210,8 @@ func (rd *reading) finish(ctx context.Context) (*product, error) {
 		return nil, err
 	}
 	p.artifacts[stage.PortQuarantine] = &artifact.Artifact{Kind: artifact.Dataset, Dataset: aside}
-	rd.Warn(rd.Range.Ptr(), "Rows were set aside", "%d of the rows of %s could not be read (%d were). To get them with their errors, run \"quern artifact export -env=%s %s DIR\".",
-		aside.Rows, rd.Address, m.Rows, rd.environment, addr.Argument(rd.Address+".quarantine"))
+	rd.Warn(rd.Range.Ptr(), "Rows were set aside", "%s of %s could not be read, and %s %s. To see them with their errors, run \"quern artifact show -env=%s %s\".",
+		english.Count(aside.Rows, "row"), rd.Address, english.Number(m.Rows), english.Agree(m.Rows, "was", "were"), rd.environment, addr.Argument(rd.Address+".quarantine"))
 	return p, nil
 }
 
