@@ -86,7 +86,7 @@ source "lines" "raw" {
 `)
 	p.wantColumn("source.raw", "", "text", "alpha", "beta")
 	p.wantColumn("source.raw", "quarantine", "origin", "raw.txt:2")
-	if !strings.Contains(told(res), "1 of the rows of source.raw could not be read") {
+	if !strings.Contains(told(res), "1 row of source.raw could not be read, and 2 were") {
 		t.Errorf("told: %s", told(res))
 	}
 }
