@@ -6,12 +6,12 @@ import (
 	"path/filepath"
 )
 
-// rowsLimit is the default memory_limit of stages that keep rows in memory: what they take up
-// to it is not growth.
+// rowsLimit is the default memory_limit of stages that keep rows in memory. Using memory up to
+// this limit does not count as growth.
 const rowsLimit = 256e6
 
 // growing are stages over the source rows, by what they do, with the memory that they may
-// use for rows.
+// use for rows, in bytes.
 var growing = []struct {
 	name, block string
 	limit       float64
@@ -24,8 +24,8 @@ var growing = []struct {
 	{"profile", "evaluate \"profile\" \"it\" {\n  dataset = source.rows\n}\n", 0},
 }
 
-// smallProcess is the memory that every stage may take: a process that ends before its first
-// garbage collection says nothing about growth.
+// smallProcess is the memory in bytes that any stage may use: a process that ends before its
+// first garbage collection says nothing about growth.
 const smallProcess = 128e6
 
 // shortTexts is a query that generates rows of about 60 bytes.

@@ -50,7 +50,7 @@ func Agree[N Integer](n N, one, many string) string {
 
 const day = 24 * time.Hour
 
-// Duration formats a duration in seconds: 90 days, 2 days 12h, 1h, 1m30s, 0s.
+// Duration formats a duration, rounded to seconds: 90 days, 2 days 12h, 1h, 1m30s, 0s.
 func Duration(d time.Duration) string {
 	d = d.Round(time.Second)
 	if d < 2*day {
@@ -63,7 +63,7 @@ func Duration(d time.Duration) string {
 	return days + " " + clock(d%day)
 }
 
-// clock is d.String without the units at the end that are 0.
+// clock is like d.String, without trailing units that are 0.
 func clock(d time.Duration) string {
 	text := d.String()
 	if d != 0 && d%time.Minute == 0 {

@@ -91,7 +91,7 @@ type loader struct {
 	prefix string
 	// child is set if another module calls this one.
 	child bool
-	// nameless are the types of blocks of which some have no valid name.
+	// nameless contains the types of blocks whose labels are not valid.
 	nameless map[string]bool
 }
 

@@ -62,11 +62,11 @@ func (t *typist) arguments(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) 
 	}
 }
 
-// verb is one of format's, with the number of its argument, if it names one.
+// verb matches a verb of format, and the number of its argument if it has one.
 var verb = regexp.MustCompile(`%[-+ #0]*[0-9]*(?:\.[0-9]*)?(?:\[([0-9]+)\])?(.)`)
 
-// formatted is arguments for format and formatlist, whose first argument says what the
-// others are.
+// formatted is like arguments, for format and formatlist: the verbs in the first argument
+// determine the types of the others.
 func (t *typist) formatted(e *hclsyntax.FunctionCallExpr, ctx *hcl.EvalContext) {
 	if len(e.Args) == 0 {
 		return

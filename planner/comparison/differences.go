@@ -26,7 +26,7 @@ func differences(was, is *vertex, m *matched) *Stage {
 	}
 	s.Reasons = inputReasons(was, is, m)
 	for _, r := range fingerprint.Compare(was.definition(), is.definition(), "") {
-		// The definition only says that there is an input, and not which.
+		// A definition says that an input exists, but not which artifact it is.
 		if !slices.ContainsFunc(s.Reasons, func(i plan.Reason) bool { return i.Subject == r.Subject && i.Text == r.Text }) {
 			s.Reasons = append(s.Reasons, r)
 		}

@@ -63,7 +63,7 @@ func (f *Finding) judgeRows(rows int64) {
 	f.Violated = f.why != ""
 }
 
-// judgeFreshness also refuses a time far in the future, which would hide that all other
+// judgeFreshness also rejects a time far in the future, which would hide that all other
 // data is old.
 func (f *Finding) judgeFreshness(now time.Time) {
 	latest, err := time.Parse(time.RFC3339Nano, f.Latest)

@@ -39,8 +39,8 @@ func Compare(before, after []plan.Field, summary string) []plan.Reason {
 	return withoutConsequences(withoutRepetition(reasons))
 }
 
-// differences returns the fields that only one of two preimages has. Several fields can have
-// one name, such as the conditions of a gate.
+// differences returns the fields that only one of two preimages has. Several fields can
+// have the same name, such as the conditions of a gate.
 func differences(before, after []plan.Field) (was, is []plan.Field) {
 	left := make(map[plan.Field]int, len(before))
 	for _, f := range before {
@@ -63,8 +63,8 @@ func differences(before, after []plan.Field) (was, is []plan.Field) {
 }
 
 // withoutConsequences drops changes to the columns of an output if a changed
-// argument explains them, and what is said about an input besides that it is there
-// now, or no longer.
+// argument explains them, and changes to the content of an input that was added or
+// removed.
 func withoutConsequences(reasons []plan.Reason) []plan.Reason {
 	arguments := map[string]bool{} // that were added or removed
 	for _, r := range reasons {

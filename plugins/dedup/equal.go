@@ -5,7 +5,6 @@ import (
 	"context"
 	"math/bits"
 	"runtime"
-	"slices"
 	"sync"
 	"sync/atomic"
 
@@ -53,39 +52,32 @@ func (e *election) electEqual(ctx context.Context, size int) (*groups, error) {
 	return out, nil
 }
 
-// equalPart are the rows whose digests begin with some bits. What it takes to look at one
-// part is used for the next.
+// equalPart finds the duplicates among the rows whose digests begin with the same bits.
+// Its memory is used again for the next part.
 type equalPart struct {
 	*election
 	bits    int
 	part    uint64
 	buckets []bucket // empty before and after
-	spare   valueTable
+	spare   leaders  // empty
 }
 
-// bucketRows is about how many rows a bucket has, so that they and their table fit into
-// the cache of one processor.
+// bucketRows is about how many rows a bucket has: few enough that they and the map of their
+// values fit into the cache of one processor.
 const bucketRows = 1 << 13
 
-// bucket are the rows of a part whose digests continue with some bits. Rows wait until all
-// are there, or until there are too many of them, as if most have the same value. Of a
-// digest, only half is here; the rest is looked up for repetitions.
+// bucket has the rows of a part whose digests continue with the same bits. Rows wait until
+// the bucket is full, which it is only at the end unless many rows have the same value.
 type bucket struct {
-	waiting []hashed
-	values  valueTable
+	waiting []valued
+	leaders leaders
 }
 
-type hashed struct {
-	hash uint64
-	row  uint32
-}
-
-// valueTable is a hash table of values, which are numbered.
-type valueTable struct {
-	slots   []uint32 // number of a value, counted from 1, or 0
-	hashes  []uint64 // by value
-	leaders []uint32 // row, by value
-	// repeated are rows that do not lead their value, whose number is in place of the leader.
+// leaders are the best rows so far, one for each value.
+type leaders struct {
+	numbers map[digest]uint32 // index in rows
+	rows    []uint32
+	// repeated are the other rows; their leader is an index in rows.
 	repeated []duplicate
 }
 
@@ -114,15 +106,15 @@ func (p *equalPart) duplicates(ctx context.Context) ([]duplicate, error) {
 	var out []duplicate
 	for i := range p.buckets {
 		b := &p.buckets[i]
-		if b.values.slots == nil {
-			b.values = p.spare
+		if b.leaders.numbers == nil {
+			b.leaders = p.spare
 		}
-		p.add(b)
-		for _, d := range b.values.repeated {
-			out = append(out, duplicate{d.row, b.values.leaders[d.leader]})
+		p.elect(b)
+		for _, d := range b.leaders.repeated {
+			out = append(out, duplicate{d.row, b.leaders.rows[d.leader]})
 		}
-		p.spare = b.values.emptied()
-		b.values = valueTable{}
+		p.spare = b.leaders.emptied()
+		b.leaders = leaders{}
 	}
 	return out, nil
 }
@@ -131,7 +123,7 @@ func newBuckets(rows int) []bucket {
 	b := make([]bucket, 1<<bits.Len(uint(rows/bucketRows)))
 	each := rows / len(b)
 	for i := range b {
-		b[i].waiting = make([]hashed, 0, each+each/8+64)
+		b[i].waiting = make([]valued, 0, each+each/8+64)
 	}
 	return b
 }
@@ -146,43 +138,32 @@ func (p *equalPart) sort(s *prints, first int) {
 		}
 		b := &p.buckets[d.low<<p.bits>>(64-next)]
 		if len(b.waiting) == cap(b.waiting) {
-			p.add(b)
+			p.elect(b)
 		}
-		b.waiting = append(b.waiting, hashed{d.high, uint32(first + at)})
+		b.waiting = append(b.waiting, valued{d, uint32(first + at)})
 	}
 }
 
-// add adds the rows that wait to the values of their bucket.
-func (p *equalPart) add(b *bucket) {
-	t := &b.values
-	t.reserve(len(b.waiting))
+// elect compares the rows that wait in a bucket with the leaders of their values.
+func (p *equalPart) elect(b *bucket) {
+	l := &b.leaders
+	if l.numbers == nil {
+		l.numbers = make(map[digest]uint32, len(b.waiting))
+	}
 	for _, w := range b.waiting {
-		slot := p.find(t, w)
-		if t.slots[slot] == 0 {
-			t.hashes, t.leaders = append(t.hashes, w.hash), append(t.leaders, w.row)
-			t.slots[slot] = uint32(len(t.hashes))
+		number, known := l.numbers[w.digest]
+		if !known {
+			l.numbers[w.digest] = uint32(len(l.rows))
+			l.rows = append(l.rows, w.row)
 			continue
 		}
-		number := t.slots[slot] - 1
 		loser := w.row
-		if p.contender(w.row).before(p.contender(t.leaders[number])) {
-			loser, t.leaders[number] = t.leaders[number], w.row
+		if p.contender(w.row).before(p.contender(l.rows[number])) {
+			loser, l.rows[number] = l.rows[number], w.row
 		}
-		t.repeated = append(t.repeated, duplicate{loser, number})
+		l.repeated = append(l.repeated, duplicate{loser, number})
 	}
 	b.waiting = b.waiting[:0]
-}
-
-// find returns the slot of a row's value, or the free one in which it belongs.
-func (p *equalPart) find(t *valueTable, w hashed) int {
-	slot := t.slot(w.hash)
-	for n := t.slots[slot]; n != 0; n = t.slots[slot] {
-		if t.hashes[n-1] == w.hash && p.rows.print(t.leaders[n-1]) == p.rows.print(w.row) {
-			break
-		}
-		slot = t.after(slot)
-	}
-	return slot
 }
 
 func (p *equalPart) contender(row uint32) contender {
@@ -194,29 +175,8 @@ func (p *equalPart) contender(row uint32) contender {
 	return c
 }
 
-// emptied returns the table without its values.
-func (t *valueTable) emptied() valueTable {
-	clear(t.slots)
-	return valueTable{slots: t.slots, hashes: t.hashes[:0], leaders: t.leaders[:0], repeated: t.repeated[:0]}
-}
-
-// slot returns where the search for a value begins, and after where it continues.
-func (t *valueTable) slot(hash uint64) int { return int(hash) & (len(t.slots) - 1) }
-func (t *valueTable) after(slot int) int   { return (slot + 1) & (len(t.slots) - 1) }
-
-// reserve makes room for more values. A third of the slots or more stay free.
-func (t *valueTable) reserve(more int) {
-	values := len(t.hashes) + more
-	if 3*values < 2*len(t.slots) {
-		return
-	}
-	t.hashes, t.leaders = slices.Grow(t.hashes, more), slices.Grow(t.leaders, more)
-	t.slots = make([]uint32, 1<<bits.Len(uint(3*values/2)))
-	for i, hash := range t.hashes {
-		slot := t.slot(hash)
-		for t.slots[slot] != 0 {
-			slot = t.after(slot)
-		}
-		t.slots[slot] = uint32(i + 1)
-	}
+// emptied returns the memory of the leaders, to be used again.
+func (l *leaders) emptied() leaders {
+	clear(l.numbers)
+	return leaders{l.numbers, l.rows[:0], l.repeated[:0]}
 }

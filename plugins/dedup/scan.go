@@ -205,15 +205,15 @@ func (s *scan) read(ctx context.Context, name string, shards ...int) error {
 // reader learns about the rows of one shard.
 type reader struct {
 	*scan
-	out      *prints
-	learners []*learner
-	first    int64 // of the shard
-	row      int
-	value    []byte
+	out     *prints
+	workers []*worker
+	first   int64 // of the shard
+	row     int
+	value   []byte
 }
 
-// learner learns about some rows of each batch.
-type learner struct {
+// worker computes what identifies and compares the values of a part of each batch.
+type worker struct {
 	*reader
 	signer signer // nil if values are not compared
 	bands  []uint32
@@ -221,14 +221,14 @@ type learner struct {
 }
 
 func newReader(s *scan, out *prints) *reader {
-	r := &reader{scan: s, out: out, learners: make([]*learner, 1)}
-	if s.layout.bands > 0 && s.layout.slots > 0 { // signatures take time, and have the same place whatever comes before
-		r.learners = make([]*learner, runtime.GOMAXPROCS(0))
+	r := &reader{scan: s, out: out, workers: make([]*worker, 1)}
+	if s.layout.bands > 0 && s.layout.slots > 0 { // signatures take long to compute, and their size is known
+		r.workers = make([]*worker, runtime.GOMAXPROCS(0))
 	}
-	for i := range r.learners {
-		r.learners[i] = &learner{reader: r}
+	for i := range r.workers {
+		r.workers[i] = &worker{reader: r}
 		if s.comparison != nil {
-			r.learners[i].signer, r.learners[i].bands = s.comparison.newSigner(), make([]uint32, s.layout.bands)
+			r.workers[i].signer, r.workers[i].bands = s.comparison.newSigner(), make([]uint32, s.layout.bands)
 		}
 	}
 	return r
@@ -274,20 +274,20 @@ func (r *reader) batch(ctx context.Context, values arrow.Array) error {
 func (r *reader) values(values, compared arrow.Array) error {
 	first, n := r.row, values.Len()
 	r.row += n
-	if len(r.learners) == 1 {
-		return r.learners[0].values(values, compared, first, 0, n)
+	if len(r.workers) == 1 {
+		return r.workers[0].values(values, compared, first, 0, n)
 	}
 	g := parallel.New(-1)
-	for k, l := range r.learners {
+	for k, w := range r.workers {
 		g.Go(func() error {
-			return l.values(values, compared, first, k*n/len(r.learners), (k+1)*n/len(r.learners))
+			return w.values(values, compared, first, k*n/len(r.workers), (k+1)*n/len(r.workers))
 		})
 	}
 	return g.Wait()
 }
 
-// values learns about the rows [from, to) of a batch that begins at row first of the shard.
-func (l *learner) values(values, compared arrow.Array, first, from, to int) error {
+// values reads the rows [from, to) of a batch that begins at row first of the shard.
+func (w *worker) values(values, compared arrow.Array, first, from, to int) error {
 	texts, isText := values.(*array.String)
 	for i := from; i < to; i++ {
 		row := first + i
@@ -299,14 +299,14 @@ func (l *learner) values(values, compared arrow.Array, first, from, to int) erro
 			p = digestOf(xxh3.HashString128(texts.Value(i)))
 		} else {
 			var err error
-			if l.value, err = rows.AppendValue(l.value[:0], values, i); err != nil {
+			if w.value, err = rows.AppendValue(w.value[:0], values, i); err != nil {
 				return err
 			}
-			p = digestOf(xxh3.Hash128(l.value))
+			p = digestOf(xxh3.Hash128(w.value))
 		}
-		l.out.setPrint(row, p)
-		if err := l.sign(row, p, compared, i); err != nil {
-			return plugin.ArgumentErrorf(l.compared.Name, "A value cannot be compared\nIn row %d, %w.", l.first+int64(row), err)
+		w.out.setPrint(row, p)
+		if err := w.sign(row, p, compared, i); err != nil {
+			return plugin.ArgumentErrorf(w.compared.Name, "A value cannot be compared\nIn row %d, %w.", w.first+int64(row), err)
 		}
 	}
 	return nil
@@ -315,30 +315,30 @@ func (l *learner) values(values, compared arrow.Array, first, from, to int) erro
 // digestOf returns the digest of a value, which is never zero.
 func digestOf(hash xxh3.Uint128) digest { return digest{hash.Hi, hash.Lo | 1} }
 
-func (l *learner) sign(row int, p digest, values arrow.Array, i int) error {
-	if l.signer == nil {
+func (w *worker) sign(row int, p digest, values arrow.Array, i int) error {
+	if w.signer == nil {
 		return nil
 	}
-	if at, ok := l.places[p]; ok {
-		if err := l.hasSlots(at.shard.slots); err != nil {
+	if at, ok := w.places[p]; ok {
+		if err := w.hasSlots(at.shard.slots); err != nil {
 			return err
 		}
-		l.out.copy(row, at.shard, at.row)
+		w.out.copy(row, at.shard, at.row)
 		return nil
 	}
 	if values.IsNull(i) { // a text without an embedding
 		return nil
 	}
-	slots, err := l.signer.sign(values, i, l.bands)
+	slots, err := w.signer.sign(values, i, w.bands)
 	if err != nil || slots == nil {
 		return err
 	}
-	if err := l.hasSlots(len(slots)); err != nil {
+	if err := w.hasSlots(len(slots)); err != nil {
 		return err
 	}
-	copy(l.out.slotsOf(row), slots)
-	for band, hash := range l.bands {
-		l.out.setBand(band, row, max(hash, 1))
+	copy(w.out.slotsOf(row), slots)
+	for band, hash := range w.bands {
+		w.out.setBand(band, row, max(hash, 1))
 	}
 	return nil
 }

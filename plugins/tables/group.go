@@ -168,69 +168,54 @@ func (a *groupArgs) setLineage(p *plugin.Prepare[groupArgs]) {
 	}
 }
 
-// Run computes the groups in a table, or, if that takes too much memory or some aggregates
-// need all values, sorts the rows by their groups and computes one group after the other.
+// Run aggregates rows in a hash table or, if the groups do not fit into memory or some
+// aggregates need all values, sorts the rows by their groups and computes one group after
+// the other.
 func (group) Run(ctx context.Context, r *plugin.Run[groupArgs]) error {
 	limit, err := r.Args.Bytes()
 	if err != nil {
 		return err
 	}
-	if r.Args.tabulated() {
-		if fits, err := tabulate(ctx, r, limit); fits || err != nil {
+	in := r.Dataset(r.Args.Input)
+	write := func(rec arrow.RecordBatch) error { return r.Write("", rec) }
+	if r.Args.hashable() {
+		if err := groupByHash(ctx, r, in, limit, write); !errors.Is(err, errTooManyGroups) {
 			return err
 		}
 	}
-	in := r.Dataset(r.Args.Input)
 	g, err := newGrouper(r.Args, in, filepath.Join(r.WorkDir, "sort"), limit)
 	if err != nil {
 		return err
 	}
 	defer g.close()
-	if err := eachArguments(ctx, r, g.keys, g.add); err != nil {
+	err = eachRecord(ctx, in, r.Progress, func(rec arrow.RecordBatch) error {
+		return g.add(rec.Columns(), rec.NumRows())
+	}, data.Arguments.Refs(g.keys...))
+	if err != nil {
 		return err
 	}
-	return g.write(ctx, func(rec arrow.RecordBatch) error { return r.Write("", rec) })
-}
-
-// tabulate computes the groups in a table, if they fit into memory.
-func tabulate(ctx context.Context, r *plugin.Run[groupArgs], limit int64) (fits bool, err error) {
-	t := newGroupTable(r.Args, r.Dataset(r.Args.Input))
-	defer t.release()
-	err = eachArguments(ctx, r, t.keys, func(columns []arrow.Array, rows int64) error {
-		if err := t.add(columns, rows); err != nil {
-			return err
-		}
-		if t.bytes > limit {
-			return errTooManyGroups
-		}
-		return nil
-	})
-	if errors.Is(err, errTooManyGroups) {
-		return false, nil
-	}
-	if err == nil {
-		err = t.write(func(rec arrow.RecordBatch) error { return r.Write("", rec) })
-	}
-	return true, err
+	return g.write(ctx, write)
 }
 
 var errTooManyGroups = errors.New("the groups do not fit into memory")
 
-// eachArguments reads row arguments, and shows how far it is.
-func eachArguments(ctx context.Context, r *plugin.Run[groupArgs], keys []string, add func(columns []arrow.Array, rows int64) error) error {
-	in := r.Dataset(r.Args.Input)
-	var done int64
-	for rec, err := range in.Batches(ctx, data.Arguments.Refs(keys...)) {
-		if err == nil {
-			err = add(rec.Columns(), rec.NumRows())
-		}
-		if err != nil {
+// groupByHash writes the groups, or returns errTooManyGroups before it has written any.
+func groupByHash(ctx context.Context, r *plugin.Run[groupArgs], in *plugin.DatasetInput, limit int64, write func(arrow.RecordBatch) error) error {
+	g := newHashGrouper(r.Args, in)
+	defer g.release()
+	err := eachRecord(ctx, in, r.Progress, func(rec arrow.RecordBatch) error {
+		if err := g.add(rec.Columns(), rec.NumRows()); err != nil {
 			return err
 		}
-		done += rec.NumRows()
-		r.Progress(done, in.Rows, "rows", "")
+		if g.bytes > limit {
+			return errTooManyGroups
+		}
+		return nil
+	}, data.Arguments.Refs(g.keys...))
+	if err != nil {
+		return err
 	}
-	return nil
+	return g.write(write)
 }
 
 // grouper sorts rows by their groups and, for some aggregates, values by their

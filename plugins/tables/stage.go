@@ -13,19 +13,14 @@ import (
 // progress reports how many of the rows of an input were read.
 type progress func(done, total int64, unit, message string)
 
-// eachBatch yields the rows of an input: its columns, and the values of row
-// arguments.
-func eachBatch(ctx context.Context, in *plugin.DatasetInput, report progress, arguments []data.Ref, work func(rec arrow.RecordBatch, arguments []arrow.Array) error) error {
+// eachRecord calls work with the columns and row arguments of an input that refs name, batch
+// by batch.
+func eachRecord(ctx context.Context, in *plugin.DatasetInput, report progress, work func(arrow.RecordBatch) error, refs ...[]data.Ref) error {
 	var done int64
-	own := len(in.Schema)
-	schema := in.Schema.Arrow()
-	for rec, err := range in.Batches(ctx, data.Columns.Refs(in.Schema.Names()...), arguments) {
-		if err != nil {
-			return err
+	for rec, err := range in.Batches(ctx, refs...) {
+		if err == nil {
+			err = work(rec)
 		}
-		part := array.NewRecordBatch(schema, rec.Columns()[:own], rec.NumRows())
-		err = work(part, rec.Columns()[own:])
-		part.Release()
 		if err != nil {
 			return err
 		}
@@ -33,6 +28,18 @@ func eachBatch(ctx context.Context, in *plugin.DatasetInput, report progress, ar
 		report(done, in.Rows, "rows", "")
 	}
 	return nil
+}
+
+// eachBatch calls work with all columns of an input, and separately with the values of row
+// arguments, batch by batch.
+func eachBatch(ctx context.Context, in *plugin.DatasetInput, report progress, arguments []data.Ref, work func(rec arrow.RecordBatch, arguments []arrow.Array) error) error {
+	own := len(in.Schema)
+	schema := in.Schema.Arrow()
+	return eachRecord(ctx, in, report, func(rec arrow.RecordBatch) error {
+		part := array.NewRecordBatch(schema, rec.Columns()[:own], rec.NumRows())
+		defer part.Release()
+		return work(part, rec.Columns()[own:])
+	}, data.Columns.Refs(in.Schema.Names()...), arguments)
 }
 
 func columnKeys(columns []plugin.Column) []string {

@@ -52,7 +52,7 @@ func gather(schema *arrow.Schema, runs []run) (arrow.RecordBatch, error) {
 		if err != nil {
 			return nil, fmt.Errorf("assemble column %q: %w", schema.Field(i).Name, err)
 		}
-		c.NullN() // Arrow counts at the first call, which would be a race if later blocks slice the column meanwhile
+		c.NullN() // Arrow stores the count on the first call, which would race with later blocks that slice the column
 		columns[i] = c
 	}
 	return array.NewRecordBatch(schema, columns, rows), nil

@@ -62,7 +62,7 @@ func (s *shingler) of(text string) []uint64 {
 	return s.out
 }
 
-// inWords has each ASCII character of words, in lower case, and 0 for all other bytes.
+// inWords maps ASCII letters and digits to lower case, and all other bytes to 0.
 var inWords = func() (t [256]byte) {
 	for c := byte(0); c < utf8.RuneSelf; c++ {
 		switch {
@@ -107,19 +107,17 @@ func (s *shingler) splitWords(text string) {
 // if there are none. It returns the position that follows.
 func (s *shingler) splitASCII(text string, from int) int {
 	to := from
-	var upper byte // not 0 if any character is
-	for ; to < len(text) && inWords[text[to]] != 0; to++ {
-		upper |= text[to] ^ inWords[text[to]]
+	for to < len(text) && inWords[text[to]] != 0 {
+		to++
 	}
 	if to == from {
 		s.endWord(from)
 		return from + 1
 	}
+	at := len(s.word)
 	s.word = append(s.word, text[from:to]...)
-	if upper != 0 {
-		for i, c := range s.word[len(s.word)-(to-from):] {
-			s.word[len(s.word)-(to-from)+i] = inWords[c]
-		}
+	for i, c := range s.word[at:] {
+		s.word[at+i] = inWords[c]
 	}
 	return to
 }

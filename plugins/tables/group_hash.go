@@ -13,10 +13,10 @@ import (
 	"github.com/quern-dev/quern/sdk/go/plugin"
 )
 
-// groupTable computes aggregates that take little memory for each group, without sorting
-// the rows. It adds the rows of a group in the same order as a grouper, so that sums are the
-// same.
-type groupTable struct {
+// hashGrouper aggregates rows in a hash table of their groups, which needs no sorting if each
+// group takes little memory. It adds the rows of a group in the same order as grouper does,
+// so that sums are the same.
+type hashGrouper struct {
 	*groupArgs
 	keys       []string // of the row arguments
 	types      []string // of the aggregates' values
@@ -28,81 +28,82 @@ type groupTable struct {
 	bytes      int64 // an estimate of the memory for groups
 }
 
-// tabulated reports whether a groupTable can compute all aggregates.
-func (a *groupArgs) tabulated() bool {
+// hashable reports whether a hashGrouper can compute all aggregates.
+func (a *groupArgs) hashable() bool {
 	return !slices.ContainsFunc(a.aggregates, func(g aggregate) bool { return g.ordered() || g.byValue() })
 }
 
-func newGroupTable(a *groupArgs, in *plugin.DatasetInput) *groupTable {
-	t := &groupTable{groupArgs: a, numbers: map[string]int{}}
+func newHashGrouper(a *groupArgs, in *plugin.DatasetInput) *hashGrouper {
+	g := &hashGrouper{groupArgs: a, numbers: map[string]int{}}
 	for _, c := range a.by {
-		t.keys = append(t.keys, c.key)
+		g.keys = append(g.keys, c.key)
 	}
-	t.identities = array.NewRecordBuilder(memory.DefaultAllocator, argumentSchema(in, t.keys).Arrow())
+	g.identities = array.NewRecordBuilder(memory.DefaultAllocator, argumentSchema(in, g.keys).Arrow())
 	for _, c := range a.aggregates {
 		value, _, _ := in.Arguments.Lookup(c.key)
-		t.types = append(t.types, value.Type)
+		g.types = append(g.types, value.Type)
 		if c.key != "" {
-			t.keys = append(t.keys, c.key)
+			g.keys = append(g.keys, c.key)
 		}
 	}
-	return t
+	return g
 }
 
-func (t *groupTable) release() { t.identities.Release() }
+func (g *hashGrouper) release() { g.identities.Release() }
 
 // add adds rows: the values of the row arguments in the order of keys.
-func (t *groupTable) add(columns []arrow.Array, rows int64) error {
+func (g *hashGrouper) add(columns []arrow.Array, rows int64) error {
 	for i := range int(rows) {
-		number, err := t.group(columns[:len(t.by)], i)
+		number, err := g.group(columns[:len(g.by)], i)
 		if err != nil {
 			return err
 		}
-		at := len(t.by)
-		for k, c := range t.aggregates {
+		at := len(g.by)
+		for k, c := range g.aggregates {
 			var values arrow.Array
 			if c.key != "" {
 				values = columns[at]
 				at++
 			}
-			if err := t.state(number, k).add(nil, values, i); err != nil {
+			if err := g.state(number, k).add(nil, values, i); err != nil {
 				return c.failed(err)
 			}
 		}
 	}
-	for _, e := range t.changed {
+	for _, e := range g.changed {
 		grown, err := e.own()
 		if err != nil {
 			return err
 		}
-		t.bytes += grown
+		g.bytes += grown
 	}
-	t.changed = t.changed[:0]
+	g.changed = g.changed[:0]
 	return nil
 }
 
-func (t *groupTable) state(number, aggregate int) state {
-	return t.states[number*len(t.aggregates)+aggregate]
+func (g *hashGrouper) state(number, aggregate int) state {
+	return g.states[number*len(g.aggregates)+aggregate]
 }
 
 // group returns the number of a row's group.
-func (t *groupTable) group(by []arrow.Array, i int) (int, error) {
+func (g *hashGrouper) group(by []arrow.Array, i int) (int, error) {
 	var err error
-	if t.key, err = ordering.AppendKey(t.key[:0], by, nil, i); err != nil {
+	if g.key, err = ordering.AppendKey(g.key[:0], by, nil, i); err != nil {
 		return 0, err
 	}
-	if number, ok := t.numbers[string(t.key)]; ok {
+	if number, ok := g.numbers[string(g.key)]; ok {
 		return number, nil
 	}
 	for c, values := range by {
-		if err := ordering.AppendValue(t.identities.Field(c), values, i); err != nil {
+		if err := ordering.AppendValue(g.identities.Field(c), values, i); err != nil {
 			return 0, err
 		}
 	}
-	return t.begin(string(t.key))
+	return g.begin(string(g.key))
 }
 
-// The memory of a group, and of a value that it keeps, apart from what they contain.
+// Estimates in bytes of the memory for a group, the state of an aggregate, and a value that
+// is kept, without the bytes of keys and values.
 const (
 	groupBytes = 128
 	stateBytes = 64
@@ -110,44 +111,44 @@ const (
 )
 
 // begin adds a group.
-func (t *groupTable) begin(key string) (int, error) {
-	number := len(t.numbers)
-	t.numbers[key] = number
-	t.bytes += groupBytes + 2*int64(len(key)) + stateBytes*int64(len(t.aggregates))
-	for k, c := range t.aggregates {
-		s, err := newState(c.function, t.types[k])
+func (g *hashGrouper) begin(key string) (int, error) {
+	number := len(g.numbers)
+	g.numbers[key] = number
+	g.bytes += groupBytes + 2*int64(len(key)) + stateBytes*int64(len(g.aggregates))
+	for k, c := range g.aggregates {
+		s, err := newState(c.function, g.types[k])
 		if err != nil {
 			return 0, err
 		}
 		if e, ok := s.(*extreme); ok {
-			s = &ownExtreme{extreme: *e, changed: &t.changed}
+			s = &ownExtreme{extreme: *e, changed: &g.changed}
 		}
 		s.begin(nil)
-		t.states = append(t.states, s)
+		g.states = append(g.states, s)
 	}
 	return number, nil
 }
 
 // write writes the groups, sorted by what identifies them.
-func (t *groupTable) write(write func(arrow.RecordBatch) error) error {
-	if len(t.by) == 0 && len(t.numbers) == 0 { // all rows are one group, even if there are none
-		if _, err := t.begin(""); err != nil {
+func (g *hashGrouper) write(write func(arrow.RecordBatch) error) error {
+	if len(g.by) == 0 && len(g.numbers) == 0 { // all rows are one group, even if there are none
+		if _, err := g.begin(""); err != nil {
 			return err
 		}
 	}
-	by := t.identities.NewRecordBatch()
+	by := g.identities.NewRecordBatch()
 	defer by.Release()
-	out := ordering.NewOutput(t.columns.Arrow(), write)
+	out := ordering.NewOutput(g.columns.Arrow(), write)
 	defer out.Release()
-	for _, key := range slices.Sorted(maps.Keys(t.numbers)) {
-		number := t.numbers[key]
+	for _, key := range slices.Sorted(maps.Keys(g.numbers)) {
+		number := g.numbers[key]
 		for c, values := range by.Columns() {
 			if err := ordering.AppendValue(out.Builder.Field(c), values, number); err != nil {
 				return err
 			}
 		}
-		for k, c := range t.aggregates {
-			if err := t.state(number, k).finish(out.Builder.Field(len(t.by) + k)); err != nil {
+		for k, c := range g.aggregates {
+			if err := g.state(number, k).finish(out.Builder.Field(len(g.by) + k)); err != nil {
 				return c.failed(err)
 			}
 		}
@@ -177,7 +178,7 @@ func (s *ownExtreme) add(b array.Builder, values arrow.Array, i int) error {
 	return nil
 }
 
-// own copies the value, and returns how much memory more it takes.
+// own copies the value, and returns by how many bytes its memory has grown.
 func (s *ownExtreme) own() (grown int64, err error) {
 	s.waits = false
 	copied, err := data.Ranges(s.best.values, []data.Range{{From: s.best.i, To: s.best.i + 1}})
